@@ -1,0 +1,119 @@
+# Every target sets up what it needs: a machine with Python 3.11 or later, make and a package index
+# is enough. `make` alone lists the targets.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+WORKERS ?= 0
+ONLY ?=
+ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+HOME_FILE := .dagster_home/dagster.yaml
+CODE := dagster_transform $(wildcard example_project bench tests)
+
+# With this set, every process would compile what it imports, each time.
+unexport PYTHONDONTWRITEBYTECODE
+# The Dagster home and the environment of the person who runs make stay out of it.
+unexport DAGSTER_HOME VIRTUAL_ENV PYTHONPATH PYTHONHOME
+
+export DO_NOT_TRACK := 1
+export SQLMESH__DISABLE_ANONYMIZED_ANALYTICS := true
+export DBT_SEND_ANONYMOUS_USAGE_STATS := false
+# SQLMesh would load models in forked processes, and a fork of a process with threads may hang.
+export MAX_FORK_WORKERS := 1
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: install
+install: $(STAMP) ## Make .venv from requirements.lock, with this package as an editable install
+
+.PHONY: demo
+demo: $(STAMP) $(HOME_FILE) ## Run the example project from end to end, on real data
+	DAGSTER_HOME="$(CURDIR)/.dagster_home" $(BIN)/python -m example_project.demo $(ARGS)
+
+.PHONY: dev
+dev: $(STAMP) $(HOME_FILE) ## Start Dagster's UI and daemon on the example project
+	DAGSTER_HOME="$(CURDIR)/.dagster_home" $(BIN)/dagster dev -w workspace.yaml $(ARGS)
+
+.PHONY: test
+test: $(STAMP) ## Run all tests; ARGS="-k name" selects, WORKERS=2 runs two side by side
+	$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
+
+.PHONY: check
+check: $(STAMP) ## Lint, check the format, the types and the arrows between the packages
+	$(BIN)/ruff check $(CODE)
+	$(BIN)/ruff format --check $(CODE)
+	$(BIN)/mypy --strict dagster_transform $(wildcard example_project)
+	$(BIN)/lint-imports
+
+.PHONY: format
+format: $(STAMP) ## Format the code and mend what ruff can mend
+	$(BIN)/ruff check --fix-only $(CODE)
+	$(BIN)/ruff format $(CODE)
+
+.PHONY: bench
+bench: $(STAMP) ## Measure, and write the results as JSON; ONLY=name runs one benchmark
+	$(BIN)/python -m bench $(if $(ONLY),--only $(ONLY)) $(ARGS)
+
+.PHONY: lock
+lock: $(BIN)/uv ## Write requirements.lock from pyproject.toml; UPGRADE=1 takes newer versions
+	@{ echo "# Everything that developing needs: the package's dependencies with all extras."; \
+	   echo "# Resolved for Python 3.11 and later, on any platform. Written by: make lock"; } > requirements.lock.new
+	@if [ -f requirements.lock ]; then cp requirements.lock requirements.lock.pins; fi
+	@$(BIN)/uv pip compile --quiet --no-config --universal --fork-strategy fewest \
+	  --python-version 3.11 --all-extras --no-header --no-annotate \
+	  --no-emit-index-url --no-emit-find-links $(if $(UPGRADE),--upgrade) \
+	  pyproject.toml --output-file requirements.lock.pins
+	@grep -v '^#' requirements.lock.pins >> requirements.lock.new
+	@rm requirements.lock.pins
+	@if grep -nE '://|/|^ *-|@' requirements.lock.new; then \
+	  echo "requirements.lock would name an address or a path" >&2; exit 1; fi
+	@if grep -nE '^(sqlglotc|dagster-dbt)\b' requirements.lock.new; then \
+	  echo "these break SQLMesh" >&2; exit 1; fi
+	@mv requirements.lock.new requirements.lock
+	@echo "requirements.lock: $$(grep -c == requirements.lock) packages"
+
+.PHONY: clean
+clean: ## Remove all that the other targets made: .venv, the Dagster home, the demo's data, caches
+	rm -rf $(VENV) .dagster_home .tmp_dagster_home* .dagster_transform .cache build dist logs \
+	  example_project/data example_project/logs bench/results \
+	  .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis requirements.lock.*
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(HOME_FILE): dagster.yaml
+	@mkdir -p $(@D)
+	@[ -f $@ ] || cp $< $@
+	@touch $@
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "$(PYTHON) is older than Python 3.11: make PYTHON=python3.x" >&2; exit 1; }
+	@echo "[1/4] $(VENV), with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv $(VENV)
+
+# uv is ten times as fast as pip. It does not read pip's configuration, so where an index is
+# configured for pip only, pip does its work below.
+$(BIN)/uv: | $(BIN)/python
+	@echo "[2/4] uv"
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check \
+	  $(addprefix -c ,$(wildcard requirements.lock)) uv
+	@touch $@
+
+$(STAMP): requirements.lock pyproject.toml | $(BIN)/uv
+	@echo "[3/4] $$(grep -c == requirements.lock) packages of requirements.lock, and this package"
+	@$(BIN)/uv pip sync --quiet --no-config --python $(BIN)/python requirements.lock || { \
+	  echo "      uv could not; pip does it (about two minutes)"; \
+	  $(BIN)/python -m pip install -qq --disable-pip-version-check --no-compile --no-deps \
+	    -r requirements.lock; }
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps \
+	  --no-build-isolation -e .
+	@echo "[4/4] compiling to bytecode (half a minute)"
+	@$(BIN)/python -m compileall -q -j 2 $(VENV)/lib >/dev/null 2>&1 || true
+	@touch $@

@@ -1,0 +1,219 @@
+"""A YAML file as plain data that remembers where everything is written.
+
+Strings may hold `${NAME}` and `${NAME:-default}`, which stand for environment variables; `$${` is a
+literal `${`. No error shows the value of a variable.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from dagster_transform.errors import TransformError
+
+Where = tuple[str | int, ...]
+"""A setting: keys of mappings and places in lists, from the outside in."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigProblem:
+    """One thing that is wrong in a file.
+
+    Attributes:
+        file: The file, as it is shown: relative to the working directory where it lies below it.
+        line, column: Where, both counted from 1.
+        where: The setting, such as `projects.marts.path[0]`; "" is the file as a whole.
+        message: What is wrong; never holds the value of an environment variable.
+    """
+
+    file: str
+    line: int
+    column: int
+    where: str
+    message: str
+
+    def __str__(self) -> str:
+        where = f"{self.where}: " if self.where else ""
+        return f"{self.file}:{self.line}:{self.column}: {where}{self.message}"
+
+
+class ConfigError(TransformError):
+    """The configuration can't be used.
+
+    Attributes:
+        problems: Everything that is wrong, in the order of the file.
+    """
+
+    def __init__(self, problems: Iterable[ConfigProblem], *, remedy: str | None = None) -> None:
+        self.problems = tuple(sorted(problems, key=lambda problem: (problem.line, problem.column)))
+        super().__init__(remedy=remedy)
+        # Set past the redaction: it would take "password: unknown key" for a password. Nothing in
+        # a problem is a value, but for text as written in the file, which is redacted where it is
+        # quoted.
+        self.cause = "\n".join(map(str, self.problems))
+        self.args = (self.cause if remedy is None else f"{self.cause}\n{remedy}",)
+
+
+_VARIABLE = re.compile(
+    r"(?P<escape>\$\$\{)|\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^{}]*))?\}|\$\{"
+)
+_TAG = "tag:yaml.org,2002:"
+
+
+class ConfigDocument:
+    """A YAML file as plain data that remembers where everything is written.
+
+    Attributes:
+        problems: What was found to be wrong so far.
+        marks: Line and column of every setting: of its key, or of an item of a list.
+        reported: Settings whose value is wrong, of which nothing more needs to be said.
+        written: Every string as it is in the file, before variables are expanded.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self.problems: list[ConfigProblem] = []
+        self._file = file
+        self._shown = str(file)
+        with suppress(ValueError, OSError):
+            self._shown = str(file.relative_to(Path.cwd()))
+        self.marks: dict[Where, tuple[int, int]] = {(): (1, 1)}
+        self.written: dict[Where, str] = {}
+        self.reported: set[Where] = set()
+
+    def read(self) -> Any:
+        """The data, with environment variables in it. Raises ConfigError where it is no YAML."""
+        text = self._text()
+        try:
+            loader = yaml.SafeLoader(text)
+            node = loader.get_single_node()
+            return {} if node is None else self._value(loader, node, (), ())
+        except yaml.MarkedYAMLError as error:
+            mark = error.problem_mark or error.context_mark
+            said = ", ".join(part for part in (error.context, error.problem) if part)
+            at = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+            raise self._unreadable(f"not valid YAML: {said}", at) from None
+        except yaml.reader.ReaderError as error:
+            before = text[: error.position]
+            at = (before.count("\n") + 1, len(before) - before.rfind("\n"))
+            raise self._unreadable(f"not valid YAML: {error.reason}", at) from None
+        except RecursionError:
+            raise self._unreadable("not valid YAML: nested too deeply") from None
+
+    def report(self, where: Where, message: str, at: tuple[int, int] | None = None) -> None:
+        """Adds a problem with the setting `where`, at its own place unless `at` says another."""
+        if at is None:
+            self.reported.add(where)
+        line, column = at or self.marks[self.nearest(where)]
+        self.problems.append(ConfigProblem(self._shown, line, column, _dotted(where), message))
+
+    def nearest(self, where: Where) -> Where:
+        """`where`, or the longest beginning of it that is written in the file."""
+        while where not in self.marks:
+            where = where[:-1]
+        return where
+
+    def _text(self) -> str:
+        content = b""
+        try:
+            content = self._file.read_bytes()
+            return content.decode("utf-8-sig")
+        except FileNotFoundError:
+            raise self._unreadable(
+                "there is no such file",
+                remedy="Create it, or say where it is.",
+            ) from None
+        except UnicodeDecodeError as error:
+            before = content[: error.start]
+            at = (before.count(b"\n") + 1, len(before) - before.rfind(b"\n"))
+            raise self._unreadable("not UTF-8", at) from None
+        except OSError as error:
+            raise self._unreadable(f"can't be read: {error.strerror or error}") from error
+
+    def _unreadable(
+        self, message: str, at: tuple[int, int] = (1, 1), *, remedy: str | None = None
+    ) -> ConfigError:
+        return ConfigError([ConfigProblem(self._shown, *at, "", message)], remedy=remedy)
+
+    def _value(
+        self, loader: yaml.SafeLoader, node: yaml.Node, where: Where, above: tuple[int, ...]
+    ) -> Any:
+        if id(node) in above:
+            self.report(where, "an alias to what it is in")
+            return None
+        above = (*above, id(node))
+        if isinstance(node, yaml.MappingNode) and node.tag == f"{_TAG}map":
+            return self._mapping(loader, node, where, above)
+        if isinstance(node, yaml.SequenceNode) and node.tag == f"{_TAG}seq":
+            for place, item in enumerate(node.value):
+                self.marks[(*where, place)] = _place(item)
+            return [
+                self._value(loader, item, (*where, place), above)
+                for place, item in enumerate(node.value)
+            ]
+        if isinstance(node, yaml.ScalarNode) and node.tag == f"{_TAG}str":
+            self.written[where] = node.value
+            return self._expand(node.value, where)
+        try:
+            return loader.construct_object(node, deep=True)  # type: ignore[no-untyped-call, unused-ignore]
+        except (yaml.YAMLError, ValueError, KeyError):
+            self.report(where, f"can't be read as {node.tag.replace(_TAG, '!!')}")
+            return None
+
+    def _mapping(
+        self,
+        loader: yaml.SafeLoader,
+        node: yaml.MappingNode,
+        where: Where,
+        above: tuple[int, ...],
+    ) -> dict[str, Any]:
+        data: dict[str, Any] = {}
+        for key_node, value_node in node.value:
+            at = _place(key_node)
+            if not isinstance(key_node, yaml.ScalarNode):
+                self.report(where, "a key must be a plain word", at)
+                continue
+            if key_node.tag == f"{_TAG}merge":
+                self.report(where, "merge keys (<<) are not supported; write the settings out", at)
+                continue
+            key = (*where, key_node.value)
+            if key_node.value in data:
+                self.report(key, f"duplicate key, first in line {self.marks[key][0]}", at)
+                continue
+            self.marks[key] = at
+            data[key_node.value] = self._value(loader, value_node, key, above)
+        return data
+
+    def _expand(self, text: str, where: Where) -> str:
+        """`text` with the values of environment variables; what is wrong is reported."""
+
+        def value_of(found: re.Match[str]) -> str:
+            if found["escape"]:
+                return "${"
+            if not found["name"]:
+                self.report(where, "malformed variable; ${NAME} or ${NAME:-default} is expected")
+                return ""
+            value = os.environ.get(found["name"])
+            if found["default"] is not None:
+                return value or found["default"]
+            if value is None:
+                self.report(where, f"the environment variable {found['name']} is not set")
+                return ""
+            return value
+
+        return _VARIABLE.sub(value_of, text)
+
+
+def _place(node: yaml.Node) -> tuple[int, int]:
+    return node.start_mark.line + 1, node.start_mark.column + 1
+
+
+def _dotted(where: Where) -> str:
+    parts = (f"[{part}]" if isinstance(part, int) else f".{part}" for part in where)
+    return "".join(parts).removeprefix(".")

@@ -1,0 +1,61 @@
+"""The graph: what there is to build and to check, framework-neutral, and the file that holds it."""
+
+from __future__ import annotations
+
+from dagster_transform.graph.errors import (
+    CycleError,
+    DanglingDependencyError,
+    DuplicateIdError,
+    DuplicateRelationError,
+    GraphError,
+    GraphFileError,
+    SelectionError,
+    SourceFileError,
+    UnknownIdError,
+)
+from dagster_transform.graph.file import (
+    FORMAT_VERSION,
+    GraphFile,
+    read_graph_file,
+    write_graph_file,
+)
+from dagster_transform.graph.graph import Graph
+from dagster_transform.graph.nodes import (
+    Check,
+    Column,
+    Location,
+    Node,
+    Presence,
+    Relation,
+    Source,
+)
+from dagster_transform.graph.selection import select
+from dagster_transform.graph.source_files import SourceFile, difference, fingerprint
+
+__all__ = [
+    "FORMAT_VERSION",
+    "Check",
+    "Column",
+    "CycleError",
+    "DanglingDependencyError",
+    "DuplicateIdError",
+    "DuplicateRelationError",
+    "Graph",
+    "GraphError",
+    "GraphFile",
+    "GraphFileError",
+    "Location",
+    "Node",
+    "Presence",
+    "Relation",
+    "SelectionError",
+    "Source",
+    "SourceFile",
+    "SourceFileError",
+    "UnknownIdError",
+    "difference",
+    "fingerprint",
+    "read_graph_file",
+    "select",
+    "write_graph_file",
+]

@@ -1,0 +1,204 @@
+"""The graph file: a graph and where it comes from, as JSON that loads without any framework."""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import secrets
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dagster_transform.graph.errors import GraphError, GraphFileError
+from dagster_transform.graph.file_format import (
+    ShapeError,
+    decode_graph,
+    encode_graph,
+    known,
+    text,
+    text_or_none,
+    texts_by_key,
+)
+from dagster_transform.graph.graph import Graph
+from dagster_transform.graph.source_files import SourceFile
+
+FORMAT_VERSION = 1
+"""Rises with every change of the format, additions too: a reader knows exactly one version."""
+
+_KEYS = frozenset(
+    {
+        "format",
+        "project",
+        "environment",
+        "plan_id",
+        "written_by",
+        "sources_digest",
+        "columns",
+        "nodes",
+        "sources",
+        "checks",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class GraphFile:
+    """What a graph file holds.
+
+    Attributes:
+        project: The project's name in transform.yaml.
+        environment: The SQLMesh environment that the nodes' presence is about, or None.
+        plan_id: The plan that the environment had then, or None.
+        written_by: Versions of this package and of the frameworks, by package name.
+        sources_digest: The files that the graph was made from, by path (see `fingerprint`).
+        format_version: Always FORMAT_VERSION in a file that could be read.
+    """
+
+    graph: Graph
+    project: str
+    environment: str | None = None
+    plan_id: str | None = None
+    written_by: Mapping[str, str] = field(default_factory=dict, hash=False)
+    sources_digest: Mapping[str, SourceFile] = field(default_factory=dict, hash=False)
+    format_version: int = FORMAT_VERSION
+
+
+def write_graph_file(path: Path, graph_file: GraphFile) -> None:
+    """Writes the file whole: readers see the old content or the new one, also after a crash.
+
+    Folders above `path` are made. Equal values make equal bytes.
+
+    Raises:
+        GraphFileError: It could not be written; what was at `path` is unchanged.
+    """
+    if graph_file.format_version != FORMAT_VERSION:
+        raise ValueError(f"only format {FORMAT_VERSION} can be written")
+    content = json.dumps(_encode(graph_file), sort_keys=True, separators=(",", ":"))
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with open(temporary, "x", encoding="ascii", newline="\n") as file:
+                file.write(content + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        except BaseException:
+            with suppress(FileNotFoundError):
+                os.unlink(temporary)
+            raise
+    except OSError as error:
+        raise GraphFileError(
+            f"The graph file {path} can't be written: {error.strerror or error}",
+            path=path,
+            project=graph_file.project,
+            remedy="Make its folder writable, and see that the disk has space.",
+        ) from error
+
+
+def read_graph_file(path: Path, project: str | None = None) -> GraphFile:
+    """The content of the graph file at `path`.
+
+    Args:
+        path: Where `write_graph_file` wrote it.
+        project: The project that it must be of; None takes any.
+
+    Raises:
+        GraphFileError: The file is missing, unreadable, damaged, of another version, of another
+            project or not consistent. The remedy names the command that writes it anew.
+    """
+
+    def unusable(reason: str) -> GraphFileError:
+        return GraphFileError(f"The graph file {path} {reason}", path=path, project=project)
+
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise unusable("does not exist.") from None
+    except OSError as error:
+        raise unusable(f"can't be read: {error.strerror or error}") from error
+    with _garbage_collection_paused():
+        return _parse(content, project, unusable)
+
+
+def _parse(
+    content: bytes, project: str | None, unusable: Callable[[str], GraphFileError]
+) -> GraphFile:
+    try:
+        raw = json.loads(content.decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise unusable(f"is damaged: {error}") from error
+    if not isinstance(raw, dict) or "format" not in raw:
+        raise unusable("is not a graph file: it says no format version.")
+    if raw["format"] != FORMAT_VERSION or isinstance(raw["format"], bool):
+        raise unusable(
+            f"has format version {raw['format']!r}; this dagster-transform reads {FORMAT_VERSION}."
+        )
+    try:
+        graph_file = _decode(raw)
+    except ShapeError as error:
+        raise unusable(f"is damaged: {error}") from error
+    except GraphError as error:
+        raise unusable(f"holds a graph that is not consistent: {error.cause}") from error
+    if project is not None and graph_file.project != project:
+        raise unusable(f"is of project {graph_file.project!r}, not of {project!r}.")
+    return graph_file
+
+
+@contextmanager
+def _garbage_collection_paused() -> Iterator[None]:
+    """Hundreds of thousands of new objects, none of them garbage: the collector would look at them
+    again and again, and take two thirds of the time."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+def _encode(graph_file: GraphFile) -> dict[str, Any]:
+    encoded = {
+        "format": graph_file.format_version,
+        "project": graph_file.project,
+        "written_by": dict(graph_file.written_by),
+        "sources_digest": {
+            path: [file.size, file.mtime_ns, file.sha256]
+            for path, file in graph_file.sources_digest.items()
+        },
+        **encode_graph(graph_file.graph),
+    }
+    if graph_file.environment is not None:
+        encoded["environment"] = graph_file.environment
+    if graph_file.plan_id is not None:
+        encoded["plan_id"] = graph_file.plan_id
+    return encoded
+
+
+def _decode(raw: dict[str, Any]) -> GraphFile:
+    known(raw, _KEYS)
+    return GraphFile(
+        graph=decode_graph(raw),
+        project=text(raw, "project"),
+        environment=text_or_none(raw, "environment"),
+        plan_id=text_or_none(raw, "plan_id"),
+        written_by=texts_by_key(raw, "written_by"),
+        sources_digest=_decode_digest(raw.get("sources_digest")),
+    )
+
+
+def _decode_digest(raw: Any) -> dict[str, SourceFile]:
+    if type(raw) is not dict:
+        raise ShapeError("sources_digest: an object is expected")
+    return {path: _decode_source_file(file) for path, file in raw.items()}
+
+
+def _decode_source_file(raw: Any) -> SourceFile:
+    match raw:
+        case [int() as size, int() as mtime_ns, str() as sha256]:
+            return SourceFile(size, mtime_ns, sha256)
+    raise ShapeError("sources_digest: [size, mtime_ns, sha256] are expected")

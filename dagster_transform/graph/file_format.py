@@ -1,0 +1,336 @@
+"""The JSON shape of a graph inside a graph file: nodes, sources and checks.
+
+Constructors are written by hand, because reading is on the path of every process that Dagster
+starts; what has its default value is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from dagster_transform.graph.graph import Graph
+from dagster_transform.graph.nodes import (
+    Check,
+    Column,
+    Location,
+    Node,
+    Presence,
+    Relation,
+    Source,
+)
+
+_T = TypeVar("_T")
+_Object = dict[str, Any]
+_Columns = Mapping[int, Column]
+
+
+class ShapeError(Exception):
+    """JSON that is not shaped like a graph file; the message begins with where."""
+
+
+def encode_graph(graph: Graph) -> _Object:
+    """The graph as an object of JSON, with the keys `columns`, `nodes`, `sources` and `checks`.
+
+    `columns` lists each distinct column once; nodes and sources have their columns' places in it.
+    """
+    owners: tuple[Node | Source, ...] = (*graph.nodes.values(), *graph.sources.values())
+    columns = {column: _encode_column(column) for owner in owners for column in owner.columns}
+    table = sorted(columns.values())
+    place_of_row = {tuple(row): place for place, row in enumerate(table)}
+    places = {column: place_of_row[tuple(row)] for column, row in columns.items()}
+    return {
+        "columns": table,
+        "nodes": [_encode_node(node, places) for node in graph.nodes.values()],
+        "sources": [_encode_source(source, places) for source in graph.sources.values()],
+        "checks": [_encode_check(check) for check in graph.checks.values()],
+    }
+
+
+def decode_graph(raw: Mapping[str, Any]) -> Graph:
+    """The graph that `encode_graph` encoded; other keys are left alone.
+
+    Raises:
+        ShapeError: A key is missing or unknown in a node, source or check, or a type is wrong.
+        GraphError: The graph is not consistent (see `Graph.of`).
+    """
+    rows = raw.get("columns")
+    if type(rows) is not list:
+        raise ShapeError("columns: a list is expected")
+    # A dict and not a list, which would take a negative place.
+    columns = {place: _decode_column(row) for place, row in enumerate(rows)}
+    return Graph.of(
+        _each(raw, "nodes", lambda node: _decode_node(node, columns)),
+        _each(raw, "sources", lambda source: _decode_source(source, columns)),
+        _each(raw, "checks", _decode_check),
+    )
+
+
+# Writing. A value is left out where it equals the default of its type's constructor.
+
+_NODE_DEFAULTS: _Object = {
+    "physical": None,
+    "deps": (),
+    "cron": None,
+    "time_zone": None,
+    "interval_unit": None,
+    "group": None,
+    "tags": (),
+    "owners": (),
+    "description": None,
+    "columns": [],
+    "code_version": None,
+    "location": None,
+    "presence": "unknown",
+    "properties": {},
+}
+_SOURCE_DEFAULTS: _Object = {"description": None, "columns": []}
+_CHECK_DEFAULTS: _Object = {
+    "also": (),
+    "kind": "audit",
+    "reference": "",
+    "blocking": True,
+    "in_build": False,
+    "description": None,
+    "location": None,
+    "properties": {},
+}
+
+
+def _fields(value: object, defaults: _Object, **encoded: object) -> _Object:
+    """The fields that `defaults` names and that differ; `encoded` stands in for what JSON lacks."""
+    found = {name: encoded.get(name, getattr(value, name)) for name in defaults}
+    return {name: item for name, item in found.items() if item != defaults[name]}
+
+
+def _encode_node(node: Node, places: Mapping[Column, int]) -> _Object:
+    return {
+        "id": node.id,
+        "project": node.project,
+        "framework": node.framework,
+        "reference": node.reference,
+        "name": node.name,
+        "kind": node.kind,
+        "relation": _encode_relation(node.relation),
+        **_fields(
+            node,
+            _NODE_DEFAULTS,
+            physical=None if node.physical is None else _encode_relation(node.physical),
+            columns=[places[column] for column in node.columns],
+            location=_encode_location(node.location),
+            presence=node.presence.value,
+            properties=dict(node.properties),
+        ),
+    }
+
+
+def _encode_source(source: Source, places: Mapping[Column, int]) -> _Object:
+    columns = [places[column] for column in source.columns]
+    return {
+        "id": source.id,
+        "project": source.project,
+        "reference": source.reference,
+        "name": source.name,
+        "relation": _encode_relation(source.relation),
+        **_fields(source, _SOURCE_DEFAULTS, columns=columns),
+    }
+
+
+def _encode_check(check: Check) -> _Object:
+    return {
+        "id": check.id,
+        "project": check.project,
+        "name": check.name,
+        "target": check.target,
+        **_fields(
+            check,
+            _CHECK_DEFAULTS,
+            location=_encode_location(check.location),
+            properties=dict(check.properties),
+        ),
+    }
+
+
+def _encode_relation(relation: Relation) -> list[str | None]:
+    return [relation.connection, relation.catalog, relation.schema, relation.name]
+
+
+def _encode_column(column: Column) -> list[str]:
+    if column.description is not None:
+        return [column.name, column.type, column.description]
+    return [column.name, column.type] if column.type else [column.name]
+
+
+def _encode_location(location: Location | None) -> list[Any] | None:
+    return None if location is None else [location.path, location.line]
+
+
+# Reading. Every value's type is tested, so that damage shows here and not in the middle of a run.
+
+_NODE_KEYS = frozenset(
+    {"id", "project", "framework", "reference", "name", "kind", "relation"}
+) | frozenset(_NODE_DEFAULTS)
+_SOURCE_KEYS = frozenset({"id", "project", "reference", "name", "relation"}) | frozenset(
+    _SOURCE_DEFAULTS
+)
+_CHECK_KEYS = frozenset({"id", "project", "name", "target"}) | frozenset(_CHECK_DEFAULTS)
+_PRESENCE = {presence.value: presence for presence in Presence}
+
+
+def _each(raw: Mapping[str, Any], key: str, decode: Callable[[Mapping[str, Any]], _T]) -> list[_T]:
+    items = raw.get(key)
+    if type(items) is not list:
+        raise ShapeError(f"{key}: a list is expected")
+    decoded: list[_T] = []
+    for item in items:
+        try:
+            if type(item) is not dict:
+                raise ShapeError("an object is expected")
+            decoded.append(decode(item))
+        except ShapeError as error:
+            raise ShapeError(f"{key}[{len(decoded)}]: {error}") from None
+    return decoded
+
+
+def _decode_node(raw: Mapping[str, Any], columns: _Columns) -> Node:
+    known(raw, _NODE_KEYS)
+    presence = _PRESENCE.get(text(raw, "presence", "unknown"))
+    if presence is None:
+        raise ShapeError("presence: an unknown word")
+    physical = raw.get("physical")
+    return Node(
+        id=text(raw, "id"),
+        project=text(raw, "project"),
+        framework=text(raw, "framework"),
+        reference=text(raw, "reference"),
+        name=text(raw, "name"),
+        kind=text(raw, "kind"),
+        relation=_decode_relation(raw.get("relation")),
+        physical=None if physical is None else _decode_relation(physical),
+        deps=_texts(raw, "deps"),
+        cron=text_or_none(raw, "cron"),
+        time_zone=text_or_none(raw, "time_zone"),
+        interval_unit=text_or_none(raw, "interval_unit"),
+        group=text_or_none(raw, "group"),
+        tags=_texts(raw, "tags"),
+        owners=_texts(raw, "owners"),
+        description=text_or_none(raw, "description"),
+        columns=_decode_columns(raw.get("columns"), columns),
+        code_version=text_or_none(raw, "code_version"),
+        location=_decode_location(raw.get("location")),
+        presence=presence,
+        properties=texts_by_key(raw, "properties"),
+    )
+
+
+def _decode_source(raw: Mapping[str, Any], columns: _Columns) -> Source:
+    known(raw, _SOURCE_KEYS)
+    return Source(
+        id=text(raw, "id"),
+        project=text(raw, "project"),
+        reference=text(raw, "reference"),
+        name=text(raw, "name"),
+        relation=_decode_relation(raw.get("relation")),
+        description=text_or_none(raw, "description"),
+        columns=_decode_columns(raw.get("columns"), columns),
+    )
+
+
+def _decode_check(raw: Mapping[str, Any]) -> Check:
+    known(raw, _CHECK_KEYS)
+    return Check(
+        id=text(raw, "id"),
+        project=text(raw, "project"),
+        name=text(raw, "name"),
+        target=text(raw, "target"),
+        also=_texts(raw, "also"),
+        kind=text(raw, "kind", "audit"),
+        reference=text(raw, "reference", ""),
+        blocking=_flag(raw, "blocking", True),
+        in_build=_flag(raw, "in_build", False),
+        description=text_or_none(raw, "description"),
+        location=_decode_location(raw.get("location")),
+        properties=texts_by_key(raw, "properties"),
+    )
+
+
+def _decode_relation(raw: Any) -> Relation:
+    match raw:
+        case [str() as connection, str() | None as catalog, str() | None as schema, str() as name]:
+            return Relation(connection, catalog, schema, name)
+    raise ShapeError("relation, physical: [connection, catalog, schema, name] is expected")
+
+
+def _decode_columns(raw: Any, columns: _Columns) -> tuple[Column, ...]:
+    if raw is None:
+        return ()
+    if type(raw) is list:
+        try:
+            return tuple([columns[place] for place in raw])
+        except (KeyError, TypeError):
+            pass
+    raise ShapeError("columns: places in the file's list of columns are expected")
+
+
+def _decode_column(raw: Any) -> Column:
+    match raw:
+        case [str() as name]:
+            return Column(name)
+        case [str() as name, str() as type]:
+            return Column(name, type)
+        case [str() as name, str() as type, str() as description]:
+            return Column(name, type, description)
+    raise ShapeError("columns: [name, type, description] are expected")
+
+
+def _decode_location(raw: Any) -> Location | None:
+    match raw:
+        case None:
+            return None
+        case [str() as path, int() as line] if type(line) is int:  # a bool is an int too
+            return Location(path, line)
+    raise ShapeError("location: [path, line] is expected")
+
+
+def known(raw: Mapping[str, Any], keys: frozenset[str]) -> None:
+    if not raw.keys() <= keys:
+        raise ShapeError(f"unknown key {min(raw.keys() - keys)!r}")
+
+
+def text(raw: Mapping[str, Any], key: str, default: str | None = None) -> str:
+    value = raw.get(key, default)
+    if type(value) is not str:
+        raise ShapeError(f"{key}: a string is expected")
+    return value
+
+
+def text_or_none(raw: Mapping[str, Any], key: str) -> str | None:
+    value = raw.get(key)
+    if value is not None and type(value) is not str:
+        raise ShapeError(f"{key}: a string is expected")
+    return value
+
+
+def _flag(raw: Mapping[str, Any], key: str, default: bool) -> bool:
+    value = raw.get(key, default)
+    if type(value) is not bool:
+        raise ShapeError(f"{key}: true or false is expected")
+    return value
+
+
+def _texts(raw: Mapping[str, Any], key: str) -> tuple[str, ...]:
+    values = raw.get(key)
+    if values is None:
+        return ()
+    if type(values) is not list or not all(type(value) is str for value in values):
+        raise ShapeError(f"{key}: a list of strings is expected")
+    return tuple(values)
+
+
+def texts_by_key(raw: Mapping[str, Any], key: str) -> dict[str, str]:
+    values = raw.get(key)
+    if values is None:
+        return {}
+    if type(values) is not dict or not all(type(value) is str for value in values.values()):
+        raise ShapeError(f"{key}: an object of strings is expected")
+    return values

@@ -1,0 +1,280 @@
+"""The graph: nodes, sources and checks with their dependencies, as one immutable value."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from heapq import heapify, heappop, heappush
+from types import MappingProxyType
+from typing import Any, TypeVar
+
+from dagster_transform.graph.errors import (
+    CycleError,
+    DanglingDependencyError,
+    DuplicateIdError,
+    DuplicateRelationError,
+    UnknownIdError,
+)
+from dagster_transform.graph.nodes import Check, Node, Relation, Source
+
+_T = TypeVar("_T", Node, Source, Check)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Graph:
+    """Nodes, sources and checks; build it with `Graph.of`, which validates, or `Graph.combine`.
+
+    Two graphs are equal if their nodes, sources and checks are.
+
+    Attributes:
+        nodes, sources, checks: Read-only, by id, in the order of the ids.
+        order: Ids of all nodes, each after the nodes that it depends on; among nodes that could
+            come next the smallest id does, so it depends on nothing but the graph.
+        by_relation: Who stands for a relation: the id of the node that builds it, else of the
+            first source (by id) that reads it. Connection identity is part of a relation.
+    """
+
+    nodes: Mapping[str, Node]
+    sources: Mapping[str, Source]
+    checks: Mapping[str, Check]
+    order: tuple[str, ...] = field(compare=False)
+    by_relation: Mapping[Relation, str] = field(compare=False)
+    _upstream: Mapping[str, tuple[str, ...]] = field(compare=False)
+    _downstream: Mapping[str, tuple[str, ...]] = field(compare=False)
+    _checks_of: Mapping[str, tuple[Check, ...]] = field(compare=False)
+
+    @classmethod
+    def of(
+        cls,
+        nodes: Iterable[Node] = (),
+        sources: Iterable[Source] = (),
+        checks: Iterable[Check] = (),
+    ) -> Graph:
+        """The graph of these nodes, sources and checks, in whatever order they come.
+
+        Raises:
+            DuplicateIdError: Two of them have one id.
+            DanglingDependencyError: A node's dependency, or what a check judges or reads, is
+                neither a node nor a source.
+            DuplicateRelationError: Two nodes build one relation.
+            CycleError: Nodes depend on each other in a circle; a node that reads itself does.
+        """
+        node_by_id, source_by_id, check_by_id = _by_id(nodes, sources, checks)
+        by_relation = _index_relations(node_by_id, source_by_id)
+        upstream = {id: tuple(dict.fromkeys(node.deps)) for id, node in node_by_id.items()}
+        downstream: dict[str, list[str]] = {id: [] for id in (*node_by_id, *source_by_id)}
+        for id, deps in upstream.items():
+            for dep in deps:
+                if dep not in downstream:
+                    raise DanglingDependencyError(id, dep)
+                downstream[dep].append(id)
+        upstream.update(dict.fromkeys(source_by_id, ()))
+        checks_of: dict[str, list[Check]] = {}
+        for check in check_by_id.values():
+            for read in (check.target, *check.also):
+                if read not in downstream:
+                    raise DanglingDependencyError(check.id, read)
+            checks_of.setdefault(check.target, []).append(check)
+        return cls(
+            nodes=MappingProxyType(node_by_id),
+            sources=MappingProxyType(source_by_id),
+            checks=MappingProxyType(check_by_id),
+            order=_topological_order(node_by_id, upstream, downstream),
+            by_relation=MappingProxyType(by_relation),
+            _upstream=upstream,
+            _downstream={id: tuple(readers) for id, readers in downstream.items()},
+            _checks_of={id: tuple(found) for id, found in checks_of.items()},
+        )
+
+    @classmethod
+    def combine(cls, graphs: Iterable[Graph]) -> Graph:
+        """One graph of several projects' graphs, linked where their relations meet.
+
+        A source whose relation a node of another project builds is resolved: it disappears, and
+        whoever read it depends on the node. A check that was shown on it is shown on the node and
+        takes its id from there; if the node has a check of that name already, the name (and with
+        it the id) gets `_<project of the check>` at its end.
+
+        Raises what `Graph.of` raises: projects that read each other can make a cycle.
+        """
+        parts = tuple(graphs)
+        nodes, sources, checks = _by_id(
+            (node for part in parts for node in part.nodes.values()),
+            (source for part in parts for source in part.sources.values()),
+            (check for part in parts for check in part.checks.values()),
+        )
+        by_relation = _index_relations(nodes, {})
+        resolved: dict[str, str] = {}
+        for source in sources.values():
+            builder = by_relation.get(source.relation)
+            if builder is not None and nodes[builder].project != source.project:
+                resolved[source.id] = builder
+        return cls.of(
+            (_relink_node(node, resolved) for node in nodes.values()),
+            (source for source in sources.values() if source.id not in resolved),
+            _relink_checks(checks.values(), resolved),
+        )
+
+    def upstream(self, id: str) -> tuple[str, ...]:
+        """Ids of the nodes and sources that a node reads, in its framework's order; a source
+        reads nothing. Raises UnknownIdError."""
+        return _of_id(self._upstream, id)
+
+    def downstream(self, id: str) -> tuple[str, ...]:
+        """Ids of the nodes that read a node or source, sorted. Raises UnknownIdError."""
+        return _of_id(self._downstream, id)
+
+    def ancestors(self, ids: Iterable[str]) -> frozenset[str]:
+        """Ids of all nodes and sources above any of `ids`. One of `ids` is among them only if it
+        is above another one. Raises UnknownIdError."""
+        return _closure(ids, self.upstream)
+
+    def descendants(self, ids: Iterable[str]) -> frozenset[str]:
+        """Ids of all nodes below any of `ids` (nodes or sources). One of `ids` is among them only
+        if it is below another one. Raises UnknownIdError."""
+        return _closure(ids, self.downstream)
+
+    def checks_of(self, id: str) -> tuple[Check, ...]:
+        """The checks that are shown on a node or source, by id. Raises UnknownIdError."""
+        if id not in self._upstream:
+            raise UnknownIdError(id)
+        return self._checks_of.get(id, ())
+
+    def __repr__(self) -> str:
+        counts = (f"{len(self.nodes)} nodes", f"{len(self.sources)} sources")
+        return f"Graph({', '.join(counts)}, {len(self.checks)} checks)"
+
+    def __hash__(self) -> int:
+        return hash((self.order, len(self.sources), len(self.checks)))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Read-only mappings can't be pickled or copied.
+        parts = (self.nodes, self.sources, self.checks)
+        return Graph.of, tuple(tuple(part.values()) for part in parts)
+
+
+def _by_id(
+    nodes: Iterable[Node], sources: Iterable[Source], checks: Iterable[Check]
+) -> tuple[dict[str, Node], dict[str, Source], dict[str, Check]]:
+    """All three by id, each in the order of the ids. Raises DuplicateIdError."""
+    seen: set[str] = set()
+
+    def collect(things: Iterable[_T]) -> dict[str, _T]:
+        found: dict[str, _T] = {}
+        for thing in things:
+            if thing.id in seen:
+                raise DuplicateIdError(thing.id)
+            seen.add(thing.id)
+            found[thing.id] = thing
+        return dict(sorted(found.items()))
+
+    return collect(nodes), collect(sources), collect(checks)
+
+
+def _index_relations(
+    nodes: Mapping[str, Node], sources: Mapping[str, Source]
+) -> dict[Relation, str]:
+    by_relation: dict[Relation, str] = {}
+    for id, node in nodes.items():
+        other = by_relation.setdefault(node.relation, id)
+        if other != id:
+            raise DuplicateRelationError(node.relation, (other, id))
+    for id, source in sources.items():
+        by_relation.setdefault(source.relation, id)
+    return by_relation
+
+
+def _topological_order(
+    nodes: Mapping[str, Node],
+    upstream: Mapping[str, tuple[str, ...]],
+    downstream: Mapping[str, list[str]],
+) -> tuple[str, ...]:
+    """Kahn's algorithm; the heap makes the ties sorted. Raises CycleError."""
+    missing = {id: sum(dep in nodes for dep in upstream[id]) for id in nodes}
+    ready = [id for id, count in missing.items() if not count]
+    heapify(ready)
+    order: list[str] = []
+    while ready:
+        id = heappop(ready)
+        order.append(id)
+        for reader in downstream[id]:
+            missing[reader] -= 1
+            if not missing[reader]:
+                heappush(ready, reader)
+    if len(order) < len(nodes):
+        cycle = _find_cycle({id for id, count in missing.items() if count}, upstream)
+        names = [nodes[id].name for id in cycle]
+        # Two projects may use one name; ids then say which node is meant.
+        ambiguous = len(set(names)) < len(set(cycle))
+        raise CycleError(cycle, cycle if ambiguous else names)
+    return tuple(order)
+
+
+def _find_cycle(stuck: set[str], upstream: Mapping[str, tuple[str, ...]]) -> list[str]:
+    """A cycle among `stuck`, in the direction of the data, from its smallest id back to it.
+
+    Every id that is stuck has one above it that is stuck too, so that walking up must come back.
+    """
+    path: dict[str, None] = {}
+    id = min(stuck)
+    while id not in path:
+        path[id] = None
+        id = min(dep for dep in upstream[id] if dep in stuck)
+    walked = list(path)
+    cycle = walked[walked.index(id) :][::-1]
+    first = cycle.index(min(cycle))
+    return [*cycle[first:], *cycle[:first], cycle[first]]
+
+
+def _closure(ids: Iterable[str], step: Callable[[str], tuple[str, ...]]) -> frozenset[str]:
+    found: set[str] = set()
+    pending = list(ids)
+    while pending:
+        new = [id for id in step(pending.pop()) if id not in found]
+        found.update(new)
+        pending.extend(new)
+    return frozenset(found)
+
+
+def _of_id(found: Mapping[str, tuple[str, ...]], id: str) -> tuple[str, ...]:
+    try:
+        return found[id]
+    except KeyError:
+        raise UnknownIdError(id) from None
+
+
+def _relink(ids: Iterable[str], resolved: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(resolved.get(id, id) for id in ids))
+
+
+def _relink_node(node: Node, resolved: Mapping[str, str]) -> Node:
+    if resolved.keys().isdisjoint(node.deps):
+        return node
+    return replace(node, deps=_relink(node.deps, resolved))
+
+
+def _relink_checks(checks: Iterable[Check], resolved: Mapping[str, str]) -> list[Check]:
+    kept: list[Check] = []
+    moved: list[Check] = []
+    taken: set[tuple[str, str]] = set()
+    for check in checks:
+        if check.target in resolved:
+            moved.append(check)
+        else:
+            kept.append(check)
+            taken.add((check.target, check.name))
+    for check in moved:
+        target, name = resolved[check.target], check.name
+        while (target, name) in taken:
+            name = f"{name}_{check.project}"
+        taken.add((target, name))
+        kept.append(replace(check, id=f"{target}:{name}", target=target, name=name))
+    return [
+        check
+        if resolved.keys().isdisjoint(check.also)
+        else replace(
+            check,
+            also=tuple(id for id in _relink(check.also, resolved) if id != check.target),
+        )
+        for check in kept
+    ]

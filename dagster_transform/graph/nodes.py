@@ -1,0 +1,156 @@
+"""What a graph is made of: nodes, sources, checks and the relations where frameworks meet.
+
+All of them are frozen values without behaviour of a framework. An `id` is `<project>:<reference>`,
+where `reference` is the framework's own unique name: a SQLMesh fully qualified name
+(`"flights"."marts"."delays"`) or a dbt unique id (`model.staging.stg_flights`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+
+
+class Presence(str, Enum):
+    """How a node of the files stands in the environment that its project targets."""
+
+    EQUAL = "equal"
+    """The environment has exactly this version."""
+    CHANGED = "changed"
+    """The environment has another version."""
+    ABSENT = "absent"
+    """The environment does not have the node."""
+    UNKNOWN = "unknown"
+    """The state could not be asked when the graph file was written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """A table or view, normalised by its framework's package.
+
+    Attributes:
+        connection: Connection identity: the database itself (`duckdb:/data/flights.duckdb`,
+            `postgres:db.example:5432/warehouse`), never a name from a configuration.
+        catalog: Catalog (database) name, or None where the engine has none.
+        schema: Schema name, or None where the engine has none.
+        name: Table or view name.
+    """
+
+    connection: str
+    catalog: str | None
+    schema: str | None
+    name: str
+
+    def __str__(self) -> str:
+        return ".".join(part for part in (self.catalog, self.schema, self.name) if part)
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column as its framework declares or infers it; `type` is the engine's SQL type or ""."""
+
+    name: str
+    type: str = ""
+    description: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """Where a node or check is written. `path` is relative to the folder of transform.yaml where
+    the file lies below it, else absolute; `line` counts from 1."""
+
+    path: str
+    line: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """Something that builds a relation: a SQLMesh model, a dbt model, seed or snapshot.
+
+    Attributes:
+        id: `<project>:<reference>`.
+        project: The project's name in transform.yaml.
+        framework: `sqlmesh` or `dbt`.
+        reference: The framework's own unique name.
+        name: The name as the framework's users write it, for instance `marts.delays`.
+        kind: The framework's word in capitals for SQLMesh (`FULL`, `VIEW`), else its
+            materialisation (`table`, `seed`).
+        relation: What readers see.
+        physical: What a build writes, where the state knows it; else None.
+        deps: Ids of the nodes and sources that it reads, in the framework's order, no repeats.
+        cron: Five fields or an alias such as `@daily`, or None.
+        time_zone: IANA name in which `cron` is meant; None is UTC.
+        interval_unit: `day`, `hour`... of an incremental node's intervals, or None.
+        group: Name of the group, or None.
+        tags: As the framework has them, unchanged.
+        owners: E-mail addresses, team names or user names, unchanged.
+        code_version: Changes if and only if the node's own code changes.
+        presence: How the node stands in the environment.
+        properties: Further facts worth showing, as strings (`dialect`, `partitioned_by`...).
+    """
+
+    id: str
+    project: str
+    framework: str
+    reference: str
+    name: str
+    kind: str
+    relation: Relation
+    physical: Relation | None = None
+    deps: tuple[str, ...] = ()
+    cron: str | None = None
+    time_zone: str | None = None
+    interval_unit: str | None = None
+    group: str | None = None
+    tags: tuple[str, ...] = ()
+    owners: tuple[str, ...] = ()
+    description: str | None = None
+    columns: tuple[Column, ...] = ()
+    code_version: str | None = None
+    location: Location | None = None
+    presence: Presence = Presence.UNKNOWN
+    properties: Mapping[str, str] = field(default_factory=dict, hash=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A relation that nodes read and that no node of its project builds."""
+
+    id: str
+    project: str
+    reference: str
+    name: str
+    relation: Relation
+    description: str | None = None
+    columns: tuple[Column, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """Something that judges a node or a source: an audit, a data test, a unit test.
+
+    Attributes:
+        id: `<id of the target>:<name>`.
+        name: Unique on its target.
+        target: Id of the node or source that it is shown on.
+        also: Ids of further nodes and sources that it reads.
+        kind: `audit`, `test`, `unit_test` or `freshness`.
+        reference: What the framework's session finds it by.
+        blocking: Whether its failure holds back what is downstream of its target.
+        in_build: Whether building the target runs it (SQLMesh's blocking audits come between the
+            data and the interval's record, so they can't be taken out of the build).
+    """
+
+    id: str
+    project: str
+    name: str
+    target: str
+    also: tuple[str, ...] = ()
+    kind: str = "audit"
+    reference: str = ""
+    blocking: bool = True
+    in_build: bool = False
+    description: str | None = None
+    location: Location | None = None
+    properties: Mapping[str, str] = field(default_factory=dict, hash=False)

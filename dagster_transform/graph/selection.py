@@ -1,0 +1,110 @@
+"""Selecting nodes with an expression such as `+marts.delays tag:daily`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from difflib import get_close_matches
+from fnmatch import translate
+
+from dagster_transform.graph.errors import SelectionError
+from dagster_transform.graph.graph import Graph
+from dagster_transform.graph.nodes import Node
+
+# A quoted part of a name may hold spaces and commas: "my catalog"."marts"."delays".
+_TERM = re.compile(r'(?:"[^"]*"|[^\s,])+')
+_NAME_PART = re.compile(r'"(?P<quoted>(?:[^"]|"")*)"|(?P<plain>[^."]+)')
+_CLOSE_MATCHES = 3
+
+_ATTRIBUTES: dict[str, Callable[[Node], Iterable[str]]] = {
+    "tag": lambda node: node.tags,
+    "project": lambda node: (node.project,),
+    "kind": lambda node: (node.kind,),
+    "group": lambda node: () if node.group is None else (node.group,),
+}
+
+
+def select(graph: Graph, expression: str) -> frozenset[str]:
+    """Ids of the nodes (never sources) that an expression selects.
+
+    An expression is one or more terms, separated by spaces or commas; it selects what any of them
+    selects. A term is a name, `tag:x`, `project:x`, `kind:x` or `group:x`. A name matches a node's
+    id, reference (with or without its quotes), name, or the last dotted part of its name, and
+    selects every node that it matches. `*` stands for any text, in all of them, and alone for all
+    nodes. `+` before a term adds all its ancestors, `+` after it all its descendants. Upper and
+    lower case are equal.
+
+    Raises:
+        SelectionError: The expression has no term, or a term matches no node; with close matches.
+    """
+    terms = _TERM.findall(expression)
+    if not terms:
+        raise SelectionError("The selection is empty; `*` selects everything.", term=expression)
+    selected: set[str] = set()
+    for term in terms:
+        selected |= _select_term(graph, term)
+    return frozenset(selected)
+
+
+def _select_term(graph: Graph, term: str) -> set[str]:
+    above, below = term.startswith("+"), term.endswith("+")
+    core = term.removeprefix("+").removesuffix("+")
+    if not core:
+        raise SelectionError(f"{term!r} in the selection names no node.", term=term)
+    matched = set(graph.nodes) if core == "*" else _match(graph, core, term)
+    selected = set(matched)
+    if above:
+        selected |= graph.ancestors(matched) & graph.nodes.keys()
+    if below:
+        selected |= graph.descendants(matched)
+    return selected
+
+
+def _match(graph: Graph, core: str, term: str) -> set[str]:
+    attribute, colon, rest = core.partition(":")
+    of_attribute = _ATTRIBUTES.get(attribute.casefold()) if colon else None
+    if of_attribute is not None:
+        what, wanted, labels_of = attribute.casefold(), rest, of_attribute
+    else:
+        what, wanted, labels_of = "name", core, _names
+    labels = {id: tuple(labels_of(node)) for id, node in graph.nodes.items()}
+    # casefold on both sides instead of a flag: it knows more than ASCII.
+    matches = re.compile(_pattern(wanted.casefold())).match
+    matched = {
+        id for id, of_node in labels.items() if any(matches(label.casefold()) for label in of_node)
+    }
+    if not matched:
+        raise SelectionError(
+            f"{term!r} in the selection matches no node: no node has the {what} {wanted!r}.",
+            term=term,
+            close_matches=_close(wanted, labels.values()),
+        )
+    return matched
+
+
+def _names(node: Node) -> tuple[str, ...]:
+    bare = ".".join(_name_parts(node.reference))
+    return (*dict.fromkeys((node.name, _name_parts(node.name)[-1], node.reference, bare, node.id)),)
+
+
+def _name_parts(name: str) -> list[str]:
+    """The parts of a dotted name, without quotes."""
+    parts = [
+        found["plain"] if found["quoted"] is None else found["quoted"].replace('""', '"')
+        for found in _NAME_PART.finditer(name)
+    ]
+    return parts or [name]
+
+
+def _pattern(wanted: str) -> str:
+    """`wanted` as a regular expression in which only `*` is special."""
+    return translate(re.sub(r"[\[?]", r"[\g<0>]", wanted))
+
+
+def _close(wanted: str, labels: Iterable[tuple[str, ...]]) -> list[str]:
+    known: dict[str, str] = {}
+    for of_node in labels:
+        for label in of_node:
+            known.setdefault(label.casefold(), label)
+    close = get_close_matches(wanted.casefold(), sorted(known), n=_CLOSE_MATCHES)
+    return [known[label] for label in close]

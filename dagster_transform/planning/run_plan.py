@@ -1,0 +1,337 @@
+"""The run plan: which nodes and checks one run will do, in what order, and why not the others.
+
+`plan_run` is a pure function of the graph, the selection and what each project's session says of
+its nodes (`Readiness`). Its result is a small dependency graph of *units*. The walk interprets it;
+nothing else decides what starts when.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from graphlib import CycleError, TopologicalSorter
+from types import MappingProxyType
+
+from dagster_transform.errors import TransformError
+from dagster_transform.graph import Check, Graph
+
+
+class RunPlanError(TransformError):
+    """The selection can't be carried out in one run."""
+
+
+class Outcome(str, Enum):
+    """What became of a unit; the words that users read."""
+
+    BUILT = "built"
+    BACKFILLED = "backfilled"
+    UP_TO_DATE = "up_to_date"
+    FAILED = "failed"
+    BLOCKED = "blocked"
+    CLAIMED = "claimed"
+    WAITING = "waiting"
+    CANCELLED = "cancelled"
+    NOT_PROMOTED = "not_promoted"
+    CHECKED = "checked"
+    """A check ran; whether it passed is in its result."""
+    PROMOTED = "promoted"
+    """A plan's promotion was carried out: readers see what it backfilled."""
+
+
+GOOD_OUTCOMES = frozenset(
+    {
+        Outcome.BUILT,
+        Outcome.BACKFILLED,
+        Outcome.UP_TO_DATE,
+        Outcome.CHECKED,
+        Outcome.PROMOTED,
+    }
+)
+"""Outcomes after which dependents may go on (a blocking check that failed is told apart)."""
+
+_INCOMPLETE = frozenset({Outcome.WAITING, Outcome.NOT_PROMOTED, Outcome.CLAIMED})
+
+
+class UnitKind(str, Enum):
+    """What a session is asked to do."""
+
+    BUILD = "build"
+    CHECK = "check"
+    PROMOTE = "promote"
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """One thing that a session does when the walk says so.
+
+    Attributes:
+        id: A node's id, a check's id, or the name of a promotion.
+        project: Whose session does it.
+        after: Ids of the units that must have gone well before.
+        promotion: For a build: id of the promotion that shows it to readers; None: at once.
+        blocking: For a check: whether its failure counts as a failure of the unit.
+    """
+
+    id: str
+    kind: UnitKind
+    project: str
+    after: frozenset[str] = frozenset()
+    promotion: str | None = None
+    blocking: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """What a session says of one selected node before the run is planned.
+
+    Attributes:
+        outcome: None if the node is to be built; else why this run will not build it.
+        reason: In words, for people; with an outcome it is never empty.
+        promotion: Name of the promotion that will publish it, if a plan does.
+    """
+
+    outcome: Outcome | None = None
+    reason: str = ""
+    promotion: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How a walk may go about its plan.
+
+    Attributes:
+        max_concurrent_models: Builds at the same moment, over all projects; at least 1.
+        fail_fast: After the first failure nothing starts, and what runs is cancelled.
+        retries: How often a unit that failed transiently is tried again.
+        retry_delay: Seconds before the first retry; doubled for each further one.
+        cancel_grace: Seconds that a cancelled unit has to come back.
+    """
+
+    max_concurrent_models: int = 5
+    fail_fast: bool = False
+    retries: int = 2
+    retry_delay: float = 1.0
+    cancel_grace: float = 25.0
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """Why a selected node or check is not in a run plan."""
+
+    outcome: Outcome
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunPlan:
+    """What one run does.
+
+    Attributes:
+        units: By id, dependencies first.
+        left_out: Selected nodes and checks that the run will not do, and why.
+        limits: How the walk goes about it.
+    """
+
+    units: Mapping[str, Unit] = field(default_factory=dict)
+    left_out: Mapping[str, LeftOut] = field(default_factory=dict)
+    limits: Limits = Limits()
+
+
+def plan_run(
+    graph: Graph,
+    nodes: Collection[str],
+    checks: Collection[str],
+    readiness: Mapping[str, Readiness],
+    limits: Limits | None = None,
+) -> RunPlan:
+    """Decide what a run does.
+
+    Args:
+        graph: The graph of all projects.
+        nodes: Ids of the selected nodes.
+        checks: Ids of the selected checks.
+        readiness: What the sessions say of the selected nodes; a node without an entry is built.
+        limits: How the walk may go about it.
+
+    Returns:
+        The plan. A check that belongs to the build of a node that is built has no unit of its own;
+        the checks of a selected node that is not built are left out with their node; checks
+        selected without their node run alone.
+
+    Raises:
+        KeyError: A selected id is not in the graph.
+    """
+    build, left_out = _sort_out(graph, nodes, readiness)
+    while partial := _partial_promotions(build, readiness):
+        readiness = {**readiness, **{n: _PARTIAL for n in partial}}
+        build, left_out = _sort_out(graph, nodes, readiness)
+    check_units: dict[str, Check] = {}
+    chosen = set(nodes)
+    for check_id in sorted(checks):
+        check = graph.checks[check_id]
+        if check.target in build:
+            if not check.in_build:
+                check_units[check_id] = check
+        elif check.target in chosen:
+            why = left_out[check.target]
+            left_out[check_id] = LeftOut(why.outcome, f"its node is {why.outcome.value}")
+        else:
+            check_units[check_id] = check
+
+    blocking: dict[str, set[str]] = {}
+    for check in check_units.values():
+        if check.blocking:
+            blocking.setdefault(check.target, set()).add(check.id)
+
+    promotion = {n: r.promotion for n, r in readiness.items() if n in build and r.promotion}
+    reach = _Reach(graph, build, blocking, promotion)
+    units: dict[str, Unit] = {}
+    for node_id in graph.order:
+        if node_id in build:
+            node = graph.nodes[node_id]
+            units[node_id] = Unit(
+                id=node_id,
+                kind=UnitKind.BUILD,
+                project=node.project,
+                after=reach.before(node_id),
+                promotion=promotion.get(node_id),
+            )
+        for check in graph.checks_of(node_id):
+            if check.id in check_units:
+                units[check.id] = _check_unit(check, build, units)
+    for check in check_units.values():  # those on sources
+        if check.id not in units:
+            units[check.id] = _check_unit(check, build, units)
+    for node_id, ready in sorted(readiness.items()):
+        name = ready.promotion
+        if name is not None and name not in units:  # a plan may have nothing to backfill
+            members = {n for n, p in promotion.items() if p == name}
+            held = {c for n in members for c in blocking.get(n, ())}
+            project = graph.nodes[node_id].project
+            units[name] = Unit(name, UnitKind.PROMOTE, project, frozenset(members | held))
+    return RunPlan(
+        units=MappingProxyType(_dependencies_first(units)),
+        left_out=MappingProxyType(left_out),
+        limits=limits or Limits(),
+    )
+
+
+_PARTIAL = Readiness(Outcome.WAITING, "its plan can be carried out as a whole only")
+
+
+def _partial_promotions(build: Collection[str], readiness: Mapping[str, Readiness]) -> set[str]:
+    """Nodes of promotions of which a part can't be built now: readers must never see a part."""
+    broken = {
+        r.promotion
+        for n, r in readiness.items()
+        if r.promotion is not None and r.outcome is None and n not in build
+    }
+    return {n for n, r in readiness.items() if r.promotion in broken}
+
+
+def _sort_out(
+    graph: Graph, nodes: Collection[str], readiness: Mapping[str, Readiness]
+) -> tuple[set[str], dict[str, LeftOut]]:
+    """Which nodes are built; and why not the others: their own reason, or that of an upstream."""
+    chosen = set(nodes)
+    if unknown := chosen - graph.nodes.keys():
+        raise KeyError(min(unknown))
+    build: set[str] = set()
+    left_out: dict[str, LeftOut] = {}
+    incomplete: dict[str, str] = {}  # node -> the node that is not there for it
+    for node_id in graph.order:
+        root = next((incomplete[d] for d in graph.nodes[node_id].deps if d in incomplete), None)
+        if node_id not in chosen:
+            if root is not None:
+                incomplete[node_id] = root
+            continue
+        ready = readiness.get(node_id, Readiness())
+        if ready.outcome is not None:
+            left_out[node_id] = LeftOut(ready.outcome, ready.reason)
+        elif root is not None:
+            why = left_out[root]
+            reason = f"its upstream {graph.nodes[root].name} is {why.outcome.value}: {why.reason}"
+            left_out[node_id] = LeftOut(Outcome.WAITING, reason)
+        else:
+            build.add(node_id)
+            continue
+        if left_out[node_id].outcome in _INCOMPLETE:
+            incomplete[node_id] = root or node_id
+    return build, left_out
+
+
+class _Reach:
+    """What must come before a node, looking through nodes that this run does not build."""
+
+    def __init__(
+        self,
+        graph: Graph,
+        build: Collection[str],
+        blocking: Mapping[str, set[str]],
+        promotion: Mapping[str, str],
+    ) -> None:
+        self._graph = graph
+        self._build = build
+        self._blocking = blocking
+        self._promotion = promotion
+        self._through: dict[str, frozenset[str]] = {}
+
+    def before(self, node_id: str) -> frozenset[str]:
+        """Ids of the units that come before the build of `node_id`."""
+        project = self._graph.nodes[node_id].project
+        found: set[str] = set()
+        for before in self._nearest(node_id):
+            found.add(before)
+            # Another project reads the view, and there is no view before the promotion.
+            upstream = self._graph.nodes.get(before)
+            if upstream is not None and upstream.project != project and before in self._promotion:
+                found.add(self._promotion[before])
+        return frozenset(found)
+
+    def _nearest(self, node_id: str) -> frozenset[str]:
+        """Not recursive: a chain of 10,000 nodes must not end at Python's recursion limit."""
+        stack = [node_id]
+        while stack:
+            current = stack[-1]
+            if current in self._through:
+                stack.pop()
+                continue
+            unbuilt = [d for d in self._parents(current) if d not in self._build]
+            if missing := [d for d in unbuilt if d not in self._through]:
+                stack.extend(missing)
+                continue
+            found: set[str] = set()
+            for dep in self._graph.nodes[current].deps:
+                found.update(self._blocking.get(dep, ()))
+                if dep in self._build:
+                    found.add(dep)
+                else:
+                    found.update(self._through.get(dep, ()))
+            self._through[current] = frozenset(found)
+            stack.pop()
+        return self._through[node_id]
+
+    def _parents(self, node_id: str) -> Iterable[str]:
+        return (d for d in self._graph.nodes[node_id].deps if d in self._graph.nodes)
+
+
+def _check_unit(check: Check, build: Collection[str], units: Mapping[str, Unit]) -> Unit:
+    """A check waits for every node that it reads and that this run builds."""
+    after = frozenset(n for n in (check.target, *check.also) if n in build)
+    # Data that only a plan has built is checked where it lies, before readers see it.
+    return Unit(check.id, UnitKind.CHECK, check.project, after, blocking=check.blocking)
+
+
+def _dependencies_first(units: Mapping[str, Unit]) -> dict[str, Unit]:
+    """`units` in an order in which every unit follows those that it waits for."""
+    sorter = TopologicalSorter({unit.id: sorted(unit.after) for unit in units.values()})
+    try:
+        return {unit_id: units[unit_id] for unit_id in sorter.static_order()}
+    except CycleError as error:
+        # Only promotions can close a cycle: the graph itself has none.
+        circle = " -> ".join(error.args[1])
+        raise RunPlanError(
+            f"This run can't promote at once what it backfills: {circle}.",
+            remedy="Select and build the first of these nodes in a run of its own.",
+        ) from None

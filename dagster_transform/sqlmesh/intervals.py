@@ -1,0 +1,63 @@
+"""Arithmetic of SQLMesh's intervals: pure, in epoch milliseconds, `[start, end)`, UTC."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timezone
+
+Interval = tuple[int, int]
+
+
+def merged(intervals: Iterable[Interval]) -> list[Interval]:
+    """The same time, as sorted intervals that neither overlap nor touch."""
+    result: list[Interval] = []
+    for start, end in sorted(intervals):
+        if result and start <= result[-1][1]:
+            result[-1] = (result[-1][0], max(result[-1][1], end))
+        else:
+            result.append((start, end))
+    return result
+
+
+def without(
+    batches: Sequence[Interval],
+    owed: Sequence[Interval],
+    cells: Sequence[Sequence[Interval]],
+    *,
+    uninterrupted: bool,
+) -> list[Interval]:
+    """`batches` less every cell that overlaps `owed`.
+
+    Args:
+        batches: What would be built, in order.
+        owed: What upstreams still owe.
+        cells: For each batch, its smallest parts that can be built alone (days of a daily model).
+        uninterrupted: Whether each cell builds on the one before: then nothing after the first
+            cell that is left out is built either.
+
+    Returns:
+        Batches again: neighbouring cells of one batch stay together.
+    """
+    owed = merged(owed)
+    result: list[Interval] = []
+    for batch in range(len(batches)):
+        open_batch = False
+        for start, end in cells[batch]:
+            if any(start < o_end and o_start < end for o_start, o_end in owed):
+                if uninterrupted:
+                    return result
+                open_batch = False
+            elif open_batch and result[-1][1] == start:
+                result[-1] = (result[-1][0], end)
+            else:
+                result.append((start, end))
+                open_batch = True
+    return result
+
+
+def in_words(interval: Interval) -> str:
+    """`2013-01-01 to 2013-02-01` (whole days) or with times; the end is exclusive; UTC."""
+    start, end = (datetime.fromtimestamp(ms / 1000, tz=timezone.utc) for ms in interval)
+    whole_days = start.time() == end.time() == datetime.min.time()
+    form = "%Y-%m-%d" if whole_days else "%Y-%m-%d %H:%M"
+    return f"{start.strftime(form)} to {end.strftime(form)}"

@@ -1,0 +1,261 @@
+"""The walk of a run plan over its sessions.
+
+One thread coordinates. What is ready starts at once, up to the limits, in the plan's order; a
+failure blocks what depends on it and nothing else. The walk holds no connection and starts no
+thread, so that an interrupt finds it in one place: waiting for the next report.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter, deque
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from dagster_transform.planning import Outcome, RunPlan, Unit, UnitKind
+from dagster_transform.planning.run_plan import GOOD_OUTCOMES
+from dagster_transform.walk.ports import Inbox, Report, Session
+
+_CANCEL_POLL = 0.1
+"""Seconds between two cancels of one unit: a statement that began in between must end too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A unit has been handed to its session; `attempt` counts from 1."""
+
+    unit: Unit
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Retrying:
+    """A unit failed transiently and will be tried again in `delay` seconds."""
+
+    unit: Unit
+    report: Report
+    delay: float
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A unit has come to its end in this run; `report` is None if it never started."""
+
+    unit: Unit
+    outcome: Outcome
+    reason: str = ""
+    report: Report | None = None
+
+    @property
+    def good(self) -> bool:
+        """Whether what depends on the unit may go on."""
+        return self.outcome in GOOD_OUTCOMES and not (self.report and self.report.failed_checks)
+
+
+Event = Started | Retrying | Finished
+
+
+class Walk:
+    """Carries out one run plan.
+
+    Args:
+        plan: What to do.
+        sessions: The open session of each project that the plan names.
+        inbox: Where the sessions' reports arrive.
+    """
+
+    def __init__(
+        self, plan: RunPlan, sessions: Mapping[str, Session], inbox: Inbox | None = None
+    ) -> None:
+        self.finished: dict[str, Finished] = {}
+        self._plan = plan
+        self._sessions = sessions
+        self._inbox = inbox or Inbox()
+        self._rank = {unit_id: rank for rank, unit_id in enumerate(plan.units)}
+        self._missing = {u.id: len(u.after) for u in plan.units.values()}
+        self._dependents: dict[str, list[str]] = {unit_id: [] for unit_id in plan.units}
+        for unit in plan.units.values():
+            for before in unit.after:
+                self._dependents[before].append(unit.id)
+        self._ready = [self._rank[u] for u, missing in self._missing.items() if not missing]
+        heapq.heapify(self._ready)
+        self._order = list(plan.units)
+        self._running: dict[str, Unit] = {}
+        self._busy: Counter[str] = Counter()  # units in flight, by project
+        self._builds = 0
+        self._alone: set[str] = set()  # projects whose promotion is in flight
+        self._holder: dict[str, str] = {}  # exclusive resource -> project that holds it
+        self._attempts: Counter[str] = Counter()
+        self._resting: list[tuple[float, int]] = []  # (when to try again, rank)
+        self._last: dict[str, Report] = {}  # why a unit that rests has failed
+        self._stopping = ""
+        self._told: deque[Event] = deque()
+
+    def events(self) -> Iterator[Event]:
+        """Do it all, telling what happens as it happens, until nothing is left to do."""
+        while True:
+            if not self._stopping:
+                self._start_what_can()
+            yield from self._tell()
+            if not self._running and not self._resting:
+                break
+            self._wait()
+        self._give_up_the_rest("its session could not start it")
+        yield from self._tell()
+
+    def cancel(self, reason: str = "the run was cancelled") -> list[Event]:
+        """Start nothing any more, end what runs, and say what became of everything.
+
+        Units that do not come back within the plan's grace are told as cancelled: their session
+        closes their connections next.
+        """
+        self._stop(reason)
+        until = self._inbox.now() + self._plan.limits.cancel_grace
+        while self._running and self._inbox.now() < until:
+            self._wait()
+        for unit in list(self._running.values()):
+            self._end(unit, Report(unit.id, Outcome.CANCELLED, f"{reason}; it did not come back"))
+        self._give_up_the_rest(reason)
+        return list(self._tell())
+
+    # -- starting -------------------------------------------------------------------------------
+
+    def _start_what_can(self) -> None:
+        now = self._inbox.now()
+        while self._resting and self._resting[0][0] <= now:
+            heapq.heappush(self._ready, heapq.heappop(self._resting)[1])
+        later: list[int] = []
+        while self._ready:
+            rank = heapq.heappop(self._ready)
+            unit = self._plan.units[self._order[rank]]
+            if not self._may_start(unit):
+                later.append(rank)
+                continue
+            self._attempts[unit.id] += 1
+            self._running[unit.id] = unit
+            self._busy[unit.project] += 1
+            self._builds += unit.kind is UnitKind.BUILD
+            if unit.kind is UnitKind.PROMOTE:
+                self._alone.add(unit.project)
+            self._told.append(Started(unit, self._attempts[unit.id]))
+            self._sessions[unit.project].start(unit, self._inbox.put)
+        for rank in later:
+            heapq.heappush(self._ready, rank)
+
+    def _may_start(self, unit: Unit) -> bool:
+        # A promotion ends by closing the connections of every other thread.
+        if unit.project in self._alone:
+            return False
+        if unit.kind is UnitKind.PROMOTE and self._busy[unit.project]:
+            return False
+        session = self._sessions[unit.project]
+        limit = self._plan.limits.max_concurrent_models
+        if unit.kind is UnitKind.BUILD and self._builds >= limit:
+            return False
+        return self._busy[unit.project] < session.capacity and self._hand_over(unit.project)
+
+    def _hand_over(self, project: str) -> bool:
+        """Give `project` what it needs alone; False while a session that holds it is at work.
+
+        A session keeps what it holds until it is idle, so work changes hands in phases and no
+        file is opened and closed for every node.
+        """
+        needed = self._sessions[project].exclusive
+        holders = {self._holder[r] for r in needed if r in self._holder} - {project}
+        if any(self._busy[holder] for holder in holders):
+            return False
+        for holder in holders:
+            self._sessions[holder].let_go()
+            self._holder = {r: p for r, p in self._holder.items() if p != holder}
+        self._holder.update(dict.fromkeys(needed, project))
+        return True
+
+    # -- ending ---------------------------------------------------------------------------------
+
+    def _wait(self) -> None:
+        """Wait for one report, or for the next retry, or (when stopping) cancel once more."""
+        timeout: float | None = None
+        if self._stopping:
+            for unit_id, unit in self._running.items():
+                self._sessions[unit.project].cancel(unit_id)
+            timeout = _CANCEL_POLL
+        elif self._resting:
+            timeout = max(0.0, self._resting[0][0] - self._inbox.now())
+        report = self._inbox.get(timeout)
+        if report is not None and report.unit in self._running:
+            self._end(self._running[report.unit], report)
+
+    def _end(self, unit: Unit, report: Report) -> None:
+        del self._running[unit.id]
+        self._busy[unit.project] -= 1
+        self._builds -= unit.kind is UnitKind.BUILD
+        if unit.kind is UnitKind.PROMOTE:
+            self._alone.discard(unit.project)
+        limits = self._plan.limits
+        tried = self._attempts[unit.id]
+        if report.outcome is Outcome.FAILED and report.transient and tried <= limits.retries:
+            if not self._stopping:
+                delay = limits.retry_delay * 2 ** (tried - 1)
+                heapq.heappush(self._resting, (self._inbox.now() + delay, self._rank[unit.id]))
+                self._last[unit.id] = report
+                self._told.append(Retrying(unit, report, delay))
+                return
+        outcome = report.outcome
+        if outcome is Outcome.BUILT and unit.promotion is not None:
+            outcome = Outcome.BACKFILLED
+        finished = Finished(unit, outcome, report.reason, report)
+        self._finish(finished)
+        failed = outcome is Outcome.FAILED or bool(report.failed_checks)
+        if failed and limits.fail_fast and not self._stopping:
+            self._stop(f"fail_fast: {unit.id} failed")
+            self._give_up_the_rest(self._stopping)
+
+    def _finish(self, finished: Finished) -> None:
+        """Record an end, free what waited for it, and block what can't go on any more."""
+        ends = deque([finished])
+        while ends:
+            end = ends.popleft()
+            if end.unit.id in self.finished:
+                continue
+            self.finished[end.unit.id] = end
+            self._told.append(end)
+            for dependent in self._dependents[end.unit.id]:
+                unit = self._plan.units[dependent]
+                # A check judges what was built, also where another check has already failed.
+                judges = unit.kind is UnitKind.CHECK and end.outcome in GOOD_OUTCOMES
+                if end.good or judges:
+                    self._missing[dependent] -= 1
+                    if not self._missing[dependent]:
+                        heapq.heappush(self._ready, self._rank[dependent])
+                elif end.outcome in (Outcome.WAITING, Outcome.CANCELLED):
+                    reason = f"its upstream {end.unit.id} is {end.outcome.value}: {end.reason}"
+                    ends.append(Finished(unit, end.outcome, reason))
+                else:
+                    ends.append(Finished(unit, Outcome.BLOCKED, _why_blocked(end)))
+
+    def _stop(self, reason: str) -> None:
+        self._stopping = self._stopping or reason
+        self._resting.clear()
+
+    def _give_up_the_rest(self, reason: str) -> None:
+        """Tell every unit that has not ended and does not run: it failed, or never started."""
+        for unit in self._plan.units.values():
+            if unit.id in self.finished or unit.id in self._running:
+                continue
+            if last := self._last.get(unit.id):
+                self._finish(Finished(unit, Outcome.FAILED, last.reason, last))
+            else:
+                self._finish(Finished(unit, Outcome.CANCELLED, reason))
+
+    def _tell(self) -> Iterator[Event]:
+        while self._told:
+            yield self._told.popleft()
+
+
+def _why_blocked(end: Finished) -> str:
+    if end.outcome is Outcome.BLOCKED:
+        return end.reason
+    if end.report is not None and end.report.failed_checks:
+        names = ", ".join(c.check for c in end.report.failed_checks)
+        return f"blocking check failed: {names}"
+    return f"upstream failed: {end.unit.id}"

