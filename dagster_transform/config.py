@@ -221,6 +221,7 @@ _WORDS = {
     "string_pattern_mismatch": (
         "a project's name has letters, digits and underscores, and does not begin with a digit"
     ),
+    "path_type": "must be a path",
     "string_type": "must be a string; put it in quotes",
     **dict.fromkeys(("dict_type", "model_type", "model_attributes_type"), "must be a mapping"),
 }

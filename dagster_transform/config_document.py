@@ -123,7 +123,7 @@ class ConfigDocument:
         content = b""
         try:
             content = self._file.read_bytes()
-            return content.decode("utf-8-sig")
+            return content.decode("utf-8")
         except FileNotFoundError:
             raise self._unreadable(
                 "there is no such file",
@@ -215,5 +215,10 @@ def _place(node: yaml.Node) -> tuple[int, int]:
 
 
 def _dotted(where: Where) -> str:
-    parts = (f"[{part}]" if isinstance(part, int) else f".{part}" for part in where)
-    return "".join(parts).removeprefix(".")
+    return "".join(map(_step, where)).removeprefix(".")
+
+
+def _step(part: str | int) -> str:
+    if isinstance(part, int):
+        return f"[{part}]"
+    return f".{part}" if part and part.isprintable() else f".{part!r}"

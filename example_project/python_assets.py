@@ -26,13 +26,10 @@ from pathlib import Path
 
 import dagster as dg
 import duckdb
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from PIL import Image
 
 DATABASE = Path(
     os.environ.setdefault(
-        # sqlmesh_project/config.yaml reads the same variable; set here, it is right in whatever
+        # sqlmesh_project/config.py reads the same variable; set here, it is right in whatever
         # directory this process runs.
         "FLIGHTS_DUCKDB",
         str(Path(__file__).resolve().parent / "data" / "flights.duckdb"),
@@ -350,6 +347,11 @@ def draw_delays(cells: list[HourOfCarrier], headline: str) -> bytes:
 
     Airlines are sorted by traffic, the busiest on top.
     """
+    # Imported here, because Dagster imports this module whenever it loads the definitions.
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from PIL import Image
+
     traffic: dict[str, int] = {}
     for cell in cells:
         traffic[cell.airline] = traffic.get(cell.airline, 0) + cell.departed

@@ -293,11 +293,13 @@ def _decode_location(raw: Any) -> Location | None:
 
 
 def known(raw: Mapping[str, Any], keys: frozenset[str]) -> None:
+    """Raises ShapeError where `raw` has a key that is not one of `keys`."""
     if not raw.keys() <= keys:
         raise ShapeError(f"unknown key {min(raw.keys() - keys)!r}")
 
 
 def text(raw: Mapping[str, Any], key: str, default: str | None = None) -> str:
+    """The string at `key`, or `default` where there is none. Raises ShapeError."""
     value = raw.get(key, default)
     if type(value) is not str:
         raise ShapeError(f"{key}: a string is expected")
@@ -305,6 +307,7 @@ def text(raw: Mapping[str, Any], key: str, default: str | None = None) -> str:
 
 
 def text_or_none(raw: Mapping[str, Any], key: str) -> str | None:
+    """The string at `key`, or None where there is none. Raises ShapeError."""
     value = raw.get(key)
     if value is not None and type(value) is not str:
         raise ShapeError(f"{key}: a string is expected")
@@ -328,6 +331,7 @@ def _texts(raw: Mapping[str, Any], key: str) -> tuple[str, ...]:
 
 
 def texts_by_key(raw: Mapping[str, Any], key: str) -> dict[str, str]:
+    """The object of strings at `key`, or an empty one. Raises ShapeError."""
     values = raw.get(key)
     if values is None:
         return {}

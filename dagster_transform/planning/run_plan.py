@@ -50,7 +50,9 @@ GOOD_OUTCOMES = frozenset(
 )
 """Outcomes after which dependents may go on (a blocking check that failed is told apart)."""
 
-_INCOMPLETE = frozenset({Outcome.WAITING, Outcome.NOT_PROMOTED, Outcome.CLAIMED})
+_INCOMPLETE = frozenset(
+    {Outcome.WAITING, Outcome.NOT_PROMOTED, Outcome.CLAIMED, Outcome.FAILED, Outcome.BLOCKED}
+)
 
 
 class UnitKind(str, Enum):
@@ -164,7 +166,7 @@ def plan_run(
     """
     build, left_out = _sort_out(graph, nodes, readiness)
     while partial := _partial_promotions(build, readiness):
-        readiness = {**readiness, **{n: _PARTIAL for n in partial}}
+        readiness = {**readiness, **dict.fromkeys(partial, _PARTIAL)}
         build, left_out = _sort_out(graph, nodes, readiness)
     check_units: dict[str, Check] = {}
     chosen = set(nodes)
@@ -199,10 +201,10 @@ def plan_run(
             )
         for check in graph.checks_of(node_id):
             if check.id in check_units:
-                units[check.id] = _check_unit(check, build, units)
+                units[check.id] = _check_unit(check, build)
     for check in check_units.values():  # those on sources
         if check.id not in units:
-            units[check.id] = _check_unit(check, build, units)
+            units[check.id] = _check_unit(check, build)
     for node_id, ready in sorted(readiness.items()):
         name = ready.promotion
         if name is not None and name not in units:  # a plan may have nothing to backfill
@@ -252,7 +254,8 @@ def _sort_out(
         elif root is not None:
             why = left_out[root]
             reason = f"its upstream {graph.nodes[root].name} is {why.outcome.value}: {why.reason}"
-            left_out[node_id] = LeftOut(Outcome.WAITING, reason)
+            ended = why.outcome in (Outcome.FAILED, Outcome.BLOCKED)
+            left_out[node_id] = LeftOut(Outcome.BLOCKED if ended else Outcome.WAITING, reason)
         else:
             build.add(node_id)
             continue
@@ -316,7 +319,7 @@ class _Reach:
         return (d for d in self._graph.nodes[node_id].deps if d in self._graph.nodes)
 
 
-def _check_unit(check: Check, build: Collection[str], units: Mapping[str, Unit]) -> Unit:
+def _check_unit(check: Check, build: Collection[str]) -> Unit:
     """A check waits for every node that it reads and that this run builds."""
     after = frozenset(n for n in (check.target, *check.also) if n in build)
     # Data that only a plan has built is checked where it lies, before readers see it.

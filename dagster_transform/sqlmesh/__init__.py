@@ -30,7 +30,7 @@ def read_project(
 ) -> GraphFile:
     """Read a project into a graph file's content; see `load.load_project`."""
     import_sqlmesh()
-    from dagster_transform.sqlmesh.load import load_project  # noqa: PLC0415
+    from dagster_transform.sqlmesh.load import load_project
 
     return load_project(name, project, paths, root=root, sources=sources)
 
@@ -40,6 +40,6 @@ def open_session(
 ) -> Session:
     """A session for one run of one project; see `session.SqlmeshSession`."""
     import_sqlmesh()
-    from dagster_transform.sqlmesh.session import SqlmeshSession  # noqa: PLC0415
+    from dagster_transform.sqlmesh.session import SqlmeshSession
 
     return SqlmeshSession(name, project, graph, settings)

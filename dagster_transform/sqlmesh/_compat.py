@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib.util
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
 from dagster_transform.sqlmesh.errors import SqlmeshMissingError
@@ -31,7 +32,7 @@ def import_sqlmesh() -> Any:
             remedy="pip install 'dagster-transform[sqlmesh]'",
         )
     try:
-        import sqlmesh  # noqa: PLC0415 - the point of this function
+        import sqlmesh
     except TypeError as error:
         if importlib.util.find_spec("sqlglotc") is None:
             raise
@@ -68,10 +69,8 @@ def cancel_statements(adapters: Iterable[Any], thread: int) -> None:
             for name in ("interrupt", "cancel"):
                 stop = getattr(target, name, None)
                 if callable(stop):
-                    try:
+                    with suppress(Exception):  # closed by now: then its statement has ended
                         stop()
-                    except Exception:  # noqa: BLE001, S110 - it may be closed by now: then it has ended
-                        pass
                     break
 
 
@@ -94,7 +93,7 @@ def drop_connection(adapters: Iterable[Any]) -> None:
 
 def plan_evaluator(context: Any) -> Any:
     """The evaluator whose `visit_*` methods carry out the stages of a plan."""
-    from sqlmesh.core.plan.evaluator import BuiltInPlanEvaluator  # noqa: PLC0415
+    from sqlmesh.core.plan.evaluator import BuiltInPlanEvaluator
 
     return BuiltInPlanEvaluator(
         state_sync=context.state_sync,

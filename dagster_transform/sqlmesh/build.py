@@ -18,6 +18,7 @@ from dagster_transform.errors import redact
 from dagster_transform.planning import Outcome
 from dagster_transform.sqlmesh import _compat, names
 from dagster_transform.sqlmesh.intervals import in_words
+from dagster_transform.sqlmesh.project import first_error
 from dagster_transform.sqlmesh.settings import Setting, Work
 from dagster_transform.walk import CheckResult, Report
 
@@ -198,6 +199,7 @@ def audits_of(snapshot: Any, setting: Setting) -> list[Audit]:
 
 def why(error: BaseException) -> str:
     """An engine's or SQLMesh's error in words, without passwords and not endless."""
+    error = first_error(error)
     text = redact(str(error).strip()) or "no message"
     if len(text) > _MAX_MESSAGE:
         text = f"{text[:_MAX_MESSAGE]}..."
@@ -234,7 +236,9 @@ def _add(total: int | None, more: int | None) -> int | None:
 
 def _blocking_of(unit: str, snapshot: Any, audited: Sequence[Any]) -> list[CheckResult]:
     ran = [r for r in audited if not r.skipped]
-    texts = [(r.audit.name, names.argument_texts(r.audit_args, snapshot.model.dialect)) for r in ran]
+    texts = [
+        (r.audit.name, names.argument_texts(r.audit_args, snapshot.model.dialect)) for r in ran
+    ]
     return [
         CheckResult(f"{unit}:{name}", passed=not r.count, failed_rows=r.count)
         for name, r in zip(names.check_names(texts), ran, strict=True)

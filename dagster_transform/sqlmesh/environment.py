@@ -125,7 +125,7 @@ def assess_environment(
             continue
         snapshot = scheduler.snapshots_by_name[reference]
         work = Work(snapshot, build.get(reference, []))
-        readiness = _ready(work, owed.get(reference, []), settings, scheduler)
+        readiness = _ready(work, owed.get(reference, []), settings, scheduler, context)
         assessment.readiness[reference] = readiness
         if readiness.outcome is None:
             assessment.work[reference] = work
@@ -133,7 +133,7 @@ def assess_environment(
 
 
 def _ready(
-    work: Work, owed: list[Interval], settings: SqlmeshSettings, scheduler: Any
+    work: Work, owed: list[Interval], settings: SqlmeshSettings, scheduler: Any, context: Any
 ) -> Readiness:
     """Whether there is something to build; gives a rebuild its batches."""
     if work.batches:
@@ -143,8 +143,14 @@ def _ready(
     rebuilt = snapshot.is_full or snapshot.is_view or snapshot.is_seed
     if settings.ignore_cron and rebuilt and built:
         if snapshot.is_seed:
+            seed = _with_rows(snapshot.node, context)
+            if seed is None:
+                reason = "its rows are not in the state, and the files have another version of it"
+                return Readiness(Outcome.UP_TO_DATE, reason)
             # SQLMesh writes a seed when it makes the table, which it does where it sees no data.
-            work.snapshot = snapshot.copy(update={"intervals": [], "dev_intervals": []})
+            work.snapshot = snapshot.copy(
+                update={"node": seed, "intervals": [], "dev_intervals": []}
+            )
         work.batches = [built[-1]]
         return Readiness()
     if owed:
@@ -161,6 +167,19 @@ def _ready(
     if settings.ignore_cron:
         return Readiness(Outcome.UP_TO_DATE, "no interval is missing")
     return Readiness(Outcome.UP_TO_DATE, f"nothing is due by its cron '{snapshot.node.cron}'")
+
+
+def _with_rows(seed: Any, context: Any) -> Any | None:
+    """A seed model with its rows. The state does not have them, only the cache of the machine that
+    made the plan; so the files may have to be loaded. None if they have other rows."""
+    if seed.is_hydrated:
+        return seed
+    if not context.models:
+        context.load()
+    local = context.models.get(seed.fqn)
+    if local is None or not local.kind.is_seed or local.data_hash != seed.data_hash:
+        return None
+    return seed.to_hydrated(local.seed.content)
 
 
 def _intervals(

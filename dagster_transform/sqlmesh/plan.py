@@ -67,6 +67,7 @@ def make_plan(
         skip_tests=True,
         run=True,
         execution_time=settings.execution_time,
+        include_unmodified=True,  # a new development environment has all nodes, not the changed ones
         select_models=None if whole and len(names) == len(selected) else sorted(names.values()),
     )
     plan = builder.build() if names else None
@@ -78,13 +79,11 @@ def make_plan(
             marker.write(record.plan_id)
         return context, None
     in_progress = PlanInProgress(name, context, plan, settings, marker if whole else None)
-    in_progress.refuse_what_is_not_selected(selected)
+    in_progress.refuse_what_is_not_selected(selected, plan, record)
     return context, in_progress
 
 
-def _plannable(
-    context: Any, record: Any | None, selected: Mapping[str, str]
-) -> dict[str, str]:
+def _plannable(context: Any, record: Any | None, selected: Mapping[str, str]) -> dict[str, str]:
     """Selected models whose upstreams are in the environment or selected too: name by FQN."""
     there = {info.name for info in record.snapshots} if record is not None else set()
     names: dict[str, str] = {}
@@ -139,16 +138,31 @@ class PlanInProgress:
         self._backfill: stages.BackfillStage = backfills[0]
         self._evaluator = _compat.plan_evaluator(context)
 
-    def refuse_what_is_not_selected(self, selected: Collection[str]) -> None:
+    def refuse_what_is_not_selected(
+        self, selected: Collection[str], plan: Any, record: Any | None
+    ) -> None:
         """A run builds what was selected, and nothing else.
 
+        SQLMesh would promote new versions of unselected models that read what has changed without
+        building them: their views would lead to tables that are empty, or not there.
+
         Raises:
-            PlanRefusedError: The plan also backfills other models.
+            PlanRefusedError: The plan also changes other models.
         """
+        versions = {i.name: i.version for i in record.snapshots} if record is not None else {}
+        new = {s.name for s in plan.new_snapshots if s.is_new_version}
+        backfilled = {s.name for s in self._backfill.snapshot_to_intervals}
         extra = sorted(
             s.model.name
-            for s in self._backfill.snapshot_to_intervals
-            if s.is_model and s.name not in selected
+            for s in plan.snapshots.values()
+            if s.is_model
+            and not s.is_symbolic
+            and s.name not in selected
+            and (
+                s.name in backfilled
+                or s.name in new
+                or s.version != versions.get(s.name, s.version)
+            )
         )
         if extra:
             raise PlanRefusedError(

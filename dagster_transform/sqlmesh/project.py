@@ -51,7 +51,7 @@ def clear_errors(name: str, paths: Sequence[str]) -> Iterator[None]:
         yield
     except TransformError:
         raise
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - drivers share no base class
         if database := _database_error(error):
             text = str(database).strip()
             remedy = "Check the connection in the project's config.yaml; `sqlmesh info` tests it."
@@ -77,6 +77,14 @@ def is_transient(error: BaseException) -> bool:
         if names & _TRANSIENT_NAMES:
             return True
     return False
+
+
+def first_error(error: BaseException) -> BaseException:
+    """What a driver said first, where its connection failed again while the failure was handled
+    ("connection already closed", in a rollback); else `error`."""
+    while _from_driver(error) and error.__context__ is not None and _from_driver(error.__context__):
+        error = error.__context__
+    return error
 
 
 def _database_error(error: BaseException) -> BaseException | None:

@@ -161,6 +161,9 @@ class SqlmeshSession:
                 with clear_errors(self._name, self._settings.paths):
                     self._hooks.after_all()
         finally:
+            # A statement that still runs holds its connection, and closing that would wait for it.
+            for unit in list(self._threads):
+                self.cancel(unit)
             if self._workers is not None:
                 self._workers.stop(_STOP_TIMEOUT)
                 self._workers = None
@@ -196,9 +199,7 @@ class SqlmeshSession:
     def _build(self, unit: Unit) -> Report:
         assessment = self._assessed()
         work = assessment.work[self._graph.nodes[unit.id].reference]
-        return build_node(
-            unit.id, work, assessment.setting, lambda: unit.id in self._cancelled
-        )
+        return build_node(unit.id, work, assessment.setting, lambda: unit.id in self._cancelled)
 
     def _check(self, unit: Unit) -> Report:
         assessment = self._assessed()

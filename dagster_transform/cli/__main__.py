@@ -1,0 +1,7 @@
+"""`python -m dagster_transform.cli`."""
+
+from __future__ import annotations
+
+from dagster_transform.cli.main import main
+
+main()

@@ -1,0 +1,21 @@
+"""Dagster's side: the only place that imports dagster."""
+
+from __future__ import annotations
+
+from dagster_transform.dagster.assets import build_transform_assets
+from dagster_transform.dagster.definitions import (
+    build_sqlmesh_assets,
+    build_transform_definitions,
+    transform_executor,
+)
+from dagster_transform.dagster.resource import TransformResource
+from dagster_transform.dagster.translator import TransformTranslator
+
+__all__ = [
+    "TransformResource",
+    "TransformTranslator",
+    "build_sqlmesh_assets",
+    "build_transform_assets",
+    "build_transform_definitions",
+    "transform_executor",
+]

@@ -1,0 +1,17 @@
+"""What can go wrong while a code location is loaded."""
+
+from __future__ import annotations
+
+from dagster_transform.errors import TransformError
+
+
+class StaleGraphError(TransformError):
+    """The graph file does not fit the project's files."""
+
+
+class PrepareFailedError(TransformError):
+    """The graph file could not be made anew."""
+
+
+class DuplicateKeyError(TransformError):
+    """Two nodes have one asset key."""

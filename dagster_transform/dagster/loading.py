@@ -1,0 +1,92 @@
+"""From transform.yaml to the combined graph, without importing a framework."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from dagster_transform.config import TransformConfig
+from dagster_transform.dagster.errors import PrepareFailedError, StaleGraphError
+from dagster_transform.errors import TransformError
+from dagster_transform.graph import (
+    Graph,
+    GraphFile,
+    GraphFileError,
+    difference,
+    fingerprint,
+    read_graph_file,
+)
+
+_DEVELOPMENT = "DAGSTER_IS_DEV_CLI"
+_SHOWN = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What could be loaded.
+
+    Attributes:
+        graph: The combined graph of the projects that could be.
+        errors: For each other project, why not.
+    """
+
+    graph: Graph
+    errors: Mapping[str, TransformError]
+
+
+def load_graphs(config: TransformConfig, projects: Iterable[str] | None = None) -> Loaded:
+    """Read the graph files of all projects, or of some.
+
+    Under `dagster dev` a graph file that is missing or older than its project's files is made
+    anew, in a process of its own. Everywhere else that is an error which names the command.
+
+    Raises:
+        UnknownProjectError: There is no such project.
+        GraphError: The projects' graphs don't fit together.
+    """
+    graphs: list[Graph] = []
+    errors: dict[str, TransformError] = {}
+    for name in config.projects if projects is None else projects:
+        try:
+            graphs.append(_load(config, name).graph)
+        except TransformError as error:
+            errors[name] = error
+    return Loaded(Graph.combine(graphs), errors)
+
+
+def _load(config: TransformConfig, name: str) -> GraphFile:
+    path = config.graph_path(name)
+    development = bool(os.environ.get(_DEVELOPMENT))
+    found: GraphFile | None = None
+    try:
+        found = read_graph_file(path, name)
+    except GraphFileError:
+        if not development:
+            raise
+    if found is not None:
+        folders = list(config.project(name).paths)
+        current = fingerprint(config.root, folders, found.sources_digest)
+        changes = difference(found.sources_digest, current)
+        if not changes:
+            return found
+        if not development:
+            listing = ", ".join(changes[:_SHOWN]) + (", ..." * (len(changes) > _SHOWN))
+            raise StaleGraphError(
+                f"The graph file {path} is older than the files of project {name}: {listing}.",
+                remedy=f"Run `dagster-transform prepare --project {name}` where you deploy from.",
+            )
+    _prepare(config, name)
+    return read_graph_file(path, name)
+
+
+def _prepare(config: TransformConfig, name: str) -> None:
+    """In another process, because a code server that has imported SQLMesh stays slow and big."""
+    command = [sys.executable, "-m", "dagster_transform.cli", "prepare"]
+    command += ["--config", str(config.file), "--project", name]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        said = (done.stderr.strip() or done.stdout.strip()).removeprefix("Error: ")
+        raise PrepareFailedError(said or f"Project {name} could not be read.")

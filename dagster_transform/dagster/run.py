@@ -1,0 +1,224 @@
+"""One run: plan, walk, tell. The thin shell between Dagster's op and the walk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime, timezone
+
+import dagster as dg
+
+from dagster_transform.config import SqlmeshProject, TransformConfig
+from dagster_transform.dagster.names import Names
+from dagster_transform.dagster.resource import RunOptionError, TransformResource
+from dagster_transform.dagster.tell import Teller, Told, failure
+from dagster_transform.errors import TransformError
+from dagster_transform.graph import Graph
+from dagster_transform.planning import LeftOut, Outcome, Readiness, RunPlan, plan_run
+from dagster_transform.sqlmesh import SqlmeshSettings, open_session
+from dagster_transform.walk import Session, Walk
+
+
+def run_transform(
+    context: dg.AssetExecutionContext,
+    graph: Graph,
+    config: TransformConfig,
+    names: Names,
+    options: TransformResource,
+) -> Iterator[Told]:
+    """Do what was selected, and yield what came of it while it goes on.
+
+    Args:
+        context: Dagster's context of the op: its selection, its log.
+        graph: The combined graph.
+        config: Where the projects are.
+        names: Keys of the graph.
+        options: What this run asks for.
+
+    Raises:
+        dg.Failure: Something failed; all that did not is stored by then.
+    """
+    nodes = {names.nodes[key] for key in context.selected_asset_keys if key in names.nodes}
+    checks = {names.checks[key] for key in context.selected_asset_check_keys}
+    try:
+        limits = options.limits(config.max_concurrent_models)
+        sessions = _sessions(context, graph, config, options, {*nodes, *checks})
+    except TransformError as error:
+        raise dg.Failure(description=str(error), allow_retries=False) from None
+    crew = _Crew(context, graph, sessions)
+    teller: Teller | None = None
+    walk: Walk | None = None
+    completed = False
+    try:
+        readiness = crew.assess(nodes, checks)
+        plan = crew.open(lambda: plan_run(graph, nodes, crew.runnable(checks), readiness, limits),
+                         readiness, nodes)  # fmt: skip
+        teller = Teller(context, graph, names, plan)
+        teller.begin()
+        walk = Walk(plan, sessions)
+        for event in walk.events():
+            yield from teller.tell(event)
+        yield from teller.end()
+        completed = True
+    except BaseException:
+        if walk is not None and teller is not None:
+            _tell_the_rest(walk, teller)
+        raise
+    finally:
+        problems = crew.close(completed=completed)
+    left_out = {**plan.left_out, **crew.not_run, **problems}
+    if bad := failure(_short_names(graph), walk.finished, left_out):
+        raise bad
+
+
+def _tell_the_rest(walk: Walk, teller: Teller) -> None:
+    """After an interrupt: end what runs, and store what became of everything.
+
+    Dagster takes no results any more, but it still takes events.
+    """
+    teller.live = False
+    for event in walk.cancel():
+        for _ in teller.tell(event):
+            pass
+    for _ in teller.end():
+        pass
+
+
+class _Crew:
+    """The sessions of a run. One that fails takes its own project down, not the run."""
+
+    def __init__(
+        self, context: dg.AssetExecutionContext, graph: Graph, sessions: Mapping[str, Session]
+    ) -> None:
+        self.not_run: dict[str, LeftOut] = {}
+        self._context = context
+        self._graph = graph
+        self._sessions = sessions
+        self._broken: dict[str, str] = {}
+
+    def assess(self, nodes: Collection[str], checks: Collection[str]) -> dict[str, Readiness]:
+        """What there is to do, from every project."""
+        readiness: dict[str, Readiness] = {}
+        for project, session in self._sessions.items():
+            mine = [n for n in nodes if self._graph.nodes[n].project == project]
+            judged = [c for c in checks if self._graph.checks[c].project == project]
+            self._context.log.info(f"Project {project}: reading its state")
+            try:
+                readiness.update(session.assess(mine, judged))
+            except TransformError as error:
+                self._breaks(project, error, mine, judged, readiness)
+            self._make_way(session)
+        return readiness
+
+    def open(
+        self,
+        make_plan: Callable[[], RunPlan],
+        readiness: dict[str, Readiness],
+        nodes: Collection[str],
+    ) -> RunPlan:
+        """Make the plan and open the sessions that it names; without those that can't be."""
+        opened: set[str] = set()
+        while True:
+            plan = make_plan()
+            projects = dict.fromkeys(unit.project for unit in plan.units.values())
+            todo = [p for p in projects if p not in opened]
+            if not todo:
+                return plan
+            units = [unit for unit in plan.units.values() if unit.project == todo[0]]
+            opened.add(todo[0])
+            try:
+                self._sessions[todo[0]].open(units)
+            except TransformError as error:
+                mine = [n for n in nodes if self._graph.nodes[n].project == todo[0]]
+                judged = [u.id for u in units if u.id in self._graph.checks]
+                self._breaks(todo[0], error, mine, judged, readiness)
+            self._make_way(self._sessions[todo[0]])
+
+    def runnable(self, checks: Collection[str]) -> list[str]:
+        """Those of the checks whose project is not broken."""
+        return [c for c in checks if self._graph.checks[c].project not in self._broken]
+
+    def close(self, *, completed: bool) -> dict[str, LeftOut]:
+        """Close all sessions; what goes wrong in that is told, by project."""
+        problems: dict[str, LeftOut] = {}
+        for project, session in self._sessions.items():
+            try:
+                session.close(completed=completed and project not in self._broken)
+            except TransformError as error:
+                self._context.log.error(str(error))
+                problems[f"{project}: end of the run"] = LeftOut(Outcome.FAILED, str(error))
+        return problems
+
+    def _breaks(
+        self,
+        project: str,
+        error: TransformError,
+        nodes: Sequence[str],
+        checks: Sequence[str],
+        readiness: dict[str, Readiness],
+    ) -> None:
+        self._context.log.error(str(error))
+        self._broken[project] = str(error)
+        readiness.update({n: Readiness(Outcome.FAILED, str(error)) for n in nodes})
+        self.not_run.update({c: LeftOut(Outcome.FAILED, str(error)) for c in checks})
+
+    def _make_way(self, session: Session) -> None:
+        """Sessions that may need one file leave it to each other while they get ready."""
+        if len(self._sessions) > 1:
+            with suppress(TransformError):
+                session.let_go()
+
+
+def _sessions(
+    context: dg.AssetExecutionContext,
+    graph: Graph,
+    config: TransformConfig,
+    options: TransformResource,
+    selected: Collection[str],
+) -> dict[str, Session]:
+    now = _moment(options.execution_time)
+    ignore_cron = options.ignores_cron(context.run.tags)
+    found: dict[str, Session] = {}
+    for thing in sorted(selected):
+        project = (graph.nodes.get(thing) or graph.checks[thing]).project
+        if project in found:
+            continue
+        settings = config.project(project)
+        if not isinstance(settings, SqlmeshProject):
+            raise RunOptionError(f"Project {project}: dbt nodes can't be run by this version.")
+        found[project] = open_session(
+            project,
+            settings,
+            graph,
+            SqlmeshSettings(
+                environment=settings.environment,
+                paths=[str(path) for path in settings.paths],
+                now=now,
+                plan=options.plan.value if options.plan else settings.plan,
+                ignore_cron=ignore_cron,
+                marker=config.graph_path(project).with_name(f"{project}.planned.json"),
+            ),
+        )
+    return found
+
+
+def _moment(text: str | None) -> datetime:
+    if text is None:
+        return datetime.now(timezone.utc)
+    try:
+        moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise RunOptionError(
+            f"execution_time '{text}' is not an ISO 8601 time with an offset.",
+            remedy="Write it like 2026-01-31T06:00:00+00:00.",
+        )
+    return moment
+
+
+def _short_names(graph: Graph) -> dict[str, str]:
+    names = {node.id: node.name for node in graph.nodes.values()}
+    for check in graph.checks.values():
+        names[check.id] = f"{names.get(check.target, check.target)}:{check.name}"
+    return names

@@ -1,0 +1,371 @@
+"""From what happens in a walk to what Dagster stores and people read.
+
+A node is told when it is settled: built, its blocking checks passed, and promoted where a plan
+built it. Only then there is a MaterializeResult. Until then, and for everything else, there are
+observations with an outcome and a reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import dagster as dg
+
+from dagster_transform.dagster._compat import check_outputs, output_without_event
+from dagster_transform.dagster.names import Names
+from dagster_transform.graph import Graph
+from dagster_transform.planning import LeftOut, Outcome, RunPlan, UnitKind
+from dagster_transform.walk import CheckResult, Event, Finished, Report, Retrying, Started
+
+OUTCOME = "dagster_transform/outcome"
+REASON = "dagster_transform/reason"
+Told = dg.MaterializeResult[Any] | dg.AssetCheckResult | dg.Output[None]
+
+
+@dataclass(slots=True)
+class _Pending:
+    """A built node whose telling waits for something."""
+
+    report: Report
+    waits_for: set[str]
+    checks: list[CheckResult]
+    held_back: str = ""
+
+
+@dataclass(slots=True)
+class Teller:
+    """Tells one run.
+
+    Attributes:
+        context: Dagster's context of the op.
+        graph: For names.
+        names: For keys.
+        plan: What the run does.
+        live: Whether results can still be yielded; else they are logged, because Dagster has
+            stopped listening (a cancelled run).
+    """
+
+    context: Any
+    graph: Graph
+    names: Names
+    plan: RunPlan
+    live: bool = True
+    _total: int = 0
+    _begun: int = 0
+    _pending: dict[str, _Pending] = field(default_factory=dict)
+    _waiters: dict[str, set[str]] = field(default_factory=dict)
+    _backfilled: set[str] = field(default_factory=set)
+    _passing: dict[str, None] = field(default_factory=dict)
+    _evaluated: set[dg.AssetCheckKey] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        units = self.plan.units.values()
+        self._total = sum(unit.kind is UnitKind.BUILD for unit in units)
+        for unit in units:
+            if unit.kind is UnitKind.BUILD and unit.promotion is not None:
+                self._waiters.setdefault(unit.promotion, set()).add(unit.id)
+            elif unit.kind is UnitKind.CHECK and unit.blocking:
+                target = self.graph.checks[unit.id].target
+                if target in self.plan.units:
+                    self._waiters.setdefault(unit.id, set()).add(target)
+
+    # -- before the walk ------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Say what the run will do, and why it leaves the rest out."""
+        checks = sum(unit.kind is UnitKind.CHECK for unit in self.plan.units.values())
+        left_out = {n: why for n, why in self.plan.left_out.items() if n in self.graph.nodes}
+        current = {n for n, why in left_out.items() if why.outcome is Outcome.UP_TO_DATE}
+        parts = [f"{self._total} nodes to build"]
+        parts += [f"{checks} checks apart from their build"] * bool(checks)
+        parts += [f"{len(current)} up to date"] * bool(current)
+        self.context.log.info(f"Run plan: {', '.join(parts)}.")
+        if current:
+            by_reason: dict[str, list[str]] = {}
+            for node_id in sorted(current):
+                by_reason.setdefault(left_out[node_id].reason, []).append(self._name(node_id))
+            for reason, names in by_reason.items():
+                self.context.log.info(f"up_to_date ({reason}): {', '.join(names)}")
+            # One event for all of them: a tick with nothing to do must cost nothing.
+            keys = sorted(self.names.keys[node_id].to_user_string() for node_id in current)
+            self.context.log_event(
+                dg.ExpectationResult(
+                    success=True,
+                    label="up_to_date",
+                    description=f"{len(keys)} selected nodes are up to date",
+                    metadata={"dagster_transform/up_to_date": dg.MetadataValue.json(keys)},
+                )
+            )
+        for node_id, why in left_out.items():
+            if node_id in current:
+                self._passing[node_id] = None
+            else:
+                self._observe(node_id, why.outcome, why.reason)
+        for check_id, why in self.plan.left_out.items():
+            if check_id in self.graph.checks and why.outcome is not Outcome.UP_TO_DATE:
+                self.context.log.info(f"{self._name(check_id)} not run: {why.reason}")
+
+    # -- during the walk ------------------------------------------------------------------------
+
+    def tell(self, event: Event) -> Iterator[Told]:
+        """What Dagster is to store for an event."""
+        unit = event.unit
+        name = self._name(unit.id)
+        if isinstance(event, Started):
+            if unit.kind is UnitKind.BUILD and event.attempt == 1:
+                self._begun += 1
+            count = f" ({self._begun} of {self._total})" * (unit.kind is UnitKind.BUILD)
+            again = f", attempt {event.attempt}" * (event.attempt > 1)
+            self.context.log.info(f"{name}: {unit.kind.value} started{count}{again}")
+        elif isinstance(event, Retrying):
+            self.context.log.warning(
+                f"{name}: failed, will be tried again in {event.delay:g} s: {event.report.reason}"
+            )
+        else:
+            self._log_end(name, event)
+            if unit.kind is UnitKind.BUILD:
+                yield from self._build_ended(event)
+            elif unit.kind is UnitKind.CHECK:
+                yield from self._check_ended(event)
+            yield from self._settle(event)
+
+    def _build_ended(self, end: Finished) -> Iterator[Told]:
+        node_id, report = end.unit.id, end.report
+        if end.outcome is Outcome.UP_TO_DATE:
+            self._passing[node_id] = None
+        elif report is None or end.outcome not in (Outcome.BUILT, Outcome.BACKFILLED):
+            self._observe(node_id, end.outcome, end.reason, report)
+        else:
+            if end.outcome is Outcome.BACKFILLED:
+                self._backfilled.add(node_id)
+                reason = f"waits for the promotion of the plan: {end.unit.promotion}"
+                self._observe(node_id, end.outcome, reason, report)
+            waits = {u for u, nodes in self._waiters.items() if node_id in nodes}
+            failed = ", ".join(self._name(c.check) for c in report.failed_checks)
+            held_back = f"blocking check failed: {failed}" if failed else ""
+            self._pending[node_id] = _Pending(report, waits, list(report.checks), held_back)
+            if not waits:
+                yield from self._told(node_id)
+
+    def _check_ended(self, end: Finished) -> Iterator[Told]:
+        if end.report is None or not end.report.checks:
+            return  # it did not run: the log has said why
+        result = end.report.checks[0]
+        pending = self._pending.get(self.graph.checks[end.unit.id].target)
+        if pending is not None:
+            pending.checks.append(result)
+        else:
+            yield from self._tell_check(result)
+
+    def _settle(self, end: Finished) -> Iterator[Told]:
+        """Go on with the nodes that waited for this unit."""
+        # In the plan's order: Dagster takes no asset after one that depends on it.
+        waiters = self._waiters.pop(end.unit.id, set())
+        for node_id in [u for u in self.plan.units if u in waiters] if waiters else ():
+            pending = self._pending.get(node_id)
+            if pending is None:
+                continue
+            pending.waits_for.discard(end.unit.id)
+            if not end.good:
+                pending.held_back = pending.held_back or (
+                    f"blocking check failed: {self._name(end.unit.id)}"
+                    if end.unit.kind is UnitKind.CHECK
+                    else end.reason
+                )
+            if not pending.waits_for:
+                yield from self._told(node_id)
+
+    def _told(self, node_id: str) -> Iterator[Told]:
+        pending = self._pending.pop(node_id)
+        promoted = node_id not in self._backfilled or not pending.held_back
+        key = self.names.keys[node_id]
+        if promoted:
+            metadata = self._metadata(pending.report)
+            if pending.held_back or not self.live:
+                # Stored without an output, so that exactly its Dagster descendants are held back.
+                self.context.log_event(dg.AssetMaterialization(key, metadata=metadata))
+            else:
+                yield from self._let_pass(self.graph.nodes[node_id].deps)
+                yield dg.MaterializeResult(asset_key=key, metadata=metadata)
+        for result in pending.checks:
+            yield from self._tell_check(result, output=promoted)
+
+    def _tell_check(self, result: CheckResult, *, output: bool = True) -> Iterator[Told]:
+        key = self.names.check_keys.get(result.check)
+        if key is not None:
+            self._evaluated.add(key)
+        else:
+            self.context.log.info(
+                f"{result.check}: the environment's version has this check, the files have not; "
+                f"it {'passed' if result.passed else 'failed'}"
+            )
+            return
+        severity = dg.AssetCheckSeverity.ERROR if result.blocking else dg.AssetCheckSeverity.WARN
+        metadata = _check_metadata(result)
+        chosen = key in self.context.selected_asset_check_keys
+        # Dagster ends the op at a blocking check that failed and was yielded.
+        fails_the_op = not result.passed and result.blocking
+        if self.live and output and chosen and not fails_the_op:
+            yield dg.AssetCheckResult(
+                asset_key=key.asset_key,
+                check_name=key.name,
+                passed=result.passed,
+                severity=severity,
+                metadata=metadata,
+            )
+        else:
+            self.context.log_event(
+                dg.AssetCheckEvaluation(
+                    asset_key=key.asset_key,
+                    check_name=key.name,
+                    passed=result.passed,
+                    severity=severity,
+                    metadata={k: dg.MetadataValue.text(str(v)) for k, v in metadata.items()},
+                    blocking=result.blocking,
+                )
+            )
+
+    # -- after the walk -------------------------------------------------------------------------
+
+    def end(self) -> Iterator[Told]:
+        """Tell what still waits for something that will not come: its checks did run."""
+        for node_id, pending in list(self._pending.items()):
+            pending.held_back = pending.held_back or "the run ended before it was settled"
+            yield from self._told(node_id)
+        yield from self._let_pass(list(self._passing))
+        if self.live:
+            # A step downstream of a blocking check waits for the check's output, and with
+            # require_upstream_step_success off Dagster would wait for ever: one that did not run
+            # gates nothing, as everywhere in Dagster.
+            for name, key in check_outputs(self.context.assets_def).items():
+                if key in self.context.selected_asset_check_keys and key not in self._evaluated:
+                    yield output_without_event(name)
+
+    # -- small things ---------------------------------------------------------------------------
+
+    def _let_pass(self, nodes: Iterable[str]) -> Iterator[Told]:
+        """Yield outputs without an event for those of the nodes that were up to date.
+
+        Those that they depend on come first, because Dagster takes no asset after one that depends
+        on it; that is also why they can't all be yielded when the run begins.
+        """
+        found: set[str] = set()
+        stack = [n for n in nodes if n in self._passing]
+        while stack:
+            node_id = stack.pop()
+            if node_id not in found:
+                found.add(node_id)
+                deps = self.graph.nodes[node_id].deps
+                stack.extend(d for d in deps if d in self._passing)
+        for node_id in [n for n in self.graph.order if n in found] if found else ():
+            del self._passing[node_id]
+            if self.live:
+                key = self.names.keys[node_id]
+                yield output_without_event(
+                    self.context.assets_def.get_output_name_for_asset_key(key)
+                )
+
+    def _observe(
+        self, node_id: str, outcome: Outcome, reason: str, report: Report | None = None
+    ) -> None:
+        metadata = {OUTCOME: outcome.value, REASON: reason}
+        if report is not None:
+            metadata |= self._metadata(report)
+            metadata[OUTCOME] = outcome.value
+        self.context.log_event(dg.AssetObservation(self.names.keys[node_id], metadata=metadata))
+
+    def _metadata(self, report: Report) -> dict[str, Any]:
+        metadata: dict[str, Any] = {
+            OUTCOME: report.outcome.value,
+            "dagster_transform/duration_seconds": round(report.seconds, 3),
+        }
+        if report.rows is not None:
+            metadata["dagster_transform/rows_written"] = report.rows
+        if report.table_rows is not None:
+            metadata["dagster/row_count"] = report.table_rows
+        details: Mapping[str, Any] = report.details
+        return metadata | {f"dagster_transform/{key}": value for key, value in details.items()}
+
+    def _log_end(self, name: str, end: Finished) -> None:
+        report = end.report
+        words = [f"{name}: {end.outcome.value}"]
+        if report is not None and report.outcome is not Outcome.FAILED:
+            words[0] += f" in {report.seconds:.2f} s"
+            rows = report.rows if report.rows is not None else report.table_rows
+            if rows is not None:
+                words.append(f"{rows:,} rows")
+            for result in report.checks:
+                passed = "passed" if result.passed else f"FAILED ({result.failed_rows} rows)"
+                words.append(f"{self._short(result.check)} {passed}")
+        text = ", ".join(words) + (f": {end.reason}" if end.reason else "")
+        log = self.context.log.info if end.good else self.context.log.warning
+        (self.context.log.error if end.outcome is Outcome.FAILED else log)(text)
+
+    def _name(self, unit_id: str) -> str:
+        if unit_id in self.graph.nodes:
+            return self.graph.nodes[unit_id].name
+        check = self.graph.checks.get(unit_id)
+        if check is not None and check.target in self.graph.nodes:
+            return f"{self.graph.nodes[check.target].name}:{check.name}"
+        return unit_id
+
+    def _short(self, check_id: str) -> str:
+        check = self.graph.checks.get(check_id)
+        return check.name if check is not None else check_id
+
+
+def _check_metadata(result: CheckResult) -> dict[str, Any]:
+    metadata: dict[str, Any] = {}
+    if result.failed_rows is not None:
+        metadata["dagster_transform/failed_rows"] = result.failed_rows
+    for key, value in result.details.items():
+        is_sql = key == "query"
+        shown = dg.MetadataValue.md(f"```sql\n{value}\n```") if is_sql else value
+        metadata[f"dagster_transform/{key}"] = shown
+    return metadata
+
+
+def failure(
+    names: Mapping[str, str], finished: Mapping[str, Finished], left_out: Mapping[str, LeftOut]
+) -> dg.Failure | None:
+    """The one failure of a run, with a table; None if nothing failed.
+
+    Args:
+        names: How to call the units.
+        finished: How the units of the walk ended.
+        left_out: What was not in the plan.
+    """
+    rows: list[tuple[str, str, str]] = []
+    failed = False
+    for unit_id, why in left_out.items():
+        if why.outcome in (Outcome.FAILED, Outcome.BLOCKED):
+            failed = True
+            rows.append((names.get(unit_id, unit_id), why.outcome.value, why.reason))
+    for unit_id, end in finished.items():
+        name = names.get(unit_id, unit_id)
+        if end.good:
+            continue
+        checks = end.report.failed_checks if end.report is not None else ()
+        failed |= end.outcome in (Outcome.FAILED, Outcome.BLOCKED) or bool(checks)
+        what = "check failed" if checks else end.outcome.value
+        reason = end.reason or ", ".join(
+            f"{names.get(c.check, c.check)}: {c.failed_rows} rows" for c in checks
+        )
+        rows.append((name, what, reason))
+    if not failed:
+        return None
+    good = sum(end.good for end in finished.values())
+    width = max(len(name) for name, _, _ in rows)
+    lines = [f"{name:<{width}}  {what:<12}  {_one_line(why)}" for name, what, why in rows]
+    markdown = ["| node or check | outcome | reason |", "|---|---|---|"]
+    markdown += [f"| {n} | {w} | {_one_line(r).replace('|', chr(92) + '|')} |" for n, w, r in rows]
+    return dg.Failure(
+        description=f"{len(rows)} did not go well, {good} did:\n" + "\n".join(lines),
+        metadata={"dagster_transform/outcomes": dg.MetadataValue.md("\n".join(markdown))},
+    )
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())

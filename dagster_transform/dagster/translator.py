@@ -1,0 +1,128 @@
+"""How nodes and checks look in Dagster: one method for each aspect.
+
+Subclass it and override what should look different; everything else keeps the names that users of
+the peers know (shared rules: the asset key of a SQLMesh model is `[catalog, schema, model]`, its
+group the schema, a check is named after its audit).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from dagster_transform.graph import Check, Node, Source
+
+_QUOTED = re.compile(r'"((?:[^"]|"")*)"')
+_NOT_A_TAG = re.compile(r"[^A-Za-z0-9_.-]+")
+_NOT_A_GROUP = re.compile(r"[^A-Za-z0-9_]+")
+_EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
+_GROUP_TAG = "dagster:group_name:"
+_OWNER_TAG = "dagster:owner:"
+_MAX_TAG = 63
+
+
+class TransformTranslator:
+    """Translates nodes, sources and checks into Dagster's terms.
+
+    Args:
+        root: Folder of transform.yaml, to which locations are relative; None leaves out the
+            links to the code.
+    """
+
+    def __init__(self, root: Path | None = None) -> None:
+        self.root = root
+
+    def get_asset_key(self, node: Node | Source) -> dg.AssetKey:
+        """`[catalog, schema, model]`, whatever the environment names its views."""
+        return dg.AssetKey([part.replace('""', '"') for part in _QUOTED.findall(node.reference)])
+
+    def get_group_name(self, node: Node) -> str | None:
+        """A tag `dagster:group_name:x`, else the node's group, else its schema."""
+        for tag in node.tags:
+            if tag.startswith(_GROUP_TAG):
+                return _NOT_A_GROUP.sub("_", tag.removeprefix(_GROUP_TAG))
+        path = self.get_asset_key(node).path
+        group = node.group or (path[-2] if len(path) > 1 else None)
+        return _NOT_A_GROUP.sub("_", group) if group else None
+
+    def get_description(self, node: Node) -> str | None:
+        """The node's own description."""
+        return node.description
+
+    def get_tags(self, node: Node) -> Mapping[str, str]:
+        """The node's tags, as keys without a value, in Dagster's alphabet."""
+        tags = (t for t in node.tags if not t.startswith((_GROUP_TAG, _OWNER_TAG)))
+        clean = (_NOT_A_TAG.sub("_", tag).strip("_.-")[:_MAX_TAG] for tag in tags)
+        return {tag: "" for tag in clean if tag}
+
+    def get_owners(self, node: Node) -> Sequence[str]:
+        """E-mail addresses as they are, other names as teams; also tags `dagster:owner:x`."""
+        names = list(node.owners)
+        names += [t.removeprefix(_OWNER_TAG) for t in node.tags if t.startswith(_OWNER_TAG)]
+        return [
+            n if _EMAIL.fullmatch(n) or n.startswith("team:") else f"team:{n}" for n in names if n
+        ]
+
+    def get_kinds(self, node: Node) -> set[str]:
+        """The framework and the engine's dialect."""
+        dialect = node.properties.get("dialect")
+        return {node.framework, dialect} if dialect else {node.framework}
+
+    def get_code_version(self, node: Node) -> str | None:
+        """Changes when the node's own code changes."""
+        return node.code_version
+
+    def get_automation_condition(
+        self,
+        node: Node,  # noqa: ARG002 - for those who override it
+    ) -> dg.AutomationCondition[Any] | None:
+        """None: schedules decide."""
+        return None
+
+    def get_metadata(self, node: Node) -> Mapping[str, Any]:
+        """Table name, columns, link to the code, and what SQLMesh's users look for."""
+        prefix = f"dagster-{node.framework}"
+        metadata: dict[str, Any] = {
+            "dagster/table_name": str(node.relation),
+            f"{prefix}/kind": node.kind,
+            **{f"{prefix}/{key}": value for key, value in node.properties.items()},
+        }
+        if node.cron:
+            metadata[f"{prefix}/cron"] = node.cron + (f" {node.time_zone}" * bool(node.time_zone))
+        if node.tags:
+            metadata[f"{prefix}/tags"] = ", ".join(node.tags)
+        if node.columns:
+            metadata["dagster/column_schema"] = dg.TableSchema(
+                columns=[
+                    dg.TableColumn(c.name, c.type or "unknown", description=c.description)
+                    for c in node.columns
+                ]
+            )
+        if node.location is not None and self.root is not None:
+            reference = dg.LocalFileCodeReference(
+                file_path=str(self.root / node.location.path), line_number=node.location.line
+            )
+            metadata["dagster/code_references"] = dg.CodeReferencesMetadataValue(
+                code_references=[reference]
+            )
+        return metadata
+
+    def get_check_name(self, check: Check) -> str:
+        """The check's own name, unique on its node."""
+        return check.name
+
+    def get_check_description(self, check: Check) -> str | None:
+        """What the check calls."""
+        return check.description
+
+    def get_check_metadata(self, check: Check) -> Mapping[str, Any]:
+        """The check's arguments."""
+        return dict(check.properties)
+
+    def get_check_blocking(self, check: Check) -> bool:
+        """Whether its failure holds back what is downstream."""
+        return check.blocking
