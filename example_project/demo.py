@@ -44,6 +44,7 @@ class Story:
 
     def __init__(self) -> None:
         self.rows: dict[dg.AssetKey, Row] = {}
+        self.failures: list[str] = []
         self.ended = False
         self.succeeded = False
         self._cursor: str | None = None
@@ -95,6 +96,10 @@ class Story:
                 self.rows.setdefault(
                     dg.AssetKey.from_user_string(key), Row()
                 ).outcome = "up_to_date"
+        elif event.event_type is kind.STEP_FAILURE:
+            data = event.step_failure_data
+            told = data.user_failure_data.description if data.user_failure_data else None
+            self.failures.append(told or (data.error.message if data.error else "failed"))
         elif event.event_type in (kind.RUN_SUCCESS, kind.RUN_FAILURE, kind.RUN_CANCELED):
             self.ended = True
             self.succeeded = event.event_type is kind.RUN_SUCCESS
@@ -138,6 +143,8 @@ def main() -> int:
         console.print("\n".join(log.read_text(encoding="utf-8").splitlines()[-20:]), markup=False)
         return 1
     show(story, console)
+    for failure in story.failures:
+        console.print(failure, style="red", markup=False)
     console.rule("3. Where to look next")
     outcome = "[green]succeeded[/]" if story.succeeded else "[red]failed[/]"
     console.print(f"Run {run_id} {outcome} after {time.time() - began:.1f} s in all.")

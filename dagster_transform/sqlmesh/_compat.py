@@ -113,9 +113,16 @@ def unversioned_snapshots(context: Any, nodes: dict[str, Any]) -> dict[str, Any]
 def existing_state(context: Any) -> Any | None:
     """The project's state as it is, or None where none was ever made.
 
-    `context.state_sync` makes it; reading must not.
+    `context.state_sync` makes it; reading must not. After this, the context is good for reading
+    only, and `close_connections` closes this state too.
+
+    Raises:
+        Exception: Whatever the driver raises where the state's database can't be reached.
     """
-    state = context._new_state_sync()
+    state = context._state_sync = context._new_state_sync()
+    # SQLMesh takes every error here for "there is no such table": a DuckDB file that another
+    # process holds would look like a project that was never planned.
+    state.engine_adapter.cursor  # noqa: B018 - connects
     if state.get_versions(validate=False).schema_version == 0:
         return None
     return state

@@ -18,7 +18,7 @@ from dagster_transform.errors import redact
 from dagster_transform.planning import Outcome
 from dagster_transform.sqlmesh import _compat, names
 from dagster_transform.sqlmesh.intervals import in_words
-from dagster_transform.sqlmesh.project import first_error
+from dagster_transform.sqlmesh.project import first_error, words_of
 from dagster_transform.sqlmesh.settings import Setting, Work
 from dagster_transform.walk import CheckResult, Report
 
@@ -200,7 +200,7 @@ def audits_of(snapshot: Any, setting: Setting) -> list[Audit]:
 def why(error: BaseException) -> str:
     """An engine's or SQLMesh's error in words, without passwords and not endless."""
     error = first_error(error)
-    text = redact(str(error).strip()) or "no message"
+    text = redact(words_of(error)) or "no message"
     if len(text) > _MAX_MESSAGE:
         text = f"{text[:_MAX_MESSAGE]}..."
     return f"{type(error).__name__}: {text}"

@@ -7,10 +7,7 @@ own that waits for all of them. So a backfill that fails promotes nothing.
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Collection, Mapping
-from pathlib import Path
 from typing import Any
 
 from sqlmesh.core.plan import stages
@@ -18,11 +15,11 @@ from sqlmesh.core.snapshot import snapshots_to_dag
 from sqlmesh.utils import to_snake_case
 
 from dagster_transform.config import SqlmeshProject
-from dagster_transform.graph import fingerprint
 from dagster_transform.planning import Outcome, Readiness
 from dagster_transform.sqlmesh import _compat
 from dagster_transform.sqlmesh.environment import Assessment
 from dagster_transform.sqlmesh.errors import PlanRefusedError
+from dagster_transform.sqlmesh.marker import Marker
 from dagster_transform.sqlmesh.project import open_context
 from dagster_transform.sqlmesh.settings import Setting, SqlmeshSettings, Work
 
@@ -51,8 +48,8 @@ def make_plan(
     Raises:
         PlanRefusedError: The plan would build or change what is not selected, or needs a decision.
     """
-    marker = _Marker(settings)
-    if marker.exists and marker.files_are_unchanged():
+    marker = Marker(settings, selected)
+    if marker.files_are_unchanged():
         context = open_context(name, project, settings.paths, load=False)
         record = context.state_sync.get_environment(settings.environment)
         if record is not None and record.finalized_ts and marker.plan_id == record.plan_id:
@@ -62,40 +59,62 @@ def make_plan(
     context = open_context(name, project, settings.paths, load=True)
     record = context.state_sync.get_environment(settings.environment)
     names = _plannable(context, record, selected)
-    builder = context.plan_builder(
+    if not names:
+        return context, None
+    plan = context.plan_builder(
         settings.environment,
         skip_tests=True,
         run=True,
         execution_time=settings.execution_time,
         include_unmodified=True,  # a new development environment has all nodes, not the changed ones
-        select_models=None if whole and len(names) == len(selected) else sorted(names.values()),
-    )
-    plan = builder.build() if names else None
-    changed = plan is not None and (
-        plan.has_changes or plan.has_unmodified_unpromoted or record is None
-    )
-    if plan is None or not changed:
-        if whole and record is not None:
-            marker.write(record.plan_id)
+        select_models=None if whole and selected.keys() <= names.keys() else sorted(names.values()),
+    ).build()
+    if record is not None and not plan.has_changes and not plan.has_unmodified_unpromoted:
+        marker.write(record.plan_id)
         return context, None
-    in_progress = PlanInProgress(name, context, plan, settings, marker if whole else None)
+    in_progress = PlanInProgress(name, context, plan, settings, marker)
     in_progress.refuse_what_is_not_selected(selected, plan, record)
     return context, in_progress
 
 
 def _plannable(context: Any, record: Any | None, selected: Mapping[str, str]) -> dict[str, str]:
-    """Selected models whose upstreams are in the environment or selected too: name by FQN."""
+    """What to name in the plan: selected models whose upstreams are there or selected too.
+
+    External and embedded models that these read belong to the selection: without them SQLMesh
+    would give the readers other fingerprints than a plan of everything does.
+
+    Returns:
+        Name by fully qualified name.
+    """
     there = {info.name for info in record.snapshots} if record is not None else set()
     names: dict[str, str] = {}
     for fqn in context.dag.sorted:
         model = context.models.get(fqn)
         if model is None or fqn not in selected:
             continue
-        upstream = [f for f in model.depends_on if f in context.models]
-        passing = [f for f in upstream if context.models[f].kind.is_symbolic]
-        if all(f in there or f in names or f in passing for f in upstream):
+        upstream, passed = _look_through(context, model)
+        if all(f in there or f in names for f in upstream):
             names[fqn] = model.name
+            names.update(passed)
     return names
+
+
+def _look_through(context: Any, model: Any) -> tuple[set[str], dict[str, str]]:
+    """The models that build what `model` reads; and the symbolic ones on the way, with names."""
+    upstream: set[str] = set()
+    passed: dict[str, str] = {}
+    stack = list(model.depends_on)
+    while stack:
+        fqn = stack.pop()
+        parent = context.models.get(fqn)
+        if parent is None or fqn in passed:
+            continue
+        if parent.kind.is_symbolic:
+            passed[fqn] = parent.name
+            stack.extend(parent.depends_on)
+        else:
+            upstream.add(fqn)
+    return upstream, passed
 
 
 class PlanInProgress:
@@ -111,7 +130,7 @@ class PlanInProgress:
         context: Any,
         plan: Any,
         settings: SqlmeshSettings,
-        marker: _Marker | None,
+        marker: Marker,
     ) -> None:
         self.promotion = f"{name}:promotion of {settings.environment}"
         self._name = name
@@ -229,8 +248,7 @@ class PlanInProgress:
             self._visit_leftover()
         for stage in self._stages[self._stages.index(self._backfill) + 1 :]:
             self._visit(stage)
-        if self._marker is not None:
-            self._marker.write(self._plan.plan_id)
+        self._marker.write(self._plan.plan_id)
 
     def _visit(self, stage: Any) -> None:
         getattr(self._evaluator, f"visit_{to_snake_case(type(stage).__name__)}")(stage, self._plan)
@@ -255,42 +273,3 @@ class PlanInProgress:
         evaluator = self._evaluator.snapshot_evaluator
         index = self._backfill.deployability_index
         return bool(evaluator.get_snapshots_to_create([snapshot], index))
-
-
-class _Marker:
-    """Remembers from which files an environment was planned, so that asking again is cheap."""
-
-    def __init__(self, settings: SqlmeshSettings) -> None:
-        self._path = settings.marker
-        self._environment = settings.environment
-        self._folders = [Path(p) for p in settings.paths]
-        self._recorded: dict[str, Any] = {}
-        if self._path is not None:
-            try:
-                self._recorded = json.loads(self._path.read_text(encoding="utf-8"))
-            except (OSError, ValueError):
-                self._recorded = {}  # it only saves time: without it, the files are loaded
-
-    @property
-    def exists(self) -> bool:
-        return self._recorded.get("environment") == self._environment
-
-    @property
-    def plan_id(self) -> str | None:
-        return self._recorded.get("plan_id")
-
-    def files_are_unchanged(self) -> bool:
-        return bool(self._recorded.get("files") == self._files())
-
-    def write(self, plan_id: str) -> None:
-        if self._path is None:
-            return
-        record = {"environment": self._environment, "plan_id": plan_id, "files": self._files()}
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self._path.with_suffix(f".{os.getpid()}.tmp")
-        temporary.write_text(json.dumps(record), encoding="utf-8")
-        os.replace(temporary, self._path)
-
-    def _files(self) -> dict[str, str]:
-        found = fingerprint(self._folders[0], self._folders, None)
-        return {path: file.sha256 for path, file in found.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -11,6 +12,7 @@ from dagster_transform.errors import TransformError
 from dagster_transform.sqlmesh._compat import import_sqlmesh
 from dagster_transform.sqlmesh.errors import DatabaseError, ProjectLoadError
 
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _DATABASE_MODULES = ("psycopg2", "psycopg", "duckdb", "_duckdb", "snowflake", "google", "pymysql")
 _TRANSIENT_NAMES = frozenset(
     {
@@ -52,8 +54,10 @@ def clear_errors(name: str, paths: Sequence[str]) -> Iterator[None]:
     except TransformError:
         raise
     except Exception as error:  # noqa: BLE001 - drivers share no base class
+        if _is_ours(error):
+            raise  # a bug of this package: its traceback is what helps
         if database := _database_error(error):
-            text = str(database).strip()
+            text = words_of(database)
             remedy = "Check the connection in the project's config.yaml; `sqlmesh info` tests it."
             if "lock" in text.lower() and "duckdb" in type(database).__module__:
                 remedy = "Another process holds the DuckDB file: close it, then run again."
@@ -61,7 +65,7 @@ def clear_errors(name: str, paths: Sequence[str]) -> Iterator[None]:
                 f"Project {name}: its database can't be used: {text}", remedy=remedy
             ) from None
         raise ProjectLoadError(
-            f"Project {name} can't be loaded: {str(error).strip() or type(error).__name__}",
+            f"Project {name} can't be loaded: {words_of(error) or type(error).__name__}",
             remedy=f"Correct it, then check with: sqlmesh -p {paths[0]} info",
         ) from None
 
@@ -79,12 +83,25 @@ def is_transient(error: BaseException) -> bool:
     return False
 
 
+def words_of(error: BaseException) -> str:
+    """An error's message, without the colours that sqlglot marks a place with."""
+    return _COLOUR.sub("", str(error)).strip()
+
+
 def first_error(error: BaseException) -> BaseException:
     """What a driver said first, where its connection failed again while the failure was handled
     ("connection already closed", in a rollback); else `error`."""
     while _from_driver(error) and error.__context__ is not None and _from_driver(error.__context__):
         error = error.__context__
     return error
+
+
+def _is_ours(error: BaseException) -> bool:
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    name = trace.tb_frame.f_globals.get("__name__", "") if trace is not None else ""
+    return str(name).startswith("dagster_transform.")
 
 
 def _database_error(error: BaseException) -> BaseException | None:

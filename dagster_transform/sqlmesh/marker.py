@@ -1,0 +1,67 @@
+"""Remembers from which files an environment was planned, so that asking again is cheap."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from dagster_transform.graph import fingerprint
+from dagster_transform.sqlmesh.settings import SqlmeshSettings
+
+_KEPT = 20
+"""Selections that are remembered, newest last: a job, a person's usual choice, two halves of an
+op."""
+
+
+class Marker:
+    """What is known of one selection: the files it was planned from, and the plan.
+
+    The file only saves time. One that is missing, old or damaged costs a load of the models.
+    """
+
+    def __init__(self, settings: SqlmeshSettings, selected: Iterable[str]) -> None:
+        self._path = settings.marker
+        self._folders = [Path(path) for path in settings.paths]
+        chosen = "\n".join([settings.environment, *sorted(selected)])
+        self._selection = sha256(chosen.encode()).hexdigest()[:16]
+        self._record = self._read().get(self._selection, {})
+
+    @property
+    def plan_id(self) -> str | None:
+        """The plan that the environment had when this selection was last found to be equal."""
+        return self._record.get("plan_id")
+
+    def files_are_unchanged(self) -> bool:
+        """Whether the project's files are those of then."""
+        return bool(self._record) and self._record.get("files") == self._files()
+
+    def write(self, plan_id: str) -> None:
+        """Remember that the environment, as `plan_id` left it, equals the files."""
+        if self._path is None:
+            return
+        records = self._read()
+        records.pop(self._selection, None)
+        records[self._selection] = {"plan_id": plan_id, "files": self._files()}
+        kept = dict(list(records.items())[-_KEPT:])
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = self._path.with_suffix(f".{os.getpid()}.tmp")
+        temporary.write_text(json.dumps(kept), encoding="utf-8")
+        os.replace(temporary, self._path)
+
+    def _read(self) -> dict[str, Any]:
+        if self._path is None:
+            return {}
+        try:
+            found = json.loads(self._path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return found if isinstance(found, dict) else {}
+
+    def _files(self) -> str:
+        found = fingerprint(self._folders[0], self._folders)
+        text = "\n".join(f"{path} {file.sha256}" for path, file in found.items())
+        return sha256(text.encode()).hexdigest()
