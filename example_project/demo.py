@@ -92,7 +92,8 @@ class Story:
         elif event.event_type is kind.STEP_EXPECTATION_RESULT:
             result = event.step_expectation_result_data.expectation_result
             nodes = result.metadata.get("dagster_transform/up_to_date")
-            for key in nodes.value if nodes is not None else ():
+            keys: Any = nodes.value if nodes is not None else ()
+            for key in keys:
                 self.rows.setdefault(
                     dg.AssetKey.from_user_string(key), Row()
                 ).outcome = "up_to_date"
@@ -194,7 +195,7 @@ def show(story: Story, console: Console) -> None:
     for heading in ("rows", "seconds", "checks passed"):
         table.add_column(heading, justify="right")
     table.add_column("checks failed")
-    for key, row in sorted(story.rows.items(), key=lambda item: item[0].path):
+    for key, row in sorted(story.rows.items(), key=lambda item: tuple(item[0].path)):
         style = STYLES.get(row.outcome, "yellow")
         table.add_row(
             ".".join(key.path[1:]),  # all of them are in the catalog `flights`

@@ -30,7 +30,8 @@ class Loaded:
 
     Attributes:
         graph: The combined graph of the projects that could be.
-        errors: For each other project, why not.
+        errors: What is wrong with a project. It is left out of the graph, or (in development,
+            where its files can't be read now) in it as it was before.
     """
 
     graph: Graph
@@ -51,13 +52,17 @@ def load_graphs(config: TransformConfig, projects: Iterable[str] | None = None) 
     errors: dict[str, TransformError] = {}
     for name in config.projects if projects is None else projects:
         try:
-            graphs.append(_load(config, name).graph)
+            found, problem = _load(config, name)
         except TransformError as error:
             errors[name] = error
+        else:
+            graphs.append(found.graph)
+            if problem is not None:
+                errors[name] = problem
     return Loaded(Graph.combine(graphs), errors)
 
 
-def _load(config: TransformConfig, name: str) -> GraphFile:
+def _load(config: TransformConfig, name: str) -> tuple[GraphFile, TransformError | None]:
     path = config.graph_path(name)
     development = bool(os.environ.get(_DEVELOPMENT))
     found: GraphFile | None = None
@@ -71,15 +76,20 @@ def _load(config: TransformConfig, name: str) -> GraphFile:
         current = fingerprint(config.root, folders, found.sources_digest)
         changes = difference(found.sources_digest, current)
         if not changes:
-            return found
+            return found, None
         if not development:
             listing = ", ".join(changes[:_SHOWN]) + (", ..." * (len(changes) > _SHOWN))
             raise StaleGraphError(
                 f"The graph file {path} is older than the files of project {name}: {listing}.",
                 remedy=f"Run `dagster-transform prepare --project {name}` where you deploy from.",
             )
-    _prepare(config, name)
-    return read_graph_file(path, name)
+    try:
+        _prepare(config, name)
+    except PrepareFailedError as error:
+        if found is None:
+            raise
+        return found, error  # a typo in one model must not empty the lineage that one looks at
+    return read_graph_file(path, name), None
 
 
 def _prepare(config: TransformConfig, name: str) -> None:

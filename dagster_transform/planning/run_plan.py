@@ -165,29 +165,24 @@ def plan_run(
         KeyError: A selected id is not in the graph.
     """
     build, left_out = _sort_out(graph, nodes, readiness)
-    while partial := _partial_promotions(build, readiness):
-        readiness = {**readiness, **dict.fromkeys(partial, _PARTIAL)}
+    while partial := _partial_promotions(build, readiness, left_out):
+        readiness = {**readiness, **partial}
         build, left_out = _sort_out(graph, nodes, readiness)
-    check_units: dict[str, Check] = {}
+    promotion = {n: r.promotion for n, r in readiness.items() if n in build and r.promotion}
+    check_units: dict[str, Unit] = {}
     chosen = set(nodes)
     for check_id in sorted(checks):
         check = graph.checks[check_id]
         if check.target in build:
             if not check.in_build:
-                check_units[check_id] = check
+                check_units[check_id] = _check_unit(check, graph, build, promotion)
         elif check.target in chosen:
             why = left_out[check.target]
             left_out[check_id] = LeftOut(why.outcome, f"its node is {why.outcome.value}")
         else:
-            check_units[check_id] = check
+            check_units[check_id] = _check_unit(check, graph, build, promotion)
 
-    blocking: dict[str, set[str]] = {}
-    for check in check_units.values():
-        if check.blocking:
-            blocking.setdefault(check.target, set()).add(check.id)
-
-    promotion = {n: r.promotion for n, r in readiness.items() if n in build and r.promotion}
-    reach = _Reach(graph, build, blocking, promotion)
+    reach = _Reach(graph, build, check_units, promotion)
     units: dict[str, Unit] = {}
     for node_id in graph.order:
         if node_id in build:
@@ -201,17 +196,13 @@ def plan_run(
             )
         for check in graph.checks_of(node_id):
             if check.id in check_units:
-                units[check.id] = _check_unit(check, build)
-    for check in check_units.values():  # those on sources
-        if check.id not in units:
-            units[check.id] = _check_unit(check, build)
+                units[check.id] = check_units[check.id]
+    units |= check_units  # those on sources come last
     for node_id, ready in sorted(readiness.items()):
         name = ready.promotion
         if name is not None and name not in units:  # a plan may have nothing to backfill
-            members = {n for n, p in promotion.items() if p == name}
-            held = {c for n in members for c in blocking.get(n, ())}
             project = graph.nodes[node_id].project
-            units[name] = Unit(name, UnitKind.PROMOTE, project, frozenset(members | held))
+            units[name] = Unit(name, UnitKind.PROMOTE, project, reach.before_promotion(name))
     return RunPlan(
         units=MappingProxyType(_dependencies_first(units)),
         left_out=MappingProxyType(left_out),
@@ -222,14 +213,22 @@ def plan_run(
 _PARTIAL = Readiness(Outcome.WAITING, "its plan can be carried out as a whole only")
 
 
-def _partial_promotions(build: Collection[str], readiness: Mapping[str, Readiness]) -> set[str]:
+def _partial_promotions(
+    build: Collection[str],
+    readiness: Mapping[str, Readiness],
+    left_out: Mapping[str, LeftOut],
+) -> dict[str, Readiness]:
     """Nodes of promotions of which a part can't be built now: readers must never see a part."""
     broken = {
         r.promotion
         for n, r in readiness.items()
         if r.promotion is not None and r.outcome is None and n not in build
     }
-    return {n for n, r in readiness.items() if r.promotion in broken}
+    partial = {n: _PARTIAL for n, r in readiness.items() if r.promotion in broken}
+    for n in partial.keys() & left_out.keys():
+        if readiness[n].outcome is None:  # the culprit keeps its reason
+            partial[n] = Readiness(left_out[n].outcome, left_out[n].reason)
+    return partial
 
 
 def _sort_out(
@@ -271,13 +270,18 @@ class _Reach:
         self,
         graph: Graph,
         build: Collection[str],
-        blocking: Mapping[str, set[str]],
+        checks: Mapping[str, Unit],
         promotion: Mapping[str, str],
     ) -> None:
         self._graph = graph
         self._build = build
-        self._blocking = blocking
+        self._checks = checks
         self._promotion = promotion
+        self._blocking: dict[str, set[str]] = {}  # target -> its blocking checks
+        for check in checks.values():
+            if check.blocking:
+                self._blocking.setdefault(graph.checks[check.id].target, set()).add(check.id)
+        self._below: dict[str, frozenset[str]] = {}
         self._through: dict[str, frozenset[str]] = {}
 
     def before(self, node_id: str) -> frozenset[str]:
@@ -285,12 +289,37 @@ class _Reach:
         project = self._graph.nodes[node_id].project
         found: set[str] = set()
         for before in self._nearest(node_id):
+            if before in self._checks and not self._holds(before, node_id):
+                continue
             found.add(before)
             # Another project reads the view, and there is no view before the promotion.
             upstream = self._graph.nodes.get(before)
             if upstream is not None and upstream.project != project and before in self._promotion:
                 found.add(self._promotion[before])
         return frozenset(found)
+
+    def before_promotion(self, name: str) -> frozenset[str]:
+        """Its nodes, and their blocking checks that can be carried out before it."""
+        members = {n for n, p in self._promotion.items() if p == name}
+        above = members | self._graph.ancestors(members)
+        checks = {c for n in members for c in self._blocking.get(n, ())}
+        return frozenset(members | {c for c in checks if self._checks[c].after <= above})
+
+    def _holds(self, check_id: str, node_id: str) -> bool:
+        """Whether a node below a blocking check's target waits for the check.
+
+        As in dbt: only if it is below all that the check reads, or there would be a circle.
+        """
+        for read in self._checks[check_id].after - {self._graph.checks[check_id].target}:
+            if read not in self._graph.nodes:
+                if self._promotion.get(node_id) == read:
+                    return False
+                continue
+            if read not in self._below:
+                self._below[read] = self._graph.descendants((read,))
+            if node_id not in self._below[read]:
+                return False
+        return True
 
     def _nearest(self, node_id: str) -> frozenset[str]:
         """Not recursive: a chain of 10,000 nodes must not end at Python's recursion limit."""
@@ -319,10 +348,17 @@ class _Reach:
         return (d for d in self._graph.nodes[node_id].deps if d in self._graph.nodes)
 
 
-def _check_unit(check: Check, build: Collection[str]) -> Unit:
+def _check_unit(
+    check: Check, graph: Graph, build: Collection[str], promotion: Mapping[str, str]
+) -> Unit:
     """A check waits for every node that it reads and that this run builds."""
-    after = frozenset(n for n in (check.target, *check.also) if n in build)
-    # Data that only a plan has built is checked where it lies, before readers see it.
+    reads = {n for n in (check.target, *check.also) if n in build}
+    # Data that only a plan has built is checked where it lies, before readers see it; another
+    # project's check is such a reader.
+    shown = {
+        promotion[n] for n in reads if n in promotion and graph.nodes[n].project != check.project
+    }
+    after = frozenset(reads | shown)
     return Unit(check.id, UnitKind.CHECK, check.project, after, blocking=check.blocking)
 
 

@@ -135,7 +135,7 @@ class _Reader:
             deps=tuple(self._id(fqn) for fqn in self._parents(model)),
             cron=model.cron,
             time_zone=str(model.cron_tz) if model.cron_tz else None,
-            interval_unit=model.interval_unit.value,
+            interval_unit=model.interval_unit.value if model.interval_unit else None,
             tags=tuple(model.tags),
             owners=(model.owner,) if model.owner else (),
             description=model.description,
@@ -152,7 +152,7 @@ class _Reader:
     def _parents(self, model: Model) -> list[str]:
         """Fully qualified names that a model reads; embedded models are looked through."""
         found: dict[str, None] = {}
-        stack = sorted(model.depends_on, reverse=True)
+        stack = sorted(model.depends_on or (), reverse=True)
         seen = {model.fqn}
         while stack:
             fqn = stack.pop()
@@ -161,14 +161,14 @@ class _Reader:
             seen.add(fqn)
             parent = self._models.get(fqn)
             if parent is not None and parent.kind.is_embedded:
-                stack.extend(sorted(parent.depends_on, reverse=True))
+                stack.extend(sorted(parent.depends_on or (), reverse=True))
             else:
                 found[fqn] = None
         return list(found)
 
     def _columns(self, model: Model) -> tuple[Column, ...]:
         types: Mapping[str, exp.DataType | None] = model.columns_to_types or {}
-        descriptions = model.column_descriptions
+        descriptions = model.column_descriptions or {}
         return tuple(
             Column(name, type_.sql(dialect=model.dialect) if type_ else "", descriptions.get(name))
             for name, type_ in types.items()

@@ -33,7 +33,8 @@ class Marker:
     @property
     def plan_id(self) -> str | None:
         """The plan that the environment had when this selection was last found to be equal."""
-        return self._record.get("plan_id")
+        plan_id = self._record.get("plan_id")
+        return str(plan_id) if plan_id else None
 
     def files_are_unchanged(self) -> bool:
         """Whether the project's files are those of then."""

@@ -69,8 +69,8 @@ def argument_texts(arguments: Mapping[str, Any], dialect: str | None) -> dict[st
 def check_names(audits: Sequence[tuple[str, Mapping[str, str]]]) -> list[str]:
     """Unique check names for a model's audits, in their order.
 
-    The audit's name where the model has it once; else with a suffix made from its arguments, so
-    that adding an audit renames no other; else (equal arguments) with a number.
+    The audit's name where the model has it once; else with the arguments in which the audits of
+    that name differ; else (equal arguments, or endless ones) with a number.
 
     Args:
         audits: Name and arguments (as from `argument_texts`) of each audit.
@@ -78,15 +78,20 @@ def check_names(audits: Sequence[tuple[str, Mapping[str, str]]]) -> list[str]:
     Returns:
         Names in Dagster's alphabet (letters, digits, underscore).
     """
-    often = Counter(name for name, _ in audits)
+    together: dict[str, list[Mapping[str, str]]] = {}
+    for name, arguments in audits:
+        together.setdefault(name, []).append(arguments)
     taken: Counter[str] = Counter()
     names: list[str] = []
     for name, arguments in audits:
-        text = name
-        if often[name] > 1 and arguments:
-            suffix = "_".join(f"{key}_{value}" for key, value in arguments.items())
-            text = f"{name}_{_NOT_A_NAME.sub('_', suffix).strip('_')[:_MAX_SUFFIX].strip('_')}"
-        text = _NOT_A_NAME.sub("_", text)
+        differing = {
+            key: value
+            for key, value in arguments.items()
+            if any(other.get(key) != value for other in together[name])
+        }
+        suffix = "_".join(f"{key}_{value}" for key, value in differing.items())
+        suffix = _NOT_A_NAME.sub("_", suffix).strip("_")[:_MAX_SUFFIX].strip("_")
+        text = _NOT_A_NAME.sub("_", f"{name}_{suffix}" if suffix else name)
         taken[text] += 1
         names.append(text if taken[text] == 1 else f"{text}_{taken[text]}")
     return names

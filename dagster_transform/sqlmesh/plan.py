@@ -66,7 +66,7 @@ def make_plan(
         skip_tests=True,
         run=True,
         execution_time=settings.execution_time,
-        include_unmodified=True,  # a new development environment has all nodes, not the changed ones
+        include_unmodified=True,  # a new development environment has the unchanged nodes too
         select_models=None if whole and selected.keys() <= names.keys() else sorted(names.values()),
     ).build()
     if record is not None and not plan.has_changes and not plan.has_unmodified_unpromoted:

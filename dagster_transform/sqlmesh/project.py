@@ -53,7 +53,7 @@ def clear_errors(name: str, paths: Sequence[str]) -> Iterator[None]:
         yield
     except TransformError:
         raise
-    except Exception as error:  # noqa: BLE001 - drivers share no base class
+    except Exception as error:
         if _is_ours(error):
             raise  # a bug of this package: its traceback is what helps
         if database := _database_error(error):

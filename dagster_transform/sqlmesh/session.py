@@ -54,6 +54,7 @@ class SqlmeshSession:
         self._workers: Workers | None = None
         self._threads: dict[str, int] = {}  # unit -> ident of the thread that does it
         self._cancelled: set[str] = set()
+        self._exclusive: frozenset[str] = frozenset()
 
     @property
     def capacity(self) -> int:
@@ -63,12 +64,7 @@ class SqlmeshSession:
     @property
     def exclusive(self) -> frozenset[str]:
         """The DuckDB files of the project's warehouse and state."""
-        if self._context is None:
-            return frozenset()
-        config, gateway = self._context.config, self._context.gateway
-        connections = (self._context.connection_config, config.get_state_connection(gateway))
-        files = (names.duckdb_file(c) for c in connections if c is not None)
-        return frozenset(f"file:{path}" for path in files if path)
+        return self._exclusive
 
     def assess(self, nodes: Collection[str], checks: Collection[str]) -> Mapping[str, Readiness]:
         """Open the project, make a plan where one is due, and say what there is to do.
@@ -91,6 +87,7 @@ class SqlmeshSession:
             if self._context is None:
                 self._context = open_context(self._name, self._project, paths, load=False)
                 _compat.load_materializations(self._context)
+            self._exclusive = _files(self._context)
             if self._plan is not None:
                 self._assessment = self._plan.assess(selected)
             else:
@@ -238,3 +235,11 @@ class SqlmeshSession:
     def _adapters(self) -> list[Any]:
         adapters = list(self._context.snapshot_evaluator.adapters.values())
         return [*adapters, *_compat.state_adapters(self._context)]
+
+
+def _files(context: Any) -> frozenset[str]:
+    """The DuckDB files that only one process can hold: the warehouse's and the state's."""
+    config, gateway = context.config, context.gateway
+    connections = (context.connection_config, config.get_state_connection(gateway))
+    files = (names.duckdb_file(c) for c in connections if c is not None)
+    return frozenset(f"file:{path}" for path in files if path)

@@ -124,25 +124,30 @@ class Walk:
         now = self._inbox.now()
         while self._resting and self._resting[0][0] <= now:
             heapq.heappush(self._ready, heapq.heappop(self._resting)[1])
-        later: list[int] = []
-        while self._ready:
-            rank = heapq.heappop(self._ready)
-            unit = self._plan.units[self._order[rank]]
-            if not self._may_start(unit):
-                later.append(rank)
-                continue
-            self._attempts[unit.id] += 1
-            self._running[unit.id] = unit
-            self._busy[unit.project] += 1
-            self._builds += unit.kind is UnitKind.BUILD
-            if unit.kind is UnitKind.PROMOTE:
-                self._alone.add(unit.project)
-            self._told.append(Started(unit, self._attempts[unit.id]))
-            self._sessions[unit.project].start(unit, self._inbox.put)
-        for rank in later:
-            heapq.heappush(self._ready, rank)
+        # First what needs nothing that another session holds: a session that still has work keeps
+        # what it holds, and no file is opened and closed for every node.
+        for take in (False, True):
+            later: list[int] = []
+            while self._ready:
+                rank = heapq.heappop(self._ready)
+                unit = self._plan.units[self._order[rank]]
+                if self._may_start(unit, take=take):
+                    self._start(unit)
+                else:
+                    later.append(rank)
+            self._ready = later  # sorted, so it is a heap
 
-    def _may_start(self, unit: Unit) -> bool:
+    def _start(self, unit: Unit) -> None:
+        self._attempts[unit.id] += 1
+        self._running[unit.id] = unit
+        self._busy[unit.project] += 1
+        self._builds += unit.kind is UnitKind.BUILD
+        if unit.kind is UnitKind.PROMOTE:
+            self._alone.add(unit.project)
+        self._told.append(Started(unit, self._attempts[unit.id]))
+        self._sessions[unit.project].start(unit, self._inbox.put)
+
+    def _may_start(self, unit: Unit, *, take: bool) -> bool:
         # A promotion ends by closing the connections of every other thread.
         if unit.project in self._alone:
             return False
@@ -152,17 +157,16 @@ class Walk:
         limit = self._plan.limits.max_concurrent_models
         if unit.kind is UnitKind.BUILD and self._builds >= limit:
             return False
-        return self._busy[unit.project] < session.capacity and self._hand_over(unit.project)
+        return self._busy[unit.project] < session.capacity and self._hand_over(unit.project, take)
 
-    def _hand_over(self, project: str) -> bool:
+    def _hand_over(self, project: str, take: bool) -> bool:
         """Give `project` what it needs alone; False while a session that holds it is at work.
 
-        A session keeps what it holds until it is idle, so work changes hands in phases and no
-        file is opened and closed for every node.
+        Unless it is to `take`, it gets only what no other session holds.
         """
         needed = self._sessions[project].exclusive
         holders = {self._holder[r] for r in needed if r in self._holder} - {project}
-        if any(self._busy[holder] for holder in holders):
+        if holders and (not take or any(self._busy[holder] for holder in holders)):
             return False
         for holder in holders:
             self._sessions[holder].let_go()
@@ -193,13 +197,13 @@ class Walk:
             self._alone.discard(unit.project)
         limits = self._plan.limits
         tried = self._attempts[unit.id]
-        if report.outcome is Outcome.FAILED and report.transient and tried <= limits.retries:
-            if not self._stopping:
-                delay = limits.retry_delay * 2 ** (tried - 1)
-                heapq.heappush(self._resting, (self._inbox.now() + delay, self._rank[unit.id]))
-                self._last[unit.id] = report
-                self._told.append(Retrying(unit, report, delay))
-                return
+        may_pass = report.outcome is Outcome.FAILED and report.transient and not self._stopping
+        if may_pass and tried <= limits.retries:
+            delay = limits.retry_delay * 2 ** (tried - 1)
+            heapq.heappush(self._resting, (self._inbox.now() + delay, self._rank[unit.id]))
+            self._last[unit.id] = report
+            self._told.append(Retrying(unit, report, delay))
+            return
         outcome = report.outcome
         if outcome is Outcome.BUILT and unit.promotion is not None:
             outcome = Outcome.BACKFILLED
@@ -227,11 +231,8 @@ class Walk:
                     self._missing[dependent] -= 1
                     if not self._missing[dependent]:
                         heapq.heappush(self._ready, self._rank[dependent])
-                elif end.outcome in (Outcome.WAITING, Outcome.CANCELLED):
-                    reason = f"its upstream {end.unit.id} is {end.outcome.value}: {end.reason}"
-                    ends.append(Finished(unit, end.outcome, reason))
                 else:
-                    ends.append(Finished(unit, Outcome.BLOCKED, _why_blocked(end)))
+                    ends.append(Finished(unit, *_held_back(end)))
 
     def _stop(self, reason: str) -> None:
         self._stopping = self._stopping or reason
@@ -252,10 +253,14 @@ class Walk:
             yield self._told.popleft()
 
 
-def _why_blocked(end: Finished) -> str:
-    if end.outcome is Outcome.BLOCKED:
-        return end.reason
+def _held_back(end: Finished) -> tuple[Outcome, str]:
+    """What becomes of a unit whose upstream did not go well, and why: the first cause, once."""
+    if end.outcome in (Outcome.WAITING, Outcome.CANCELLED, Outcome.BLOCKED) and not end.report:
+        return end.outcome, end.reason
     if end.report is not None and end.report.failed_checks:
         names = ", ".join(c.check for c in end.report.failed_checks)
-        return f"blocking check failed: {names}"
-    return f"upstream failed: {end.unit.id}"
+        return Outcome.BLOCKED, f"blocking check failed: {names}"
+    if end.outcome is Outcome.FAILED:
+        return Outcome.BLOCKED, f"upstream failed: {end.unit.id}"
+    outcome = Outcome.CANCELLED if end.outcome is Outcome.CANCELLED else Outcome.WAITING
+    return outcome, f"its upstream {end.unit.id} is {end.outcome.value}: {end.reason}"

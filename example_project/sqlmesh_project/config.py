@@ -26,7 +26,7 @@ config = Config(
     default_gateway="local",
     model_defaults=ModelDefaultsConfig(dialect="duckdb", start="2013-01-01", cron="@daily"),
     linter=LinterConfig(
-        enabled=True, rules=["ambiguousorinvalidcolumn", "invalidselectstarexpansion"]
+        enabled=True, rules={"ambiguousorinvalidcolumn", "invalidselectstarexpansion"}
     ),
     disable_anonymized_analytics=True,
 )

@@ -220,7 +220,10 @@ class Project:
         self.database = database
         self.name = name
         self.config = SqlmeshProject(
-            framework="sqlmesh", path=folder, environment=environment, plan="auto"  # type: ignore[arg-type]
+            framework="sqlmesh",
+            path=folder,
+            environment=environment,
+            plan="auto",  # type: ignore[arg-type]
         )
         folder.mkdir(parents=True, exist_ok=True)
         self.write(

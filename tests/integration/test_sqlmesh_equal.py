@@ -99,7 +99,8 @@ MODELS = {
         kind FULL,
         cron '@hourly'
         ---
-        SELECT MAX(moment) AS last_moment, COUNT(*) AS n, @execution_ts AS built_at FROM stage.by_hour
+        SELECT MAX(moment) AS last_moment, COUNT(*) AS n, @execution_ts AS built_at
+        FROM stage.by_hour
     """,
     "mart.latest": """
         kind INCREMENTAL_BY_UNIQUE_KEY (unique_key code)
@@ -147,8 +148,9 @@ def prepare(database: Database) -> None:
 def something_arrives_late(database: Database, instant: int) -> None:
     """Rows for days and hours that are built already: within the lookback, and before it."""
     database.execute(
-        f"INSERT INTO src.events VALUES ({1000 + instant}, TIMESTAMP '2024-03-04 05:00:00', 'DE', 9)",
-        f"INSERT INTO src.events VALUES ({2000 + instant}, TIMESTAMP '2024-03-01 05:00:00', 'NO', 3)",
+        "INSERT INTO src.events VALUES "
+        f"({1000 + instant}, TIMESTAMP '2024-03-04 05:00:00', 'DE', 9), "
+        f"({2000 + instant}, TIMESTAMP '2024-03-01 05:00:00', 'NO', 3)"
     )
 
 

@@ -1,4 +1,4 @@
-"""Whatever is wrong with a project is told once: in our words, with a remedy, without a password."""
+"""Whatever is wrong with a project is told once: with a cause and a remedy, without a password."""
 
 from __future__ import annotations
 
@@ -96,6 +96,7 @@ def one_error(
     assert "direct cause of the following" not in text
     for told in (str(error), repr(error), text, caplog.text):
         assert SECRET not in told
+    assert "\x1b" not in str(error)  # no colours: it is shown in places that have none
     return error
 
 
@@ -106,7 +107,7 @@ def closed_port() -> int:
         return int(listener.getsockname()[1])
 
 
-# -- the database -----------------------------------------------------------------------------------
+# -- the database ---------------------------------------------------------------------------------
 
 
 @ACTS
@@ -173,7 +174,7 @@ def test_a_file_that_another_process_holds(
     assert planning(healthy)  # it can be used again
 
 
-# -- the environment --------------------------------------------------------------------------------
+# -- the environment ------------------------------------------------------------------------------
 
 
 def test_an_environment_that_was_never_planned(
@@ -185,9 +186,7 @@ def test_an_environment_that_was_never_planned(
     assert "plan: auto" in str(error.remedy)
 
 
-def test_a_plan_that_was_never_finished(
-    healthy: Project, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_plan_that_was_never_finished(healthy: Project, caplog: pytest.LogCaptureFixture) -> None:
     healthy.plan_natively(NOW)
     healthy.database.execute("UPDATE sqlmesh._environments SET finalized_ts = NULL")
     error = one_error(running, healthy, EnvironmentNotPlannedError, caplog)
@@ -197,7 +196,7 @@ def test_a_plan_that_was_never_finished(
     assert healthy.environment().finalized_ts  # type: ignore[union-attr]
 
 
-# -- the files --------------------------------------------------------------------------------------
+# -- the files ------------------------------------------------------------------------------------
 
 
 @BOTH
@@ -221,7 +220,7 @@ CONFIGS = {
     "a wrong type": f"gateways: {{main: {{connection: {{type: postgres, host: h, port: many, "
     f"user: u, password: {SECRET}, database: d}}}}}}",
     "a missing key": f"gateways: {{main: {{connection: {{type: postgres, password: {SECRET}}}}}}}",
-    "an unknown engine": f"gateways: {{main: {{connection: {{type: abacus, password: {SECRET}}}}}}}",
+    "an unknown engine": f"gateways: {{m: {{connection: {{type: abacus, password: {SECRET}}}}}}}",
     "a wrong place": f"gateways: {{main: {{type: postgres, password: {SECRET}}}}}",
     "no dialect": "gateways: {main: {connection: {type: duckdb}}}",
     "nothing": "",
@@ -241,13 +240,15 @@ def test_a_gateway_that_is_not_there(
     act: Act, healthy: Project, caplog: pytest.LogCaptureFixture
 ) -> None:
     healthy.config = SqlmeshProject(
-        framework="sqlmesh", path=healthy.folder, gateway="nowhere"  # type: ignore[arg-type]
+        framework="sqlmesh",
+        path=healthy.folder,
+        gateway="nowhere",  # type: ignore[arg-type]
     )
     error = one_error(act, healthy, ProjectLoadError, caplog)
     assert "nowhere" in error.cause
 
 
-# -- while it runs ----------------------------------------------------------------------------------
+# -- while it runs --------------------------------------------------------------------------------
 
 
 @pytest.mark.postgres

@@ -202,8 +202,13 @@ def test_the_code_version_changes_with_the_own_code_only(project: Project) -> No
     after = nodes(project.read())
     changed = {n for n in before if before[n].code_version != after[n].code_version}
     assert changed == {"mart.report"}
-    project.model("mart.report", text.replace("SELECT n.name", "/* hello */ SELECT   n.name"))
-    assert nodes(project.read()) == before
+    described = text.replace(
+        "kind FULL", "kind FULL,\n        owner 'a', tags (b), description 'c'"
+    )
+    project.model("mart.report", described)
+    same = nodes(project.read())
+    assert same["mart.report"].owners == ("a",)
+    assert {n: same[n].code_version for n in same} == {n: before[n].code_version for n in before}
     project.write({"seeds/names.csv": "id,name\n1,two\n"})
     seed = nodes(project.read())
     assert {n for n in before if before[n].code_version != seed[n].code_version} == {"ref.names"}

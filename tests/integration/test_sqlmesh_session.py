@@ -109,7 +109,7 @@ def changed(before: dict[str, Any], after: dict[str, Any]) -> set[str]:
     return names
 
 
-# -- selection and the guard against permanent holes ------------------------------------------------
+# -- selection and the guard against permanent holes ----------------------------------------------
 
 
 def test_one_selected_node_is_built_and_nothing_else(planned: Project) -> None:
@@ -161,7 +161,7 @@ def test_nothing_is_built_over_data_that_an_unselected_upstream_owes(
     assert state(ours) == want
 
 
-# -- checks -----------------------------------------------------------------------------------------
+# -- checks ---------------------------------------------------------------------------------------
 
 
 def test_checks_alone_run_exactly_those_and_change_nothing(planned: Project) -> None:
@@ -217,7 +217,7 @@ def test_a_failed_blocking_audit_leaves_the_interval_missing(planned: Project) -
     assert database.content("mart.total") == [(15,)]
 
 
-# -- failures ---------------------------------------------------------------------------------------
+# -- failures -------------------------------------------------------------------------------------
 
 
 def test_a_failing_model_says_what_the_engine_said(planned: Project) -> None:
@@ -233,7 +233,7 @@ def test_a_failing_model_says_what_the_engine_said(planned: Project) -> None:
     assert not any(isinstance(event, Retrying) for event in run.events)
 
 
-# -- plans ------------------------------------------------------------------------------------------
+# -- plans ----------------------------------------------------------------------------------------
 
 
 def test_the_first_plan_goes_through_the_walk(unplanned: Project, template: Path) -> None:
@@ -357,17 +357,28 @@ def test_a_part_of_a_project_can_be_planned_first(unplanned: Project) -> None:
     assert unplanned.database.content("mart.shown") == [(12, 2)]
 
 
+def test_a_new_development_environment_has_all_nodes(planned: Project) -> None:
+    settings: dict[str, Any] = {"plan": "auto", "environment": "dev"}
+    run = planned.run(FIRST, **settings)  # nothing differs from prod: nothing to build
+    assert run.outcomes.pop(PROMOTION.replace("prod", "dev")) == "promoted"
+    assert {run.outcome(name) for name in MODELS} == {Outcome.UP_TO_DATE}
+    assert planned.database.content("mart__dev.shown") == [(12, 2)]
+    before = state(planned)
+    planned.model("mart.total", MODELS["mart.total"].replace("COUNT(*)", "100 + COUNT(*)"))
+    planned.run(FIRST, ["mart.total", "mart.shown"], **settings)
+    assert planned.database.content("mart__dev.shown") == [(112, 2)]
+    assert [n for n in MODELS if state(planned)[n] != before[n]] == []  # prod is as it was
+
+
 def test_a_node_that_is_only_in_the_files_is_not_promoted(planned: Project) -> None:
     planned.model("mart.late", "kind FULL\n---\nSELECT COUNT(*) AS n FROM mart.days")
     run = planned.run(FIRST, ["mart.late", "mart.days"])
     assert run.outcome("mart.late") is Outcome.NOT_PROMOTED
-    assert run.reason("mart.late") == (
-        "it is in the files, not in environment prod: apply a plan"
-    )
+    assert run.reason("mart.late") == ("it is in the files, not in environment prod: apply a plan")
     assert run.outcome("mart.days") is Outcome.UP_TO_DATE
 
 
-# -- a person's run ---------------------------------------------------------------------------------
+# -- a person's run -------------------------------------------------------------------------------
 
 
 def test_a_persons_run_rebuilds_what_is_not_incremental(planned: Project) -> None:
@@ -390,6 +401,7 @@ def test_a_persons_run_rebuilds_what_is_not_incremental(planned: Project) -> Non
     assert {tick.outcome(name) for name in MODELS} == {Outcome.UP_TO_DATE}
     assert planned.database.content("mart.shown") == [(99, 3)]
 
+    shutil.rmtree(planned.folder / ".cache", ignore_errors=True)
     run = planned.run(FIRST)
     assert run.outcomes.items() >= {
         "ref.codes": "built", "mart.total": "built", "mart.shown": "built",
@@ -403,7 +415,16 @@ def test_a_persons_run_rebuilds_what_is_not_incremental(planned: Project) -> Non
     assert len(after["mart.days"]) == 2  # tampering is not missing: only a restatement helps
 
 
-# -- PostgreSQL: side by side, a lost connection, cancel ----------------------------------------------
+def test_a_seed_that_the_files_have_in_another_version_is_not_built(planned: Project) -> None:
+    before = state(planned)
+    planned.write({"seeds/codes.csv": "code,name\nZ,zeta\n"})
+    run = planned.run(FIRST, ["ref.codes"])
+    assert run.outcome("ref.codes") is Outcome.UP_TO_DATE
+    assert "another version" in run.reason("ref.codes")
+    assert state(planned) == before
+
+
+# -- PostgreSQL: side by side, a lost connection, cancel ------------------------------------------
 
 pg = pytest.mark.postgres
 
@@ -513,7 +534,11 @@ def test_cancel_ends_statements_on_postgres(
     tmp_path: Path, postgres_database: PostgresDatabase
 ) -> None:
     database = Database.in_postgres(postgres_database)
-    models = {"nap.a": napping(60), "nap.b": napping(60), "nap.c": "kind VIEW\n---\nSELECT nap FROM nap.a"}
+    models = {
+        "nap.a": napping(60),
+        "nap.b": napping(60),
+        "nap.c": "kind VIEW\n---\nSELECT nap FROM nap.a",
+    }
     project = Project(tmp_path, database, models)
     walk = cancel_in_the_middle(project, lambda: len(database.rows(SLEEPERS)) == 2)
     for name in ("nap.a", "nap.b"):
@@ -528,6 +553,27 @@ def test_cancel_ends_statements_on_postgres(
     )
     wait_for(lambda: not database.rows(others), seconds=3)  # a backend ends a moment later
     assert project.environment() is None
+
+
+@pg
+def test_closing_a_session_ends_what_still_runs(
+    tmp_path: Path, postgres_database: PostgresDatabase
+) -> None:
+    """The walk was never asked to cancel: somebody else's exception came in between."""
+    database = Database.in_postgres(postgres_database)
+    project = Project(tmp_path, database, {"nap.a": napping(60)})
+    nodes = list(project.graph.nodes)
+    session = project.session(FIRST, plan="auto")
+    plan = plan_run(project.graph, nodes, [], session.assess(nodes, []))
+    session.open(list(plan.units.values()))
+    events = Walk(plan, {project.name: session}).events()
+    assert isinstance(next(events), Started)
+    wait_for(lambda: database.rows(SLEEPERS))
+    began = time.monotonic()
+    session.close(completed=False)
+    assert time.monotonic() - began < 2
+    assert our_threads() == []
+    wait_for(lambda: not database.rows(SLEEPERS), seconds=3)
 
 
 def test_cancel_ends_statements_on_duckdb(tmp_path: Path) -> None:

@@ -1,0 +1,379 @@
+"""Private parts of SQLMesh that dagster_transform.sqlmesh touches: a new version must have them.
+
+Each test names its part when it fails. Whether the parts do what we use them for is shown by the
+integration tests; here is what would break silently, or with an error that says nothing.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+
+from dagster_transform.sqlmesh import _compat
+
+pytestmark = pytest.mark.filterwarnings("default::DeprecationWarning:sqlmesh")
+
+CONFIG = """
+gateways: {main: {connection: {type: duckdb, database: '%s'}}}
+default_gateway: main
+disable_anonymized_analytics: true
+model_defaults: {dialect: duckdb, start: 2024-03-01}
+"""
+MODEL = """
+MODEL (name s.a, kind FULL, audits (not_null(columns := (n), blocking := false), mine));
+SELECT 1 AS n
+"""
+AUDIT = "AUDIT (name mine);\nSELECT * FROM @this_model WHERE n > 1"
+NOW = "2024-03-05 10:30:00"
+
+
+def part(owner: Any, name: str, named: str) -> Any:
+    """The private part, or a failure that names it."""
+    missing = object()
+    found = getattr(owner, name, missing)
+    if found is missing:
+        pytest.fail(f"SQLMesh has moved {named}, which dagster_transform.sqlmesh uses")
+    return found
+
+
+def takes(function: Any, *names: str, named: str) -> None:
+    """Fail, naming the part, where it does not take these arguments by name."""
+    parameters = inspect.signature(function).parameters
+    if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+        names = tuple(n for n in names if n not in parameters and n == "self")
+    if lost := [name for name in names if name not in parameters]:
+        pytest.fail(f"SQLMesh's {named} no longer takes {', '.join(lost)}: {list(parameters)}")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("compat")
+    for path, text in {
+        "config.yaml": CONFIG % (folder / "w.duckdb"),
+        "models/a.sql": MODEL,
+        "audits/mine.sql": AUDIT,
+    }.items():
+        (folder / path).parent.mkdir(exist_ok=True)
+        (folder / path).write_text(text)
+    return folder
+
+
+@pytest.fixture
+def context(folder: Path) -> Iterator[Any]:
+    context = _compat.import_sqlmesh().Context(paths=[str(folder)])
+    yield context
+    _compat.close_connections(context)
+
+
+@pytest.fixture
+def planned(context: Any) -> Any:
+    """The context of a project whose environment prod is there."""
+    context.plan(
+        auto_apply=True, no_prompts=True, skip_tests=True, no_diff=True, execution_time=NOW
+    )
+    return context
+
+
+# -- importing ------------------------------------------------------------------------------------
+
+PROBE = """
+import os
+from dagster_transform.sqlmesh._compat import import_sqlmesh
+import_sqlmesh()
+import threading
+from sqlmesh.core import constants, analytics
+print(constants.MAX_FORK_WORKERS, type(analytics.collector._dispatcher).__name__,
+      [t.name for t in threading.enumerate() if t is not threading.main_thread()])
+"""
+
+
+def test_import_neither_forks_nor_reports_home() -> None:
+    """constants.MAX_FORK_WORKERS and the analytics' switch are read while SQLMesh is imported."""
+    names = ("MAX_FORK_WORKERS", "SQLMESH__DISABLE_ANONYMIZED_ANALYTICS")
+    environment = {k: v for k, v in os.environ.items() if k not in names}
+    ran = subprocess.run(
+        [sys.executable, "-c", PROBE], env=environment, capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == 0, f"SQLMesh has moved MAX_FORK_WORKERS or analytics: {ran.stderr}"
+    assert ran.stdout.split() == ["1", "NoopEventDispatcher", "[]"], (
+        "SQLMesh no longer reads MAX_FORK_WORKERS or SQLMESH__DISABLE_ANONYMIZED_ANALYTICS "
+        f"at import: {ran.stdout}"
+    )
+
+
+# -- Context --------------------------------------------------------------------------------------
+
+
+def test_context_load_materializations(folder: Path) -> None:
+    context = _compat.import_sqlmesh().Context(paths=[str(folder)], load=False)
+    takes(part(context, "_load_materializations", "Context._load_materializations"), named="it")
+    _compat.load_materializations(context)
+    assert not context.models, "Context(load=False) loads models now"
+
+
+def test_context_nodes_to_snapshots(context: Any) -> None:
+    part(context, "_nodes_to_snapshots", "Context._nodes_to_snapshots")
+    snapshots = _compat.unversioned_snapshots(context, dict(context.models))
+    (snapshot,) = snapshots.values()
+    assert list(snapshots) == list(context.models), "Context._nodes_to_snapshots has other keys"
+    assert snapshot.fingerprint.data_hash, "Context._nodes_to_snapshots gives no fingerprints"
+
+
+def test_context_new_state_sync(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "models").mkdir()
+    (tmp_path / "config.yaml").write_text(CONFIG % (tmp_path / "empty.duckdb"))
+    context = _compat.import_sqlmesh().Context(paths=[str(tmp_path)], load=False)
+    part(context, "_new_state_sync", "Context._new_state_sync")
+    if "_state_sync" not in vars(context):
+        pytest.fail("SQLMesh has moved Context._state_sync")
+    try:
+        assert _compat.existing_state(context) is None, (
+            "get_versions(validate=False).schema_version is no longer 0 where there is no state"
+        )
+        assert _compat.state_adapters(context), "StateSync.engine_adapter has moved"
+    finally:
+        _compat.close_connections(context)
+
+
+def test_state_sync_adapters(planned: Any) -> None:
+    assert planned.state_sync.get_environment("prod") is not None
+    part(planned, "_state_sync", "Context._state_sync")
+    (adapter,) = _compat.state_adapters(planned) or [None]
+    if adapter is None:
+        pytest.fail("SQLMesh has moved CachingStateSync.state_sync or its engine_adapter")
+    assert adapter.fetchone("SELECT COUNT(*) FROM sqlmesh._environments") == (1,)
+    state = _compat.existing_state(planned)
+    assert state is not None
+    assert state.get_environment("prod") is not None
+
+
+def test_context_adapters_are_all_closed(planned: Any, folder: Path) -> None:
+    """Context._engine_adapter and the cached Context.engine_adapters."""
+    if "_engine_adapter" not in vars(planned):
+        pytest.fail("SQLMesh has moved Context._engine_adapter")
+    assert planned.engine_adapter.fetchone("SELECT 1") == (1,)
+    if "engine_adapters" not in vars(planned):
+        pytest.fail("SQLMesh no longer caches Context.engine_adapters in the instance")
+    _compat.close_connections(planned)
+    # Nothing but a second process can tell whether DuckDB's file is free.
+    probe = "import duckdb, sys; duckdb.connect(sys.argv[1]).execute('SELECT * FROM s.a')"
+    ran = subprocess.run(
+        [sys.executable, "-c", probe, str(folder / "w.duckdb")],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert ran.returncode == 0, f"a closed context still holds its file: {ran.stderr}"
+
+
+def test_context_concurrent_tasks(context: Any) -> None:
+    assert part(context, "concurrent_tasks", "Context.concurrent_tasks") == 1
+
+
+# -- connections ----------------------------------------------------------------------------------
+
+
+def test_connection_pools() -> None:
+    """What cancel_statements looks for: connections and cursors by thread."""
+    _compat.import_sqlmesh()
+    from sqlmesh.utils import connection_pool as pools
+
+    class Connection:
+        cancelled = 0
+
+        def cursor(self) -> Connection:
+            return self
+
+        def cancel(self) -> None:
+            Connection.cancelled += 1
+
+        def close(self) -> None: ...
+
+    class Adapter:
+        def __init__(self, pool: Any) -> None:
+            self._connection_pool = pool
+
+    from threading import get_ident
+
+    for pool, attributes in {
+        pools.ThreadLocalConnectionPool(Connection): ["_thread_connections"],
+        pools.ThreadLocalSharedConnectionPool(Connection): ["_thread_cursors"],
+        pools.SingletonConnectionPool(Connection): ["_cursor", "_connection"],
+    }.items():
+        name = type(pool).__name__
+        for attribute in attributes:
+            part(pool, attribute, f"{name}.{attribute}")
+        pool.get_cursor()
+        before = Connection.cancelled
+        _compat.cancel_statements([Adapter(pool)], get_ident())
+        assert Connection.cancelled > before, f"{name}: its connection was not found"
+        before = Connection.cancelled
+        _compat.drop_connection([Adapter(pool)])
+        if not isinstance(pool, pools.ThreadLocalSharedConnectionPool):
+            _compat.cancel_statements([Adapter(pool)], get_ident())
+            assert Connection.cancelled == before, f"{name}: close() no longer forgets"
+
+
+def test_engine_adapter_connection_pool(context: Any) -> None:
+    adapter = context.engine_adapter
+    pool = part(adapter, "_connection_pool", "EngineAdapter._connection_pool")
+    for name in ("get", "get_cursor", "close", "close_all"):
+        part(pool, name, f"ConnectionPool.{name}")
+
+
+def test_drivers_can_cancel() -> None:
+    import duckdb
+    import psycopg2.extensions
+
+    part(duckdb.DuckDBPyConnection, "interrupt", "duckdb's interrupt")
+    part(psycopg2.extensions.connection, "cancel", "psycopg2's cancel")
+
+
+# -- audits and evaluation ------------------------------------------------------------------------
+
+
+def test_evaluator_audit(planned: Any) -> None:
+    """SnapshotEvaluator._audit: its arguments, its result, and that it takes `blocking` away."""
+    evaluator = planned.snapshot_evaluator
+    function = part(evaluator, "_audit", "SnapshotEvaluator._audit")
+    common = ("snapshot", "snapshots", "start", "end", "execution_time", "deployability_index")
+    takes(function, "audit", "audit_args", *common, named="SnapshotEvaluator._audit")
+    from sqlmesh.core.snapshot import DeployabilityIndex
+
+    (snapshot,) = planned.snapshots.values()
+    for audit, arguments in snapshot.model.audits_with_args:
+        given = dict(arguments)
+        result = _compat.run_audit(
+            evaluator, audit, given, snapshot=snapshot, snapshots={}, start="2024-03-01",
+            end=NOW, execution_time=NOW, deployability_index=DeployabilityIndex.all_deployable(),
+        )  # fmt: skip
+        assert given == arguments, "run_audit has changed what it was given"
+        for attribute in ("audit", "audit_args", "count", "query", "skipped", "blocking"):
+            part(result, attribute, f"AuditResult.{attribute}")
+        assert result.count == 0
+    assert {a.name: "blocking" in args for a, args in snapshot.model.audits_with_args} == {
+        "not_null": True, "mine": False
+    }, "a model's audits_with_args no longer have `blocking` among the arguments"  # fmt: skip
+
+
+def test_expand_range_as_interval() -> None:
+    _compat.import_sqlmesh()
+    from sqlmesh.core import scheduler
+    from sqlmesh.core.node import IntervalUnit
+
+    expand = part(scheduler, "_expand_range_as_interval", "scheduler._expand_range_as_interval")
+    day = 86_400_000
+    assert expand(0, 2 * day, IntervalUnit.DAY) == [(0, day), (day, 2 * day)], (
+        "scheduler._expand_range_as_interval gives something else than [start, end) pairs"
+    )
+
+
+def test_scheduler_and_evaluator() -> None:
+    """Public by name, not documented: what our own walk of a node is made of."""
+    _compat.import_sqlmesh()
+    from sqlmesh.core import scheduler
+    from sqlmesh.core.snapshot import SnapshotEvaluator, definition, evaluator
+
+    for name in ("merged_missing_intervals", "batch_intervals"):
+        part(scheduler.Scheduler, name, f"Scheduler.{name}")
+    takes(
+        scheduler.Scheduler.merged_missing_intervals, "end", "execution_time",
+        "deployability_index", "ignore_cron", "selected_snapshots",
+        named="Scheduler.merged_missing_intervals",
+    )  # fmt: skip
+    takes(
+        scheduler.Scheduler.batch_intervals, "merged_intervals", "deployability_index",
+        "environment_naming_info", "dag", named="Scheduler.batch_intervals",
+    )  # fmt: skip
+    takes(
+        SnapshotEvaluator.create_snapshot, "snapshot", "snapshots", "deployability_index",
+        "allow_destructive_snapshots", "allow_additive_snapshots",
+        named="SnapshotEvaluator.create_snapshot",
+    )  # fmt: skip
+    part(SnapshotEvaluator, "get_snapshots_to_create", "SnapshotEvaluator.get_snapshots_to_create")
+    part(definition, "parent_snapshots_by_name", "snapshot.definition.parent_snapshots_by_name")
+    tracker = part(evaluator, "QueryExecutionTracker", "QueryExecutionTracker")
+    part(tracker, "get_execution_stats", "QueryExecutionTracker.get_execution_stats")
+
+
+def test_paths_of_models_and_audits(context: Any, folder: Path) -> None:
+    (model,) = context.models.values()
+    assert part(model, "_path", "Model._path") == folder / "models/a.sql"
+    audits = {a.name: a for a, _ in model.audits_with_args}
+    assert part(audits["mine"], "_path", "Audit._path") == folder / "audits/mine.sql"
+
+
+# -- plans ----------------------------------------------------------------------------------------
+
+
+def test_plan_evaluator_visits_every_stage(context: Any) -> None:
+    evaluator = _compat.plan_evaluator(context)
+    from sqlmesh.core.plan import stages
+    from sqlmesh.utils import to_snake_case
+
+    kinds = get_args(part(stages, "PlanStage", "plan.stages.PlanStage"))
+    assert len(kinds) > 10, "plan.stages.PlanStage is no longer the union of all stages"
+    for kind in kinds:
+        name = f"visit_{to_snake_case(kind.__name__)}"
+        method = part(evaluator, name, f"BuiltInPlanEvaluator.{name}")
+        takes(method, "stage", "plan", named=f"BuiltInPlanEvaluator.{name}")
+    for name in (
+        "snapshot_to_intervals", "selected_snapshot_ids", "all_snapshots", "deployability_index"
+    ):  # fmt: skip
+        if name not in stages.BackfillStage.__dataclass_fields__:
+            pytest.fail(f"SQLMesh has moved BackfillStage.{name}")
+    takes(
+        part(stages, "build_plan_stages", "plan.stages.build_plan_stages"),
+        "plan", "state_reader", "default_catalog", named="plan.stages.build_plan_stages",
+    )  # fmt: skip
+
+
+def test_the_stages_of_a_first_plan(tmp_path: Path) -> None:
+    """Readers see nothing before the backfill: views and the environment's record come after."""
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models/a.sql").write_text("MODEL (name s.a, kind FULL);\nSELECT 1 AS n")
+    (tmp_path / "config.yaml").write_text(CONFIG % (tmp_path / "w.duckdb"))
+    context = _compat.import_sqlmesh().Context(paths=[str(tmp_path)])
+    from sqlmesh.core.plan import stages
+
+    try:
+        plan = context.plan_builder("prod", skip_tests=True, run=True, execution_time=NOW).build()
+        found = stages.build_plan_stages(
+            plan.to_evaluatable(), context.state_sync, context.default_catalog
+        )
+        names = [type(stage).__name__ for stage in found]
+    finally:
+        _compat.close_connections(context)
+    assert names.count("BackfillStage") == 1
+    cut = names.index("BackfillStage")
+    assert not {"EnvironmentRecordUpdateStage", "VirtualLayerUpdateStage"} & set(names[:cut])
+    assert names[cut + 1 :] == [
+        "EnvironmentRecordUpdateStage", "UnpauseStage", "VirtualLayerUpdateStage",
+        "FinalizeEnvironmentStage",
+    ], "the stages of a plan come in another order"  # fmt: skip
+
+
+def test_environment_statements() -> None:
+    _compat.import_sqlmesh()
+    from sqlmesh.core import environment
+
+    takes(
+        part(environment, "execute_environment_statements", "execute_environment_statements"),
+        "adapter", "environment_statements", "runtime_stage", "environment_naming_info",
+        "default_catalog", "snapshots", "execution_time", "selected_models",
+        named="environment.execute_environment_statements",
+    )  # fmt: skip
+
+
+def test_dehydrated_seeds() -> None:
+    """A seed from the state has no rows; `to_hydrated` gives them back."""
+    _compat.import_sqlmesh()
+    from sqlmesh.core.model import SeedModel
+
+    assert "is_hydrated" in SeedModel.model_fields, "SQLMesh has moved SeedModel.is_hydrated"
+    part(SeedModel, "to_hydrated", "SeedModel.to_hydrated")
