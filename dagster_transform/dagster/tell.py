@@ -13,7 +13,7 @@ from typing import Any
 
 import dagster as dg
 
-from dagster_transform.dagster._compat import check_outputs, output_without_event
+from dagster_transform.dagster._compat import check_outputs, output_without_event, summary_event
 from dagster_transform.dagster.names import Names
 from dagster_transform.graph import Graph
 from dagster_transform.planning import LeftOut, Outcome, RunPlan, UnitKind
@@ -57,6 +57,7 @@ class Teller:
     _pending: dict[str, _Pending] = field(default_factory=dict)
     _waiters: dict[str, set[str]] = field(default_factory=dict)
     _backfilled: set[str] = field(default_factory=set)
+    _unpromoted: dict[str, str] = field(default_factory=dict)  # promotion -> why it will not be
     _passing: dict[str, None] = field(default_factory=dict)
     _evaluated: set[dg.AssetCheckKey] = field(default_factory=set)
 
@@ -91,11 +92,10 @@ class Teller:
             # One event for all of them: a tick with nothing to do must cost nothing.
             keys = sorted(self.names.keys[node_id].to_user_string() for node_id in current)
             self.context.log_event(
-                dg.ExpectationResult(
-                    success=True,
-                    label="up_to_date",
-                    description=f"{len(keys)} selected nodes are up to date",
-                    metadata={"dagster_transform/up_to_date": dg.MetadataValue.json(keys)},
+                summary_event(
+                    "up_to_date",
+                    f"{len(keys)} selected nodes are up to date",
+                    {"dagster_transform/up_to_date": dg.MetadataValue.json(keys)},
                 )
             )
         for node_id, why in left_out.items():
@@ -145,6 +145,8 @@ class Teller:
             waits = {u for u, nodes in self._waiters.items() if node_id in nodes}
             failed = ", ".join(self._name(c.check) for c in report.failed_checks)
             held_back = f"blocking check failed: {failed}" if failed else ""
+            # A node may end after another one has failed, and with it the promotion of both.
+            held_back = held_back or self._unpromoted.get(end.unit.promotion or "", "")
             self._pending[node_id] = _Pending(report, waits, list(report.checks), held_back)
             if not waits:
                 yield from self._told(node_id)
@@ -161,6 +163,8 @@ class Teller:
 
     def _settle(self, end: Finished) -> Iterator[Told]:
         """Go on with the nodes that waited for this unit."""
+        if end.unit.kind is UnitKind.PROMOTE and not end.good:
+            self._unpromoted[end.unit.id] = end.reason or end.outcome.value
         # In the plan's order: Dagster takes no asset after one that depends on it.
         waiters = self._waiters.pop(end.unit.id, set())
         for node_id in [u for u in self.plan.units if u in waiters] if waiters else ():
@@ -338,6 +342,10 @@ def failure(
         left_out: What was not in the plan.
     """
     rows: list[tuple[str, str, str]] = []
+    hidden: list[tuple[str, str, str]] = []
+    unpromoted = {
+        e.unit.id: e for e in finished.values() if e.unit.kind is UnitKind.PROMOTE and not e.good
+    }
     failed = False
     for unit_id, why in left_out.items():
         if why.outcome in (Outcome.FAILED, Outcome.BLOCKED):
@@ -346,6 +354,9 @@ def failure(
     for unit_id, end in finished.items():
         name = names.get(unit_id, unit_id)
         if end.good:
+            if end.unit.promotion in unpromoted:
+                reason = f"readers don't see it yet: no {end.unit.promotion}"
+                hidden.append((name, end.outcome.value, reason))
             continue
         checks = end.report.failed_checks if end.report is not None else ()
         failed |= end.outcome in (Outcome.FAILED, Outcome.BLOCKED) or bool(checks)
@@ -356,13 +367,17 @@ def failure(
         rows.append((name, what, reason))
     if not failed:
         return None
-    good = sum(end.good for end in finished.values())
+    bad, good = len(rows), sum(end.good for end in finished.values())
+    count = f"{bad} did not go well, {good} did"
+    if hidden:
+        rows += hidden
+        count += f", {len(hidden)} of which wait for a promotion (the next run goes on from there)"
     width = max(len(name) for name, _, _ in rows)
     lines = [f"{name:<{width}}  {what:<12}  {_one_line(why)}" for name, what, why in rows]
     markdown = ["| node or check | outcome | reason |", "|---|---|---|"]
     markdown += [f"| {n} | {w} | {_one_line(r).replace('|', chr(92) + '|')} |" for n, w, r in rows]
     return dg.Failure(
-        description=f"{len(rows)} did not go well, {good} did:\n" + "\n".join(lines),
+        description=f"{count}:\n" + "\n".join(lines),
         metadata={"dagster_transform/outcomes": dg.MetadataValue.md("\n".join(markdown))},
     )
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import dagster as dg
 
+from dagster_transform.dagster._compat import code_references
 from dagster_transform.graph import Check, Node, Source
 
 _QUOTED = re.compile(r'"((?:[^"]|"")*)"')
@@ -103,12 +104,8 @@ class TransformTranslator:
                 ]
             )
         if node.location is not None and self.root is not None:
-            reference = dg.LocalFileCodeReference(
-                file_path=str(self.root / node.location.path), line_number=node.location.line
-            )
-            metadata["dagster/code_references"] = dg.CodeReferencesMetadataValue(
-                code_references=[reference]
-            )
+            path = str(self.root / node.location.path)
+            metadata["dagster/code_references"] = code_references(path, node.location.line)
         return metadata
 
     def get_check_name(self, check: Check) -> str:

@@ -13,6 +13,7 @@ from dagster_transform.sqlmesh._compat import import_sqlmesh
 from dagster_transform.sqlmesh.errors import DatabaseError, ProjectLoadError
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+_FILE_IS_LOCKED = "Could not set lock on file"
 _DATABASE_MODULES = ("psycopg2", "psycopg", "duckdb", "_duckdb", "snowflake", "google", "pymysql")
 _TRANSIENT_NAMES = frozenset(
     {
@@ -59,7 +60,7 @@ def clear_errors(name: str, paths: Sequence[str]) -> Iterator[None]:
         if database := _database_error(error):
             text = words_of(database)
             remedy = "Check the connection in the project's config.yaml; `sqlmesh info` tests it."
-            if "lock" in text.lower() and "duckdb" in type(database).__module__:
+            if _FILE_IS_LOCKED in text and "duckdb" in type(database).__module__:
                 remedy = "Another process holds the DuckDB file: close it, then run again."
             raise DatabaseError(
                 f"Project {name}: its database can't be used: {text}", remedy=remedy
@@ -77,7 +78,7 @@ def is_transient(error: BaseException) -> bool:
         if names & _PERMANENT_NAMES or not _from_driver(link):
             continue
         if "duckdb" in type(link).__module__:  # OperationalError there is also "out of memory"
-            return "TransactionException" in names or "lock" in str(link).lower()
+            return "TransactionException" in names or _FILE_IS_LOCKED in str(link)
         if names & _TRANSIENT_NAMES:
             return True
     return False

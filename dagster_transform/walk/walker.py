@@ -77,9 +77,11 @@ class Walk:
         for unit in plan.units.values():
             for before in unit.after:
                 self._dependents[before].append(unit.id)
-        self._ready = [self._rank[u] for u, missing in self._missing.items() if not missing]
-        heapq.heapify(self._ready)
         self._order = list(plan.units)
+        self._ready: dict[tuple[str, UnitKind], list[int]] = {}  # lane -> ranks, a heap each
+        for unit_id, missing in self._missing.items():
+            if not missing:
+                self._make_ready(self._rank[unit_id])
         self._running: dict[str, Unit] = {}
         self._busy: Counter[str] = Counter()  # units in flight, by project
         self._builds = 0
@@ -96,10 +98,14 @@ class Walk:
         while True:
             if not self._stopping:
                 self._start_what_can()
-            yield from self._tell()
-            if not self._running and not self._resting:
+            if self._told:
+                yield self._told.popleft()
+                # Storing an event takes Dagster longer than many a node: go on in between.
+                self._take_reports()
+            elif self._running or self._resting:
+                self._wait()
+            else:
                 break
-            self._wait()
         self._give_up_the_rest("its session could not start it")
         yield from self._tell()
 
@@ -123,19 +129,58 @@ class Walk:
     def _start_what_can(self) -> None:
         now = self._inbox.now()
         while self._resting and self._resting[0][0] <= now:
-            heapq.heappush(self._ready, heapq.heappop(self._resting)[1])
-        # First what needs nothing that another session holds: a session that still has work keeps
-        # what it holds, and no file is opened and closed for every node.
-        for take in (False, True):
-            later: list[int] = []
-            while self._ready:
-                rank = heapq.heappop(self._ready)
-                unit = self._plan.units[self._order[rank]]
-                if self._may_start(unit, take=take):
-                    self._start(unit)
-                else:
-                    later.append(rank)
-            self._ready = later  # sorted, so it is a heap
+            self._make_ready(heapq.heappop(self._resting)[1])
+        while (lane := self._next_lane()) is not None:
+            rank = heapq.heappop(self._ready[lane])
+            unit = self._plan.units[self._order[rank]]
+            self._take(unit.project)
+            self._start(unit)
+
+    def _make_ready(self, rank: int) -> None:
+        unit = self._plan.units[self._order[rank]]
+        heapq.heappush(self._ready.setdefault((unit.project, unit.kind), []), rank)
+
+    def _next_lane(self) -> tuple[str, UnitKind] | None:
+        """Where the first unit in the plan's order waits among those that can start now.
+
+        Units wait in lanes, one for each project and kind, so that a full session costs nothing
+        however many of its units are ready. First comes what needs nothing that another session
+        holds: a session that still has work keeps what it holds, and no file is opened and closed
+        for every node.
+        """
+        best: tuple[bool, int] | None = None
+        found: tuple[str, UnitKind] | None = None
+        for lane, ranks in self._ready.items():
+            project, kind = lane
+            if not ranks or not self._has_room(project, kind):
+                continue
+            holders = self._holders(project)
+            if any(self._busy[holder] for holder in holders):
+                continue
+            candidate = (bool(holders), ranks[0])
+            if best is None or candidate < best:
+                best, found = candidate, lane
+        return found
+
+    def _has_room(self, project: str, kind: UnitKind) -> bool:
+        # A promotion ends by closing the connections of every other thread.
+        if project in self._alone or (kind is UnitKind.PROMOTE and self._busy[project]):
+            return False
+        if kind is UnitKind.BUILD and self._builds >= self._plan.limits.max_concurrent_models:
+            return False
+        return self._busy[project] < self._sessions[project].capacity
+
+    def _holders(self, project: str) -> set[str]:
+        """Other projects that hold what `project` needs alone."""
+        needed = self._sessions[project].exclusive
+        return {self._holder[r] for r in needed if r in self._holder} - {project}
+
+    def _take(self, project: str) -> None:
+        """Give `project` what it needs alone; those that held it are idle and let go."""
+        for holder in self._holders(project):
+            self._sessions[holder].let_go()
+            self._holder = {r: p for r, p in self._holder.items() if p != holder}
+        self._holder.update(dict.fromkeys(self._sessions[project].exclusive, project))
 
     def _start(self, unit: Unit) -> None:
         self._attempts[unit.id] += 1
@@ -146,33 +191,6 @@ class Walk:
             self._alone.add(unit.project)
         self._told.append(Started(unit, self._attempts[unit.id]))
         self._sessions[unit.project].start(unit, self._inbox.put)
-
-    def _may_start(self, unit: Unit, *, take: bool) -> bool:
-        # A promotion ends by closing the connections of every other thread.
-        if unit.project in self._alone:
-            return False
-        if unit.kind is UnitKind.PROMOTE and self._busy[unit.project]:
-            return False
-        session = self._sessions[unit.project]
-        limit = self._plan.limits.max_concurrent_models
-        if unit.kind is UnitKind.BUILD and self._builds >= limit:
-            return False
-        return self._busy[unit.project] < session.capacity and self._hand_over(unit.project, take)
-
-    def _hand_over(self, project: str, take: bool) -> bool:
-        """Give `project` what it needs alone; False while a session that holds it is at work.
-
-        Unless it is to `take`, it gets only what no other session holds.
-        """
-        needed = self._sessions[project].exclusive
-        holders = {self._holder[r] for r in needed if r in self._holder} - {project}
-        if holders and (not take or any(self._busy[holder] for holder in holders)):
-            return False
-        for holder in holders:
-            self._sessions[holder].let_go()
-            self._holder = {r: p for r, p in self._holder.items() if p != holder}
-        self._holder.update(dict.fromkeys(needed, project))
-        return True
 
     # -- ending ---------------------------------------------------------------------------------
 
@@ -185,7 +203,15 @@ class Walk:
             timeout = _CANCEL_POLL
         elif self._resting:
             timeout = max(0.0, self._resting[0][0] - self._inbox.now())
-        report = self._inbox.get(timeout)
+        self._receive(self._inbox.get(timeout))
+        self._take_reports()
+
+    def _take_reports(self) -> None:
+        """Take in what has arrived, without waiting."""
+        while (report := self._inbox.get(0)) is not None:
+            self._receive(report)
+
+    def _receive(self, report: Report | None) -> None:
         if report is not None and report.unit in self._running:
             self._end(self._running[report.unit], report)
 
@@ -230,7 +256,7 @@ class Walk:
                 if end.good or judges:
                     self._missing[dependent] -= 1
                     if not self._missing[dependent]:
-                        heapq.heappush(self._ready, self._rank[dependent])
+                        self._make_ready(self._rank[dependent])
                 else:
                     ends.append(Finished(unit, *_held_back(end)))
 

@@ -233,6 +233,14 @@ def test_a_failing_model_says_what_the_engine_said(planned: Project) -> None:
     assert not any(isinstance(event, Retrying) for event in run.events)
 
 
+def test_a_table_with_lock_in_its_name_is_no_reason_to_try_again(planned: Project) -> None:
+    query = "SELECT COUNT(*) AS n FROM src.blocks"
+    planned.model("mart.total", f"kind FULL\n---\n{query}")
+    run = planned.run(FIRST, ["mart.total", "mart.shown"], plan="auto")
+    assert run.outcome("mart.total") is Outcome.FAILED
+    assert not run.report("mart.total").transient
+
+
 # -- plans ----------------------------------------------------------------------------------------
 
 

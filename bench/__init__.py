@@ -1,0 +1,1 @@
+"""`make bench`: what dagster-transform costs, measured against what it stands beside."""
