@@ -343,9 +343,8 @@ def failure(
     """
     rows: list[tuple[str, str, str]] = []
     hidden: list[tuple[str, str, str]] = []
-    unpromoted = {
-        e.unit.id: e for e in finished.values() if e.unit.kind is UnitKind.PROMOTE and not e.good
-    }
+    promotions = [e for e in finished.values() if e.unit.kind is UnitKind.PROMOTE]
+    unpromoted = {e.unit.id for e in promotions if not e.good}
     failed = False
     for unit_id, why in left_out.items():
         if why.outcome in (Outcome.FAILED, Outcome.BLOCKED):

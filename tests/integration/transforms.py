@@ -167,6 +167,18 @@ class Story:
         """Nodes that were started."""
         return [line.split(":")[0] for line in self.log if ": build started" in line]
 
+    def most_at_once(self, *names: str) -> int:
+        """The largest number of these nodes that were being built at one moment."""
+        now = most = 0
+        for line in self.log:
+            name, _, what = line.partition(": ")
+            if name in names and what.startswith("build started"):
+                now += 1
+            elif name in names and what.startswith(("built in", "failed", "cancelled")):
+                now -= 1
+            most = max(most, now)
+        return most
+
     @property
     def text(self) -> str:
         """All that is stored of the run, as text."""
