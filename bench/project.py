@@ -20,12 +20,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+ROOT = Path(__file__).resolve().parents[1]
 LEVELS = 10
 FIRST_DAY, LAST_DAY = "2024-01-01", "2024-01-31"
 DATABASE = "warehouse.duckdb"
 PROJECT = "thousand"
 _KINDS = ("INCREMENTAL", "FULL", "VIEW")
-_PLANNED = "planned.json"
+_PLANNED = "planned"
 
 _CONFIG = f'''\
 from pathlib import Path
@@ -42,7 +43,7 @@ config = Config(
 '''
 _TRANSFORM = f"""\
 projects:
-  {PROJECT}: {{framework: sqlmesh, path: ., plan: never}}
+  {PROJECT}: {{framework: sqlmesh, path: project, plan: never}}
 """
 _DEFINITIONS = """\
 from pathlib import Path
@@ -158,57 +159,78 @@ class Prepared:
     """The project, twice: one for each side of a comparison.
 
     Attributes:
-        ours: Folder for dagster-transform: the project, transform.yaml, the graph file.
-        theirs: Folder for native SQLMesh: the same project.
-        due: The database, with exactly one model due; copied over `warehouse.duckdb` before a run.
+        folder: Holds `ours` (the project for dagster-transform: transform.yaml, definitions.py,
+            graph file), `theirs` (the same project for native SQLMesh), the database with exactly
+            one model due, and the same assets as bare Dagster.
         model: The model that is due.
         facts: What to write beside results.
     """
 
-    ours: Path
-    theirs: Path
-    due: Path
+    folder: Path
     model: Model
     facts: Mapping[str, object]
+
+    @property
+    def ours(self) -> Path:
+        return self.folder / "ours"
+
+    @property
+    def theirs(self) -> Path:
+        return self.folder / "theirs"
+
+    @property
+    def bare(self) -> Path:
+        return self.folder / "bare_definitions.py"
+
+    def make_due(self, side: Path) -> None:
+        """Put the database back to where exactly the one model is due."""
+        database = side / "project" / DATABASE
+        database.with_name(f"{DATABASE}.wal").unlink(missing_ok=True)
+        shutil.copyfile(self.folder / "due.duckdb", database)
 
 
 def prepare(cache: Path, count: int, say: Callable[[str], None]) -> Prepared:
     """Generate, plan and prepare the project where that has not been done yet."""
     models = make_models(count)
     model = due_model(models)
-    files = {f"models/{m.name.replace('.', '/')}.sql": m.text for m in models}
+    files = {f"project/models/{m.name.replace('.', '/')}.sql": m.text for m in models}
     files |= {
-        "config.py": _CONFIG, "transform.yaml": _TRANSFORM, "definitions.py": _DEFINITIONS,
-    }  # fmt: skip
+        "project/config.py": _CONFIG,
+        "transform.yaml": _TRANSFORM,
+        "definitions.py": _DEFINITIONS,
+    }
     version = importlib.metadata.version("sqlmesh")
     digest = hashlib.sha256(json.dumps([files, version], sort_keys=True).encode()).hexdigest()[:12]
-    folder = cache / f"{count}-{digest}"
-    ours, theirs, due = folder / "ours", folder / "theirs", folder / "due.duckdb"
+    often = {kind: sum(m.kind == kind for m in models) for kind in _KINDS}
+    facts = {
+        "models": count,
+        "audits": count,
+        "levels": LEVELS,
+        "kinds": often,
+        "due": model.name,
+        "ancestors_of_due": len(ancestors(models, model.name)),
+    }
+    prepared = Prepared((cache / f"{count}-{digest}").resolve(), model, facts)
+    folder, ours = prepared.folder, prepared.ours
     if not (folder / _PLANNED).exists():
         shutil.rmtree(folder, ignore_errors=True)
         for path, text in files.items():
             target = ours / path
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_text(text, encoding="utf-8")
-        say(f"Planning {count} models natively, once: minutes ({folder})")
-        _run([*sqlmesh_command(ours), "plan", "prod", "--auto-apply", "--no-prompts"], ours)
-        say(f"Taking the last day of {model.name} out of the state")
-        make_due = [sys.executable, "-m", "bench.make_due", str(ours), model.name, LAST_DAY]
-        _run(make_due, Path.cwd())
-        shutil.move(ours / DATABASE, due)
-        shutil.copytree(ours, theirs)
-        (folder / _PLANNED).write_text("{}\n", encoding="utf-8")
-    for side in (ours, theirs):
-        shutil.copyfile(due, side / DATABASE)
-    say("Writing the graph file (dagster-transform prepare)")
-    prepare_graph = [sys.executable, "-m", "dagster_transform.cli", "prepare"]
-    _run([*prepare_graph, "--config", str(ours)], ours)
-    often = {kind: sum(m.kind == kind for m in models) for kind in _KINDS}
-    return Prepared(
-        ours, theirs, due, model,
-        {"models": count, "audits": count, "levels": LEVELS, "kinds": often, "due": model.name,
-         "ancestors_of_due": len(ancestors(models, model.name))},
-    )  # fmt: skip
+        say(f"Planning {count} models natively, once: takes minutes ({folder})")
+        project = ours / "project"
+        run([*sqlmesh_command(project), "plan", "prod", "--auto-apply", "--no-prompts"], ours)
+        say(f"Taking the last day of {model.name} out of the table and the state")
+        run([sys.executable, "-m", "bench.make_due", str(project), model.name, LAST_DAY], ROOT)
+        shutil.move(project / DATABASE, folder / "due.duckdb")
+        shutil.copytree(ours, prepared.theirs)
+        (folder / _PLANNED).touch()
+    for side in (ours, prepared.theirs):
+        prepared.make_due(side)
+    say("Writing the graph file: dagster-transform prepare")
+    run([sys.executable, "-m", "dagster_transform.cli", "prepare", "--config", str(ours)], ours)
+    return prepared
 
 
 def sqlmesh_command(folder: Path) -> list[str]:
@@ -217,7 +239,8 @@ def sqlmesh_command(folder: Path) -> list[str]:
     return [str(script), "--paths", str(folder), "--log-file-dir", str(folder / "logs")]
 
 
-def _run(command: list[str], cwd: Path) -> None:
+def run(command: list[str], cwd: Path) -> None:
+    """A step of the preparation. Raises RuntimeError with what it said."""
     done = subprocess.run(
         command, cwd=cwd, env=environment(), capture_output=True, text=True, check=False
     )

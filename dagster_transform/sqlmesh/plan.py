@@ -148,10 +148,10 @@ class PlanInProgress:
             self._plan, context.state_sync, context.default_catalog
         )
         backfills = [s for s in self._stages if isinstance(s, stages.BackfillStage)]
-        if len(backfills) > 1:
+        if len(backfills) != 1 or not backfills[0].before_promote:
             raise PlanRefusedError(
-                f"Project {name}: the plan backfills before and after its promotion "
-                "(forward-only changes), which a run can't do yet.",
+                f"Project {name}: the plan backfills after its promotion (forward-only changes), "
+                "which a run can't do yet.",
                 remedy=f"Apply it once: sqlmesh -p {context.path} plan {settings.environment}",
             )
         self._backfill: stages.BackfillStage = backfills[0]

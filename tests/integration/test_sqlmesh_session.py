@@ -365,6 +365,20 @@ def test_a_part_of_a_project_can_be_planned_first(unplanned: Project) -> None:
     assert unplanned.database.content("mart.shown") == [(12, 2)]
 
 
+def test_a_plan_that_backfills_after_its_promotion_is_refused(unplanned: Project) -> None:
+    """Readers would see the change before its data, and a failure would leave half a plan."""
+    model = MODELS["mart.days"].replace("(time_column ds)", "(time_column ds, forward_only true)")
+    unplanned.model("mart.days", model)
+    unplanned.run(FIRST, plan="auto")
+    before = unplanned.environment()
+    unplanned.run(NEXT_DAY, ["stage.raw"])
+    unplanned.model("mart.days", model.replace("COUNT(*)", "100 + COUNT(*)"))
+    with pytest.raises(PlanRefusedError) as refused:
+        unplanned.run(NEXT_DAY, ["mart.days"], plan="auto")
+    assert "after its promotion" in refused.value.cause
+    assert unplanned.environment() == before
+
+
 def test_a_new_development_environment_has_all_nodes(planned: Project) -> None:
     settings: dict[str, Any] = {"plan": "auto", "environment": "dev"}
     run = planned.run(FIRST, **settings)  # nothing differs from prod: nothing to build

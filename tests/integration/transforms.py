@@ -8,10 +8,12 @@ and the default run launcher, so that a run is a process of its own; `command` r
 from __future__ import annotations
 
 import os
+import re
+import signal
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -166,6 +168,14 @@ class Story:
     def started(self) -> list[str]:
         """Nodes that were started."""
         return [line.split(":")[0] for line in self.log if ": build started" in line]
+
+    @property
+    def pid(self) -> int | None:
+        """The process of a launched run."""
+        for line in self.log:
+            if found := re.search(r"Started process for run \(pid: (\d+)\)", line):
+                return int(found[1])
+        return None
 
     def most_at_once(self, *names: str) -> int:
         """The largest number of these nodes that were being built at one moment."""
@@ -329,7 +339,19 @@ class Transform:
             context = process.create_request_context()
             run = self._create(context, assets, None, None, options)
             self.instance.launch_run(run.run_id, context)
-            yield run.run_id
+            try:
+                yield run.run_id
+            finally:
+                self._end(run.run_id)
+                process._grpc_server_registry.shutdown_all_processes()
+                process._grpc_server_registry.wait_for_processes()
+
+    def _end(self, run_id: str) -> None:
+        """Kill the process of a run that has not ended: its code server would wait for it."""
+        story = self.story(run_id)
+        if story.pid is not None and not story.status.name.startswith(("SUCC", "FAIL", "CANCELED")):
+            with suppress(ProcessLookupError):
+                os.kill(story.pid, signal.SIGKILL)
 
     def story(self, run_id: str) -> Story:
         run = self.instance.get_run_by_id(run_id)

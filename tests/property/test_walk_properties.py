@@ -10,7 +10,7 @@ from dagster_transform.graph import Check, Graph, Node, Relation, Source
 from dagster_transform.planning import Outcome, Readiness, Unit, UnitKind, plan_run
 from dagster_transform.planning.run_plan import GOOD_OUTCOMES
 from dagster_transform.walk import Finished, Retrying, Started
-from tests.unit.fake_session import NEVER, Ran, Rehearsal, Script, build, check, promotion
+from tests.unit.fake_session import Rehearsal, Script, build, check, promotion
 
 PROJECTS = ("a", "b", "c")
 SECONDS = st.sampled_from((0.0, 0.5, 1.0, 2.0, 3.0, 7.0))
@@ -125,10 +125,6 @@ def causes(walk: Rehearsal) -> Iterator[tuple[str, str]]:
             yield id, f"upstream failed: {id}"
 
 
-def lasts(ran: Ran) -> float:
-    return NEVER if ran.end is None else ran.end
-
-
 def assert_within_limits(walk: Rehearsal) -> None:
     """At no moment more runs than may, and nothing begins before what it waits for."""
     for ran in walk.ran:
@@ -195,7 +191,7 @@ class WatchesForIdleness:
 
 
 @given(cases())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_every_unit_ends_once_as_its_ancestors_let_it(case: Case) -> None:
     walk = case.rehearse().run()  # it makes sure that each unit is told exactly once
     cause_of = dict(causes(walk))
@@ -215,13 +211,13 @@ def test_every_unit_ends_once_as_its_ancestors_let_it(case: Case) -> None:
 
 
 @given(cases())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_the_limits_hold_at_each_moment(case: Case) -> None:
     assert_within_limits(case.rehearse().run())
 
 
 @given(cases())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_nothing_waits_that_could_start(case: Case) -> None:
     walk = case.rehearse()
     WatchesForIdleness(walk)
@@ -229,7 +225,7 @@ def test_nothing_waits_that_could_start(case: Case) -> None:
 
 
 @given(cases())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_a_unit_is_tried_as_often_as_it_may_be(case: Case) -> None:
     walk = case.rehearse().run()
     for id in set(walk.order):
@@ -243,7 +239,7 @@ def test_a_unit_is_tried_as_often_as_it_may_be(case: Case) -> None:
 
 
 @given(cases(), st.floats(0, 20))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_after_an_interrupt_nothing_starts_and_everything_is_told(case: Case, time: float) -> None:
     walk = case.rehearse().run_until(time)
     ends, order, running = walk.outcomes, walk.order, set(walk.running)
@@ -262,7 +258,7 @@ def test_after_an_interrupt_nothing_starts_and_everything_is_told(case: Case, ti
 
 
 @given(cases(), st.integers(0, 30))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_a_walk_that_is_left_between_two_events_can_be_cancelled(case: Case, events: int) -> None:
     walk = case.rehearse().run_for(events)
     starts = len(walk.ran)
@@ -271,7 +267,7 @@ def test_a_walk_that_is_left_between_two_events_can_be_cancelled(case: Case, eve
 
 
 @given(cases())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_fail_fast_starts_nothing_after_the_first_failure(case: Case) -> None:
     walk = case.rehearse(fail_fast=True).run()
     failed = False
@@ -329,7 +325,7 @@ OUT = st.builds(
 
 
 @given(st.data(), graphs())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_a_run_plan_has_everything_that_was_selected_in_a_possible_order(
     data: st.DataObject, graph: Graph
 ) -> None:

@@ -267,7 +267,7 @@ class Rehearsal:
     def run(self) -> Rehearsal:
         """Walk to the end; every unit is told exactly once."""
         for event in self.walk.events():
-            self._note(event)
+            self.note(event)
         return self._over()
 
     def run_until(self, time: float) -> Rehearsal:
@@ -275,7 +275,7 @@ class Rehearsal:
         self.inbox.interrupt_at = time
         try:
             for event in self.walk.events():
-                self._note(event)
+                self.note(event)
         except Interrupted:
             self.inbox.before_wait = lambda: None
         return self
@@ -283,16 +283,16 @@ class Rehearsal:
     def run_for(self, events: int) -> Rehearsal:
         """Walk until so many events were told, and then leave the walk where it is."""
         for event in islice(self.walk.events(), events):
-            self._note(event)
+            self.note(event)
         self.inbox.before_wait = lambda: None
         return self
 
     def cancel(self, reason: str = "the run was cancelled") -> Rehearsal:
         for event in self.walk.cancel(reason):
-            self._note(event)
+            self.note(event)
         return self._over()
 
-    def _note(self, event: Event) -> None:
+    def note(self, event: Event) -> None:
         self.told.append((self.inbox.now(), event))
 
     def _over(self) -> Rehearsal:

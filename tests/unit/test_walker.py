@@ -97,6 +97,19 @@ def test_ready_units_start_in_the_order_of_the_plan() -> None:
     assert walk.order == ["a:d", "a:b", "a:c", "a:a", "a:last"]
 
 
+def test_the_order_of_the_plan_holds_across_projects_and_kinds() -> None:
+    units = [build("b:1"), build("a:1"), build("b:2"), check("a:c"), build("a:2")]
+    assert Rehearsal(*units, max_concurrent_models=1).run().order == [
+        "b:1",
+        "a:c",
+        "a:1",
+        "b:2",
+        "a:2",
+    ]
+    walk = Rehearsal(*units, capacity={"a": 1}, max_concurrent_models=2).run()
+    assert walk.order == ["b:1", "a:1", "b:2", "a:c", "a:2"]
+
+
 def test_what_becomes_ready_late_still_has_its_place_in_the_plan() -> None:
     units = [build("a:root"), build("a:child", "a:root"), build("a:x"), build("a:y")]
     walk = Rehearsal(*units, capacity=1).run()
@@ -123,6 +136,16 @@ def test_ten_thousand_nodes_in_a_chain() -> None:
     walk = Rehearsal(*chain(10_000)).run()
     assert set(walk.outcomes.values()) == {"built"}
     assert walk.inbox.now() == 10_000
+
+
+def test_the_walk_goes_on_while_what_it_tells_is_being_stored() -> None:
+    units = [build("a:0"), build("a:1", "a:0"), *(build(f"b:{i}") for i in range(6))]
+    walk = Rehearsal(*units)
+    for event in walk.walk.events():
+        walk.note(event)
+        walk.inbox.let_time_pass(1)  # Dagster's database is slow
+    assert walk.times["a:1"] == (1, 2)
+    assert walk.order[-1] == "a:1"
 
 
 def test_a_unit_that_nobody_can_start_is_told_and_the_walk_ends() -> None:

@@ -1,0 +1,70 @@
+"""`python -m bench`: run the benchmarks."""
+
+from __future__ import annotations
+
+import argparse
+import compileall
+import importlib.util
+from pathlib import Path
+
+from rich.console import Console
+
+from bench import load, one_of
+from bench.measure import measure, show, write
+from bench.project import ROOT, prepare
+
+BENCHMARKS = {module.NAME: module for module in (load, one_of)}
+RESULTS = Path(__file__).resolve().parent / "results"
+_COMPILED = ("dagster", "dagster_shared", "sqlmesh", "sqlglot", "pydantic", "sqlalchemy", "rich")
+
+
+def main() -> None:
+    """Prepare the project once, measure, print tables, write JSON."""
+    listing = "\n".join(f"  {name:<12} {module.ABOUT}" for name, module in BENCHMARKS.items())
+    parser = argparse.ArgumentParser(
+        prog="python -m bench",
+        description="Measures dagster-transform against what it stands beside: in turns, each run\n"
+        "a fresh process. The first time, a project of 1,000 models is generated and planned\n"
+        "(minutes), and kept in bench/results/projects.",
+        epilog=f"benchmarks:\n{listing}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--only", choices=BENCHMARKS, metavar="NAME", help="one of those below")
+    parser.add_argument("--runs", type=int, default=5, help="measured runs of each side (5)")
+    parser.add_argument(
+        "--json", type=Path, metavar="PATH",
+        help="where to write the results; a folder if both are run (bench/results/NAME-DATE.json)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--models", type=int, default=1000, help="a smaller project, to try the benchmarks (1000)"
+    )
+    given = parser.parse_args()
+    if given.runs < 1 or given.models < 30:
+        parser.error("--runs must be at least 1 and --models at least 30")
+    console = Console(highlight=False, soft_wrap=True)
+    chosen = [given.only] if given.only else list(BENCHMARKS)
+
+    console.print("Compiling bytecode")
+    for folder in (*map(_folder, _COMPILED), ROOT / "dagster_transform", ROOT / "bench"):
+        compileall.compile_dir(folder, quiet=2, workers=1)
+    project = prepare(RESULTS / "projects", given.models, console.print)
+    for name in chosen:
+        console.rule(f"{name}: {BENCHMARKS[name].ABOUT}", align="left")
+        if given.models != 1000:
+            console.print(f"Only to try it: the project has {given.models} models.")
+        result = BENCHMARKS[name].compare(project)
+        measure(result, given.runs, console)
+        show(result, console)
+        path = given.json / f"{name}.json" if given.json and len(chosen) > 1 else given.json
+        console.print(f"Written to {write(result, RESULTS, path)}")
+
+
+def _folder(package: str) -> Path:
+    spec = importlib.util.find_spec(package)
+    assert spec is not None
+    assert spec.origin is not None
+    return Path(spec.origin).parent
+
+
+if __name__ == "__main__":
+    main()

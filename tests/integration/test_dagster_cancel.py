@@ -1,0 +1,205 @@
+"""A run that is terminated from Dagster ends at once, says what it did, and leaves nothing behind.
+
+The run is a process of its own, begun by the default launcher on a code server, and terminated
+through the launcher, as the UI's button does it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import dagster as dg
+import pytest
+
+from tests.integration.sqlmesh_projects import Database, Project, utc
+from tests.integration.transforms import Story, Transform, python_asset
+
+if TYPE_CHECKING:
+    from tests.conftest import PostgresDatabase
+
+FIRST = utc("2024-03-05 10:30")
+NEXT_DAY = "2024-03-06T10:30:00+00:00"
+LIMIT = 2.0
+"""Seconds from the end of the statement to CANCELED."""
+
+
+def until(true: Callable[[], object], seconds: float, what: str) -> float:
+    """Wait until something is true; returns the seconds that it took."""
+    began = time.monotonic()
+    while not true():
+        assert time.monotonic() - began < seconds, f"not within {seconds} s: {what}"
+        time.sleep(0.02)
+    return time.monotonic() - began
+
+
+def alive(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"  # nobody has asked for its exit code yet
+
+
+def children(pid: int) -> list[int]:
+    tasks = Path(f"/proc/{pid}/task").glob("*/children")
+    return [int(child) for task in tasks for child in task.read_text(encoding="ascii").split()]
+
+
+def status(transform: Transform, run_id: str) -> dg.DagsterRunStatus:
+    run = transform.instance.get_run_by_id(run_id)
+    assert run is not None
+    return run.status
+
+
+def cancel(
+    transform: Transform,
+    runs: Callable[[Story], object],
+    statement_ended: Callable[[], object],
+    record: Callable[[str, object], None],
+    **options: object,
+) -> Story:
+    """Launch a run of everything, terminate it once `runs` is true of it, and see it end."""
+    with transform.launched(execution_time=NEXT_DAY, ignore_cron=False, **options) as run_id:
+        until(lambda: runs(transform.story(run_id)), 60, "the statement to run")
+        before = transform.story(run_id)
+        pid = before.pid
+        assert pid is not None
+        family = [pid, *children(pid)]
+        asked = time.monotonic()
+        assert transform.instance.run_launcher.terminate(run_id)
+        canceled = dg.DagsterRunStatus.CANCELED
+        until(statement_ended, 15, "the statement to end")
+        ended = time.monotonic()
+        until(lambda: status(transform, run_id) is canceled, 15, "the run to be canceled")
+        told = time.monotonic()
+        until(lambda: not any(map(alive, family)), 15, "the processes to end")
+        gone = time.monotonic()
+        record("seconds from terminate to the statement's end", round(ended - asked, 2))
+        record("seconds from there to CANCELED", round(told - ended, 2))
+        record("seconds from there to no process", round(gone - told, 2))
+        print(f"{ended - asked:.2f} {told - ended:.2f} {gone - told:.2f}")
+        assert told - ended < LIMIT
+    after = transform.story(run_id)
+    assert after.status is canceled
+    assert after.started == before.started  # nothing starts any more
+    return after
+
+
+MODELS = {
+    "mart.a_first": "kind FULL\n---\nSELECT COUNT(*) AS n FROM src.control",
+    "mart.slow_1": "kind FULL,\naudits (number_of_rows(threshold := 0))\n---\n{query}",
+    "mart.slow_2": "kind FULL\n---\n{query}",
+    "mart.waits": "kind FULL\n---\nSELECT COUNT(*) AS n FROM src.control",
+    "mart.z_after": "kind FULL\n---\nSELECT COUNT(*) AS n FROM mart.slow_1",
+}
+SLEEP = "SELECT seconds, PG_SLEEP(seconds)::TEXT AS z FROM src.control"
+MULTIPLY = (
+    "SELECT COUNT(*) AS n FROM src.control AS a, src.control AS b, src.control AS c "
+    "WHERE HASH(a.seconds, b.seconds, c.seconds) % 7 = 3"
+)
+
+
+def models(query: str) -> dict[str, str]:
+    return {name: text.replace("{query}", query) for name, text in MODELS.items()}
+
+
+@pytest.mark.postgres
+@pytest.mark.crash
+def test_two_sleeping_statements_end_on_the_server(
+    postgres_database: PostgresDatabase, tmp_path: Path, record_property: Callable[..., None]
+) -> None:
+    database = Database.in_postgres(postgres_database, concurrent_tasks=4)
+    database.execute("CREATE SCHEMA src", "CREATE TABLE src.control AS SELECT 0 AS seconds")
+    project = Project(tmp_path / "p", database, models(SLEEP))
+    project.plan_natively(FIRST)
+    database.execute("UPDATE src.control SET seconds = 60")
+    reader = python_asset("on_first", [database.catalog, "mart", "a_first"])
+    transform = Transform(tmp_path, [project], code=reader)
+    transform.prepare()
+
+    def backends(where: str) -> int:
+        ((count,),) = database.rows(
+            "SELECT COUNT(*) FROM pg_stat_activity WHERE datname = CURRENT_DATABASE() "
+            f"AND pid <> PG_BACKEND_PID() AND {where}"
+        )
+        return int(count)
+
+    sleeping = "state = 'active' AND query ILIKE '%pg_sleep%'"
+    run = cancel(
+        transform,
+        lambda story: backends(sleeping) == 2 and "a_first" in story.materialized,
+        lambda: backends(sleeping) == 0,
+        record_property,
+        max_concurrent_models=2,
+    )
+    assert backends("TRUE") == 0
+    assert run.materialized == ["a_first"]
+    assert set(run.started) == {"mart.a_first", "mart.slow_1", "mart.slow_2"}
+    cancelled = {"slow_1", "slow_2", "waits", "z_after"}
+    assert run.observed == {name: ["cancelled"] for name in cancelled}
+    assert run.checks == {}
+    assert "cancelled" in run.reason("slow_1")
+    transform.close()
+
+
+@pytest.fixture
+def in_a_file(tmp_path: Path) -> Iterator[Transform]:
+    database = Database.in_file(tmp_path / "w.duckdb")
+    database.execute("CREATE SCHEMA src", "CREATE TABLE src.control AS SELECT 0 AS seconds")
+    project = Project(tmp_path / "p", database, models(MULTIPLY))
+    reader = python_asset("on_first", ["w", "mart", "a_first"])
+    transform = Transform(tmp_path, [project], code=reader)
+    transform.prepare()
+    yield transform
+    transform.close()
+
+
+MANY = "INSERT INTO src.control SELECT i FROM RANGE(20000) AS r(i)"
+
+
+def readable(database: Database) -> bool:
+    """No process holds the file."""
+    try:
+        return bool(database.rows("SELECT 1"))
+    except Exception as error:  # noqa: BLE001 - duckdb.IOException, of another process's lock
+        assert "lock" in str(error).lower()
+        return False
+
+
+@pytest.mark.crash
+@pytest.mark.parametrize("plan", ["never", "auto"])
+def test_a_query_in_a_duckdb_file_ends_and_lets_the_file_go(
+    in_a_file: Transform, plan: str, record_property: Callable[..., None]
+) -> None:
+    project = in_a_file.projects[0]
+    database = project.database
+    if plan == "never":
+        project.plan_natively(FIRST)
+    database.execute(MANY)
+    told = "materialized" if plan == "never" else "observed"
+    run = cancel(
+        in_a_file,
+        lambda story: "a_first" in getattr(story, told)
+        and "mart.slow_1" in story.started
+        and time.sleep(1) is None,
+        # The file is held until the run has let go of everything, its last statement included.
+        lambda: readable(database),
+        record_property,
+        plan=plan,
+    )
+    if plan == "never":
+        assert run.materialized == ["a_first"]
+    else:
+        assert run.materialized == []
+        assert run.observed.pop("a_first") == ["backfilled"]
+        assert project.environment() is None
+    cancelled = {"slow_1", "slow_2", "waits", "z_after"}
+    assert run.observed == {name: ["cancelled"] for name in cancelled}
+    database.execute("DELETE FROM src.control")
+    database.execute("INSERT INTO src.control VALUES (0)")
+    again = in_a_file.run(execution_time=NEXT_DAY, plan=plan)
+    assert again.success
+    assert {"mart.slow_1", "mart.slow_2", "mart.waits", "mart.z_after"} <= set(again.started)

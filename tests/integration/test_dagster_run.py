@@ -1,0 +1,463 @@
+"""Runs of what an environment has: live, exactly what was selected, with options that reach all."""
+
+from __future__ import annotations
+
+import random
+import shutil
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+import pytest
+from dagster import DagsterEventType as Kind
+
+from dagster_transform import TransformResource, build_transform_assets, load_config
+from dagster_transform.dagster import run as run_module
+from dagster_transform.graph import Check, Graph, Node, Relation
+from dagster_transform.planning import Outcome, Readiness, Unit, UnitKind
+from dagster_transform.walk import CheckResult, Report
+from tests.integration.sqlmesh_projects import Database, Project, utc
+from tests.integration.transforms import Transform, python_asset
+
+if TYPE_CHECKING:
+    from tests.conftest import PostgresDatabase
+
+FIRST = utc("2024-03-05 10:30")
+NEXT_DAY = "2024-03-06T10:30:00+00:00"
+SAME_DAY = "2024-03-05T11:30:00+00:00"
+
+MODELS = {
+    "mart.a": """
+        kind INCREMENTAL_BY_TIME_RANGE (time_column ds),
+        audits (not_null(columns := (id)), small(blocking := false))
+        ---
+        SELECT id, ds FROM src.raw WHERE ds BETWEEN @start_ds AND @end_ds
+    """,
+    "mart.b": """
+        kind FULL,
+        audits (number_of_rows(threshold := 0))
+        ---
+        SELECT COUNT(*) AS n FROM mart.a
+    """,
+    "mart.weekly": "kind FULL,\ncron '@weekly'\n---\nSELECT COUNT(*) AS n FROM mart.a",
+    "mart.grand": "kind FULL\n---\nSELECT n FROM mart.weekly",
+}
+FILES = {"audits/small.sql": "AUDIT (name small);\nSELECT * FROM @this_model WHERE id > 10;\n"}
+ONLY_SMALL = """
+small_alone = dg.define_asset_job(
+    "small_alone",
+    selection=dg.AssetSelection.checks(dg.AssetCheckKey(dg.AssetKey(["w", "mart", "a"]), "small")),
+)
+"""
+CODE = (
+    python_asset("on_weekly", ["w", "mart", "weekly"])
+    + python_asset("on_b", ["w", "mart", "b"])
+    + ONLY_SMALL
+)
+MODULE = """
+import dagster as dg
+from pathlib import Path
+from dagster_transform import build_transform_definitions
+
+assets = []
+{code}
+defs = dg.Definitions.merge(
+    build_transform_definitions(Path(__file__).parent),
+    dg.Definitions(assets=assets, jobs=[small_alone]),
+)
+"""
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of a database in which the project was planned natively at FIRST."""
+    folder = tmp_path_factory.mktemp("template")
+    project = Project(folder / "p", Database.in_file(folder / "w.duckdb"), MODELS, files=FILES)
+    rows = ", ".join(f"({i}, DATE '2024-03-{1 + i // 3:02}')" for i in range(42))
+    project.database.execute(
+        "CREATE SCHEMA src",
+        "CREATE TABLE src.raw (id INT, ds DATE)",
+        f"INSERT INTO src.raw VALUES {rows}",
+    )
+    project.plan_natively(FIRST)
+    return folder / "w.duckdb"
+
+
+@pytest.fixture
+def transform(template: Path, tmp_path: Path) -> Iterator[Transform]:
+    shutil.copy(template, tmp_path / "w.duckdb")
+    project = Project(tmp_path / "p", Database.in_file(tmp_path / "w.duckdb"), MODELS, files=FILES)
+    transform = Transform(tmp_path, [project], code=CODE, module=MODULE)
+    transform.prepare()
+    yield transform
+    transform.close()
+
+
+def state(transform: Transform) -> dict[str, Any]:
+    database = transform.projects[0].database
+    return {**database.contents(MODELS), "intervals": database.intervals()}
+
+
+def changed(before: dict[str, Any], after: dict[str, Any]) -> set[str]:
+    """Names of the models whose data or recorded intervals differ."""
+    names = {name for name in MODELS if before[name] != after[name]}
+    old, new = before["intervals"], after["intervals"]
+    for key in old.keys() | new.keys():
+        if old.get(key) != new.get(key):
+            names.add(key[0].split(".", 1)[1].replace('"', ""))
+    return names
+
+
+# -- live -------------------------------------------------------------------------------------------
+
+
+def test_a_later_run_is_live_and_lets_python_assets_go_on_from_what_is_up_to_date(
+    transform: Transform,
+) -> None:
+    before = state(transform)
+    run = transform.run(execution_time=NEXT_DAY, ignore_cron=False)
+    assert run.success
+    # A due parent, a weekly child that is up to date, a grandchild that is due again.
+    assert run.started == ["mart.a", *(s for s in run.started if s != "mart.a")]
+    assert set(run.started) == {"mart.a", "mart.b", "mart.grand"}
+    assert changed(before, state(transform)) == {"mart.a", "mart.b", "mart.grand"}
+    assert sorted(run.materialized) == ["a", "b", "grand", "on_b", "on_weekly"]
+    assert run.up_to_date == ["weekly"]
+    assert run.observed == {}
+    assert run.checks == {"a:not_null": True, "a:small": False, "b:number_of_rows": True}
+    # Stored while the run still had models to start, not at its end.
+    first = min(run.stored(Kind.ASSET_MATERIALIZATION, n) for n in ("a", "b", "grand"))
+    assert first < run.began(run.started[-1])
+    assert run.stored(Kind.ASSET_MATERIALIZATION, "a") == first
+    metadata = run.materialization("a").metadata
+    assert metadata["dagster_transform/intervals"].value == "2024-03-05 to 2024-03-06"
+    assert metadata["dagster/row_count"].value == 15
+
+
+# -- exactly what was selected ----------------------------------------------------------------------
+
+
+def test_one_selected_asset_is_built_with_its_checks_and_nothing_else(
+    transform: Transform,
+) -> None:
+    transform.projects[0].database.execute("DELETE FROM src.raw")
+    before = state(transform)
+    run = transform.run(["mart.b"], execution_time=SAME_DAY)
+    assert run.success
+    assert run.materialized == ["b"]
+    assert run.observed == {}
+    assert run.up_to_date == []
+    assert run.checks == {"b:number_of_rows": True}
+    assert run.started == ["mart.b"]
+    assert changed(before, state(transform)) <= {"mart.b"}
+
+
+@pytest.mark.parametrize(("check", "passed"), [("small", False), ("not_null", True)])
+def test_one_selected_check_runs_alone(transform: Transform, check: str, passed: bool) -> None:
+    before = state(transform)
+    run = transform.run([], [f"mart.a:{check}"], execution_time=SAME_DAY)
+    assert run.success  # `small` only warns
+    assert run.checks == {f"a:{check}": passed}
+    assert run.materialized == []
+    assert run.observed == {}
+    assert run.started == []
+    assert changed(before, state(transform)) == set()
+
+
+def test_a_blocking_check_that_fails_alone_fails_its_run_and_is_stored(
+    transform: Transform,
+) -> None:
+    database = transform.projects[0].database
+    ((view,),) = database.rows(
+        "SELECT sql FROM duckdb_views() WHERE schema_name = 'mart' AND view_name = 'a'"
+    )
+    physical = view.partition(" FROM ")[2].rstrip("; ")
+    database.execute(f"INSERT INTO {physical} VALUES (NULL, DATE '2024-03-02')")
+    run = transform.run([], ["mart.a:not_null"], execution_time=SAME_DAY)
+    assert run.checks == {"a:not_null": False}
+    assert not run.success
+    assert "mart.a:not_null" in run.failure
+    assert "1 rows" in run.failure
+    assert run.materialized == []
+
+
+def test_the_command_line_runs_one_asset_and_a_job_of_one_check(transform: Transform) -> None:
+    before = state(transform)
+    run = transform.materialize("key:w/mart/b", execution_time=SAME_DAY)
+    assert run.success
+    assert run.materialized == ["b"]
+    assert run.checks == {"b:number_of_rows": True}
+    assert run.observed == {}
+    assert run.started == ["mart.b"]
+    done = transform.command(
+        "dagster", "job", "execute", "-j", "small_alone",
+        "-f", str(transform.module), "-a", "defs", "-d", str(transform.folder),
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    alone = transform.stories()[-1]
+    assert alone.success
+    assert alone.checks == {"a:small": False}
+    assert alone.materialized == []
+    assert alone.started == []
+    assert changed(before, state(transform)) == set()  # equal data: a rebuild of what was there
+
+
+# -- options ----------------------------------------------------------------------------------------
+
+HALVES = {
+    "mart.one": """
+        kind INCREMENTAL_BY_TIME_RANGE (time_column ds)
+        ---
+        SELECT id, ds FROM src.raw WHERE ds BETWEEN @start_ds AND @end_ds
+    """,
+    "mart.two": """
+        kind INCREMENTAL_BY_TIME_RANGE (time_column ds)
+        ---
+        SELECT id, ds FROM src.mid WHERE ds BETWEEN @start_ds AND @end_ds
+    """,
+    "mart.r1": "kind FULL\n---\nSELECT 1 / divisor AS n, PG_SLEEP(0.5)::TEXT AS z FROM src.control",
+    "mart.r2": "kind FULL\n---\nSELECT 1 / divisor AS n, PG_SLEEP(0.5)::TEXT AS z FROM src.control",
+    "mart.s1": "kind FULL\n---\nSELECT 1 / divisor AS n, PG_SLEEP(0.5)::TEXT AS z "
+    "FROM src.control, (SELECT COUNT(*) AS n FROM src.mid) AS m",
+    "mart.s2": "kind FULL\n---\nSELECT 1 / divisor AS n, PG_SLEEP(0.5)::TEXT AS z "
+    "FROM src.control, (SELECT COUNT(*) AS n FROM src.mid) AS m",
+    "mart.w1": "kind FULL,\ncron '@weekly'\n---\nSELECT COUNT(*) AS n FROM src.raw",
+    "mart.w2": "kind FULL,\ncron '@weekly'\n---\nSELECT COUNT(*) AS n FROM src.mid",
+}
+EXTERNAL = """
+- name: src.raw
+  columns: {id: INT, ds: DATE}
+- name: src.mid
+  columns: {id: INT, ds: DATE}
+- name: src.control
+  columns: {divisor: INT}
+"""
+
+
+@pytest.mark.postgres
+def test_options_reach_both_sides_of_a_python_asset_between_two_models(
+    postgres_database: PostgresDatabase, tmp_path: Path
+) -> None:
+    database = Database.in_postgres(postgres_database)
+    database.execute(
+        "CREATE SCHEMA src",
+        "CREATE TABLE src.raw AS SELECT i AS id, DATE '2024-03-01' + i / 3 AS ds "
+        "FROM generate_series(0, 41) AS s(i)",
+        "CREATE TABLE src.mid AS SELECT * FROM src.raw",
+        "CREATE TABLE src.control AS SELECT 1 AS divisor",
+    )
+    project = Project(tmp_path / "p", database, HALVES, files={"external_models.yaml": EXTERNAL})
+    project.plan_natively(FIRST)
+    middle = python_asset(
+        "middle",
+        [database.catalog, "mart", "one"],
+        key=repr([database.catalog, "src", "mid"]),
+    )
+    transform = Transform(tmp_path, [project], code=middle)
+    transform.prepare()
+    first_half, second_half = {"mart.one", "mart.r1", "mart.r2"}, {"mart.two", "mart.s1", "mart.s2"}
+
+    run = transform.run(execution_time=NEXT_DAY, ignore_cron=False, max_concurrent_models=1)
+    assert run.success
+    assert len({r.event_log_entry.step_key for r in run.records} - {None}) == 3
+    assert set(run.started) == first_half | second_half
+    assert set(run.up_to_date) == {"w1", "w2"}
+    for name in ("one", "two"):  # execution_time: a day more on both sides
+        metadata = run.materialization(name).metadata
+        assert metadata["dagster_transform/intervals"].value == "2024-03-05 to 2024-03-06"
+    assert len(database.content("mart.one")) == len(database.content("mart.two")) == 15
+    assert run.most_at_once(*first_half) == run.most_at_once(*second_half) == 1
+    assert run.stored(Kind.ASSET_MATERIALIZATION, "mid") < run.began("mart.s1")
+
+    run = transform.run(execution_time=NEXT_DAY, ignore_cron=True, max_concurrent_models=3)
+    assert run.success
+    assert {"mart.w1", "mart.w2", "mart.r1", "mart.s1"} <= set(run.started)
+    assert set(run.up_to_date) == {"one", "two"}
+    assert "mid" in run.materialized  # its upstream is up to date
+    assert run.most_at_once("mart.r1", "mart.r2", "mart.w1") > 1
+    assert run.most_at_once("mart.s1", "mart.s2", "mart.w2") > 1
+
+    database.execute("UPDATE src.control SET divisor = 0")
+    run = transform.run(execution_time=NEXT_DAY, fail_fast=True, max_concurrent_models=1)
+    assert not run.success
+    assert run.observed == {
+        "r1": ["failed"], "r2": ["cancelled"], "w1": ["cancelled"],
+        "s1": ["failed"], "s2": ["cancelled"], "w2": ["cancelled"],
+    }  # fmt: skip
+    transform.close()
+
+
+def test_a_bad_option_is_told_before_anything_starts(
+    transform: Transform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = state(transform)
+    run = transform.run(execution_time="yesterday")
+    assert "execution_time 'yesterday' is not an ISO 8601 time with an offset" in run.failure
+    run = transform.run(execution_time="2024-03-06T10:30:00")
+    assert "with an offset" in run.failure
+    monkeypatch.setenv("MAX_CONCURRENT_MODELS", "many")
+    run = transform.run()
+    assert "MAX_CONCURRENT_MODELS is 'many', which is not a number above 0" in run.failure
+    assert run.materialized == []
+    assert run.observed == {}
+    assert changed(before, state(transform)) == set()
+
+
+def test_a_tick_builds_what_is_due_and_a_person_what_was_selected(transform: Transform) -> None:
+    tags = {"dagster/schedule_name": "nightly"}
+    tick = transform.run(["mart.b"], tags=tags, execution_time=SAME_DAY)
+    assert tick.started == []
+    assert tick.up_to_date == ["b"]
+    person = transform.run(["mart.b"], execution_time=SAME_DAY)
+    assert person.started == ["mart.b"]
+
+
+def test_the_limit_comes_from_the_run_then_the_environment_then_the_file(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("MAX_CONCURRENT_MODELS", raising=False)
+    assert TransformResource().limits(7).max_concurrent_models == 7
+    monkeypatch.setenv("MAX_CONCURRENT_MODELS", " 3 ")
+    assert TransformResource().limits(7).max_concurrent_models == 3
+    assert TransformResource(max_concurrent_models=2).limits(7).max_concurrent_models == 2
+    for wrong in ("0", "-1", "2.5", "x"):
+        monkeypatch.setenv("MAX_CONCURRENT_MODELS", wrong)
+        with pytest.raises(run_module.RunOptionError, match=f"MAX_CONCURRENT_MODELS is '{wrong}'"):
+            TransformResource().limits(7)
+    monkeypatch.setenv("MAX_CONCURRENT_MODELS", "")
+    assert TransformResource().limits(7).max_concurrent_models == 7
+
+
+@pytest.mark.parametrize("wrong", [{"max_concurrent_models": 0}, {"retries": -1}, {"plan": "ask"}])
+def test_options_of_the_wrong_kind_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        TransformResource(**wrong)
+
+
+@pytest.mark.parametrize(
+    ("tags", "expected"),
+    [
+        ({}, True),
+        ({"dagster/schedule_name": "s"}, False),
+        ({"dagster/sensor_name": "s"}, False),
+        ({"dagster/from_automation_condition": "true"}, False),
+        ({"dagster/partition": "p", "team": "x"}, True),
+    ],
+)
+def test_who_launched_a_run_decides_whether_crons_count(
+    tags: Mapping[str, str], expected: bool
+) -> None:
+    assert TransformResource().ignores_cron(tags) is expected
+    assert TransformResource(ignore_cron=True).ignores_cron(tags) is True
+    assert TransformResource(ignore_cron=False).ignores_cron(tags) is False
+
+
+# -- Dagster's rule: no asset after one that depends on it ------------------------------------------
+
+
+class _Session:
+    """Says of each node what it is told to say, and does everything at once."""
+
+    capacity = 3
+    exclusive: frozenset[str] = frozenset()
+
+    def __init__(self, graph: Graph, outcomes: Mapping[str, str]) -> None:
+        self._graph = graph
+        self._outcomes = outcomes
+
+    def assess(self, nodes: Collection[str], checks: Collection[str]) -> Mapping[str, Readiness]:
+        say = {"up_to_date": Outcome.UP_TO_DATE, "waiting": Outcome.WAITING}
+        return {n: Readiness(say.get(self._outcomes[n]), "because") for n in nodes}
+
+    def open(self, units: Sequence[Unit]) -> None: ...
+
+    def start(self, unit: Unit, done: Callable[[Report], None]) -> None:
+        outcome = self._outcomes.get(unit.id, "built")
+        if unit.kind is UnitKind.CHECK:
+            result = CheckResult(unit.id, passed=outcome != "failed", blocking=unit.blocking)
+            done(Report(unit.id, Outcome.CHECKED, checks=(result,)))
+        elif outcome == "failed":
+            done(Report(unit.id, Outcome.FAILED, "broken"))
+        elif outcome == "overtaken":
+            done(Report(unit.id, Outcome.UP_TO_DATE, "another run had built it"))
+        else:
+            in_build = [
+                CheckResult(c.id, passed=self._outcomes[c.id] != "failed", blocking=c.blocking)
+                for c in self._graph.checks_of(unit.id)
+                if c.in_build
+            ]
+            done(Report(unit.id, Outcome.BUILT, checks=tuple(in_build)))
+
+    def cancel(self, unit: str) -> None: ...
+
+    def let_go(self) -> None: ...
+
+    def close(self, *, completed: bool) -> None: ...
+
+
+def _random_graph(seed: int) -> tuple[Graph, dict[str, str]]:
+    choice = random.Random(seed)
+    ids = [f'p:"w"."m"."n{i}"' for i in range(9)]
+    nodes, checks, outcomes = [], [], {}
+    for place, id in enumerate(ids):
+        name = f"n{place}"
+        deps = choice.sample(ids[:place], k=min(place, choice.randint(0, 3)))
+        relation = Relation("duckdb:/w", "w", "m", name)
+        reference = id.removeprefix("p:")
+        nodes.append(
+            Node(id, "p", "sqlmesh", reference, f"m.{name}", "FULL", relation, deps=tuple(deps))
+        )
+        outcomes[id] = choice.choice(
+            ["built"] * 4 + ["up_to_date"] * 4 + ["overtaken", "failed", "waiting"]
+        )
+        if choice.random() < 0.6:
+            check = Check(
+                f"{id}:ok", "p", "ok", id,
+                blocking=choice.random() < 0.7, in_build=choice.random() < 0.5,
+            )  # fmt: skip
+            checks.append(check)
+            outcomes[check.id] = choice.choice(["passed"] * 4 + ["failed"])
+    return Graph.of(nodes, [], checks), outcomes
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_whatever_is_up_to_date_dagster_gets_its_results_in_its_order(
+    seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    graph, outcomes = _random_graph(seed)
+    (tmp_path / "p").mkdir()
+    text = "projects: {p: {framework: sqlmesh, path: p}}"
+    (tmp_path / "transform.yaml").write_text(text, encoding="utf-8")
+    monkeypatch.setattr(run_module, "open_session", lambda *_: _Session(graph, outcomes))
+    transform = build_transform_assets(graph, load_config(tmp_path))
+    readers = [
+        dg.AssetsDefinition.from_op(
+            dg.OpDefinition(
+                compute_fn=lambda context, inputs: iter([dg.Output(None)]),
+                name=f"reads_{key.path[-1]}",
+                ins={"up": dg.In(dg.Nothing)},
+                outs={"result": dg.Out()},
+            ),
+            keys_by_input_name={"up": key},
+            keys_by_output_name={"result": dg.AssetKey(f"reads_{key.path[-1]}")},
+        )
+        for key in transform.keys
+    ]
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = dg.materialize(
+            [transform, *readers],
+            resources={"transform": TransformResource()},
+            raise_on_error=False,
+            instance=instance,
+        )
+    failures = [e.event_specific_data for e in result.all_events if e.is_step_failure]
+    for failed in failures:  # ours, with its table, and no complaint of Dagster's
+        assert failed.user_failure_data is not None, failed.error.message
+    materialized = [
+        e.asset_key.path[-1] for e in result.all_events if e.is_step_materialization
+    ]
+    ours = [name for name in materialized if not name.startswith("reads_")]
+    assert len(ours) == len(set(ours))
+    built = {n.name.split(".")[1] for n in graph.nodes.values() if outcomes[n.id] == "built"}
+    assert set(ours) <= built
