@@ -7,11 +7,11 @@ own that waits for all of them. So a backfill that fails promotes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from sqlmesh.core.plan import stages
-from sqlmesh.core.snapshot import snapshots_to_dag
+from sqlmesh.core.snapshot import DeployabilityIndex, snapshots_to_dag
 from sqlmesh.utils import to_snake_case
 
 from dagster_transform.config import SqlmeshProject
@@ -147,14 +147,23 @@ class PlanInProgress:
         self._stages = stages.build_plan_stages(
             self._plan, context.state_sync, context.default_catalog
         )
-        backfills = [s for s in self._stages if isinstance(s, stages.BackfillStage)]
-        if len(backfills) != 1 or not backfills[0].before_promote:
+        promotes = next(
+            i
+            for i, stage in enumerate(self._stages)
+            if isinstance(stage, stages.EnvironmentRecordUpdateStage)
+        )
+        if any(isinstance(stage, stages.BackfillStage) for stage in self._stages[promotes:]):
             raise PlanRefusedError(
                 f"Project {name}: the plan backfills after its promotion (forward-only changes), "
                 "which a run can't do yet.",
                 remedy=f"Apply it once: sqlmesh -p {context.path} plan {settings.environment}",
             )
-        self._backfill: stages.BackfillStage = backfills[0]
+        if not any(isinstance(stage, stages.BackfillStage) for stage in self._stages):
+            # SQLMesh leaves it out where only models that are not selected have something to do.
+            self._stages.insert(promotes, _nothing_to_backfill(self._plan, plan.snapshots.values()))
+        self._backfill: stages.BackfillStage = next(
+            stage for stage in self._stages if isinstance(stage, stages.BackfillStage)
+        )
         self._evaluator = _compat.plan_evaluator(context)
 
     def refuse_what_is_not_selected(
@@ -169,7 +178,6 @@ class PlanInProgress:
             PlanRefusedError: The plan also changes other models.
         """
         versions = {i.name: i.version for i in record.snapshots} if record is not None else {}
-        new = {s.name for s in plan.new_snapshots if s.is_new_version}
         backfilled = {s.name for s in self._backfill.snapshot_to_intervals}
         extra = sorted(
             s.model.name
@@ -177,11 +185,7 @@ class PlanInProgress:
             if s.is_model
             and not s.is_symbolic
             and s.name not in selected
-            and (
-                s.name in backfilled
-                or s.name in new
-                or s.version != versions.get(s.name, s.version)
-            )
+            and (s.name in backfilled or s.version != versions.get(s.name, s.version))
         )
         if extra:
             raise PlanRefusedError(
@@ -273,3 +277,19 @@ class PlanInProgress:
         evaluator = self._evaluator.snapshot_evaluator
         index = self._backfill.deployability_index
         return bool(evaluator.get_snapshots_to_create([snapshot], index))
+
+
+def _nothing_to_backfill(plan: Any, snapshots: Iterable[Any]) -> stages.BackfillStage:
+    by_name = {s.name: s for s in snapshots}
+    return stages.BackfillStage(
+        snapshot_to_intervals={},
+        selected_snapshot_ids={
+            s.snapshot_id for s in by_name.values() if plan.is_selected_for_backfill(s.name)
+        },
+        all_snapshots=by_name,
+        deployability_index=(
+            DeployabilityIndex.create(by_name.values())
+            if plan.is_dev
+            else DeployabilityIndex.all_deployable()
+        ),
+    )

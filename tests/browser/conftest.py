@@ -88,7 +88,7 @@ class Shop:
         return f"{self.url}/assets/{key}?view={view}"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     """`dagster dev` with two code locations: one that works, one with a project that is broken."""
     folder = tmp_path_factory.mktemp("shop")
@@ -121,8 +121,9 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
         transform.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """Not of the session: while it lives, no other test could use asyncio."""
     if CHROMIUM is None:
         pytest.fail("No Chromium: apt-get install chromium")
     with sync_playwright() as playwright:
@@ -171,11 +172,12 @@ def _working(folder: Path) -> tuple[Transform, Project]:
     )
     project = Project(folder / "shop", database, MODELS, name="shop")
     project.plan_natively(PLANNED)
-    report = python_asset(
-        "report", ("warehouse", "mart", "best"), ("warehouse", "mart", "days")
-    )
+    report = python_asset("report", ("warehouse", "mart", "best"), ("warehouse", "mart", "days"))
     transform = Transform(folder, [project], code=report, plan="never")
     transform.prepare()
+    dagster_yaml = transform.home / "dagster.yaml"
+    text = dagster_yaml.read_text(encoding="utf-8")
+    dagster_yaml.write_text(text + "nux: {enabled: false}\n", encoding="utf-8")
     return transform, project
 
 

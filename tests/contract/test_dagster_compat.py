@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import pytest
 from dagster import DagsterEventType as Kind
+from dagster._core.definitions.reconstruct import ReconstructableRepository
 
 from dagster_transform.dagster import _compat
-from dagster_transform.dagster.definitions import transform_executor
 
 
 def run(*assets: Any) -> dg.ExecuteInProcessResult:
@@ -109,21 +110,33 @@ def test_a_link_to_code_is_made_without_a_warning() -> None:
         dg.LocalFileCodeReference(file_path="/a/b.sql", line_number=3)
 
 
-def test_the_executor_goes_on_after_a_failed_step() -> None:
+JOB = """
+import dagster as dg
+from dagster_transform import transform_executor
+
+@dg.multi_asset(specs=[dg.AssetSpec(n, skippable=True) for n in "ab"], can_subset=True)
+def both():
+    yield dg.MaterializeResult(asset_key="a")
+    raise dg.Failure("b")
+
+@dg.asset(deps=["a"])
+def reads_a(): ...
+
+@dg.asset(deps=["b"])
+def reads_b(): ...
+
+defs = dg.Definitions(assets=[both, reads_a, reads_b], executor=transform_executor())
+"""
+
+
+def test_the_executor_goes_on_after_a_failed_step(tmp_path: Path) -> None:
     """`require_upstream_step_success` is a setting that Dagster does not document."""
-    executor = transform_executor()
-
-    @dg.multi_asset(
-        specs=[dg.AssetSpec(n, skippable=True) for n in ("quiet", "silent")], can_subset=True
-    )
-    def both():  # type: ignore[no-untyped-def]
-        yield dg.MaterializeResult(asset_key="quiet")
-        raise dg.Failure("the other one")
-
-    job = dg.Definitions(
-        assets=[both, reads_quiet, reads_silent], executor=executor
-    ).resolve_implicit_global_asset_job_def()
-    assert job.executor_def is executor
-    settings = executor.config_schema.resolve_config({})
-    assert settings.success
-    assert settings.value["step_dependency_config"] == {"require_upstream_step_success": False}
+    (tmp_path / "contract_job.py").write_text(JOB, encoding="utf-8")
+    (tmp_path / "dagster.yaml").write_text("telemetry: {enabled: false}", encoding="utf-8")
+    repository = ReconstructableRepository.for_file(str(tmp_path / "contract_job.py"), "defs")
+    job = repository.get_reconstructable_job("__ASSET_JOB")
+    with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
+        result = dg.execute_job(job, instance)
+    assert not result.success
+    found = [e.asset_key.path[-1] for e in result.all_events if e.is_step_materialization]
+    assert found == ["a", "reads_a"]

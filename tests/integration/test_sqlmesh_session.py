@@ -369,7 +369,7 @@ def test_a_plan_that_backfills_after_its_promotion_is_refused(unplanned: Project
     """Readers would see the change before its data, and a failure would leave half a plan."""
     model = MODELS["mart.days"].replace("(time_column ds)", "(time_column ds, forward_only true)")
     unplanned.model("mart.days", model)
-    unplanned.run(FIRST, plan="auto")
+    unplanned.plan_natively(FIRST)
     before = unplanned.environment()
     unplanned.run(NEXT_DAY, ["stage.raw"])
     unplanned.model("mart.days", model.replace("COUNT(*)", "100 + COUNT(*)"))

@@ -172,8 +172,8 @@ class Story:
     @property
     def pid(self) -> int | None:
         """The process of a launched run."""
-        for line in self.log:
-            if found := re.search(r"Started process for run \(pid: (\d+)\)", line):
+        for event in self.of(Kind.ENGINE_EVENT):
+            if found := re.match(r"Started process for run \(pid: (\d+)\)", event.message or ""):
                 return int(found[1])
         return None
 

@@ -58,7 +58,7 @@ class Case:
 @st.composite
 def cases(draw: st.DrawFn) -> Case:
     case = Case(
-        capacity={p: draw(st.integers(1, 3)) for p in PROJECTS},
+        capacity={p: draw(st.integers(1, 4)) for p in PROJECTS},
         exclusive={p: draw(st.sets(st.sampled_from(("f", "g")), max_size=2)) for p in PROJECTS},
         limits={
             "max_concurrent_models": draw(st.integers(1, 4)),
@@ -67,7 +67,7 @@ def cases(draw: st.DrawFn) -> Case:
             "cancel_grace": draw(st.sampled_from((0.0, 1.0, 5.0, 50.0))),
         },
     )
-    for number in range(draw(st.integers(0, 14))):
+    for number in range(draw(st.integers(4, 16))):
         above = [u.id for u in case.units]
         chosen = draw(st.lists(st.sampled_from(above), unique=True, max_size=3)) if above else []
         id = f"{draw(st.sampled_from(PROJECTS))}:{number:02}"
@@ -285,7 +285,7 @@ def test_fail_fast_starts_nothing_after_the_first_failure(case: Case) -> None:
 @st.composite
 def graphs(draw: st.DrawFn) -> Graph:
     nodes: list[Node] = []
-    for label in draw(st.permutations(range(draw(st.integers(0, 10))))):
+    for label in draw(st.permutations(range(draw(st.integers(3, 10))))):
         name = f"n{label:02}"
         ids = [n.id for n in nodes] + ["s:raw"]
         deps = draw(st.lists(st.sampled_from(ids), unique=True, max_size=3))
@@ -298,7 +298,7 @@ def graphs(draw: st.DrawFn) -> Graph:
         )
     ids = [n.id for n in nodes] + ["s:raw"]
     checks = []
-    for number in range(draw(st.integers(0, 6))):
+    for number in range(draw(st.integers(2, 6))):
         target, *also = draw(st.lists(st.sampled_from(ids), min_size=1, max_size=3, unique=True))
         checks.append(
             Check(
