@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from contextlib import closing
@@ -15,6 +16,11 @@ import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+# Before anything imports sqlmesh, which starts a thread and forks processes unless it is told not to.
+os.environ.setdefault("SQLMESH__DISABLE_ANONYMIZED_ANALYTICS", "true")
+os.environ.setdefault("MAX_FORK_WORKERS", "1")
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,7 @@ def open_context(name: str, project: SqlmeshProject, paths: Sequence[str], *, lo
 
 
 @contextmanager
-def clear_errors(name: str, paths: Sequence[str]) -> Iterator[None]:
+def clear_errors(name: str, paths: Sequence[str], what: str = "can't be loaded") -> Iterator[None]:
     """Turn what SQLMesh or a driver raises while a project is opened or read into one clear error.
 
     No error of a driver is chained to it: drivers put connection strings into theirs.
@@ -66,7 +66,7 @@ def clear_errors(name: str, paths: Sequence[str]) -> Iterator[None]:
                 f"Project {name}: its database can't be used: {text}", remedy=remedy
             ) from None
         raise ProjectLoadError(
-            f"Project {name} can't be loaded: {words_of(error) or type(error).__name__}",
+            f"Project {name} {what}: {words_of(error) or type(error).__name__}",
             remedy=f"Correct it, then check with: sqlmesh -p {paths[0]} info",
         ) from None
 

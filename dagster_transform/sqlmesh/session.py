@@ -111,7 +111,7 @@ class SqlmeshSession:
             for u in units
             if u.kind is UnitKind.BUILD
         ]
-        with clear_errors(self._name, self._settings.paths):
+        with clear_errors(self._name, self._settings.paths, "can't begin its run"):
             if self._plan is not None:
                 self._plan.before_backfill()
             elif builds:
@@ -155,7 +155,7 @@ class SqlmeshSession:
         """
         try:
             if self._hooks is not None and completed:
-                with clear_errors(self._name, self._settings.paths):
+                with clear_errors(self._name, self._settings.paths, "can't end its run"):
                     self._hooks.after_all()
         finally:
             # A statement that still runs holds its connection, and closing that would wait for it.

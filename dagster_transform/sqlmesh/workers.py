@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from queue import SimpleQueue
+from time import monotonic
 
 Job = Callable[[], None]
 
@@ -36,8 +37,9 @@ class Workers:
         """End the threads once they are idle; False if one did not end within `timeout` seconds."""
         for _ in self._threads:
             self._jobs.put(None)
+        until = monotonic() + timeout
         for thread in self._threads:
-            thread.join(timeout)
+            thread.join(max(0.0, until - monotonic()))
         alive = [t for t in self._threads if t.is_alive()]
         self._threads.clear()
         return not alive

@@ -140,11 +140,14 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
+def page(browser: Browser, tmp_path: Path) -> Iterator[Page]:
+    """A tab of its own; how it looked when the test ended is in last.png of the test's folder."""
     expect.set_options(timeout=PAGE_MS)
     context = browser.new_context(viewport={"width": 1500, "height": 950})
     context.set_default_timeout(PAGE_MS)
-    yield context.new_page()
+    tab = context.new_page()
+    yield tab
+    tab.screenshot(path=tmp_path / "last.png")
     context.close()
 
 
