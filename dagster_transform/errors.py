@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import re
 
-_URL_PASSWORD = re.compile(r"(?P<head>[a-zA-Z][\w+.-]*://[^\s:/@]*:)[^\s@/]+(?=@)")
+# Up to the last @ of the word: a password that was not quoted for its URL may have @ and / in it.
+_URL_PASSWORD = re.compile(r"(?P<head>[a-zA-Z][\w+.-]*://[^\s:/@]*:)\S+(?=@)")
 _KEY_PASSWORD = re.compile(
-    r"(?P<head>\b(?:password|passwd|pwd|token|secret|motherduck_token)\b['\"]?\s*[=:]\s*)"
+    r"(?P<head>(?:password|passwd|pwd|\bpass|token|secret)\b['\"]?\s*[=:]\s*)"
     r"(?:'[^']*'|\"[^\"]*\"|[^\s,;)&}]+)",
     re.IGNORECASE,
 )

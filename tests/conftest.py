@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-# Before anything imports sqlmesh, which starts a thread and forks processes unless it is told not to.
+# Before anything imports sqlmesh, which starts a thread and forks processes unless told not to.
 os.environ.setdefault("SQLMESH__DISABLE_ANONYMIZED_ANALYTICS", "true")
 os.environ.setdefault("MAX_FORK_WORKERS", "1")
 

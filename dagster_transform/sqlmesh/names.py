@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -81,20 +80,28 @@ def check_names(audits: Sequence[tuple[str, Mapping[str, str]]]) -> list[str]:
     together: dict[str, list[Mapping[str, str]]] = {}
     for name, arguments in audits:
         together.setdefault(name, []).append(arguments)
-    taken: Counter[str] = Counter()
-    names: list[str] = []
-    for name, arguments in audits:
-        differing = {
-            key: value
-            for key, value in arguments.items()
-            if any(other.get(key) != value for other in together[name])
-        }
-        suffix = "_".join(f"{key}_{value}" for key, value in differing.items())
-        suffix = _NOT_A_NAME.sub("_", suffix).strip("_")[:_MAX_SUFFIX].strip("_")
-        text = _NOT_A_NAME.sub("_", f"{name}_{suffix}" if suffix else name)
-        taken[text] += 1
-        names.append(text if taken[text] == 1 else f"{text}_{taken[text]}")
-    return names
+    plain = [_suffixed(name, arguments, together[name]) for name, arguments in audits]
+    taken = set(plain)  # a number must not make a name that another audit has by itself
+    given: set[str] = set()
+    for i, text in enumerate(plain):
+        unique, number = text, 1
+        while unique in given or (number > 1 and unique in taken):
+            number += 1
+            unique = f"{text}_{number}"
+        given.add(unique)
+        plain[i] = unique
+    return plain
+
+
+def _suffixed(name: str, arguments: Mapping[str, str], others: Sequence[Mapping[str, str]]) -> str:
+    differing = {
+        key: value
+        for key, value in arguments.items()
+        if any(other.get(key) != value for other in others)
+    }
+    suffix = "_".join(f"{key}_{value}" for key, value in differing.items())
+    suffix = _NOT_A_NAME.sub("_", suffix).strip("_")[:_MAX_SUFFIX].strip("_")
+    return _NOT_A_NAME.sub("_", f"{name}_{suffix}" if suffix else name)
 
 
 def is_blocking(audit: Any, arguments: Mapping[str, Any]) -> bool:

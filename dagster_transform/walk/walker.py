@@ -91,6 +91,7 @@ class Walk:
         self._resting: list[tuple[float, int]] = []  # (when to try again, rank)
         self._last: dict[str, Report] = {}  # why a unit that rests has failed
         self._stopping = ""
+        self._stop_until = 0.0
         self._told: deque[Event] = deque()
 
     def events(self) -> Iterator[Event]:
@@ -116,11 +117,8 @@ class Walk:
         closes their connections next.
         """
         self._stop(reason)
-        until = self._inbox.now() + self._plan.limits.cancel_grace
-        while self._running and self._inbox.now() < until:
+        while self._running:
             self._wait()
-        for unit in list(self._running.values()):
-            self._end(unit, Report(unit.id, Outcome.CANCELLED, f"{reason}; it did not come back"))
         self._give_up_the_rest(reason)
         return list(self._tell())
 
@@ -205,6 +203,10 @@ class Walk:
             timeout = max(0.0, self._resting[0][0] - self._inbox.now())
         self._receive(self._inbox.get(timeout))
         self._take_reports()
+        if self._stopping and self._inbox.now() >= self._stop_until:
+            reason = f"{self._stopping}; it did not come back"
+            for unit in list(self._running.values()):
+                self._end(unit, Report(unit.id, Outcome.CANCELLED, reason))
 
     def _take_reports(self) -> None:
         """Take in what has arrived, without waiting."""
@@ -262,6 +264,7 @@ class Walk:
 
     def _stop(self, reason: str) -> None:
         self._stopping = self._stopping or reason
+        self._stop_until = self._inbox.now() + self._plan.limits.cancel_grace
         self._resting.clear()
 
     def _give_up_the_rest(self, reason: str) -> None:

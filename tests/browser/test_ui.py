@@ -113,6 +113,7 @@ def test_pressing_materialize_builds_exactly_this_asset(
 
     status = page.get_by_text("Latest materialization", exact=True).locator("xpath=../..")
     expect(status).not_to_contain_text("Never materialized")
+    page.reload()  # the page takes in a new materialization, not its metadata
     metadata = page.get_by_role("table").filter(has_text="dagster_transform/outcome")
     expect(metadata).to_contain_text("built")
     shoot("materialized")

@@ -83,7 +83,6 @@ def test_one_legal_name_for_each_audit(audits: list[tuple[str, dict[str, str]]])
     assert names == check_names(audits)
 
 
-@pytest.mark.xfail(reason="names.check_names counts names before, not after, it numbers them")
 @pytest.mark.parametrize(
     "audits",
     [
