@@ -87,8 +87,11 @@ class Story:
             row = self.rows.setdefault(check.asset_key, Row())
             row.checks["passed" if check.passed else "failed"] += 1
             if not check.passed:
-                kind_of_failure = "blocking" if check.blocking else "warning"
-                row.failed_checks.append(f"{check.check_name} ({kind_of_failure})")
+                found_rows = check.metadata.get("dagster_transform/failed_rows")
+                row.failed_checks.append(
+                    f"{check.check_name} ({'blocking' if check.blocking else 'not blocking'}"
+                    + (f", {found_rows.value} rows)" if found_rows is not None else ")")
+                )
         elif event.event_type is kind.STEP_EXPECTATION_RESULT:
             result = event.step_expectation_result_data.expectation_result
             nodes = result.metadata.get("dagster_transform/up_to_date")
@@ -193,8 +196,7 @@ def show(story: Story, console: Console) -> None:
     table.add_column("asset", no_wrap=True)
     table.add_column("outcome", no_wrap=True)
     for heading in ("rows", "seconds", "checks passed"):
-        table.add_column(heading, justify="right")
-    table.add_column("checks failed")
+        table.add_column(heading, justify="right", no_wrap=True)
     for key, row in sorted(story.rows.items(), key=lambda item: tuple(item[0].path)):
         style = STYLES.get(row.outcome, "yellow")
         table.add_row(
@@ -202,8 +204,7 @@ def show(story: Story, console: Console) -> None:
             f"[{style}]{row.outcome}[/]",
             f"{row.rows:,}" if row.rows is not None else "",
             f"{row.seconds:.2f}" if row.seconds is not None else "",
-            str(row.checks["passed"]) if row.checks else "",
-            ", ".join(row.failed_checks),
+            f"{row.checks['passed']} of {row.checks.total()}" if row.checks else "",
         )
     console.print(table)
     outcomes = Counter(row.outcome for row in story.rows.values())
@@ -212,6 +213,9 @@ def show(story: Story, console: Console) -> None:
         ", ".join(f"{count} {outcome}" for outcome, count in outcomes.most_common())
         + f"; checks: {checks['passed']} passed, {checks['failed']} failed"
     )
+    for key, row in sorted(story.rows.items(), key=lambda item: tuple(item[0].path)):
+        for failed in row.failed_checks:
+            console.print(f"  check failed on {'.'.join(key.path[1:])}: {failed}", style="yellow")
 
 
 if __name__ == "__main__":
