@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -136,3 +135,19 @@ def test_reexecution_from_asset_failure_runs_what_is_missing_and_nothing_else(
     assert set(again.started) == {"mart.a", "mart.a_child", "mart.c", "mart.d"}
     assert database.content("mart.a_child") == [(15,)]
     assert database.content("mart.d") == [(8,)]
+
+
+def test_a_blocking_check_that_nobody_selected_holds_back_too(world: Transform) -> None:
+    """SQLMesh runs it within the build; without it in the run, Dagster knows of no gate."""
+    database = world.projects[0].database
+    database.execute("INSERT INTO src.raw VALUES (NULL, DATE '2024-03-06')")
+    run = world.run(
+        ["mart.a", "mart.b", "on_a", "on_b"],
+        [],
+        execution_time="2024-03-07T10:30:00+00:00",
+        ignore_cron=False,
+    )
+    assert not run.success
+    assert sorted(run.materialized) == ["a", "b", "on_b"]
+    assert run.checks["a:not_null"] is False
+    assert "check failed" in run.failure

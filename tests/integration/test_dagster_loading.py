@@ -99,7 +99,7 @@ def test_loading_definitions_imports_no_framework_and_no_data_frames(folder: Pat
     assert not loaded & {"sqlmesh", "sqlglot", "dbt", "pandas", "duckdb", "psycopg2"}
 
 
-# -- graph files that don't fit ---------------------------------------------------------------------
+# -- graph files that don't fit --------------------------------------------------------------------
 
 
 def shown(folder: Path) -> tuple[set[str], str, dict[str, str]]:
@@ -146,7 +146,7 @@ def test_a_damaged_graph_file_is_told_as_such(folder: Path) -> None:
     assert "is damaged" in description
 
 
-# -- development ------------------------------------------------------------------------------------
+# -- development -----------------------------------------------------------------------------------
 
 
 def test_in_development_graph_files_are_refreshed_once_and_only_when_needed(
@@ -188,7 +188,7 @@ def test_in_development_a_broken_model_is_shown_and_what_was_known_stays(
     assert sorted(os.listdir(graph_file(folder).parent)) == ["p.graph.json", "q.graph.json"]
 
 
-# -- composing --------------------------------------------------------------------------------------
+# -- composing -------------------------------------------------------------------------------------
 
 
 def test_two_projects_with_one_asset_key_are_both_named(tmp_path: Path) -> None:

@@ -109,7 +109,7 @@ def changed(before: dict[str, Any], after: dict[str, Any]) -> set[str]:
     return names
 
 
-# -- live -------------------------------------------------------------------------------------------
+# -- live ------------------------------------------------------------------------------------------
 
 
 def test_a_later_run_is_live_and_lets_python_assets_go_on_from_what_is_up_to_date(
@@ -135,7 +135,7 @@ def test_a_later_run_is_live_and_lets_python_assets_go_on_from_what_is_up_to_dat
     assert metadata["dagster/row_count"].value == 15
 
 
-# -- exactly what was selected ----------------------------------------------------------------------
+# -- exactly what was selected ---------------------------------------------------------------------
 
 
 def test_one_selected_asset_is_built_with_its_checks_and_nothing_else(
@@ -203,7 +203,7 @@ def test_the_command_line_runs_one_asset_and_a_job_of_one_check(transform: Trans
     assert changed(before, state(transform)) == set()  # equal data: a rebuild of what was there
 
 
-# -- options ----------------------------------------------------------------------------------------
+# -- options ---------------------------------------------------------------------------------------
 
 HALVES = {
     "mart.one": """
@@ -353,7 +353,7 @@ def test_who_launched_a_run_decides_whether_crons_count(
     assert TransformResource(ignore_cron=False).ignores_cron(tags) is False
 
 
-# -- Dagster's rule: no asset after one that depends on it ------------------------------------------
+# -- Dagster's rule: no asset after one that depends on it -----------------------------------------
 
 
 class _Session:
@@ -454,9 +454,7 @@ def test_whatever_is_up_to_date_dagster_gets_its_results_in_its_order(
     failures = [e.event_specific_data for e in result.all_events if e.is_step_failure]
     for failed in failures:  # ours, with its table, and no complaint of Dagster's
         assert failed.user_failure_data is not None, failed.error.message
-    materialized = [
-        e.asset_key.path[-1] for e in result.all_events if e.is_step_materialization
-    ]
+    materialized = [e.asset_key.path[-1] for e in result.all_events if e.is_step_materialization]
     ours = [name for name in materialized if not name.startswith("reads_")]
     assert len(ours) == len(set(ours))
     built = {n.name.split(".")[1] for n in graph.nodes.values() if outcomes[n.id] == "built"}

@@ -87,9 +87,7 @@ class Story:
 
     @property
     def observations(self) -> list[dg.AssetObservation]:
-        return [
-            e.event_specific_data.asset_observation for e in self.of(Kind.ASSET_OBSERVATION)
-        ]
+        return [e.event_specific_data.asset_observation for e in self.of(Kind.ASSET_OBSERVATION)]
 
     @property
     def observed(self) -> dict[str, list[str]]:
@@ -227,9 +225,7 @@ class Transform:
         self.module = folder / f"defs_{folder.name}.py"
         self.define(code, module)
 
-    def configure(
-        self, settings: Mapping[str, Any] | None = None, **project_settings: Any
-    ) -> None:
+    def configure(self, settings: Mapping[str, Any] | None = None, **project_settings: Any) -> None:
         """Write transform.yaml; `project_settings` are given to each project."""
         projects = {
             p.name: {

@@ -25,7 +25,8 @@ def node(name: str = "marts.delays", **fields: Any) -> Node:
     return Node(
         **{
             "id": f"p:{reference}", "project": "p", "framework": "sqlmesh", "reference": reference,
-            "name": name, "kind": "FULL", "relation": Relation("duckdb:/w", "db", parts[-2], parts[-1]),
+            "name": name, "kind": "FULL",
+            "relation": Relation("duckdb:/w", "db", parts[-2], parts[-1]),
             **fields,
         }
     )  # fmt: skip
@@ -69,7 +70,9 @@ def _plain(value: Any) -> Any:
     if isinstance(value, dg.TableSchema):
         return [[c.name, c.type, c.description] for c in value.columns]
     if isinstance(value, dg.CodeReferencesMetadataValue):
-        return [str(getattr(r, "file_path", r)) + f":{r.line_number}" for r in value.code_references]
+        return [
+            str(getattr(r, "file_path", r)) + f":{r.line_number}" for r in value.code_references
+        ]
     return value.value if isinstance(value, dg.MetadataValue) else value
 
 
@@ -85,10 +88,7 @@ def shown(assets: dg.AssetsDefinition) -> dict[str, Any]:
             "kinds": sorted(spec.kinds),
             "code_version": spec.code_version,
             "automation": repr(spec.automation_condition),
-            "metadata": {
-                key: _plain(value)
-                for key, value in sorted(spec.metadata.items())
-            },
+            "metadata": {key: _plain(value) for key, value in sorted(spec.metadata.items())},
             "checks": {
                 check.name: {
                     "description": check.description,
