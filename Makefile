@@ -6,7 +6,7 @@ SHELL := bash
 .DELETE_ON_ERROR:
 
 PYTHON ?= python3
-WORKERS ?= 0
+WORKERS ?= 2
 ONLY ?=
 ARGS ?=
 
@@ -43,7 +43,7 @@ dev: $(STAMP) $(HOME_FILE) ## Start Dagster's UI and daemon on the example proje
 	DAGSTER_HOME="$(CURDIR)/.dagster_home" $(BIN)/dagster dev -w workspace.yaml $(ARGS)
 
 .PHONY: test
-test: $(STAMP) ## Run all tests; ARGS="-k name" selects, WORKERS=2 runs two side by side
+test: $(STAMP) ## Run all tests; ARGS="-k name" selects; WORKERS=0: one after the other
 	$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
 
 .PHONY: check
@@ -87,7 +87,7 @@ clean: ## Remove all that the other targets made: .venv, the Dagster home, the d
 	  .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis requirements.lock.*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-$(HOME_FILE): dagster.yaml
+$(HOME_FILE): dagster_home.yaml
 	@mkdir -p $(@D)
 	@[ -f $@ ] || cp $< $@
 	@touch $@

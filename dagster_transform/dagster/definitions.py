@@ -103,7 +103,7 @@ def build_sqlmesh_assets(
 
 
 def _broken(project: str, error: TransformError) -> dg.AssetSpec:
-    _log.error("Project %s can't be loaded: %s", project, error)
+    _log.error("%s", error)
     return dg.AssetSpec(
         key=dg.AssetKey([project, "not_loaded"]),
         description=f"**Project {project} could not be loaded.**\n\n```\n{error}\n```",

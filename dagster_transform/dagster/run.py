@@ -46,6 +46,7 @@ def run_transform(
     except TransformError as error:
         raise dg.Failure(description=str(error), allow_retries=False) from None
     crew = _Crew(context, graph, sessions)
+    called = _short_names(graph)
     teller: Teller | None = None
     walk: Walk | None = None
     completed = False
@@ -55,7 +56,7 @@ def run_transform(
                          readiness, nodes)  # fmt: skip
         teller = Teller(context, graph, names, plan)
         teller.begin()
-        walk = Walk(plan, sessions)
+        walk = Walk(plan, sessions, called=lambda unit: called.get(unit, unit))
         for event in walk.events():
             yield from teller.tell(event)
         yield from teller.end()
@@ -67,7 +68,7 @@ def run_transform(
     finally:
         problems = crew.close(completed=completed)
     left_out = {**plan.left_out, **crew.not_run, **problems}
-    if bad := failure(_short_names(graph), walk.finished, left_out):
+    if bad := failure(called, walk.finished, left_out):
         raise bad
 
 

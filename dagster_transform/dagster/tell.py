@@ -99,13 +99,23 @@ class Teller:
                 )
             )
         for node_id, why in left_out.items():
-            if node_id in current:
+            if why.promotion is not None:
+                self._expect(node_id, why)
+            elif node_id in current:
                 self._passing[node_id] = None
             else:
                 self._observe(node_id, why.outcome, why.reason)
         for check_id, why in self.plan.left_out.items():
             if check_id in self.graph.checks and why.outcome is not Outcome.UP_TO_DATE:
                 self.context.log.info(f"{self._name(check_id)} not run: {why.reason}")
+
+    def _expect(self, node_id: str, why: LeftOut) -> None:
+        """A node that was built before, and that a promotion of this run will show to readers."""
+        report = Report(node_id, Outcome.BUILT, details={"built": why.reason})
+        promotion = why.promotion or ""
+        self._backfilled.add(node_id)
+        self._pending[node_id] = _Pending(report, {promotion}, [])
+        self._waiters.setdefault(promotion, set()).add(node_id)
 
     # -- during the walk ------------------------------------------------------------------------
 
@@ -165,9 +175,9 @@ class Teller:
         """Go on with the nodes that waited for this unit."""
         if end.unit.kind is UnitKind.PROMOTE and not end.good:
             self._unpromoted[end.unit.id] = end.reason or end.outcome.value
-        # In the plan's order: Dagster takes no asset after one that depends on it.
+        # In the graph's order: Dagster takes no asset after one that depends on it.
         waiters = self._waiters.pop(end.unit.id, set())
-        for node_id in [u for u in self.plan.units if u in waiters] if waiters else ():
+        for node_id in [n for n in self.graph.order if n in waiters] if waiters else ():
             pending = self._pending.get(node_id)
             if pending is None:
                 continue
@@ -209,9 +219,9 @@ class Teller:
         severity = dg.AssetCheckSeverity.ERROR if result.blocking else dg.AssetCheckSeverity.WARN
         metadata = _check_metadata(result)
         chosen = key in self.context.selected_asset_check_keys
-        # Dagster ends the op at a blocking check that failed and was yielded.
-        fails_the_op = not result.passed and result.blocking
-        if self.live and output and chosen and not fails_the_op:
+        # A blocking check that failed gets no output: nothing downstream may go on from it.
+        holds_back = not result.passed and result.blocking
+        if self.live and output and chosen and not holds_back:
             yield dg.AssetCheckResult(
                 asset_key=key.asset_key,
                 check_name=key.name,
@@ -226,7 +236,7 @@ class Teller:
                     check_name=key.name,
                     passed=result.passed,
                     severity=severity,
-                    metadata={k: dg.MetadataValue.text(str(v)) for k, v in metadata.items()},
+                    metadata=metadata,
                     blocking=result.blocking,
                 )
             )
@@ -281,10 +291,9 @@ class Teller:
         self.context.log_event(dg.AssetObservation(self.names.keys[node_id], metadata=metadata))
 
     def _metadata(self, report: Report) -> dict[str, Any]:
-        metadata: dict[str, Any] = {
-            OUTCOME: report.outcome.value,
-            "dagster_transform/duration_seconds": round(report.seconds, 3),
-        }
+        metadata: dict[str, Any] = {OUTCOME: report.outcome.value}
+        if report.seconds:
+            metadata["dagster_transform/duration_seconds"] = round(report.seconds, 3)
         if report.rows is not None:
             metadata["dagster_transform/rows_written"] = report.rows
         if report.table_rows is not None:
@@ -320,15 +329,19 @@ class Teller:
         return check.name if check is not None else check_id
 
 
-def _check_metadata(result: CheckResult) -> dict[str, Any]:
-    metadata: dict[str, Any] = {}
+def _check_metadata(result: CheckResult) -> dict[str, dg.MetadataValue[Any]]:
+    facts = dict(result.details)
     if result.failed_rows is not None:
-        metadata["dagster_transform/failed_rows"] = result.failed_rows
-    for key, value in result.details.items():
-        is_sql = key == "query"
-        shown = dg.MetadataValue.md(f"```sql\n{value}\n```") if is_sql else value
-        metadata[f"dagster_transform/{key}"] = shown
-    return metadata
+        facts = {"failed_rows": result.failed_rows, **facts}
+    return {f"dagster_transform/{key}": _shown(key, value) for key, value in facts.items()}
+
+
+def _shown(key: str, value: Any) -> dg.MetadataValue[Any]:
+    if isinstance(value, int):
+        return dg.MetadataValue.int(value)
+    if isinstance(value, float):
+        return dg.MetadataValue.float(value)
+    return dg.MetadataValue.md(f"```sql\n{value}\n```" if key == "query" else str(value))
 
 
 def failure(

@@ -91,11 +91,14 @@ class Readiness:
         outcome: None if the node is to be built; else why this run will not build it.
         reason: In words, for people; with an outcome it is never empty.
         promotion: Name of the promotion that will publish it, if a plan does.
+        shown: For an `up_to_date` node with a promotion: whether readers get to see a table that
+            was built before (by a plan that failed, or for another environment).
     """
 
     outcome: Outcome | None = None
     reason: str = ""
     promotion: str | None = None
+    shown: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,10 +122,17 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """Why a selected node or check is not in a run plan."""
+    """Why a selected node or check is not in a run plan.
+
+    Attributes:
+        outcome: What it is instead.
+        reason: In words.
+        promotion: For an `up_to_date` node: the promotion that shows readers its table.
+    """
 
     outcome: Outcome
     reason: str
+    promotion: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,7 +259,8 @@ def _sort_out(
             continue
         ready = readiness.get(node_id, Readiness())
         if ready.outcome is not None:
-            left_out[node_id] = LeftOut(ready.outcome, ready.reason)
+            shown = ready.promotion if ready.shown else None
+            left_out[node_id] = LeftOut(ready.outcome, ready.reason, shown)
         elif root is not None:
             why = left_out[root]
             reason = f"its upstream {graph.nodes[root].name} is {why.outcome.value}: {why.reason}"

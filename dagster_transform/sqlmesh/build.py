@@ -61,6 +61,7 @@ def build_node(unit: str, work: Work, setting: Setting, cancelled: Callable[[], 
             allow_additive_snapshots=setting.plan.get("allow_additive_snapshots") or set(),
         )
         work.create = False
+    judged: list[tuple[int, int]] = []
     done: list[tuple[int, int]] = []
     for index in range(work.recorded, len(work.batches)):
         if cancelled():
@@ -91,6 +92,7 @@ def build_node(unit: str, work: Work, setting: Setting, cancelled: Callable[[], 
                 if audit.in_build
             ]
         results.extend(found)
+        judged.append(batch)
         if any(result.blocking and not result.passed for result in found):
             break
         scheduler.state_sync.add_interval(
@@ -102,12 +104,12 @@ def build_node(unit: str, work: Work, setting: Setting, cancelled: Callable[[], 
     return Report(
         unit,
         Outcome.BUILT,
-        checks=tuple(_merge(results)),
+        checks=tuple(_merge(results, judged)),
         seconds=seconds,
         rows=rows,
         table_rows=_table_rows(evaluator, snapshot, deployable),
         details={
-            "intervals": "; ".join(in_words(b) for b in done[:20]) + ("; ..." * (len(done) > 20)),
+            "intervals": in_words(done),
             "batches": len(done),
             "physical_table": snapshot.table_name(is_deployable=deployable),
         },
@@ -160,7 +162,7 @@ def run_check(
         blocking=names.is_blocking(audit.audit, audit.arguments),
         details={
             "query": results[-1].query.sql(dialect=dialect, pretty=True),
-            "interval": in_words((batches[0][0], batches[-1][1])),
+            "interval": in_words(batches),
             "seconds": round(perf_counter() - began, 3),
         },
     )
@@ -246,17 +248,26 @@ def _blocking_of(unit: str, snapshot: Any, audited: Sequence[Any]) -> list[Check
     ]
 
 
-def _merge(results: Sequence[CheckResult]) -> list[CheckResult]:
+def _merge(results: Sequence[CheckResult], judged: Sequence[tuple[int, int]]) -> list[CheckResult]:
     """One result for each check, over all the batches that it judged."""
-    merged: dict[str, CheckResult] = {}
+    together: dict[str, list[CheckResult]] = {}
     for result in results:
-        before = merged.get(result.check)
-        failed = (before.failed_rows or 0 if before else 0) + (result.failed_rows or 0)
-        merged[result.check] = CheckResult(
-            result.check,
-            passed=result.passed and (before is None or before.passed),
-            failed_rows=failed,
-            blocking=result.blocking,
-            details=result.details if before is None or not result.passed else before.details,
+        together.setdefault(result.check, []).append(result)
+    merged: list[CheckResult] = []
+    for check, parts in together.items():
+        worst = next((part for part in parts if not part.passed), parts[0])
+        seconds = sum(part.details.get("seconds", 0.0) for part in parts)
+        merged.append(
+            CheckResult(
+                check,
+                passed=worst.passed,
+                failed_rows=sum(part.failed_rows or 0 for part in parts),
+                blocking=worst.blocking,
+                details={
+                    **worst.details,
+                    "interval": in_words(judged),
+                    "seconds": round(seconds, 3),
+                },
+            )
         )
-    return list(merged.values())
+    return merged

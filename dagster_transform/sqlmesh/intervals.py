@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 
 Interval = tuple[int, int]
+_SHOWN = 5
 
 
 def merged(intervals: Iterable[Interval]) -> list[Interval]:
@@ -55,9 +56,18 @@ def without(
     return result
 
 
-def in_words(interval: Interval) -> str:
-    """`2013-01-01 to 2013-02-01` (whole days) or with times; the end is exclusive; UTC."""
+def in_words(intervals: Iterable[Interval]) -> str:
+    """For people: `2013-01-01 to 2013-01-31` (whole days, the last one included), else with times
+    (the end excluded); UTC; neighbours joined, at most five."""
+    joined = merged(intervals)
+    words = [_one_in_words(interval) for interval in joined[:_SHOWN]]
+    more = len(joined) - len(words)
+    return "; ".join(words) + (f"; and {more} more" if more else "")
+
+
+def _one_in_words(interval: Interval) -> str:
     start, end = (datetime.fromtimestamp(ms / 1000, tz=timezone.utc) for ms in interval)
-    whole_days = start.time() == end.time() == datetime.min.time()
-    form = "%Y-%m-%d" if whole_days else "%Y-%m-%d %H:%M"
-    return f"{start.strftime(form)} to {end.strftime(form)}"
+    if start.time() == end.time() == datetime.min.time():
+        last = end - timedelta(days=1)
+        return f"{start:%Y-%m-%d}" + (f" to {last:%Y-%m-%d}" if last > start else "")
+    return f"{start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M}"

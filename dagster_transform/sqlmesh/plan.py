@@ -72,8 +72,9 @@ def make_plan(
     if record is not None and not plan.has_changes and not plan.has_unmodified_unpromoted:
         marker.write(record.plan_id)
         return context, None
-    in_progress = PlanInProgress(name, context, plan, settings, marker)
-    in_progress.refuse_what_is_not_selected(selected, plan, record)
+    versions = {info.name: info.version for info in record.snapshots} if record else {}
+    in_progress = PlanInProgress(name, context, plan, settings, marker=marker, versions=versions)
+    in_progress.refuse_what_is_not_selected(selected, plan)
     return context, in_progress
 
 
@@ -120,6 +121,14 @@ def _look_through(context: Any, model: Any) -> tuple[set[str], dict[str, str]]:
 class PlanInProgress:
     """A plan between its making and its promotion.
 
+    Args:
+        name: The project's name in transform.yaml.
+        context: Its Context, with the files loaded.
+        plan: SQLMesh's plan.
+        settings: What the run asks for.
+        marker: Told when the plan has promoted.
+        versions: What the environment has now: version by fully qualified name.
+
     Attributes:
         promotion: The id of the unit that promotes it.
     """
@@ -130,13 +139,16 @@ class PlanInProgress:
         context: Any,
         plan: Any,
         settings: SqlmeshSettings,
+        *,
         marker: Marker,
+        versions: Mapping[str, str],
     ) -> None:
         self.promotion = f"{name}:promotion of {settings.environment}"
         self._name = name
         self._context = context
         self._settings = settings
         self._marker = marker
+        self._versions = versions
         if plan.uncategorized:
             raise PlanRefusedError(
                 f"Project {name}: the plan has changes that SQLMesh can't categorise by itself: "
@@ -166,9 +178,7 @@ class PlanInProgress:
         )
         self._evaluator = _compat.plan_evaluator(context)
 
-    def refuse_what_is_not_selected(
-        self, selected: Collection[str], plan: Any, record: Any | None
-    ) -> None:
+    def refuse_what_is_not_selected(self, selected: Collection[str], plan: Any) -> None:
         """A run builds what was selected, and nothing else.
 
         SQLMesh would promote new versions of unselected models that read what has changed without
@@ -177,7 +187,6 @@ class PlanInProgress:
         Raises:
             PlanRefusedError: The plan also changes other models.
         """
-        versions = {i.name: i.version for i in record.snapshots} if record is not None else {}
         backfilled = {s.name for s in self._backfill.snapshot_to_intervals}
         extra = sorted(
             s.model.name
@@ -185,7 +194,7 @@ class PlanInProgress:
             if s.is_model
             and not s.is_symbolic
             and s.name not in selected
-            and (s.name in backfilled or s.version != versions.get(s.name, s.version))
+            and (s.name in backfilled or s.version != self._versions.get(s.name, s.version))
         )
         if extra:
             raise PlanRefusedError(
@@ -234,10 +243,10 @@ class PlanInProgress:
                 assessment.work[reference] = Work(snapshot, by_name.get(reference, []))
                 assessment.readiness[reference] = Readiness(promotion=self.promotion)
             else:
+                shown = snapshot.version != self._versions.get(reference)
+                reason = "its table was built before" if shown else "the plan builds nothing for it"
                 assessment.readiness[reference] = Readiness(
-                    Outcome.UP_TO_DATE,
-                    "the plan found nothing to build for it",
-                    promotion=self.promotion,
+                    Outcome.UP_TO_DATE, reason, promotion=self.promotion, shown=shown
                 )
         return assessment
 

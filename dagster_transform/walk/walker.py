@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter, deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from dagster_transform.planning import Outcome, RunPlan, Unit, UnitKind
@@ -62,13 +62,19 @@ class Walk:
         plan: What to do.
         sessions: The open session of each project that the plan names.
         inbox: Where the sessions' reports arrive.
+        called: What people call a unit, for reasons.
     """
 
     def __init__(
-        self, plan: RunPlan, sessions: Mapping[str, Session], inbox: Inbox | None = None
+        self,
+        plan: RunPlan,
+        sessions: Mapping[str, Session],
+        inbox: Inbox | None = None,
+        called: Callable[[str], str] = str,
     ) -> None:
         self.finished: dict[str, Finished] = {}
         self._plan = plan
+        self._called = called
         self._sessions = sessions
         self._inbox = inbox or Inbox()
         self._rank = {unit_id: rank for rank, unit_id in enumerate(plan.units)}
@@ -239,7 +245,7 @@ class Walk:
         self._finish(finished)
         failed = outcome is Outcome.FAILED or bool(report.failed_checks)
         if failed and limits.fail_fast and not self._stopping:
-            self._stop(f"fail_fast: {unit.id} failed")
+            self._stop(f"fail_fast: {self._called(unit.id)} failed")
             self._give_up_the_rest(self._stopping)
 
     def _finish(self, finished: Finished) -> None:
@@ -260,7 +266,7 @@ class Walk:
                     if not self._missing[dependent]:
                         self._make_ready(self._rank[dependent])
                 else:
-                    ends.append(Finished(unit, *_held_back(end)))
+                    ends.append(Finished(unit, *_held_back(end, self._called)))
 
     def _stop(self, reason: str) -> None:
         self._stopping = self._stopping or reason
@@ -282,14 +288,14 @@ class Walk:
             yield self._told.popleft()
 
 
-def _held_back(end: Finished) -> tuple[Outcome, str]:
+def _held_back(end: Finished, called: Callable[[str], str]) -> tuple[Outcome, str]:
     """What becomes of a unit whose upstream did not go well, and why: the first cause, once."""
     if end.outcome in (Outcome.WAITING, Outcome.CANCELLED, Outcome.BLOCKED) and not end.report:
         return end.outcome, end.reason
     if end.report is not None and end.report.failed_checks:
-        names = ", ".join(c.check for c in end.report.failed_checks)
+        names = ", ".join(called(c.check) for c in end.report.failed_checks)
         return Outcome.BLOCKED, f"blocking check failed: {names}"
     if end.outcome is Outcome.FAILED:
-        return Outcome.BLOCKED, f"upstream failed: {end.unit.id}"
+        return Outcome.BLOCKED, f"upstream failed: {called(end.unit.id)}"
     outcome = Outcome.CANCELLED if end.outcome is Outcome.CANCELLED else Outcome.WAITING
-    return outcome, f"its upstream {end.unit.id} is {end.outcome.value}: {end.reason}"
+    return outcome, f"its upstream {called(end.unit.id)} is {end.outcome.value}: {end.reason}"

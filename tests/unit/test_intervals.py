@@ -97,18 +97,25 @@ def test_what_is_owed_may_come_unsorted_and_overlapping() -> None:
 
 
 @pytest.mark.parametrize(
-    ("interval", "words"),
+    ("intervals", "words"),
     [
-        ((15706 * DAY, 15737 * DAY), "2013-01-01 to 2013-02-01"),
-        ((0, DAY), "1970-01-01 to 1970-01-02"),
-        ((-DAY, 0), "1969-12-31 to 1970-01-01"),
-        ((6 * HOUR, 7 * HOUR), "1970-01-01 06:00 to 1970-01-01 07:00"),
-        ((0, HOUR), "1970-01-01 00:00 to 1970-01-01 01:00"),
-        ((23 * HOUR, DAY), "1970-01-01 23:00 to 1970-01-02 00:00"),
+        ([], ""),
+        ([(15706 * DAY, 15737 * DAY)], "2013-01-01 to 2013-01-31"),
+        ([(0, DAY)], "1970-01-01"),
+        ([(-DAY, 0)], "1969-12-31"),
+        ([(6 * HOUR, 7 * HOUR)], "1970-01-01 06:00 to 1970-01-01 07:00"),
+        ([(0, HOUR)], "1970-01-01 00:00 to 1970-01-01 01:00"),
+        ([(23 * HOUR, DAY)], "1970-01-01 23:00 to 1970-01-02 00:00"),
+        ([(DAY, 3 * DAY), (0, DAY)], "1970-01-01 to 1970-01-03"),
+        ([(0, DAY), (2 * DAY, 3 * DAY)], "1970-01-01; 1970-01-03"),
+        (
+            [(2 * i * DAY, (2 * i + 1) * DAY) for i in range(7)],
+            "1970-01-01; 1970-01-03; 1970-01-05; 1970-01-07; 1970-01-09; and 2 more",
+        ),
     ],
 )
-def test_in_words(interval: Interval, words: str) -> None:
-    assert in_words(interval) == words
+def test_in_words(intervals: list[Interval], words: str) -> None:
+    assert in_words(intervals) == words
 
 
 def test_words_are_in_utc_wherever_the_machine_is(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,7 +124,7 @@ def test_words_are_in_utc_wherever_the_machine_is(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("TZ", "Asia/Tokyo")
     time.tzset()
     try:
-        assert in_words((0, DAY)) == "1970-01-01 to 1970-01-02"
+        assert in_words([(0, DAY)]) == "1970-01-01"
     finally:
         monkeypatch.undo()
         time.tzset()
