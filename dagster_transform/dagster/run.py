@@ -52,8 +52,11 @@ def run_transform(
     completed = False
     try:
         readiness = crew.assess(nodes, checks)
-        plan = crew.open(lambda: plan_run(graph, nodes, crew.runnable(checks), readiness, limits),
-                         readiness, nodes)  # fmt: skip
+
+        def make_plan() -> RunPlan:
+            return plan_run(graph, nodes, crew.runnable(checks), readiness, limits)
+
+        plan = crew.open(make_plan, readiness, nodes)
         teller = Teller(context, graph, names, plan)
         teller.begin()
         walk = Walk(plan, sessions, called=lambda unit: called.get(unit, unit))
@@ -61,9 +64,11 @@ def run_transform(
             yield from teller.tell(event)
         yield from teller.end()
         completed = True
-    except BaseException:
+    except BaseException as error:
         if walk is not None and teller is not None:
             _tell_the_rest(walk, teller)
+        if isinstance(error, TransformError):
+            raise dg.Failure(description=str(error), allow_retries=False) from None
         raise
     finally:
         problems = crew.close(completed=completed)
