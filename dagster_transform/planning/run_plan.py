@@ -91,6 +91,8 @@ class Readiness:
         outcome: None if the node is to be built; else why this run will not build it.
         reason: In words, for people; with an outcome it is never empty.
         promotion: Name of the promotion that will publish it, if a plan does.
+        step: Name of a step of that promotion which comes before this node and after all the
+            others (SQLMesh builds forward-only changes after the environment's record).
         shown: For an `up_to_date` node with a promotion: whether readers get to see a table that
             was built before (by a plan that failed, or for another environment).
     """
@@ -98,6 +100,7 @@ class Readiness:
     outcome: Outcome | None = None
     reason: str = ""
     promotion: str | None = None
+    step: str | None = None
     shown: bool = False
 
 
@@ -197,11 +200,12 @@ def plan_run(
     for node_id in graph.order:
         if node_id in build:
             node = graph.nodes[node_id]
+            step = readiness[node_id].step if node_id in promotion else None
             units[node_id] = Unit(
                 id=node_id,
                 kind=UnitKind.BUILD,
                 project=node.project,
-                after=reach.before(node_id),
+                after=reach.before(node_id) | ({step} if step else set()),
                 promotion=promotion.get(node_id),
             )
         for check in graph.checks_of(node_id):
@@ -212,7 +216,11 @@ def plan_run(
         name = ready.promotion
         if name is not None and name not in units:  # a plan may have nothing to backfill
             project = graph.nodes[node_id].project
-            units[name] = Unit(name, UnitKind.PROMOTE, project, reach.before_promotion(name))
+            members = {n for n, p in promotion.items() if p == name}
+            units[name] = Unit(name, UnitKind.PROMOTE, project, reach.before_promotion(members))
+            for step in sorted({s for n in members if (s := readiness[n].step)}):
+                first = {n for n in members if readiness[n].step is None}
+                units[step] = Unit(step, UnitKind.PROMOTE, project, reach.before_promotion(first))
     return RunPlan(
         units=MappingProxyType(_dependencies_first(units)),
         left_out=MappingProxyType(left_out),
@@ -309,9 +317,8 @@ class _Reach:
                 found.add(self._promotion[before])
         return frozenset(found)
 
-    def before_promotion(self, name: str) -> frozenset[str]:
+    def before_promotion(self, members: set[str]) -> frozenset[str]:
         """Its nodes, and their blocking checks that can be carried out before it."""
-        members = {n for n, p in self._promotion.items() if p == name}
         above = members | self._graph.ancestors(members)
         checks = {c for n in members for c in self._blocking.get(n, ())}
         return frozenset(members | {c for c in checks if self._checks[c].after <= above})

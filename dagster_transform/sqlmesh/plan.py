@@ -8,6 +8,7 @@ own that waits for all of them. So a backfill that fails promotes nothing.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from sqlmesh.core.plan import stages
@@ -69,7 +70,8 @@ def make_plan(
         include_unmodified=True,  # a new development environment has the unchanged nodes too
         select_models=None if whole and selected.keys() <= names.keys() else sorted(names.values()),
     ).build()
-    if record is not None and not plan.has_changes and not plan.has_unmodified_unpromoted:
+    finalized = record is not None and record.finalized_ts
+    if finalized and not plan.has_changes and not plan.has_unmodified_unpromoted:
         marker.write(record.plan_id)
         return context, None
     versions = {info.name: info.version for info in record.snapshots} if record else {}
@@ -131,6 +133,8 @@ class PlanInProgress:
 
     Attributes:
         promotion: The id of the unit that promotes it.
+        step: The id of the unit between two backfills, if there are two: SQLMesh builds
+            forward-only changes after the environment's record.
     """
 
     def __init__(
@@ -159,23 +163,9 @@ class PlanInProgress:
         self._stages = stages.build_plan_stages(
             self._plan, context.state_sync, context.default_catalog
         )
-        promotes = next(
-            i
-            for i, stage in enumerate(self._stages)
-            if isinstance(stage, stages.EnvironmentRecordUpdateStage)
-        )
-        if any(isinstance(stage, stages.BackfillStage) for stage in self._stages[promotes:]):
-            raise PlanRefusedError(
-                f"Project {name}: the plan backfills after its promotion (forward-only changes), "
-                "which a run can't do yet.",
-                remedy=f"Apply it once: sqlmesh -p {context.path} plan {settings.environment}",
-            )
-        if not any(isinstance(stage, stages.BackfillStage) for stage in self._stages):
-            # SQLMesh leaves it out where only models that are not selected have something to do.
-            self._stages.insert(promotes, _nothing_to_backfill(self._plan, plan.snapshots.values()))
-        self._backfill: stages.BackfillStage = next(
-            stage for stage in self._stages if isinstance(stage, stages.BackfillStage)
-        )
+        self._phases = _Phases.of(self._stages, self._plan, plan.snapshots.values())
+        self.step = f"{name}:record of {settings.environment}" if self._phases.late else None
+        self._between_done = False
         self._evaluator = _compat.plan_evaluator(context)
 
     def refuse_what_is_not_selected(self, selected: Collection[str], plan: Any) -> None:
@@ -187,7 +177,7 @@ class PlanInProgress:
         Raises:
             PlanRefusedError: The plan also changes other models.
         """
-        backfilled = {s.name for s in self._backfill.snapshot_to_intervals}
+        backfilled = {s.name for s in self._phases.intervals}
         extra = sorted(
             s.model.name
             for s in plan.snapshots.values()
@@ -205,18 +195,16 @@ class PlanInProgress:
 
     def assess(self, selected: Mapping[str, str]) -> Assessment:
         """What the plan will do with each selected node (ids by fully qualified name)."""
-        stage = self._backfill
+        phases = self._phases
         scheduler = self._context.create_scheduler(
-            stage.all_snapshots.values(), self._evaluator.snapshot_evaluator
+            phases.snapshots.values(), self._evaluator.snapshot_evaluator
         )
         dag = snapshots_to_dag(scheduler.snapshots.values())
         naming = self._plan.environment.naming_info
-        batches = scheduler.batch_intervals(
-            stage.snapshot_to_intervals, stage.deployability_index, naming, dag=dag
-        )
+        batches = scheduler.batch_intervals(phases.intervals, phases.deployability, naming, dag=dag)
         setting = Setting(
             scheduler=scheduler,
-            deployability=stage.deployability_index,
+            deployability=phases.deployability,
             naming=naming,
             execution_time=self._settings.execution_time,
             plan={
@@ -225,23 +213,22 @@ class PlanInProgress:
                 "selected_models": self._plan.selected_models,
             },
         )
-        assessment = Assessment({}, {}, setting, infos=list(stage.all_snapshots.values()))
+        assessment = Assessment({}, {}, setting, infos=list(phases.snapshots.values()))
         by_name = {s.name: list(i) for s, i in batches.items()}
-        chosen = {s_id.name for s_id in stage.selected_snapshot_ids}
-        self._leftover = {
-            s: i for s, i in stage.snapshot_to_intervals.items() if s.name not in selected
-        }
+        self._leftover = {s: i for s, i in phases.intervals.items() if s.name not in selected}
         for reference in selected:
-            snapshot = stage.all_snapshots.get(reference)
+            snapshot = phases.snapshots.get(reference)
             if snapshot is None:
                 assessment.readiness[reference] = Readiness(
                     Outcome.NOT_PROMOTED,
                     f"an upstream is not in environment {self._settings.environment}: "
                     "select it too",
                 )
-            elif by_name.get(reference) or self._is_to_make(snapshot, chosen):
+            elif by_name.get(reference) or self._is_to_make(snapshot):
                 assessment.work[reference] = Work(snapshot, by_name.get(reference, []))
-                assessment.readiness[reference] = Readiness(promotion=self.promotion)
+                assessment.readiness[reference] = Readiness(
+                    promotion=self.promotion, step=self.step if reference in phases.late else None
+                )
             else:
                 shown = snapshot.version != self._versions.get(reference)
                 reason = "its table was built before" if shown else "the plan builds nothing for it"
@@ -252,14 +239,22 @@ class PlanInProgress:
 
     def before_backfill(self) -> None:
         """The stages before the backfill: snapshot records, schemas, tables."""
-        for stage in self._stages[: self._stages.index(self._backfill)]:
+        for stage in self._phases.before:
             self._visit(stage)
+
+    def between_backfills(self) -> None:
+        """The environment's record and changes of tables, which forward-only changes wait for."""
+        if self._leftover:  # audits that stand alone: SQLMesh evaluates them with the backfill
+            self._visit_leftover()
+        for stage in self._phases.between:
+            self._visit(stage)
+        self._between_done = True
 
     def after_backfill(self) -> None:
         """The stages after it: the environment's record and its views. Readers see the result."""
-        if self._leftover:  # audits that stand alone: SQLMesh evaluates them with the backfill
-            self._visit_leftover()
-        for stage in self._stages[self._stages.index(self._backfill) + 1 :]:
+        if not self._between_done:
+            self.between_backfills()
+        for stage in self._phases.after:
             self._visit(stage)
         self._marker.write(self._plan.plan_id)
 
@@ -268,37 +263,76 @@ class PlanInProgress:
 
     def _visit_leftover(self) -> None:
         scheduler = self._context.create_scheduler(
-            self._backfill.all_snapshots.values(), self._evaluator.snapshot_evaluator
+            self._phases.snapshots.values(), self._evaluator.snapshot_evaluator
         )
         errors, _ = scheduler.run_merged_intervals(
             merged_intervals=self._leftover,
-            deployability_index=self._backfill.deployability_index,
+            deployability_index=self._phases.deployability,
             environment_naming_info=self._plan.environment.naming_info,
             execution_time=self._settings.execution_time,
         )
         if errors:
             raise PlanRefusedError(f"Project {self._name}: {errors[0].__cause__ or errors[0]}")
 
-    def _is_to_make(self, snapshot: Any, chosen: Collection[str]) -> bool:
+    def _is_to_make(self, snapshot: Any) -> bool:
         """Whether its table has to be made although the plan has no data for it."""
-        if snapshot.name not in chosen or not snapshot.is_model or snapshot.is_symbolic:
+        chosen = self._plan.is_selected_for_backfill(snapshot.name)
+        if not chosen or not snapshot.is_model or snapshot.is_symbolic:
             return False
         evaluator = self._evaluator.snapshot_evaluator
-        index = self._backfill.deployability_index
-        return bool(evaluator.get_snapshots_to_create([snapshot], index))
+        return bool(evaluator.get_snapshots_to_create([snapshot], self._phases.deployability))
 
 
-def _nothing_to_backfill(plan: Any, snapshots: Iterable[Any]) -> stages.BackfillStage:
-    by_name = {s.name: s for s in snapshots}
-    return stages.BackfillStage(
-        snapshot_to_intervals={},
-        selected_snapshot_ids={
-            s.snapshot_id for s in by_name.values() if plan.is_selected_for_backfill(s.name)
-        },
-        all_snapshots=by_name,
-        deployability_index=(
+@dataclass(frozen=True)
+class _Phases:
+    """A plan's stages, in the order in which a run carries them out.
+
+    SQLMesh has up to two backfills: one before the environment's record, and one after it, for
+    forward-only changes in production. It leaves out a backfill with nothing to do.
+
+    Attributes:
+        before: Stages before the first backfill.
+        between: Stages between it and the second one; the last ones but `after` if there is none.
+        after: The stages after the second one; empty if there is none.
+        intervals: What all backfills build.
+        late: Names of the models that the second backfill builds.
+        snapshots: All snapshots of the plan, by name.
+        deployability: SQLMesh's DeployabilityIndex.
+    """
+
+    before: list[Any]
+    between: list[Any]
+    after: list[Any]
+    intervals: dict[Any, Any]
+    late: frozenset[str]
+    snapshots: dict[str, Any]
+    deployability: DeployabilityIndex
+
+    @classmethod
+    def of(cls, plan_stages: list[Any], plan: Any, snapshots: Iterable[Any]) -> _Phases:
+        kinds = [type(stage) for stage in plan_stages]
+        record = kinds.index(stages.EnvironmentRecordUpdateStage)
+        backfills = [i for i, kind in enumerate(kinds) if kind is stages.BackfillStage]
+        first = next((i for i in backfills if i < record), record)
+        second = next((i for i in backfills if i > record), len(kinds))
+        by_name = {s.name: s for s in snapshots}
+        deployability = (
             DeployabilityIndex.create(by_name.values())
             if plan.is_dev
             else DeployabilityIndex.all_deployable()
-        ),
-    )
+        )
+        intervals: dict[Any, Any] = {}
+        for i in backfills:
+            stage = plan_stages[i]
+            intervals |= stage.snapshot_to_intervals
+            by_name, deployability = stage.all_snapshots, stage.deployability_index
+        late = plan_stages[second].selected_snapshot_ids if second < len(kinds) else ()
+        return cls(
+            before=plan_stages[:first],
+            between=[s for s in plan_stages[first:second] if type(s) is not stages.BackfillStage],
+            after=plan_stages[second + 1 :],
+            intervals=intervals,
+            late=frozenset(snapshot_id.name for snapshot_id in late),
+            snapshots=by_name,
+            deployability=deployability,
+        )

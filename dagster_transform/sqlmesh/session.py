@@ -8,7 +8,7 @@ node that it is told to.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from time import perf_counter
 from typing import Any
 
@@ -22,7 +22,7 @@ from dagster_transform.sqlmesh.environment import Assessment, assess_environment
 from dagster_transform.sqlmesh.hooks import Hooks
 from dagster_transform.sqlmesh.plan import PlanInProgress, make_plan
 from dagster_transform.sqlmesh.project import clear_errors, is_transient, open_context
-from dagster_transform.sqlmesh.settings import SqlmeshSettings
+from dagster_transform.sqlmesh.settings import SqlmeshSettings, Work
 from dagster_transform.sqlmesh.workers import Workers
 from dagster_transform.walk import Report
 
@@ -117,16 +117,7 @@ class SqlmeshSession:
             elif builds:
                 self._hooks = Hooks(self._context, assessment, self._settings)
                 self._hooks.before_all()
-            # It ends by closing every other thread's connections, so it has to come first.
-            evaluator = assessment.setting.scheduler.snapshot_evaluator
-            to_create = {
-                s.snapshot_id
-                for s in evaluator.get_snapshots_to_create(
-                    [w.snapshot for w in builds], assessment.setting.deployability
-                )
-            }
-        for work in builds:
-            work.create = work.snapshot.snapshot_id in to_create
+            self._look_for_tables(builds)
         self._workers = Workers(self.capacity, f"sqlmesh-{self._name}")
 
     def start(self, unit: Unit, done: Callable[[Report], None]) -> None:
@@ -222,8 +213,28 @@ class SqlmeshSession:
         if self._plan is None:
             raise RuntimeError("a promotion without a plan")
         began = perf_counter()
-        self._plan.after_backfill()
+        if unit.id == self._plan.step:
+            self._plan.between_backfills()
+            self._look_for_tables(self._assessed().work.values())  # it may have made some
+        else:
+            self._plan.after_backfill()
         return Report(unit.id, Outcome.PROMOTED, seconds=perf_counter() - began)
+
+    def _look_for_tables(self, works: Iterable[Work]) -> None:
+        """Find out which tables have to be made.
+
+        It ends by closing every other thread's connections, so nothing else may run meanwhile.
+        """
+        setting = self._assessed().setting
+        waiting = [work for work in works if not work.recorded]
+        to_create = {
+            s.snapshot_id
+            for s in setting.scheduler.snapshot_evaluator.get_snapshots_to_create(
+                [work.snapshot for work in waiting], setting.deployability
+            )
+        }
+        for work in waiting:
+            work.create = work.snapshot.snapshot_id in to_create
 
     # -- small things ---------------------------------------------------------------------------
 

@@ -114,7 +114,8 @@ class Walk:
             else:
                 break
         self._give_up_the_rest("its session could not start it")
-        yield from self._tell()
+        while self._told:
+            yield self._told.popleft()
 
     def cancel(self, reason: str = "the run was cancelled") -> list[Event]:
         """Start nothing any more, end what runs, and say what became of everything.
@@ -126,7 +127,8 @@ class Walk:
         while self._running:
             self._wait()
         self._give_up_the_rest(reason)
-        return list(self._tell())
+        told, self._told = list(self._told), deque()
+        return told
 
     # -- starting -------------------------------------------------------------------------------
 
@@ -282,10 +284,6 @@ class Walk:
                 self._finish(Finished(unit, Outcome.FAILED, last.reason, last))
             else:
                 self._finish(Finished(unit, Outcome.CANCELLED, reason))
-
-    def _tell(self) -> Iterator[Event]:
-        while self._told:
-            yield self._told.popleft()
 
 
 def _held_back(end: Finished, called: Callable[[str], str]) -> tuple[Outcome, str]:

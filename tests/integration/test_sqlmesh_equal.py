@@ -117,6 +117,29 @@ MODELS = {
           + (SELECT COUNT(*) FROM stage.by_day WHERE ds BETWEEN @start_ds AND @end_ds)
         )::BIGINT AS total
     """,
+    "mart.history": """
+        kind SCD_TYPE_2_BY_TIME (unique_key code, updated_at_name moment)
+        ---
+        SELECT code, MAX(amount) AS amount, MAX(moment) AS moment FROM stage.by_hour GROUP BY code
+    """,
+    "mart.changes": """
+        kind SCD_TYPE_2_BY_COLUMN (unique_key code, columns [n])
+        ---
+        SELECT code, COUNT(*) AS n FROM stage.by_hour GROUP BY code
+    """,
+    "mart.parts": """
+        kind INCREMENTAL_BY_PARTITION,
+        partitioned_by (code)
+        ---
+        SELECT code, moment::DATE AS ds, SUM(amount) AS total FROM stage.by_hour
+        WHERE code IN (SELECT code FROM stage.by_hour WHERE moment >= @start_ts)
+        GROUP BY code, moment::DATE
+    """,
+    "mart.log": """
+        kind INCREMENTAL_UNMANAGED
+        ---
+        SELECT COUNT(*) AS n, @execution_ts AS built_at FROM stage.by_day
+    """,
     "stage.filtered": """
         kind EMBEDDED
         ---

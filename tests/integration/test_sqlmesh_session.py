@@ -14,7 +14,7 @@ import pytest
 from dagster_transform.graph import Graph
 from dagster_transform.planning import Limits, Outcome, UnitKind, plan_run
 from dagster_transform.sqlmesh._compat import import_sqlmesh
-from dagster_transform.sqlmesh.errors import PlanRefusedError
+from dagster_transform.sqlmesh.errors import EnvironmentNotPlannedError, PlanRefusedError
 from dagster_transform.walk import Finished, Retrying, Started, Walk
 from tests.integration.sqlmesh_projects import Database, Project, utc
 
@@ -365,18 +365,54 @@ def test_a_part_of_a_project_can_be_planned_first(unplanned: Project) -> None:
     assert unplanned.database.content("mart.shown") == [(12, 2)]
 
 
-def test_a_plan_that_backfills_after_its_promotion_is_refused(unplanned: Project) -> None:
-    """Readers would see the change before its data, and a failure would leave half a plan."""
+STEP = "p:record of prod"
+
+
+def forward_only(project: Project) -> str:
+    """A model whose changes keep its table: SQLMesh builds them after the environment's record."""
     model = MODELS["mart.days"].replace("(time_column ds)", "(time_column ds, forward_only true)")
-    unplanned.model("mart.days", model)
-    unplanned.plan_natively(FIRST)
-    before = unplanned.environment()
-    unplanned.run(NEXT_DAY, ["stage.raw"])
+    project.model("mart.days", model)
+    return model
+
+
+def test_forward_only_models_are_built_after_the_environments_record(unplanned: Project) -> None:
+    model = forward_only(unplanned)
+    run = unplanned.run(FIRST, plan="auto")
+    assert run.outcome("mart.days") is Outcome.BACKFILLED
+    assert run.outcome(PROMOTION) is Outcome.PROMOTED
+    order = [event.unit.id for event in run.events if isinstance(event, Started)]
+    late = order.index(STEP)
+    assert [name for name in order[:late] if "stage" in name]
+    assert any("days" in name for name in order[late:])
+    assert not any("days" in name for name in order[:late])
+    built = unplanned.database.content("mart.days")
+    assert built
+
     unplanned.model("mart.days", model.replace("COUNT(*)", "100 + COUNT(*)"))
-    with pytest.raises(PlanRefusedError) as refused:
-        unplanned.run(NEXT_DAY, ["mart.days"], plan="auto")
-    assert "after its promotion" in refused.value.cause
-    assert unplanned.environment() == before
+    run = unplanned.run(NEXT_DAY, plan="auto")
+    assert run.outcome(PROMOTION) is Outcome.PROMOTED
+    changed = unplanned.database.content("mart.days")
+    # What was there stays; the new day is counted in the new way.
+    assert set(built) < set(changed)
+    assert all(row[-1] > 100 for row in set(changed) - set(built))
+
+
+def test_a_failure_after_the_record_is_made_good_by_the_next_run(unplanned: Project) -> None:
+    model = forward_only(unplanned)
+    unplanned.database.execute("CREATE TABLE src.words AS SELECT 'seven' AS word")
+    word = "COUNT(*) + 0 * (SELECT MIN(word) FROM src.words)::INT"
+    unplanned.model("mart.days", model.replace("COUNT(*)", word))
+    run = unplanned.run(FIRST, plan="auto")
+    assert run.outcome("mart.days") is Outcome.FAILED
+    assert run.outcome(PROMOTION) is Outcome.BLOCKED
+    with pytest.raises(EnvironmentNotPlannedError, match="has not come to its end"):
+        unplanned.run(FIRST, plan="never")
+
+    unplanned.database.execute("CREATE OR REPLACE TABLE src.words AS SELECT '7' AS word")
+    run = unplanned.run(FIRST, plan="auto")
+    assert run.outcome("mart.days") is Outcome.BACKFILLED
+    assert run.outcome(PROMOTION) is Outcome.PROMOTED
+    assert unplanned.run(FIRST, ignore_cron=False).outcome("mart.days") is Outcome.UP_TO_DATE
 
 
 def test_a_new_development_environment_has_all_nodes(planned: Project) -> None:

@@ -286,6 +286,18 @@ def test_a_promotion_follows_all_that_it_shows_and_their_blocking_checks() -> No
     assert after(result)["a:2"] == {"a:1"}  # its own project reads what is not promoted yet
 
 
+def test_a_step_of_a_promotion_comes_between_its_two_parts() -> None:
+    late = Readiness(promotion="a:P", step="a:S")
+    result = plan(CHAIN, "a:1 a:2", readiness={"a:1": PLANNED, "a:2": late})
+    assert after(result) == {
+        "a:1": set(),
+        "a:S": {"a:1"},
+        "a:2": {"a:1", "a:S"},
+        "a:P": {"a:1", "a:2"},
+    }
+    assert result.units["a:S"].kind is UnitKind.PROMOTE
+
+
 def test_a_promotion_without_anything_to_build() -> None:
     result = plan(CHAIN, "a:1 a:2", readiness={"a:1": DONE_PLANNED, "a:2": DONE_PLANNED})
     assert after(result) == {"a:P": set()}
