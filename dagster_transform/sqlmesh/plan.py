@@ -70,8 +70,8 @@ def make_plan(
         include_unmodified=True,  # a new development environment has the unchanged nodes too
         select_models=None if whole and selected.keys() <= names.keys() else sorted(names.values()),
     ).build()
-    finalized = record is not None and record.finalized_ts
-    if finalized and not plan.has_changes and not plan.has_unmodified_unpromoted:
+    # An environment that a failed plan has left unfinalized counts as changed.
+    if record is not None and not plan.has_changes and not plan.has_unmodified_unpromoted:
         marker.write(record.plan_id)
         return context, None
     versions = {info.name: info.version for info in record.snapshots} if record else {}
