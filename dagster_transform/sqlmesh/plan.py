@@ -58,10 +58,26 @@ def make_plan(
             return context, None
         _compat.close_connections(context)
     context = open_context(name, project, settings.paths, load=True)
+    try:
+        return context, _plan(name, context, settings, selected, marker=marker, whole=whole)
+    except BaseException:
+        _compat.close_connections(context)  # nobody else knows of it yet
+        raise
+
+
+def _plan(
+    name: str,
+    context: Any,
+    settings: SqlmeshSettings,
+    selected: Mapping[str, str],
+    *,
+    marker: Marker,
+    whole: bool,
+) -> PlanInProgress | None:
     record = context.state_sync.get_environment(settings.environment)
     names = _plannable(context, record, selected)
     if not names:
-        return context, None
+        return None
     plan = context.plan_builder(
         settings.environment,
         skip_tests=True,
@@ -73,11 +89,11 @@ def make_plan(
     # An environment that a failed plan has left unfinalized counts as changed.
     if record is not None and not plan.has_changes and not plan.has_unmodified_unpromoted:
         marker.write(record.plan_id)
-        return context, None
+        return None
     versions = {info.name: info.version for info in record.snapshots} if record else {}
     in_progress = PlanInProgress(name, context, plan, settings, marker=marker, versions=versions)
     in_progress.refuse_what_is_not_selected(selected, plan)
-    return context, in_progress
+    return in_progress
 
 
 def _plannable(context: Any, record: Any | None, selected: Mapping[str, str]) -> dict[str, str]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -298,6 +300,9 @@ def test_a_plan_takes_what_is_selected_and_refuses_to_take_more(planned: Project
     assert "mart.shown" in refused.value.cause
     assert "mart.days" not in refused.value.cause
     assert refused.value.remedy
+    # It holds no connection: another process can open the file.
+    opens = f"import duckdb; duckdb.connect({planned.database.connection['database']!r})"
+    subprocess.run([sys.executable, "-c", opens], check=True, timeout=60)
     assert state(planned) == before
 
     run = planned.run(FIRST, ["mart.total", "mart.shown"], [], plan="auto")
