@@ -17,7 +17,7 @@ from dagster_transform.errors import TransformError
 from dagster_transform.graph import Graph
 from dagster_transform.planning import Outcome, Readiness, Unit, UnitKind
 from dagster_transform.sqlmesh import _compat, names
-from dagster_transform.sqlmesh.build import Cancelled, build_node, run_check, why
+from dagster_transform.sqlmesh.build import Cancelled, audits_of, build_node, run_check, why
 from dagster_transform.sqlmesh.environment import Assessment, assess_environment
 from dagster_transform.sqlmesh.hooks import Hooks
 from dagster_transform.sqlmesh.plan import PlanInProgress, make_plan
@@ -192,20 +192,23 @@ class SqlmeshSession:
     def _check(self, unit: Unit) -> Report:
         assessment = self._assessed()
         check = self._graph.checks[unit.id]
-        reference = self._graph.nodes[check.target].reference
+        node = self._graph.nodes[check.target]
+        setting = assessment.setting
         began = perf_counter()
-        snapshot, batches = assessment.judged(reference)
+        if node.reference not in setting.scheduler.snapshots_by_name:
+            reason = f"{node.name} is not in environment {self._settings.environment}: apply a plan"
+            return Report(unit.id, Outcome.NOT_PROMOTED, reason)
+        snapshot, batches = assessment.judged(node.reference)
+        if not any(audit.name == check.reference for audit in audits_of(snapshot, setting)):
+            reason = (
+                f"environment {self._settings.environment} has a version of {node.name} "
+                "without this audit: apply a plan"
+            )
+            return Report(unit.id, Outcome.NOT_PROMOTED, reason)
         if not batches:
             reason = "its node has no data yet: no interval was ever built"
             return Report(unit.id, Outcome.WAITING, reason)
-        try:
-            result = run_check(unit.id, check.reference, snapshot, assessment.setting, batches)
-        except KeyError:
-            reason = (
-                f"environment {self._settings.environment} has a version of "
-                f"{self._graph.nodes[check.target].name} without this audit: apply a plan"
-            )
-            return Report(unit.id, Outcome.NOT_PROMOTED, reason)
+        result = run_check(unit.id, check.reference, snapshot, setting, batches)
         seconds = perf_counter() - began
         return Report(unit.id, Outcome.CHECKED, checks=(result,), seconds=seconds)
 

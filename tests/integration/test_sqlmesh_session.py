@@ -441,6 +441,20 @@ def test_a_node_that_is_only_in_the_files_is_not_promoted(planned: Project) -> N
     assert run.outcome("mart.days") is Outcome.UP_TO_DATE
 
 
+def test_a_check_of_a_node_that_is_only_in_the_files_does_not_run(planned: Project) -> None:
+    text = "kind FULL, audits (not_null(columns := (n)))\n---\nSELECT COUNT(*) AS n FROM mart.days"
+    planned.model("mart.late", text)
+    audited = MODELS["mart.total"].replace("audits (", "audits (not_null(columns := (n)), ")
+    planned.model("mart.total", audited)
+    run = planned.run(FIRST, [], ["mart.late:not_null", "mart.total:not_null"])
+    assert run.outcome("mart.late:not_null") is Outcome.NOT_PROMOTED
+    assert run.reason("mart.late:not_null") == (
+        "mart.late is not in environment prod: apply a plan"
+    )
+    assert run.outcome("mart.total:not_null") is Outcome.NOT_PROMOTED
+    assert "without this audit" in run.reason("mart.total:not_null")
+
+
 # -- a person's run -------------------------------------------------------------------------------
 
 
