@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -20,12 +20,16 @@ op."""
 class Marker:
     """What is known of one selection: the files it was planned from, and the plan.
 
-    The file only saves time. One that is missing, old or damaged costs a load of the models.
+    The project's files are read when this is made, so make it before SQLMesh loads them: a file
+    that changes while the plan is carried out must not count as planned.
+
+    The marker's own file only saves time. One that is missing, old or damaged costs a load of the
+    models.
     """
 
     def __init__(self, settings: SqlmeshSettings, selected: Iterable[str]) -> None:
         self._path = settings.marker
-        self._folders = [Path(path) for path in settings.paths]
+        self._files = _digest([Path(path) for path in settings.paths])
         chosen = "\n".join([settings.environment, *sorted(selected)])
         self._selection = sha256(chosen.encode()).hexdigest()[:16]
         self._record = self._read().get(self._selection, {})
@@ -37,8 +41,8 @@ class Marker:
         return str(plan_id) if plan_id else None
 
     def files_are_unchanged(self) -> bool:
-        """Whether the project's files are those of then."""
-        return bool(self._record) and self._record.get("files") == self._files()
+        """Whether the project's files, when this was made, were those of then."""
+        return bool(self._record) and self._record.get("files") == self._files
 
     def write(self, plan_id: str) -> None:
         """Remember that the environment, as `plan_id` left it, equals the files."""
@@ -46,7 +50,7 @@ class Marker:
             return
         records = self._read()
         records.pop(self._selection, None)
-        records[self._selection] = {"plan_id": plan_id, "files": self._files()}
+        records[self._selection] = {"plan_id": plan_id, "files": self._files}
         kept = dict(list(records.items())[-_KEPT:])
         self._path.parent.mkdir(parents=True, exist_ok=True)
         temporary = self._path.with_suffix(f".{os.getpid()}.tmp")
@@ -62,7 +66,8 @@ class Marker:
             return {}
         return found if isinstance(found, dict) else {}
 
-    def _files(self) -> str:
-        found = fingerprint(self._folders[0], self._folders)
-        text = "\n".join(f"{path} {file.sha256}" for path, file in found.items())
-        return sha256(text.encode()).hexdigest()
+
+def _digest(folders: Sequence[Path]) -> str:
+    found = fingerprint(folders[0], folders)
+    text = "\n".join(f"{path} {file.sha256}" for path, file in found.items())
+    return sha256(text.encode()).hexdigest()
