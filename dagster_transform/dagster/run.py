@@ -57,7 +57,7 @@ def run_transform(
             return plan_run(graph, nodes, crew.runnable(checks), readiness, limits)
 
         plan = crew.open(make_plan, readiness, nodes)
-        teller = Teller(context, graph, names, plan)
+        teller = Teller(context, graph, names, plan, called)
         teller.begin()
         walk = Walk(plan, sessions, called=lambda unit: called.get(unit, unit))
         for event in walk.events():

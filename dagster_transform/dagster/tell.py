@@ -43,6 +43,7 @@ class Teller:
         graph: For names.
         names: For keys.
         plan: What the run does.
+        called: What people call the nodes and checks, by id.
         live: Whether results can still be yielded; else they are logged, because Dagster has
             stopped listening (a cancelled run).
     """
@@ -51,6 +52,7 @@ class Teller:
     graph: Graph
     names: Names
     plan: RunPlan
+    called: Mapping[str, str]
     live: bool = True
     _total: int = 0
     _begun: int = 0
@@ -60,10 +62,13 @@ class Teller:
     _unpromoted: dict[str, str] = field(default_factory=dict)  # promotion -> why it will not be
     _passing: dict[str, None] = field(default_factory=dict)
     _evaluated: set[dg.AssetCheckKey] = field(default_factory=set)
+    _rank: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         units = self.plan.units.values()
         self._total = sum(unit.kind is UnitKind.BUILD for unit in units)
+        # Dagster takes no asset after one that depends on it, so what is told together is sorted.
+        self._rank = {node_id: rank for rank, node_id in enumerate(self.graph.order)}
         for unit in units:
             if unit.kind is UnitKind.BUILD and unit.promotion is not None:
                 self._waiters.setdefault(unit.promotion, set()).add(unit.id)
@@ -175,9 +180,7 @@ class Teller:
         """Go on with the nodes that waited for this unit."""
         if end.unit.kind is UnitKind.PROMOTE and not end.good:
             self._unpromoted[end.unit.id] = end.reason or end.outcome.value
-        # In the graph's order: Dagster takes no asset after one that depends on it.
-        waiters = self._waiters.pop(end.unit.id, set())
-        for node_id in [n for n in self.graph.order if n in waiters] if waiters else ():
+        for node_id in sorted(self._waiters.pop(end.unit.id, ()), key=self._rank.__getitem__):
             pending = self._pending.get(node_id)
             if pending is None:
                 continue
@@ -273,7 +276,7 @@ class Teller:
                 found.add(node_id)
                 deps = self.graph.nodes[node_id].deps
                 stack.extend(d for d in deps if d in self._passing)
-        for node_id in [n for n in self.graph.order if n in found] if found else ():
+        for node_id in sorted(found, key=self._rank.__getitem__):
             del self._passing[node_id]
             if self.live:
                 key = self.names.keys[node_id]
@@ -317,12 +320,7 @@ class Teller:
         (self.context.log.error if end.outcome is Outcome.FAILED else log)(text)
 
     def _name(self, unit_id: str) -> str:
-        if unit_id in self.graph.nodes:
-            return self.graph.nodes[unit_id].name
-        check = self.graph.checks.get(unit_id)
-        if check is not None and check.target in self.graph.nodes:
-            return f"{self.graph.nodes[check.target].name}:{check.name}"
-        return unit_id
+        return self.called.get(unit_id, unit_id)
 
     def _short(self, check_id: str) -> str:
         check = self.graph.checks.get(check_id)

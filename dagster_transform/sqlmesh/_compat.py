@@ -75,13 +75,12 @@ def cancel_statements(adapters: Iterable[Any], thread: int) -> None:
 
 
 def _open_connections(pool: Any, thread: int) -> list[Any]:
-    by_thread = getattr(pool, "_thread_connections", None)
-    if by_thread is not None:
-        return [c for c in (by_thread.get(thread),) if c is not None]
-    # DuckDB: the statement runs on the cursor, which is a connection of its own.
-    cursors = getattr(pool, "_thread_cursors", None)
-    if cursors is not None:
-        return [c for c in (cursors.get(thread),) if c is not None]
+    # DuckDB's statements run on cursors, which are connections of their own.
+    for name in ("_thread_connections", "_thread_cursors"):
+        by_thread = getattr(pool, name, None)
+        if by_thread is not None:
+            connection = by_thread.get(thread)  # at once: the thread may be closing it
+            return [] if connection is None else [connection]
     return [c for c in (pool._cursor, pool._connection) if c is not None]
 
 
@@ -130,10 +129,9 @@ def existing_state(context: Any) -> Any | None:
 
 def state_adapters(context: Any) -> list[Any]:
     """The engine adapter of an opened state; none where the state was not opened."""
-    adapter = getattr(context._state_sync, "engine_adapter", None)
-    state = getattr(context._state_sync, "state_sync", None)
-    adapter = adapter or getattr(state, "engine_adapter", None)
-    return [adapter] if adapter is not None else []
+    state = context._state_sync
+    state = getattr(state, "state_sync", state)  # inside the cache, where there is one
+    return [state.engine_adapter] if state is not None else []
 
 
 def close_connections(context: Any) -> None:

@@ -61,6 +61,7 @@ def build_node(unit: str, work: Work, setting: Setting, cancelled: Callable[[], 
             allow_additive_snapshots=setting.plan.get("allow_additive_snapshots") or set(),
         )
         work.create = False
+    in_build = [audit for audit in audits_of(snapshot, setting) if audit.in_build]
     judged: list[tuple[int, int]] = []
     done: list[tuple[int, int]] = []
     for index in range(work.recorded, len(work.batches)):
@@ -87,9 +88,8 @@ def build_node(unit: str, work: Work, setting: Setting, cancelled: Callable[[], 
             found = _blocking_of(unit, snapshot, audited)
         else:
             found = [
-                run_check(f"{unit}:{audit.name}", audit.name, snapshot, setting, [batch])
-                for audit in audits_of(snapshot, setting)
-                if audit.in_build
+                run_check(f"{unit}:{audit.name}", audit, snapshot, setting, [batch])
+                for audit in in_build
             ]
         results.extend(found)
         judged.append(batch)
@@ -118,7 +118,7 @@ def build_node(unit: str, work: Work, setting: Setting, cancelled: Callable[[], 
 
 def run_check(
     check: str,
-    name: str,
+    audit: Audit,
     snapshot: Any,
     setting: Setting,
     batches: Sequence[tuple[int, int]],
@@ -127,16 +127,14 @@ def run_check(
 
     Args:
         check: The check's id.
-        name: Its name on the model, as `names.check_names` gives it.
+        audit: What it calls; one of `audits_of(snapshot, setting)`.
         snapshot: The model's snapshot.
         setting: What the run's nodes share.
         batches: Time ranges that it judges; not empty.
 
     Raises:
-        KeyError: The environment's version of the model has no such audit.
         Exception: Whatever the audit's query raised.
     """
-    audit = {a.name: a for a in audits_of(snapshot, setting)}[name]
     scheduler = setting.scheduler
     began = perf_counter()
     results = [
@@ -189,14 +187,18 @@ def audits_of(snapshot: Any, setting: Setting) -> list[Audit]:
     texts = [(a.name, names.argument_texts(args, model.dialect)) for a, args in audits]
     adapter = setting.scheduler.snapshot_evaluator.get_adapter(snapshot.model_gateway)
     partial = not setting.deployability.is_deployable(snapshot) and not adapter.SUPPORTS_CLONING
-    found = []
-    for name, (audit, arguments) in zip(names.check_names(texts), audits, strict=True):
-        in_build = names.is_blocking(audit, arguments)
-        if partial:
-            audit = audit.model_copy(update={"blocking": False})  # noqa: PLW2901
-            arguments = {k: v for k, v in arguments.items() if k != "blocking"}  # noqa: PLW2901
-        found.append(Audit(name, audit, arguments, in_build))
-    return found
+    found = [
+        Audit(name, audit, arguments, in_build=names.is_blocking(audit, arguments))
+        for name, (audit, arguments) in zip(names.check_names(texts), audits, strict=True)
+    ]
+    return [_not_blocking(audit) for audit in found] if partial else found
+
+
+def _not_blocking(audit: Audit) -> Audit:
+    return audit._replace(
+        audit=audit.audit.model_copy(update={"blocking": False}),
+        arguments={k: v for k, v in audit.arguments.items() if k != "blocking"},
+    )
 
 
 def why(error: BaseException) -> str:

@@ -72,6 +72,13 @@ def read_environment(name: str, context: Any, environment: str) -> Any:
     return record
 
 
+def deployability_of(snapshots: Collection[Any], *, development: bool) -> DeployabilityIndex:
+    """SQLMesh's rule for which tables are production's own: all of them, outside development."""
+    return (
+        DeployabilityIndex.create(snapshots) if development else DeployabilityIndex.all_deployable()
+    )
+
+
 def assess_environment(
     name: str,
     context: Any,
@@ -101,11 +108,7 @@ def assess_environment(
     state = context.state_sync
     snapshots = state.get_snapshots([infos[n] for n in closure]) if closure else {}
     scheduler = context.create_scheduler(snapshots.values(), context.snapshot_evaluator)
-    deployability = (
-        DeployabilityIndex.all_deployable()
-        if settings.environment == _PROD
-        else DeployabilityIndex.create(snapshots.values())
-    )
+    deployability = deployability_of(snapshots.values(), development=settings.environment != _PROD)
     state.refresh_snapshot_intervals(snapshots.values())
     setting = Setting(
         scheduler=scheduler,
@@ -210,7 +213,7 @@ def _intervals(
     )
     missing = {s.name: list(i) for s, i in theirs.items()}
     wanted = {s.name: list(i) for s, i in mine.items()}
-    batches = {s.name: (s, list(i)) for s, i in full.items()}
+    batches = {s.name: list(i) for s, i in full.items()}
     build: dict[str, list[Interval]] = {}
     owed: dict[str, list[Interval]] = {}
     held: dict[str, list[Interval]] = {}
@@ -222,10 +225,9 @@ def _intervals(
         debts = merged(i for parent in snapshot.parents for i in owed.get(parent.name, ()))
         owed[name] = merged([*debts, *missing.get(name, ())])
         if name in selected and name in batches:
-            _, intervals = batches[name]
-            cells = [_cells(snapshot, i) for i in intervals]
+            cells = [_cells(snapshot, i) for i in batches[name]]
             build[name] = without(
-                intervals, debts, cells, uninterrupted=bool(snapshot.depends_on_past)
+                batches[name], debts, cells, uninterrupted=bool(snapshot.depends_on_past)
             )
         if wanted.get(name) and not build.get(name):
             held[name] = debts or wanted[name]

@@ -18,7 +18,7 @@ from sqlmesh.utils import to_snake_case
 from dagster_transform.config import SqlmeshProject
 from dagster_transform.planning import Outcome, Readiness
 from dagster_transform.sqlmesh import _compat
-from dagster_transform.sqlmesh.environment import Assessment
+from dagster_transform.sqlmesh.environment import Assessment, deployability_of
 from dagster_transform.sqlmesh.errors import PlanRefusedError
 from dagster_transform.sqlmesh.marker import Marker
 from dagster_transform.sqlmesh.project import open_context
@@ -176,10 +176,10 @@ class PlanInProgress:
                 remedy=f"Decide once: sqlmesh -p {context.path} plan {settings.environment}",
             )
         self._plan = plan.to_evaluatable()
-        self._stages = stages.build_plan_stages(
+        plan_stages = stages.build_plan_stages(
             self._plan, context.state_sync, context.default_catalog
         )
-        self._phases = _Phases.of(self._stages, self._plan, plan.snapshots.values())
+        self._phases = _Phases.of(plan_stages, self._plan, plan.snapshots.values())
         self.step = f"{name}:record of {settings.environment}" if self._phases.late else None
         self._between_done = False
         self._evaluator = _compat.plan_evaluator(context)
@@ -331,17 +331,15 @@ class _Phases:
         backfills = [i for i, kind in enumerate(kinds) if kind is stages.BackfillStage]
         first = next((i for i in backfills if i < record), record)
         second = next((i for i in backfills if i > record), len(kinds))
-        by_name = {s.name: s for s in snapshots}
-        deployability = (
-            DeployabilityIndex.create(by_name.values())
-            if plan.is_dev
-            else DeployabilityIndex.all_deployable()
-        )
         intervals: dict[Any, Any] = {}
         for i in backfills:
-            stage = plan_stages[i]
-            intervals |= stage.snapshot_to_intervals
+            intervals |= plan_stages[i].snapshot_to_intervals
+        if backfills:  # two of them have the same snapshots and the same index
+            stage = plan_stages[backfills[-1]]
             by_name, deployability = stage.all_snapshots, stage.deployability_index
+        else:
+            by_name = {s.name: s for s in snapshots}
+            deployability = deployability_of(by_name.values(), development=plan.is_dev)
         late = plan_stages[second].selected_snapshot_ids if second < len(kinds) else ()
         return cls(
             before=plan_stages[:first],

@@ -199,7 +199,8 @@ class SqlmeshSession:
             reason = f"{node.name} is not in environment {self._settings.environment}: apply a plan"
             return Report(unit.id, Outcome.NOT_PROMOTED, reason)
         snapshot, batches = assessment.judged(node.reference)
-        if not any(audit.name == check.reference for audit in audits_of(snapshot, setting)):
+        audits = {audit.name: audit for audit in audits_of(snapshot, setting)}
+        if check.reference not in audits:
             reason = (
                 f"environment {self._settings.environment} has a version of {node.name} "
                 "without this audit: apply a plan"
@@ -208,7 +209,7 @@ class SqlmeshSession:
         if not batches:
             reason = "its node has no data yet: no interval was ever built"
             return Report(unit.id, Outcome.WAITING, reason)
-        result = run_check(unit.id, check.reference, snapshot, setting, batches)
+        result = run_check(unit.id, audits[check.reference], snapshot, setting, batches)
         seconds = perf_counter() - began
         return Report(unit.id, Outcome.CHECKED, checks=(result,), seconds=seconds)
 
