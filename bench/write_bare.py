@@ -25,6 +25,13 @@ def metadata(values):
         elif kind == "columns":
             columns = [dg.TableColumn(n, t, description=d) for n, t, d in value]
             found[name] = dg.TableSchema(columns=columns)
+        elif kind == "lineage":
+            found[name] = dg.TableColumnLineage(
+                {
+                    column: [dg.TableColumnDep(dg.AssetKey(key), there) for key, there in deps]
+                    for column, deps in value.items()
+                }
+            )
         else:
             references = [dg.LocalFileCodeReference(file_path=f, line_number=n) for f, n in value]
             found[name] = dg.CodeReferencesMetadataValue(code_references=references)
@@ -105,6 +112,12 @@ def _value(value: Any) -> tuple[str, Any]:
     if isinstance(value, dg.TableSchema | dg.TableSchemaMetadataValue):
         schema = value.schema if isinstance(value, dg.TableSchemaMetadataValue) else value
         return "columns", [(c.name, c.type, c.description) for c in schema.columns]
+    if isinstance(value, dg.TableColumnLineage | dg.TableColumnLineageMetadataValue):
+        lineage = getattr(value, "lineage", value)
+        return "lineage", {
+            column: [(list(dep.asset_key.path), dep.column_name) for dep in deps]
+            for column, deps in lineage.deps_by_column.items()
+        }
     if isinstance(value, dg.CodeReferencesMetadataValue):
         return "code", [(r.file_path, r.line_number) for r in value.code_references]
     if isinstance(value, dg.MetadataValue):

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo
 
 from pydantic import (
     AfterValidator,
@@ -42,6 +43,7 @@ __all__ = [
 
 CONFIG_FILE = "transform.yaml"
 CONFIG_VARIABLE = "DAGSTER_TRANSFORM_CONFIG"
+_CRON_FIELDS = 5
 
 
 class UnknownProjectError(TransformError):
@@ -84,6 +86,23 @@ def _not_bool(value: Any) -> Any:
     return value
 
 
+def _cron(value: str | None) -> str | None:
+    from croniter import croniter  # only those pay for it who use it
+
+    if value is None or (
+        croniter.is_valid(value) and (value.startswith("@") or len(value.split()) == _CRON_FIELDS)
+    ):
+        return value
+    raise PydanticCustomError("cron", "must be a cron of five fields, or @daily and such")
+
+
+def _time_zone(value: str | None) -> str | None:
+    try:
+        return value and ZoneInfo(value).key
+    except (KeyError, ValueError, OSError):
+        raise PydanticCustomError("time_zone", "must be a name such as Europe/Zurich") from None
+
+
 def _existing_folder(path: Path, info: ValidationInfo) -> Path:
     """The path resolved against the folder of the file; unchanged where there is no file."""
     root: Path | None = (info.context or {}).get("root")
@@ -113,6 +132,7 @@ class SqlmeshProject(_Model):
         environment: The environment that runs target.
         gateway: A gateway of the project's config; None is its default one.
         plan: Whether a run may apply a plan by itself.
+        column_lineage: Whether `prepare` finds out what each column is computed from.
     """
 
     framework: Literal["sqlmesh"]
@@ -120,6 +140,7 @@ class SqlmeshProject(_Model):
     environment: Annotated[str, BeforeValidator(_not_empty)] = "prod"
     gateway: _Optional = None
     plan: Literal["never", "auto"] = "never"
+    column_lineage: bool = True
 
     @property
     def paths(self) -> tuple[Path, ...]:
@@ -133,13 +154,18 @@ class DbtProject(_Model):
     Attributes:
         path: The folder of dbt_project.yml; absolute in a loaded config.
         target: A target of its profile; None is the profile's default one.
-        profiles_dir: The folder of profiles.yml; None leaves the search to dbt.
+        profiles_dir: The folder of profiles.yml; None leaves the search to dbt, which begins in the
+            project's folder.
+        cron: When a node is due that says nothing of its own about it; None: no schedule.
+        time_zone: IANA name of the zone in which the crons of the project are meant; None is UTC.
     """
 
     framework: Literal["dbt"]
     path: _Folder
     target: _Optional = None
     profiles_dir: Annotated[_Folder | None, BeforeValidator(_none_if_empty)] = None
+    cron: Annotated[_Optional, AfterValidator(_cron)] = None
+    time_zone: Annotated[_Optional, AfterValidator(_time_zone)] = None
 
     @property
     def paths(self) -> tuple[Path, ...]:
@@ -178,6 +204,12 @@ class TransformConfig(_Model):
         if name not in self.projects:
             raise UnknownProjectError(name, self.projects)
         return self.projects[name]
+
+    def artifacts_path(self, name: str) -> Path:
+        """The folder where the framework's own artifacts of a project are kept for its runs (dbt's
+        manifest). Raises UnknownProjectError."""
+        self.project(name)
+        return self.root / ".dagster_transform" / name
 
     def graph_path(self, name: str) -> Path:
         """Where the graph file of a project lies. Raises UnknownProjectError."""

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import sys
 import time
-from collections import Counter
+import traceback
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import click
 from rich.console import Console
 from rich.table import Table
 
-from dagster_transform.cli.prepare import prepare_project
+from dagster_transform.cli.prepare import compare_project, prepare_project
+from dagster_transform.cli.words import drift_lines, environment_in_words
 from dagster_transform.config import TransformConfig, load_config
 from dagster_transform.errors import TransformError
-from dagster_transform.graph import GraphFile, Presence
+from dagster_transform.graph import GraphFile
+
+_NAMES_SHOWN = 10
+"""How many names of one sort `prepare` lists; `--check` lists all."""
+_DIFFERENT = 1
+_ERROR_WHILE_CHECKING = 2
 
 
 class _Group(click.Group):
@@ -55,59 +62,143 @@ def main() -> None:
 @click.option(
     "--project", "-p", "projects", multiple=True, help="A project; may be given again.  [all]"
 )
-def prepare(config_path: Path | None, projects: tuple[str, ...]) -> None:
-    """Read the projects and write their graph files.
+@click.option(
+    "--check",
+    is_flag=True,
+    help="Write nothing; compare the files with the environment and with the graph file.",
+)
+def prepare(config_path: Path | None, projects: tuple[str, ...], check: bool) -> None:
+    r"""Read the projects and write their graph files.
 
     A graph file (.dagster_transform/PROJECT.graph.json beside transform.yaml) holds what Dagster
     has to know of a project: models, relations, crons, tags, owners, columns, dependencies,
     audits. Loading it takes neither SQLMesh nor a database.
 
     Exit code 1 if a project could not be read; the graph files of the others are written.
+
+    What differs between the files and the environment is told:
+
+    \b
+      new       in the files only: no run builds it before a plan is applied
+      changed   its own definition differs
+      affected  it reads something that differs
+      removed   in the environment only: no run builds it any more
+
+    With --check nothing is written, and the exit code tells a CI job:
+
+    \b
+      0  files, environment and graph files are equal
+      1  something differs, or a graph file is missing or older than the files
+      2  a project, its database or transform.yaml can't be read
     """
-    config = load_config(config_path)
-    chosen = list(projects) or list(config.projects)
-    for name in chosen:
-        config.project(name)  # an unknown name is an error before any work
-    out, err = Console(highlight=False), Console(stderr=True, highlight=False, soft_wrap=True)
+    if not check:
+        sys.exit(_write(config_path, projects))
+    try:
+        code = _check(config_path, projects)
+    except Exception:  # noqa: BLE001 - Python would end with 1, which says that something differs
+        traceback.print_exc()
+        code = _ERROR_WHILE_CHECKING
+    sys.exit(code)
+
+
+def _write(config_path: Path | None, projects: Sequence[str]) -> int:
+    """Write the graph files. Returns the exit code. Raises TransformError."""
+    config, chosen = _choose(config_path, projects)
+    out, err = _consoles()
     table = Table("project", "framework", "nodes", "checks", "environment", "seconds", box=None)
-    failed = False
-    for name in chosen:
+    done: list[tuple[str, GraphFile]] = []
+
+    def read(name: str) -> None:
         began = time.perf_counter()
-        try:
-            with err.status(f"Reading project {name}"):
-                found = prepare_project(config, name)
-        except TransformError as error:
-            failed = True
-            err.print(f"Error: {error}", markup=False)
-            continue
+        found = prepare_project(config, name)
+        done.append((name, found))
         table.add_row(
             name,
             config.project(name).framework,
             str(len(found.graph.nodes)),
             str(len(found.graph.checks)),
-            _environment(found),
+            environment_in_words(found),
             f"{time.perf_counter() - began:.1f}",
         )
-        _remark(config, name, found, err)
-    if table.row_count:
+
+    failed = _for_each(chosen, read, err)
+    if done:
         out.print(table)
-    if failed:
-        sys.exit(1)
+    for name, found in done:
+        _tell_drift(name, found, out, _NAMES_SHOWN)
+        _remark(config, name, found, err)
+    return int(failed)
 
 
-def _environment(found: GraphFile) -> str:
-    if found.plan_id is None:
-        return f"{found.environment}: never planned"
-    often = Counter(node.presence for node in found.graph.nodes.values())
-    parts = {
-        Presence.CHANGED: "changed since its plan",
-        Presence.ABSENT: "not in it",
-    }
-    words = [f"{often[p]} {text}" for p, text in parts.items() if often[p]]
-    return f"{found.environment}: {', '.join(words) or 'equal to the files'}"
+def _check(config_path: Path | None, projects: Sequence[str]) -> int:
+    """Compare, and write nothing. Returns the exit code of `--check`."""
+    out, err = _consoles()
+    try:
+        config, chosen = _choose(config_path, projects)
+    except TransformError as error:
+        err.print(f"Error: {error}", markup=False)
+        return _ERROR_WHILE_CHECKING
+    equal: list[bool] = []
+
+    def read(name: str) -> None:
+        found = compare_project(config, name)
+        equal.append(found.equal)
+        out.print(f"{name}: {environment_in_words(found.files)}", markup=False)
+        _tell_drift(name, found.files, out, None)
+        if found.stale:
+            out.print(f"{name}: its graph file {found.stale}", markup=False)
+        _remark(config, name, found.files, err)
+
+    if _for_each(chosen, read, err):
+        return _ERROR_WHILE_CHECKING
+    return 0 if all(equal) else _DIFFERENT
+
+
+def _choose(
+    config_path: Path | None, projects: Sequence[str]
+) -> tuple[TransformConfig, Sequence[str]]:
+    """The configuration and the projects that are meant. Raises TransformError."""
+    config = load_config(config_path)
+    chosen = list(projects) or list(config.projects)
+    for name in chosen:
+        config.project(name)  # an unknown name is an error before any work
+    return config, chosen
+
+
+def _for_each(projects: Sequence[str], read: Callable[[str], None], err: Console) -> bool:
+    """Read one project after the other, whatever becomes of each. Returns whether one failed."""
+    failed = False
+    for name in projects:
+        try:
+            with err.status(f"Reading project {name}"):
+                read(name)
+        except TransformError as error:
+            failed = True
+            err.print(f"Error: {error}", markup=False)
+    return failed
+
+
+def _consoles() -> tuple[Console, Console]:
+    out = Console(highlight=False, soft_wrap=True)
+    return out, Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def _tell_drift(name: str, found: GraphFile, out: Console, at_most: int | None) -> None:
+    if found.plan_id is None or not found.drift:
+        return
+    out.print(f"\n{name}: its files differ from environment {found.environment}", markup=False)
+    for line in drift_lines(found.drift, at_most):
+        out.print(f"  {line}", markup=False)
 
 
 def _remark(config: TransformConfig, name: str, found: GraphFile, err: Console) -> None:
     if not found.graph.nodes:
         folders = ", ".join(str(path) for path in config.project(name).paths)
         err.print(f"Project {name} has no models: is {folders} the right folder?", markup=False)
+    on_sources = [c.name for c in found.graph.checks.values() if c.target in found.graph.sources]
+    if on_sources:
+        err.print(
+            f"Project {name}: checks on external tables are not shown in Dagster yet: "
+            f"{', '.join(on_sources)}",
+            markup=False,
+        )

@@ -1,19 +1,44 @@
-"""From the files of a project to its graph file."""
+"""From the files of a project to its graph file, and whether all three are of one mind."""
 
 from __future__ import annotations
 
-from dagster_transform.config import SqlmeshProject, TransformConfig
-from dagster_transform.errors import TransformError
-from dagster_transform.graph import GraphFile, fingerprint, write_graph_file
-from dagster_transform.sqlmesh import read_project
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from dagster_transform import dbt, sqlmesh
+from dagster_transform.config import DbtProject, TransformConfig
+from dagster_transform.graph import (
+    GraphFile,
+    GraphFileError,
+    SourceFile,
+    fingerprint,
+    read_graph_file,
+    why_stale,
+    write_graph_file,
+)
 
 
-class UnsupportedFrameworkError(TransformError):
-    """This version can't read projects of that framework."""
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A project's files, its environment and its graph file side by side.
+
+    Attributes:
+        files: What the files say now, with the drift between them and the environment.
+        stale: Why the graph file does not fit the files, in words; None if it does.
+    """
+
+    files: GraphFile
+    stale: str | None
+
+    @property
+    def equal(self) -> bool:
+        """Whether all of them say the same."""
+        return not self.files.drift and self.stale is None
 
 
 def prepare_project(config: TransformConfig, name: str) -> GraphFile:
-    """Read a project and write its graph file, whole or not at all.
+    """Read a project and write its graph file, whole or not at all. Packages that a dbt project
+    declares are installed, and its artifacts kept for runs.
 
     Args:
         config: The configuration.
@@ -27,14 +52,47 @@ def prepare_project(config: TransformConfig, name: str) -> GraphFile:
         TransformError: It can't be read; the graph file is what it was.
     """
     project = config.project(name)
-    if not isinstance(project, SqlmeshProject):
-        raise UnsupportedFrameworkError(
-            f"Project {name}: dbt projects can't be read by this version."
-        )
+    if isinstance(project, DbtProject):
+        # Before the files are looked at, because dbt writes package-lock.yml among them.
+        dbt.install_packages(name, project, artifacts=config.artifacts_path(name))
     # Taken before reading: a file that changes in between makes the graph file stale, not wrong.
-    sources = fingerprint(config.root, project.paths)
-    found = read_project(
-        name, project, [str(path) for path in project.paths], root=config.root, sources=sources
-    )
+    found = _read(config, name, fingerprint(config.root, project.paths), keep=True)
     write_graph_file(config.graph_path(name), found)
     return found
+
+
+def compare_project(config: TransformConfig, name: str) -> Comparison:
+    """Read a project and compare; nothing is written.
+
+    Raises:
+        UnknownProjectError: There is no such project.
+        TransformError: It can't be read.
+    """
+    return Comparison(_read(config, name, {}, keep=False), _why_stale(config, name))
+
+
+def _read(
+    config: TransformConfig, name: str, sources: Mapping[str, SourceFile], *, keep: bool
+) -> GraphFile:
+    project = config.project(name)
+    if isinstance(project, DbtProject):
+        artifacts = config.artifacts_path(name) if keep else None
+        return dbt.read_project(
+            name, project, root=config.root, artifacts=artifacts, sources=sources
+        )
+    return sqlmesh.read_project(
+        name, project, [str(path) for path in project.paths], root=config.root, sources=sources
+    )
+
+
+def _why_stale(config: TransformConfig, name: str) -> str | None:
+    path = config.graph_path(name)
+    if not path.exists():
+        return "does not exist"
+    try:
+        found = read_graph_file(path, name)
+    except GraphFileError as error:
+        return error.cause.removeprefix(f"The graph file {path} ").removesuffix(".")
+    project = config.project(name)
+    environment = None if isinstance(project, DbtProject) else project.environment
+    return why_stale(found, config.root, project.paths, environment)

@@ -8,6 +8,7 @@ from dagster_transform.dagster.definitions import (
     build_transform_definitions,
     transform_executor,
 )
+from dagster_transform.dagster.jobs import build_sqlmesh_jobs
 from dagster_transform.dagster.resource import TransformResource
 from dagster_transform.dagster.translator import TransformTranslator
 
@@ -15,6 +16,7 @@ __all__ = [
     "TransformResource",
     "TransformTranslator",
     "build_sqlmesh_assets",
+    "build_sqlmesh_jobs",
     "build_transform_assets",
     "build_transform_definitions",
     "transform_executor",

@@ -6,10 +6,11 @@ tests/contract/test_dagster_compat.py fails, naming the part, when a new version
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
+from dagster._core.definitions.dependency import NodeHandle
 from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION
 
 
@@ -30,6 +31,40 @@ def check_outputs(assets: dg.AssetsDefinition) -> dict[str, dg.AssetCheckKey]:
     """The outputs of the blocking checks of a multi-asset, with their keys."""
     specs = assets._check_specs_by_output_name
     return {name: spec.key for name, spec in specs.items() if spec.blocking}
+
+
+def ops_of_run(
+    context: dg.AssetExecutionContext,
+) -> list[tuple[str, frozenset[dg.AssetKey | dg.AssetCheckKey]]]:
+    """The ops into which Dagster has split this multi-asset in this run, first ones first.
+
+    Returns:
+        The step key of each, and the assets and checks that the run selects of it.
+    """
+    job = context.job_def
+    chosen = context.run.step_keys_to_execute
+    steps = [
+        node.name
+        for node in job.nodes_in_topological_order
+        if node.definition.name == context.op_def.name and (not chosen or node.name in chosen)
+    ]
+    layer = job.asset_layer
+    return [
+        (step, frozenset(layer.get_selected_entity_keys_for_node(NodeHandle(step, None))))
+        for step in steps
+    ]
+
+
+def last_materialized(
+    instance: dg.DagsterInstance, keys: Sequence[dg.AssetKey]
+) -> dict[dg.AssetKey, float]:
+    """When Dagster last heard that assets were materialised, in seconds since 1970; one query."""
+    records = instance.get_asset_records(keys)
+    return {
+        record.asset_entry.asset_key: record.asset_entry.last_materialization_record.timestamp
+        for record in records
+        if record.asset_entry.last_materialization_record is not None
+    }
 
 
 def summary_event(
@@ -53,3 +88,26 @@ def code_references(path: str, line: int) -> dg.CodeReferencesMetadataValue:
         warnings.simplefilter("ignore", dg.BetaWarning)
         reference = dg.LocalFileCodeReference(file_path=path, line_number=line)
         return dg.CodeReferencesMetadataValue(code_references=[reference])
+
+
+def any_downstream_conditions() -> dg.AutomationCondition[Any]:
+    """Materialise where a condition downstream asks for it; a class in beta, as above."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        return dg.AutomationCondition.any_downstream_conditions()
+
+
+def tag_run(instance: dg.DagsterInstance, run_id: str, tags: Mapping[str, str]) -> None:
+    """Add tags to a run while it goes on; `instance.get_run_records` finds it by them."""
+    instance.add_run_tags(run_id, tags)
+
+
+def output_metadata(
+    instance: dg.DagsterInstance, run_id: str
+) -> Iterable[Mapping[str, dg.MetadataValue[Any]]]:
+    """The metadata of each output that a run has stored, oldest first."""
+    found = instance.get_records_for_run(run_id, of_type=dg.DagsterEventType.STEP_OUTPUT)
+    for record in found.records:
+        event = record.event_log_entry.dagster_event
+        if event is not None:
+            yield event.step_output_data.metadata

@@ -7,14 +7,16 @@ from typing import Any
 
 import dagster as dg
 
+from dagster_transform.collector import kept
 from dagster_transform.config import TransformConfig
 from dagster_transform.dagster.names import Names, name_all
 from dagster_transform.dagster.resource import TransformResource
 from dagster_transform.dagster.run import run_transform
 from dagster_transform.dagster.translator import TransformTranslator
-from dagster_transform.graph import Graph
+from dagster_transform.graph import Graph, Node
 
 
+@kept("definitions")
 def build_transform_assets(
     graph: Graph,
     config: TransformConfig,
@@ -22,7 +24,9 @@ def build_transform_assets(
     translator: TransformTranslator | None = None,
     name: str = "transform",
 ) -> dg.AssetsDefinition:
-    """One multi-asset, and one op, for all nodes and checks of a graph.
+    """One multi-asset, and one op, for all nodes of a graph and their checks.
+
+    A check on a source is left out: Dagster allows a multi-asset only checks on its own assets.
 
     Args:
         graph: The combined graph of the projects.
@@ -43,7 +47,7 @@ def build_transform_assets(
             key=names.keys[node.id],
             deps=[names.keys[dep] for dep in node.deps],
             description=translator.get_description(node),
-            metadata=translator.get_metadata(node),
+            metadata=_metadata(node, names, translator),
             group_name=translator.get_group_name(node),
             code_version=translator.get_code_version(node),
             owners=translator.get_owners(node),
@@ -64,8 +68,17 @@ def build_transform_assets(
             metadata=translator.get_check_metadata(check),
         )
         for check in graph.checks.values()
+        if check.target in graph.nodes
     ]
     return _multi_asset(name, specs, check_specs, _body(graph, config, names))
+
+
+def _metadata(node: Node, names: Names, translator: TransformTranslator) -> dict[str, Any]:
+    metadata = dict(translator.get_metadata(node))
+    lineage = translator.get_column_lineage(node, names.keys)
+    if lineage is not None:
+        metadata["dagster/column_lineage"] = lineage
+    return metadata
 
 
 def _multi_asset(

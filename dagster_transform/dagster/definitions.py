@@ -11,6 +11,7 @@ import dagster as dg
 
 from dagster_transform.config import TransformConfig, load_config
 from dagster_transform.dagster.assets import build_transform_assets
+from dagster_transform.dagster.jobs import build_sqlmesh_jobs
 from dagster_transform.dagster.loading import Loaded, load_graphs
 from dagster_transform.dagster.resource import TransformResource
 from dagster_transform.dagster.translator import TransformTranslator
@@ -49,8 +50,10 @@ def build_transform_definitions(
         name: The op's name.
 
     Returns:
-        Definitions with the assets, their checks and the resource `transform`. A project that
-        can't be loaded is an asset of its own name whose description says why; the others load.
+        Definitions with the assets, their checks, the resource `transform`, and two jobs for each
+        SQLMesh project: `<project>_plan` and `<project>_janitor`. A project that can't be loaded
+        is an asset `<project>/not_loaded` whose description says why; the others load. Where an
+        environment has what the project's files have not, `<project>/not_in_files` names it.
 
     Raises:
         ConfigError: The configuration is wrong.
@@ -60,13 +63,20 @@ def build_transform_definitions(
         config = load_config(config)
     loaded = load_graphs(config)
     assets: list[Any] = [_broken(project, error) for project, error in loaded.errors.items()]
+    assets += [_not_in_files(project, config, loaded) for project in loaded.not_in_files]
     if loaded.graph.nodes:
         assets.append(
             build_transform_assets(loaded.graph, config, translator=translator, name=name)
         )
     chosen = transform_executor() if executor is True else executor or None
+    jobs = [
+        job
+        for project in config.projects
+        for job in build_sqlmesh_jobs(project, config, translator=translator)
+    ]
     return dg.Definitions(
         assets=assets,
+        jobs=jobs,
         resources={"transform": TransformResource()},
         executor=chosen,
         metadata=_errors(loaded),
@@ -108,6 +118,24 @@ def _broken(project: str, error: TransformError) -> dg.AssetSpec:
         key=dg.AssetKey([project, "not_loaded"]),
         description=f"**Project {project} could not be loaded.**\n\n```\n{error}\n```",
         group_name="not_loaded",
+    )
+
+
+def _not_in_files(project: str, config: TransformConfig, loaded: Loaded) -> dg.AssetSpec:
+    """One asset for all of a project: their own keys may be others' by now, for what is gone from a
+    SQLMesh project may have become a Python asset."""
+    names = loaded.not_in_files[project]
+    environment = getattr(config.project(project), "environment", None)
+    listing = "\n".join(f"- `{name}`" for name in names)
+    return dg.AssetSpec(
+        key=dg.AssetKey([project, "not_in_files"]),
+        description=(
+            f"**Environment {environment} has what the files of project {project} have not.** "
+            "People read it there as it was built last: no run builds it any more. Applying a plan "
+            f"takes it out; adding it to the files keeps it.\n\n{listing}"
+        ),
+        metadata={"dagster_transform/not_in_files": list(names)},
+        group_name="not_in_files",
     )
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from dagster_transform.config import TransformConfig
 from dagster_transform.dagster.errors import PrepareFailedError, StaleGraphError
@@ -15,13 +15,11 @@ from dagster_transform.graph import (
     Graph,
     GraphFile,
     GraphFileError,
-    difference,
-    fingerprint,
     read_graph_file,
+    why_stale,
 )
 
 _DEVELOPMENT = "DAGSTER_IS_DEV_CLI"
-_SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +30,13 @@ class Loaded:
         graph: The combined graph of the projects that could be.
         errors: What is wrong with a project. It is left out of the graph, or (in development,
             where its files can't be read now) in it as it was before.
+        not_in_files: By project: what its environment has and its files have not, where there is
+            such a thing.
     """
 
     graph: Graph
     errors: Mapping[str, TransformError]
+    not_in_files: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 def load_graphs(config: TransformConfig, projects: Iterable[str] | None = None) -> Loaded:
@@ -50,6 +51,7 @@ def load_graphs(config: TransformConfig, projects: Iterable[str] | None = None) 
     """
     graphs: list[Graph] = []
     errors: dict[str, TransformError] = {}
+    not_in_files: dict[str, Sequence[str]] = {}
     for name in config.projects if projects is None else projects:
         try:
             found, problem = _load(config, name)
@@ -57,9 +59,11 @@ def load_graphs(config: TransformConfig, projects: Iterable[str] | None = None) 
             errors[name] = error
         else:
             graphs.append(found.graph)
+            if found.drift.removed:
+                not_in_files[name] = found.drift.removed
             if problem is not None:
                 errors[name] = problem
-    return Loaded(Graph.combine(graphs), errors)
+    return Loaded(Graph.combine(graphs), errors, not_in_files)
 
 
 def _load(config: TransformConfig, name: str) -> tuple[GraphFile, TransformError | None]:
@@ -72,15 +76,14 @@ def _load(config: TransformConfig, name: str) -> tuple[GraphFile, TransformError
         if not development:
             raise
     if found is not None:
-        folders = list(config.project(name).paths)
-        current = fingerprint(config.root, folders, found.sources_digest)
-        changes = difference(found.sources_digest, current)
-        if not changes:
+        project = config.project(name)
+        environment = getattr(project, "environment", None)  # dbt has none
+        stale = why_stale(found, config.root, project.paths, environment)
+        if stale is None:
             return found, None
         if not development:
-            listing = ", ".join(changes[:_SHOWN]) + (", ..." * (len(changes) > _SHOWN))
             raise StaleGraphError(
-                f"The graph file {path} is older than the files of project {name}: {listing}.",
+                f"The graph file {path} {stale}.",
                 remedy=f"Run `dagster-transform prepare --project {name}` where you deploy from.",
             )
     try:

@@ -7,14 +7,15 @@ stands between two models, and config given to the first half would not reach th
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import Enum
 
 import dagster as dg
-from pydantic import Field
+from pydantic import Field, PrivateAttr
 
 from dagster_transform.errors import TransformError
 from dagster_transform.planning import Limits
+from dagster_transform.sqlmesh import Restatement, Turn
 
 _TICK_TAGS = ("dagster/schedule_name", "dagster/sensor_name", "dagster/from_automation_condition")
 _CONCURRENCY_VARIABLE = "MAX_CONCURRENT_MODELS"
@@ -25,6 +26,40 @@ class PlanOption(Enum):
 
     never = "never"
     auto = "auto"
+
+
+class UpstreamsOption(Enum):
+    """What becomes of upstreams that are not selected and lack data."""
+
+    hold = "hold"
+    include = "include"
+
+
+class DownstreamOption(Enum):
+    """What becomes of nodes downstream of a restatement that are not selected."""
+
+    refuse = "refuse"
+    include = "include"
+    leave = "leave"
+
+
+class RestateOption(dg.Config):
+    """A time over which the selected nodes are built anew, although they have it already."""
+
+    start: str = Field(
+        description="First day or moment: 2024-03-05, 2024-03-05 06:00:00, '3 days ago'; UTC."
+    )
+    end: str = Field(
+        description="Last day (the whole of it) or moment at which it ends, written like start."
+    )
+    downstream: DownstreamOption = Field(
+        default=DownstreamOption.refuse,
+        description=(
+            "Nodes that SQLMesh would restate too, downstream of the selected ones. refuse: build "
+            "nothing and name them. include: build them anew too. leave: leave them as they are, "
+            "and mark them as stale."
+        ),
+    )
 
 
 class RunOptionError(TransformError):
@@ -75,10 +110,63 @@ class TransformResource(dg.ConfigurableResource[None]):
             "what is selected. never: build what the environment has. Default: transform.yaml."
         ),
     )
+    upstreams: UpstreamsOption = Field(
+        default=UpstreamsOption.hold,
+        description=(
+            "hold: intervals that an upstream which is not selected still lacks are left out, so "
+            "that nothing is built over data that is not there. include: such upstreams are built "
+            "too."
+        ),
+    )
+    restate: RestateOption | None = Field(
+        default=None,
+        description=(
+            "Build the selected SQLMesh models anew over a time: {start: '2024-03-05', end: "
+            "'2024-03-07', downstream: refuse}. Models that can only be built anew as a whole are. "
+            "Files are not planned in such a run."
+        ),
+    )
     execution_time: str | None = Field(
         default=None,
         description="The run's moment, as ISO 8601 with an offset, instead of now.",
     )
+
+    # What the ops of one run share: with an executor that runs them in one process, this resource
+    # lives as long as the run does.
+    _turns: dict[str, Turn] = PrivateAttr(default_factory=dict)
+    _ends: dict[str, Callable[[], None]] = PrivateAttr(default_factory=dict)
+
+    def turn(self, project: str, *, last: bool) -> Turn:
+        """Whose turn before_all and after_all are; `last`: no later op of the run does something
+        of this project."""
+        turn = self._turns.setdefault(project, Turn())
+        turn.last = last
+        return turn
+
+    def at_end(self, project: str, end: Callable[[], None]) -> None:
+        """What runs after_all when the run is over, should that later op never come."""
+        self._ends[project] = end
+
+    def teardown_after_execution(self, context: dg.InitResourceContext) -> None:
+        """Run after_all where the op whose turn it was did not come to it.
+
+        Dagster skips an op whose Python asset upstream has failed.
+        """
+        for project, turn in self._turns.items():
+            if not turn.begun or turn.ended:
+                continue
+            turn.last = True
+            try:
+                self._ends[project]()
+            except TransformError as error:
+                if context.log is not None:
+                    context.log.error(str(error))
+
+    def restatement(self) -> Restatement | None:
+        """What is built anew, if something is."""
+        if self.restate is None:
+            return None
+        return Restatement(self.restate.start, self.restate.end, self.restate.downstream.value)
 
     def limits(self, configured: int) -> Limits:
         """How the walk may go about it; `configured` is what transform.yaml says.

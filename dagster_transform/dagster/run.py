@@ -4,19 +4,40 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
+from functools import partial
 
 import dagster as dg
 
 from dagster_transform.config import SqlmeshProject, TransformConfig
+from dagster_transform.dagster.failure import failure
 from dagster_transform.dagster.names import Names
 from dagster_transform.dagster.resource import RunOptionError, TransformResource
-from dagster_transform.dagster.tell import Teller, Told, failure
+from dagster_transform.dagster.scope import Scope, scope_of
+from dagster_transform.dagster.tell import Teller, Told
 from dagster_transform.errors import TransformError
 from dagster_transform.graph import Graph
-from dagster_transform.planning import LeftOut, Outcome, Readiness, RunPlan, plan_run
-from dagster_transform.sqlmesh import SqlmeshSettings, open_session
+from dagster_transform.planning import (
+    LeftOut,
+    Limits,
+    Outcome,
+    Readiness,
+    RunPlan,
+    finer_than_upstream,
+    plan_run,
+    restatable,
+)
+from dagster_transform.sqlmesh import SqlmeshSettings, finish_run, open_session
 from dagster_transform.walk import Session, Walk
+
+_RESTATE = """\
+To build a time of {names} again, although it is complete, give this run config in the launchpad:
+resources:
+  transform:
+    config:
+      restate: {{start: "{day}", end: "{day}"}}"""
+
+Context = dg.AssetExecutionContext | dg.OpExecutionContext
 
 
 def run_transform(
@@ -42,9 +63,53 @@ def run_transform(
     checks = {names.checks[key] for key in context.selected_asset_check_keys}
     try:
         limits = options.limits(config.max_concurrent_models)
-        sessions = _sessions(context, graph, config, options, {*nodes, *checks})
+        scope = scope_of(context, graph, names)
+        sessions = _sessions(
+            context, graph, config, options, selected={*nodes, *checks}, scope=scope
+        )
     except TransformError as error:
         raise dg.Failure(description=str(error), allow_retries=False) from None
+
+    def advise(plan: RunPlan) -> None:
+        for warning in finer_than_upstream(graph, nodes):
+            context.log.warning(warning)
+        if options.ignores_cron(context.run.tags) and (found := restatable(graph, plan)):
+            context.log.info(_RESTATE.format(names=", ".join(found), day=_last_day(options)))
+
+    yield from carry_out(
+        context, graph, names, sessions, nodes=nodes, checks=checks, limits=limits, advise=advise
+    )
+
+
+def carry_out(
+    context: Context,
+    graph: Graph,
+    names: Names,
+    sessions: Mapping[str, Session],
+    *,
+    nodes: Collection[str],
+    checks: Collection[str],
+    limits: Limits,
+    live: bool = True,
+    advise: Callable[[RunPlan], None] = lambda _: None,
+) -> Iterator[Told]:
+    """Plan, walk and tell; the sessions are closed by it.
+
+    Args:
+        context: Dagster's context of the op.
+        graph: The graph of the sessions' projects.
+        names: Keys of the graph.
+        sessions: By project.
+        nodes: Ids of the nodes to build.
+        checks: Ids of the checks to run.
+        limits: How the walk goes about it.
+        live: Whether the op yields assets. If not, everything is logged as an event, and nothing
+            is yielded.
+        advise: Called with the plan, when its outcomes have been told and before anything starts.
+
+    Raises:
+        dg.Failure: Something failed; all that did not is stored by then.
+    """
     crew = _Crew(context, graph, sessions)
     called = _short_names(graph)
     teller: Teller | None = None
@@ -54,11 +119,15 @@ def run_transform(
         readiness = crew.assess(nodes, checks)
 
         def make_plan() -> RunPlan:
-            return plan_run(graph, nodes, crew.runnable(checks), readiness, limits)
+            build = {*nodes, *readiness}  # a session may add nodes that the run builds too
+            extra = {n for n in readiness.keys() - set(nodes) if not readiness[n].outcome}
+            judge = {c.id for n in extra for c in graph.checks_of(n)}
+            return plan_run(graph, build, crew.runnable({*checks, *judge}), readiness, limits)
 
         plan = crew.open(make_plan, readiness, nodes)
-        teller = Teller(context, graph, names, plan, called)
+        teller = Teller(context, graph, names, plan, called, live)
         teller.begin()
+        advise(plan)
         walk = Walk(plan, sessions, called=lambda unit: called.get(unit, unit))
         for event in walk.events():
             yield from teller.tell(event)
@@ -93,9 +162,7 @@ def _tell_the_rest(walk: Walk, teller: Teller) -> None:
 class _Crew:
     """The sessions of a run. One that fails takes its own project down, not the run."""
 
-    def __init__(
-        self, context: dg.AssetExecutionContext, graph: Graph, sessions: Mapping[str, Session]
-    ) -> None:
+    def __init__(self, context: Context, graph: Graph, sessions: Mapping[str, Session]) -> None:
         self.not_run: dict[str, LeftOut] = {}
         self._context = context
         self._graph = graph
@@ -135,7 +202,8 @@ class _Crew:
             try:
                 self._sessions[todo[0]].open(units)
             except TransformError as error:
-                mine = [n for n in nodes if self._graph.nodes[n].project == todo[0]]
+                every = sorted({*nodes, *readiness})
+                mine = [n for n in every if self._graph.nodes[n].project == todo[0]]
                 judged = [u.id for u in units if u.id in self._graph.checks]
                 self._breaks(todo[0], error, mine, judged, readiness)
             self._make_way(self._sessions[todo[0]])
@@ -180,9 +248,11 @@ def _sessions(
     graph: Graph,
     config: TransformConfig,
     options: TransformResource,
+    *,
     selected: Collection[str],
+    scope: Scope,
 ) -> dict[str, Session]:
-    now = _moment(options.execution_time)
+    now = moment_of_run(options.execution_time)
     ignore_cron = options.ignores_cron(context.run.tags)
     found: dict[str, Session] = {}
     for thing in sorted(selected):
@@ -192,23 +262,31 @@ def _sessions(
         settings = config.project(project)
         if not isinstance(settings, SqlmeshProject):
             raise RunOptionError(f"Project {project}: dbt nodes can't be run by this version.")
-        found[project] = open_session(
-            project,
-            settings,
-            graph,
-            SqlmeshSettings(
-                environment=settings.environment,
-                paths=[str(path) for path in settings.paths],
-                now=now,
-                plan=options.plan.value if options.plan else settings.plan,
-                ignore_cron=ignore_cron,
-                marker=config.graph_path(project).with_name(f"{project}.planned.json"),
+        wanted = SqlmeshSettings(
+            environment=settings.environment,
+            paths=[str(path) for path in settings.paths],
+            now=now,
+            plan=options.plan.value if options.plan else settings.plan,
+            ignore_cron=ignore_cron,
+            marker=config.graph_path(project).with_name(f"{project}.planned.json"),
+            restate=options.restatement(),
+            upstreams=options.upstreams.value,
+            in_run=frozenset(
+                graph.nodes[n].reference for n in scope.nodes if graph.nodes[n].project == project
             ),
+            turn=options.turn(project, last=project not in scope.later),
         )
+        options.at_end(project, partial(finish_run, project, settings, graph, wanted))
+        found[project] = open_session(project, settings, graph, wanted)
     return found
 
 
-def _moment(text: str | None) -> datetime:
+def moment_of_run(text: str | None) -> datetime:
+    """The run's moment, aware: what was asked for, else now.
+
+    Raises:
+        RunOptionError: It is no time with an offset.
+    """
     if text is None:
         return datetime.now(timezone.utc)
     try:
@@ -221,6 +299,10 @@ def _moment(text: str | None) -> datetime:
             remedy="Write it like 2026-01-31T06:00:00+00:00.",
         )
     return moment
+
+
+def _last_day(options: TransformResource) -> str:
+    return f"{moment_of_run(options.execution_time) - timedelta(days=1):%Y-%m-%d}"
 
 
 def _short_names(graph: Graph) -> dict[str, str]:

@@ -13,7 +13,12 @@ from typing import Any
 
 import dagster as dg
 
-from dagster_transform.dagster._compat import check_outputs, output_without_event, summary_event
+from dagster_transform.dagster._compat import (
+    check_outputs,
+    last_materialized,
+    output_without_event,
+    summary_event,
+)
 from dagster_transform.dagster.names import Names
 from dagster_transform.graph import Graph
 from dagster_transform.planning import LeftOut, Outcome, RunPlan, UnitKind
@@ -107,12 +112,39 @@ class Teller:
             if why.promotion is not None:
                 self._expect(node_id, why)
             elif node_id in current:
-                self._passing[node_id] = None
+                self._pass(node_id)
             else:
                 self._observe(node_id, why.outcome, why.reason)
+        self._sync({n: left_out[n] for n in current if left_out[n].promotion is None})
         for check_id, why in self.plan.left_out.items():
             if check_id in self.graph.checks and why.outcome is not Outcome.UP_TO_DATE:
                 self.context.log.info(f"{self._name(check_id)} not run: {why.reason}")
+
+    def _sync(self, current: Mapping[str, LeftOut]) -> None:
+        """Tell of what was built outside Dagster, or before it knew the node."""
+        built = {
+            self.names.keys[n]: why.built_at
+            for n, why in current.items()
+            if why.built_at is not None
+        }
+        if not built:
+            return
+        known = last_materialized(self.context.instance, list(built))
+        late = {k: at for k, at in built.items() if k not in known or known[k] < at.timestamp()}
+        for key, moment in sorted(late.items()):
+            metadata: dict[str, Any] = {
+                OUTCOME: "synced",
+                REASON: "built outside this Dagster, as the project's state says",
+                "dagster_transform/built_at": dg.MetadataValue.timestamp(moment),
+            }
+            self.context.log_event(dg.AssetMaterialization(key, metadata=metadata))
+        if late:
+            names = ", ".join(sorted(key.to_user_string() for key in late))
+            self.context.log.info(f"synced (built outside this Dagster): {names}")
+
+    def _pass(self, node_id: str) -> None:
+        if self.live and self.names.keys[node_id] in self.context.selected_asset_keys:
+            self._passing[node_id] = None
 
     def _expect(self, node_id: str, why: LeftOut) -> None:
         """A node that was built before, and that a promotion of this run will show to readers."""
@@ -149,7 +181,7 @@ class Teller:
     def _build_ended(self, end: Finished) -> Iterator[Told]:
         node_id, report = end.unit.id, end.report
         if end.outcome is Outcome.UP_TO_DATE:
-            self._passing[node_id] = None
+            self._pass(node_id)
         elif report is None or end.outcome not in (Outcome.BUILT, Outcome.BACKFILLED):
             self._observe(node_id, end.outcome, end.reason, report)
         else:
@@ -200,8 +232,9 @@ class Teller:
         key = self.names.keys[node_id]
         if promoted:
             metadata = self._metadata(pending.report)
-            if pending.held_back or not self.live:
-                # Stored without an output, so that exactly its Dagster descendants are held back.
+            if pending.held_back or not self.live or key not in self.context.selected_asset_keys:
+                # Stored without an output: exactly its Dagster descendants are held back, or it
+                # is a node that the run builds without having selected it.
                 self.context.log_event(dg.AssetMaterialization(key, metadata=metadata))
             else:
                 yield from self._let_pass(self.graph.nodes[node_id].deps)
@@ -221,10 +254,10 @@ class Teller:
             return
         severity = dg.AssetCheckSeverity.ERROR if result.blocking else dg.AssetCheckSeverity.WARN
         metadata = _check_metadata(result)
-        chosen = key in self.context.selected_asset_check_keys
+        chosen = self.live and key in self.context.selected_asset_check_keys
         # A blocking check that failed gets no output: nothing downstream may go on from it.
         holds_back = not result.passed and result.blocking
-        if self.live and output and chosen and not holds_back:
+        if output and chosen and not holds_back:
             yield dg.AssetCheckResult(
                 asset_key=key.asset_key,
                 check_name=key.name,
@@ -340,57 +373,3 @@ def _shown(key: str, value: Any) -> dg.MetadataValue[Any]:
     if isinstance(value, float):
         return dg.MetadataValue.float(value)
     return dg.MetadataValue.md(f"```sql\n{value}\n```" if key == "query" else str(value))
-
-
-def failure(
-    names: Mapping[str, str], finished: Mapping[str, Finished], left_out: Mapping[str, LeftOut]
-) -> dg.Failure | None:
-    """The one failure of a run, with a table; None if nothing failed.
-
-    Args:
-        names: How to call the units.
-        finished: How the units of the walk ended.
-        left_out: What was not in the plan.
-    """
-    rows: list[tuple[str, str, str]] = []
-    hidden: list[tuple[str, str, str]] = []
-    promotions = [e for e in finished.values() if e.unit.kind is UnitKind.PROMOTE]
-    unpromoted = {e.unit.id for e in promotions if not e.good}
-    failed = False
-    for unit_id, why in left_out.items():
-        if why.outcome in (Outcome.FAILED, Outcome.BLOCKED):
-            failed = True
-            rows.append((names.get(unit_id, unit_id), why.outcome.value, why.reason))
-    for unit_id, end in finished.items():
-        name = names.get(unit_id, unit_id)
-        if end.good:
-            if end.unit.promotion in unpromoted:
-                reason = f"readers don't see it yet: no {end.unit.promotion}"
-                hidden.append((name, end.outcome.value, reason))
-            continue
-        checks = end.report.failed_checks if end.report is not None else ()
-        failed |= end.outcome in (Outcome.FAILED, Outcome.BLOCKED) or bool(checks)
-        what = "check failed" if checks else end.outcome.value
-        reason = end.reason or ", ".join(
-            f"{names.get(c.check, c.check)}: {c.failed_rows} rows" for c in checks
-        )
-        rows.append((name, what, reason))
-    if not failed:
-        return None
-    bad, good = len(rows), sum(end.good for end in finished.values())
-    count = f"{bad} did not go well, {good} did"
-    if hidden:
-        rows += hidden
-        count += f", {len(hidden)} of which wait for a promotion (the next run goes on from there)"
-    width = max(len(name) for name, _, _ in rows)
-    lines = [f"{name:<{width}}  {what:<12}  {_one_line(why)}" for name, what, why in rows]
-    markdown = ["| node or check | outcome | reason |", "|---|---|---|"]
-    markdown += [f"| {n} | {w} | {_one_line(r).replace('|', chr(92) + '|')} |" for n, w, r in rows]
-    return dg.Failure(
-        description=f"{count}:\n" + "\n".join(lines),
-        metadata={"dagster_transform/outcomes": dg.MetadataValue.md("\n".join(markdown))},
-    )
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())

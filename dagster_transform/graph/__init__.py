@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dagster_transform.graph.drift import Drift
 from dagster_transform.graph.errors import (
     CycleError,
     DanglingDependencyError,
@@ -31,6 +32,7 @@ from dagster_transform.graph.nodes import (
 )
 from dagster_transform.graph.selection import select
 from dagster_transform.graph.source_files import SourceFile, difference, fingerprint
+from dagster_transform.graph.staleness import why_stale
 
 __all__ = [
     "FORMAT_VERSION",
@@ -38,6 +40,7 @@ __all__ = [
     "Column",
     "CycleError",
     "DanglingDependencyError",
+    "Drift",
     "DuplicateIdError",
     "DuplicateRelationError",
     "Graph",
@@ -57,5 +60,6 @@ __all__ = [
     "fingerprint",
     "read_graph_file",
     "select",
+    "why_stale",
     "write_graph_file",
 ]

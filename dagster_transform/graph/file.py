@@ -12,20 +12,25 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from dagster_transform.graph.drift import Drift
 from dagster_transform.graph.errors import GraphError, GraphFileError
 from dagster_transform.graph.file_format import (
-    ShapeError,
+    decode_drift,
     decode_graph,
+    encode_drift,
     encode_graph,
+)
+from dagster_transform.graph.graph import Graph
+from dagster_transform.graph.shapes import (
+    ShapeError,
     known,
     text,
     text_or_none,
     texts_by_key,
 )
-from dagster_transform.graph.graph import Graph
 from dagster_transform.graph.source_files import SourceFile
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 """Rises with every change of the format, additions too: a reader knows exactly one version."""
 
 _KEYS = frozenset(
@@ -34,6 +39,7 @@ _KEYS = frozenset(
         "project",
         "environment",
         "plan_id",
+        "drift",
         "written_by",
         "sources_digest",
         "columns",
@@ -52,6 +58,7 @@ class GraphFile:
         project: The project's name in transform.yaml.
         environment: The SQLMesh environment that the nodes' presence is about, or None.
         plan_id: The plan that the environment had then, or None.
+        drift: How the files differed from the environment; empty where there is none.
         written_by: Versions of this package and of the frameworks, by package name.
         sources_digest: The files that the graph was made from, by path (see `fingerprint`).
         format_version: Always FORMAT_VERSION in a file that could be read.
@@ -61,6 +68,7 @@ class GraphFile:
     project: str
     environment: str | None = None
     plan_id: str | None = None
+    drift: Drift = field(default_factory=Drift)
     written_by: Mapping[str, str] = field(default_factory=dict, hash=False)
     sources_digest: Mapping[str, SourceFile] = field(default_factory=dict, hash=False)
     format_version: int = FORMAT_VERSION
@@ -176,6 +184,8 @@ def _encode(graph_file: GraphFile) -> dict[str, Any]:
         encoded["environment"] = graph_file.environment
     if graph_file.plan_id is not None:
         encoded["plan_id"] = graph_file.plan_id
+    if graph_file.drift:
+        encoded["drift"] = encode_drift(graph_file.drift)
     return encoded
 
 
@@ -186,6 +196,7 @@ def _decode(raw: dict[str, Any]) -> GraphFile:
         project=text(raw, "project"),
         environment=text_or_none(raw, "environment"),
         plan_id=text_or_none(raw, "plan_id"),
+        drift=decode_drift(raw.get("drift")),
         written_by=texts_by_key(raw, "written_by"),
         sources_digest=_decode_digest(raw.get("sources_digest")),
     )

@@ -1,4 +1,4 @@
-"""The JSON shape of a graph inside a graph file: nodes, sources and checks.
+"""The JSON shape of a graph inside a graph file: nodes, sources, checks and the drift.
 
 Constructors are written by hand, because reading is on the path of every process that Dagster
 starts; what has its default value is left out.
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
+from dagster_transform.graph.drift import Drift
 from dagster_transform.graph.graph import Graph
 from dagster_transform.graph.nodes import (
     Check,
@@ -19,14 +20,20 @@ from dagster_transform.graph.nodes import (
     Relation,
     Source,
 )
+from dagster_transform.graph.shapes import (
+    ShapeError,
+    flag,
+    known,
+    text,
+    text_or_none,
+    texts,
+    texts_by_key,
+)
 
 _T = TypeVar("_T")
 _Object = dict[str, Any]
 _Columns = Mapping[int, Column]
-
-
-class ShapeError(Exception):
-    """JSON that is not shaped like a graph file; the message begins with where."""
+_Reach = Mapping[int, int]
 
 
 def encode_graph(graph: Graph) -> _Object:
@@ -36,9 +43,9 @@ def encode_graph(graph: Graph) -> _Object:
     """
     owners: tuple[Node | Source, ...] = (*graph.nodes.values(), *graph.sources.values())
     columns = {column: _encode_column(column) for owner in owners for column in owner.columns}
-    table = sorted(columns.values())
-    place_of_row = {tuple(row): place for place, row in enumerate(table)}
-    places = {column: place_of_row[tuple(row)] for column, row in columns.items()}
+    in_order = sorted(columns, key=_rank)
+    table = [columns[column] for column in in_order]
+    places = {column: place for place, column in enumerate(in_order)}
     return {
         "columns": table,
         "nodes": [_encode_node(node, places) for node in graph.nodes.values()],
@@ -59,8 +66,13 @@ def decode_graph(raw: Mapping[str, Any]) -> Graph:
         raise ShapeError("columns: a list is expected")
     # A dict and not a list, which would take a negative place.
     columns = {place: _decode_column(row) for place, row in enumerate(rows)}
+    reach = {
+        place: max(dependency for dependency, _ in column.sources)
+        for place, column in columns.items()
+        if column.sources
+    }
     return Graph.of(
-        _each(raw, "nodes", lambda node: _decode_node(node, columns)),
+        _each(raw, "nodes", lambda node: _decode_node(node, columns, reach)),
         _each(raw, "sources", lambda source: _decode_source(source, columns)),
         _each(raw, "checks", _decode_check),
     )
@@ -69,6 +81,7 @@ def decode_graph(raw: Mapping[str, Any]) -> Graph:
 # Writing. A value is left out where it equals the default of its type's constructor.
 
 _NODE_DEFAULTS: _Object = {
+    "key": (),
     "physical": None,
     "deps": (),
     "cron": None,
@@ -84,7 +97,7 @@ _NODE_DEFAULTS: _Object = {
     "presence": "unknown",
     "properties": {},
 }
-_SOURCE_DEFAULTS: _Object = {"description": None, "columns": []}
+_SOURCE_DEFAULTS: _Object = {"description": None, "columns": [], "key": ()}
 _CHECK_DEFAULTS: _Object = {
     "also": (),
     "kind": "audit",
@@ -95,6 +108,7 @@ _CHECK_DEFAULTS: _Object = {
     "location": None,
     "properties": {},
 }
+_DRIFT_DEFAULTS: _Object = {"new": (), "changed": (), "affected": (), "removed": (), "other": ()}
 
 
 def _fields(value: object, defaults: _Object, **encoded: object) -> _Object:
@@ -151,14 +165,28 @@ def _encode_check(check: Check) -> _Object:
     }
 
 
+def encode_drift(drift: Drift) -> _Object:
+    """The drift as an object of JSON."""
+    return _fields(drift, _DRIFT_DEFAULTS)
+
+
 def _encode_relation(relation: Relation) -> list[str | None]:
     return [relation.connection, relation.catalog, relation.schema, relation.name]
 
 
-def _encode_column(column: Column) -> list[str]:
-    if column.description is not None:
-        return [column.name, column.type, column.description]
-    return [column.name, column.type] if column.type else [column.name]
+def _encode_column(column: Column) -> list[Any]:
+    """Its fields, without those at the end that have their default value; the sources flat."""
+    row: list[Any] = [column.name, column.type, column.description]
+    if column.sources:
+        row.append([part for source in column.sources for part in source])
+    while row[-1] is None or (row[-1] == "" and len(row) == 2):
+        row.pop()
+    return row
+
+
+def _rank(column: Column) -> tuple[Any, ...]:
+    described = column.description is not None
+    return column.name, column.type, described, column.description or "", column.sources
 
 
 def _encode_location(location: Location | None) -> list[Any] | None:
@@ -192,7 +220,7 @@ def _each(raw: Mapping[str, Any], key: str, decode: Callable[[Mapping[str, Any]]
     return decoded
 
 
-def _decode_node(raw: Mapping[str, Any], columns: _Columns) -> Node:
+def _decode_node(raw: Mapping[str, Any], columns: _Columns, reach: _Reach) -> Node:
     known(raw, _NODE_KEYS)
     presence = _PRESENCE.get(text(raw, "presence", "unknown"))
     if presence is None:
@@ -206,16 +234,17 @@ def _decode_node(raw: Mapping[str, Any], columns: _Columns) -> Node:
         name=text(raw, "name"),
         kind=text(raw, "kind"),
         relation=_decode_relation(raw.get("relation")),
+        key=texts(raw, "key"),
         physical=None if physical is None else _decode_relation(physical),
-        deps=_texts(raw, "deps"),
+        deps=texts(raw, "deps"),
         cron=text_or_none(raw, "cron"),
         time_zone=text_or_none(raw, "time_zone"),
         interval_unit=text_or_none(raw, "interval_unit"),
         group=text_or_none(raw, "group"),
-        tags=_texts(raw, "tags"),
-        owners=_texts(raw, "owners"),
+        tags=texts(raw, "tags"),
+        owners=texts(raw, "owners"),
         description=text_or_none(raw, "description"),
-        columns=_decode_columns(raw.get("columns"), columns),
+        columns=_decode_node_columns(raw, columns, reach),
         code_version=text_or_none(raw, "code_version"),
         location=_decode_location(raw.get("location")),
         presence=presence,
@@ -233,6 +262,7 @@ def _decode_source(raw: Mapping[str, Any], columns: _Columns) -> Source:
         relation=_decode_relation(raw.get("relation")),
         description=text_or_none(raw, "description"),
         columns=_decode_columns(raw.get("columns"), columns),
+        key=texts(raw, "key"),
     )
 
 
@@ -243,15 +273,25 @@ def _decode_check(raw: Mapping[str, Any]) -> Check:
         project=text(raw, "project"),
         name=text(raw, "name"),
         target=text(raw, "target"),
-        also=_texts(raw, "also"),
+        also=texts(raw, "also"),
         kind=text(raw, "kind", "audit"),
         reference=text(raw, "reference", ""),
-        blocking=_flag(raw, "blocking", True),
-        in_build=_flag(raw, "in_build", False),
+        blocking=flag(raw, "blocking", True),
+        in_build=flag(raw, "in_build", False),
         description=text_or_none(raw, "description"),
         location=_decode_location(raw.get("location")),
         properties=texts_by_key(raw, "properties"),
     )
+
+
+def decode_drift(raw: Any) -> Drift:
+    """The drift that `encode_drift` encoded; an empty one for None. Raises ShapeError."""
+    if raw is None:
+        return Drift()
+    if type(raw) is not dict:
+        raise ShapeError("drift: an object is expected")
+    known(raw, frozenset(_DRIFT_DEFAULTS))
+    return Drift(**{key: texts(raw, key) for key in raw})
 
 
 def _decode_relation(raw: Any) -> Relation:
@@ -272,6 +312,20 @@ def _decode_columns(raw: Any, columns: _Columns) -> tuple[Column, ...]:
     raise ShapeError("columns: places in the file's list of columns are expected")
 
 
+def _decode_node_columns(
+    raw: Mapping[str, Any], columns: _Columns, reach: _Reach
+) -> tuple[Column, ...]:
+    places = raw.get("columns")
+    decoded = _decode_columns(places, columns)
+    if (
+        decoded
+        and reach
+        and max([reach.get(place, -1) for place in places or ()]) >= len(raw.get("deps") or ())
+    ):
+        raise ShapeError("columns: one is computed from a dependency that the node does not have")
+    return decoded
+
+
 def _decode_column(raw: Any) -> Column:
     match raw:
         case [str() as name]:
@@ -280,7 +334,18 @@ def _decode_column(raw: Any) -> Column:
             return Column(name, type)
         case [str() as name, str() as type, str() as description]:
             return Column(name, type, description)
-    raise ShapeError("columns: [name, type, description] are expected")
+        case [str() as name, str() as type, (str() | None) as description, [_, *_] as sources]:
+            return Column(name, type, description, _decode_sources(sources))
+    raise ShapeError("columns: [name, type, description, sources] are expected")
+
+
+def _decode_sources(raw: list[Any]) -> tuple[tuple[int, str], ...]:
+    pairs = tuple(zip(raw[::2], raw[1::2], strict=False))
+    if len(raw) % 2 or not all(
+        type(place) is int and place >= 0 and type(name) is str for place, name in pairs
+    ):
+        raise ShapeError("columns: sources: [place of a dependency, column, ...] are expected")
+    return pairs
 
 
 def _decode_location(raw: Any) -> Location | None:
@@ -290,51 +355,3 @@ def _decode_location(raw: Any) -> Location | None:
         case [str() as path, int() as line] if type(line) is int:  # a bool is an int too
             return Location(path, line)
     raise ShapeError("location: [path, line] is expected")
-
-
-def known(raw: Mapping[str, Any], keys: frozenset[str]) -> None:
-    """Raises ShapeError where `raw` has a key that is not one of `keys`."""
-    if not raw.keys() <= keys:
-        raise ShapeError(f"unknown key {min(raw.keys() - keys)!r}")
-
-
-def text(raw: Mapping[str, Any], key: str, default: str | None = None) -> str:
-    """The string at `key`, or `default` where there is none. Raises ShapeError."""
-    value = raw.get(key, default)
-    if type(value) is not str:
-        raise ShapeError(f"{key}: a string is expected")
-    return value
-
-
-def text_or_none(raw: Mapping[str, Any], key: str) -> str | None:
-    """The string at `key`, or None where there is none. Raises ShapeError."""
-    value = raw.get(key)
-    if value is not None and type(value) is not str:
-        raise ShapeError(f"{key}: a string is expected")
-    return value
-
-
-def _flag(raw: Mapping[str, Any], key: str, default: bool) -> bool:
-    value = raw.get(key, default)
-    if type(value) is not bool:
-        raise ShapeError(f"{key}: true or false is expected")
-    return value
-
-
-def _texts(raw: Mapping[str, Any], key: str) -> tuple[str, ...]:
-    values = raw.get(key)
-    if values is None:
-        return ()
-    if type(values) is not list or not all(type(value) is str for value in values):
-        raise ShapeError(f"{key}: a list of strings is expected")
-    return tuple(values)
-
-
-def texts_by_key(raw: Mapping[str, Any], key: str) -> dict[str, str]:
-    """The object of strings at `key`, or an empty one. Raises ShapeError."""
-    values = raw.get(key)
-    if values is None:
-        return {}
-    if type(values) is not dict or not all(type(value) is str for value in values.values()):
-        raise ShapeError(f"{key}: an object of strings is expected")
-    return values

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from heapq import heapify, heappop, heappush
 from types import MappingProxyType
@@ -15,7 +15,7 @@ from dagster_transform.graph.errors import (
     DuplicateRelationError,
     UnknownIdError,
 )
-from dagster_transform.graph.nodes import Check, Node, Relation, Source
+from dagster_transform.graph.nodes import Check, Column, Node, Relation, Source
 
 _T = TypeVar("_T", Node, Source, Check)
 
@@ -250,7 +250,19 @@ def _relink(ids: Iterable[str], resolved: Mapping[str, str]) -> tuple[str, ...]:
 def _relink_node(node: Node, resolved: Mapping[str, str]) -> Node:
     if resolved.keys().isdisjoint(node.deps):
         return node
-    return replace(node, deps=_relink(node.deps, resolved))
+    deps = _relink(node.deps, resolved)
+    if len(deps) == len(node.deps):
+        return replace(node, deps=deps)
+    # Two dependencies have become one: the places of those behind it are others.
+    places = [deps.index(resolved.get(dep, dep)) for dep in node.deps]
+    return replace(
+        node, deps=deps, columns=tuple(_relink_column(column, places) for column in node.columns)
+    )
+
+
+def _relink_column(column: Column, places: Sequence[int]) -> Column:
+    sources = dict.fromkeys((places[place], name) for place, name in column.sources)
+    return replace(column, sources=tuple(sources))
 
 
 def _relink_checks(checks: Iterable[Check], resolved: Mapping[str, str]) -> list[Check]:

@@ -48,11 +48,20 @@ class Relation:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column as its framework declares or infers it; `type` is the engine's SQL type or ""."""
+    """A column as its framework declares or infers it.
+
+    Attributes:
+        type: The engine's SQL type, or "".
+        sources: What a node's column is computed from, as far as its framework knows: the place of
+            a dependency in the node's `deps`, and the name of a column there. Places and not ids,
+            because columns that are equal but for their tables are then equal: a graph file holds
+            each once.
+    """
 
     name: str
     type: str = ""
     description: str | None = None
+    sources: tuple[tuple[int, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +83,8 @@ class Node:
         framework: `sqlmesh` or `dbt`.
         reference: The framework's own unique name.
         name: The name as the framework's users write it, for instance `marts.delays`.
+        key: Parts of its asset key, where its framework's users are used to one that the reference
+            does not tell (dbt's); empty elsewhere.
         kind: The framework's word in capitals for SQLMesh (`FULL`, `VIEW`), else its
             materialisation (`table`, `seed`).
         relation: What readers see.
@@ -97,6 +108,7 @@ class Node:
     name: str
     kind: str
     relation: Relation
+    key: tuple[str, ...] = ()
     physical: Relation | None = None
     deps: tuple[str, ...] = ()
     cron: str | None = None
@@ -112,10 +124,20 @@ class Node:
     presence: Presence = Presence.UNKNOWN
     properties: Mapping[str, str] = field(default_factory=dict, hash=False)
 
+    def column_lineage(self) -> dict[str, tuple[tuple[str, str], ...]]:
+        """What each column is computed from: (id of a node or source, column there). Columns of
+        which that is not known, or that are computed from no column, are left out."""
+        return {
+            column.name: tuple([(self.deps[place], name) for place, name in column.sources])
+            for column in self.columns
+            if column.sources
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A relation that nodes read and that no node of its project builds."""
+    """A relation that nodes read and that no node of its project builds; its attributes are those
+    of a Node."""
 
     id: str
     project: str
@@ -124,6 +146,7 @@ class Source:
     relation: Relation
     description: str | None = None
     columns: tuple[Column, ...] = ()
+    key: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +158,7 @@ class Check:
         name: Unique on its target.
         target: Id of the node or source that it is shown on.
         also: Ids of further nodes and sources that it reads.
-        kind: `audit`, `test`, `unit_test` or `freshness`.
+        kind: `audit`, `standalone_audit`, `test`, `unit_test` or `freshness`.
         reference: What the framework's session finds it by.
         blocking: Whether its failure holds back what is downstream of its target.
         in_build: Whether building the target runs it (SQLMesh's blocking audits come between the

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dagster_transform.planning.run_plan import (
+from dagster_transform.planning.advice import finer_than_upstream, restatable
+from dagster_transform.planning.run_plan import RunPlanError, plan_run
+from dagster_transform.planning.values import (
+    GOOD_OUTCOMES,
     LeftOut,
     Limits,
     Outcome,
@@ -10,7 +13,19 @@ from dagster_transform.planning.run_plan import (
     RunPlan,
     Unit,
     UnitKind,
-    plan_run,
 )
 
-__all__ = ["LeftOut", "Limits", "Outcome", "Readiness", "RunPlan", "Unit", "UnitKind", "plan_run"]
+__all__ = [
+    "GOOD_OUTCOMES",
+    "LeftOut",
+    "Limits",
+    "Outcome",
+    "Readiness",
+    "RunPlan",
+    "RunPlanError",
+    "Unit",
+    "UnitKind",
+    "finer_than_upstream",
+    "plan_run",
+    "restatable",
+]

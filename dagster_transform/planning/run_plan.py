@@ -8,149 +8,29 @@ nothing else decides what starts when.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
-from enum import Enum
 from graphlib import CycleError, TopologicalSorter
 from types import MappingProxyType
 
 from dagster_transform.errors import TransformError
 from dagster_transform.graph import Check, Graph
+from dagster_transform.planning.values import (
+    LeftOut,
+    Limits,
+    Outcome,
+    Readiness,
+    RunPlan,
+    Unit,
+    UnitKind,
+)
 
 
 class RunPlanError(TransformError):
     """The selection can't be carried out in one run."""
 
 
-class Outcome(str, Enum):
-    """What became of a unit; the words that users read."""
-
-    BUILT = "built"
-    BACKFILLED = "backfilled"
-    UP_TO_DATE = "up_to_date"
-    FAILED = "failed"
-    BLOCKED = "blocked"
-    CLAIMED = "claimed"
-    WAITING = "waiting"
-    CANCELLED = "cancelled"
-    NOT_PROMOTED = "not_promoted"
-    CHECKED = "checked"
-    """A check ran; whether it passed is in its result."""
-    PROMOTED = "promoted"
-    """A plan's promotion was carried out: readers see what it backfilled."""
-
-
-GOOD_OUTCOMES = frozenset(
-    {
-        Outcome.BUILT,
-        Outcome.BACKFILLED,
-        Outcome.UP_TO_DATE,
-        Outcome.CHECKED,
-        Outcome.PROMOTED,
-    }
-)
-"""Outcomes after which dependents may go on (a blocking check that failed is told apart)."""
-
 _INCOMPLETE = frozenset(
     {Outcome.WAITING, Outcome.NOT_PROMOTED, Outcome.CLAIMED, Outcome.FAILED, Outcome.BLOCKED}
 )
-
-
-class UnitKind(str, Enum):
-    """What a session is asked to do."""
-
-    BUILD = "build"
-    CHECK = "check"
-    PROMOTE = "promote"
-
-
-@dataclass(frozen=True, slots=True)
-class Unit:
-    """One thing that a session does when the walk says so.
-
-    Attributes:
-        id: A node's id, a check's id, or the name of a promotion.
-        project: Whose session does it.
-        after: Ids of the units that must have gone well before.
-        promotion: For a build: id of the promotion that shows it to readers; None: at once.
-        blocking: For a check: whether its failure counts as a failure of the unit.
-    """
-
-    id: str
-    kind: UnitKind
-    project: str
-    after: frozenset[str] = frozenset()
-    promotion: str | None = None
-    blocking: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Readiness:
-    """What a session says of one selected node before the run is planned.
-
-    Attributes:
-        outcome: None if the node is to be built; else why this run will not build it.
-        reason: In words, for people; with an outcome it is never empty.
-        promotion: Name of the promotion that will publish it, if a plan does.
-        step: Name of a step of that promotion which comes before this node and after all the
-            others (SQLMesh builds forward-only changes after the environment's record).
-        shown: For an `up_to_date` node with a promotion: whether readers get to see a table that
-            was built before (by a plan that failed, or for another environment).
-    """
-
-    outcome: Outcome | None = None
-    reason: str = ""
-    promotion: str | None = None
-    step: str | None = None
-    shown: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How a walk may go about its plan.
-
-    Attributes:
-        max_concurrent_models: Builds at the same moment, over all projects; at least 1.
-        fail_fast: After the first failure nothing starts, and what runs is cancelled.
-        retries: How often a unit that failed transiently is tried again.
-        retry_delay: Seconds before the first retry; doubled for each further one.
-        cancel_grace: Seconds that a cancelled unit has to come back.
-    """
-
-    max_concurrent_models: int = 5
-    fail_fast: bool = False
-    retries: int = 2
-    retry_delay: float = 1.0
-    cancel_grace: float = 25.0
-
-
-@dataclass(frozen=True, slots=True)
-class LeftOut:
-    """Why a selected node or check is not in a run plan.
-
-    Attributes:
-        outcome: What it is instead.
-        reason: In words.
-        promotion: For an `up_to_date` node: the promotion that shows readers its table.
-    """
-
-    outcome: Outcome
-    reason: str
-    promotion: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class RunPlan:
-    """What one run does.
-
-    Attributes:
-        units: By id, dependencies first.
-        left_out: Selected nodes and checks that the run will not do, and why.
-        limits: How the walk goes about it.
-    """
-
-    units: Mapping[str, Unit] = field(default_factory=dict)
-    left_out: Mapping[str, LeftOut] = field(default_factory=dict)
-    limits: Limits = Limits()
 
 
 def plan_run(
@@ -268,7 +148,7 @@ def _sort_out(
         ready = readiness.get(node_id, Readiness())
         if ready.outcome is not None:
             shown = ready.promotion if ready.shown else None
-            left_out[node_id] = LeftOut(ready.outcome, ready.reason, shown)
+            left_out[node_id] = LeftOut(ready.outcome, ready.reason, shown, ready.built_at)
         elif root is not None:
             why = left_out[root]
             reason = f"its upstream {graph.nodes[root].name} is {why.outcome.value}: {why.reason}"
@@ -300,6 +180,9 @@ class _Reach:
         for check in checks.values():
             if check.blocking:
                 self._blocking.setdefault(graph.checks[check.id].target, set()).add(check.id)
+        # A node may be below all that such a check reads, while those between it and the check's
+        # target are not.
+        self._wide = [c.id for c in checks.values() if c.blocking and graph.checks[c.id].also]
         self._below: dict[str, frozenset[str]] = {}
         self._through: dict[str, frozenset[str]] = {}
 
@@ -307,7 +190,8 @@ class _Reach:
         """Ids of the units that come before the build of `node_id`."""
         project = self._graph.nodes[node_id].project
         found: set[str] = set()
-        for before in self._nearest(node_id):
+        wide = (c for c in self._wide if node_id in self._descendants(self._graph.checks[c].target))
+        for before in {*self._nearest(node_id), *wide}:
             if before in self._checks and not self._holds(before, node_id):
                 continue
             found.add(before)
@@ -333,11 +217,14 @@ class _Reach:
                 if self._promotion.get(node_id) == read:
                     return False
                 continue
-            if read not in self._below:
-                self._below[read] = self._graph.descendants((read,))
-            if node_id not in self._below[read]:
+            if node_id not in self._descendants(read):
                 return False
         return True
+
+    def _descendants(self, read: str) -> frozenset[str]:
+        if read not in self._below:
+            self._below[read] = self._graph.descendants((read,))
+        return self._below[read]
 
     def _nearest(self, node_id: str) -> frozenset[str]:
         """Not recursive: a chain of 10,000 nodes must not end at Python's recursion limit."""

@@ -1,23 +1,38 @@
 """SQLMesh's side: the only place that imports sqlmesh.
 
-Importing this package does not; the two functions below do, once they are called.
+Importing this package does not; the functions below do, once they are called.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dagster_transform.sqlmesh._compat import import_sqlmesh
-from dagster_transform.sqlmesh.settings import SqlmeshSettings
+from dagster_transform.sqlmesh.explanation import PlanExplanation, PlanRequest
+from dagster_transform.sqlmesh.settings import Restatement, SqlmeshSettings, Turn
 
 if TYPE_CHECKING:
     from dagster_transform.config import SqlmeshProject
     from dagster_transform.graph import Graph, GraphFile, SourceFile
+    from dagster_transform.sqlmesh.proposal import Proposal
+    from dagster_transform.sqlmesh.sweep import Sweep
     from dagster_transform.walk import Session
 
-__all__ = ["SqlmeshSettings", "open_session", "read_project"]
+__all__ = [
+    "PlanExplanation",
+    "PlanRequest",
+    "Restatement",
+    "SqlmeshSettings",
+    "Turn",
+    "finish_run",
+    "open_session",
+    "propose_plan",
+    "read_project",
+    "sweep_project",
+]
 
 
 def read_project(
@@ -43,3 +58,30 @@ def open_session(
     from dagster_transform.sqlmesh.session import SqlmeshSession
 
     return SqlmeshSession(name, project, graph, settings)
+
+
+def finish_run(name: str, project: SqlmeshProject, graph: Graph, settings: SqlmeshSettings) -> None:
+    """Run after_all for a run whose last op never came; `settings.turn` says whether it is due."""
+    session = open_session(name, project, graph, settings)
+    session.assess((), ())
+    session.close(completed=True)
+
+
+def propose_plan(
+    name: str, project: SqlmeshProject, settings: SqlmeshSettings, request: PlanRequest
+) -> Proposal:
+    """Make and explain the plan of a project, and change nothing; see `proposal.propose`."""
+    import_sqlmesh()
+    from dagster_transform.sqlmesh.proposal import propose
+
+    return propose(name, project, settings, request)
+
+
+def sweep_project(
+    name: str, project: SqlmeshProject, paths: list[str], *, now: datetime, ignore_ttl: bool = False
+) -> Sweep:
+    """Drop what has expired; see `janitor.sweep`."""
+    import_sqlmesh()
+    from dagster_transform.sqlmesh.janitor import sweep
+
+    return sweep(name, project, paths, now=now, ignore_ttl=ignore_ttl)

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import importlib.util
 import os
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 from typing import Any
 
+from dagster_transform.collector import kept
 from dagster_transform.sqlmesh.errors import SqlmeshMissingError
 
 
@@ -32,7 +33,8 @@ def import_sqlmesh() -> Any:
             remedy="pip install 'dagster-transform[sqlmesh]'",
         )
     try:
-        import sqlmesh
+        with kept("SQLMesh"):
+            import sqlmesh
     except TypeError as error:
         if importlib.util.find_spec("sqlglotc") is None:
             raise
@@ -109,15 +111,23 @@ def unversioned_snapshots(context: Any, nodes: dict[str, Any]) -> dict[str, Any]
     return snapshots
 
 
+def environment_statements(context: Any) -> list[Any]:
+    """The before_all and after_all statements of a loaded project's files."""
+    statements: list[Any] = context._environment_statements
+    return statements
+
+
 def existing_state(context: Any) -> Any | None:
     """The project's state as it is, or None where none was ever made.
 
-    `context.state_sync` makes it; reading must not. After this, the context is good for reading
-    only, and `close_connections` closes this state too.
+    `context.state_sync` makes it; reading must not. After this, a context whose state was not
+    opened before is good for reading only, and `close_connections` closes this state too.
 
     Raises:
         Exception: Whatever the driver raises where the state's database can't be reached.
     """
+    if context._state_sync is not None:
+        return context._state_sync
     state = context._state_sync = context._new_state_sync()
     # SQLMesh takes every error here for "there is no such table": a DuckDB file that another
     # process holds would look like a project that was never planned.
@@ -125,6 +135,114 @@ def existing_state(context: Any) -> Any | None:
     if state.get_versions(validate=False).schema_version == 0:
         return None
     return state
+
+
+def load_files(context: Any) -> Any | None:
+    """Load a project's files for reading only; returns the state, as `existing_state` does.
+
+    Where its configuration has a `project` name, SQLMesh adds to the files what other projects
+    have in the state; a state that is not there it would make.
+
+    Raises:
+        Exception: Whatever SQLMesh or a driver raises.
+    """
+    state = existing_state(context)
+    context._load_state = state is not None
+    context.load()
+    return state
+
+
+def remove_development_intervals(
+    state: Any, intervals: Iterable[tuple[Any, tuple[int, int]]]
+) -> None:
+    """Remove intervals of development tables from the state, by snapshot.
+
+    The state's own `remove_intervals` knows only those of tables that production may use.
+    """
+    from sqlmesh.core.state_sync.db.interval import _intervals_to_df
+
+    store = getattr(state, "state_sync", state).interval_state
+    store.engine_adapter.insert_append(
+        store.intervals_table,
+        _intervals_to_df(list(intervals), is_dev=True, is_removed=True),
+        target_columns_to_types=store._interval_columns_to_types,
+        track_rows_processed=False,
+    )
+
+
+def interval_rows(state: Any) -> int:
+    """How many rows of intervals the state has."""
+    from sqlglot import exp
+
+    state = getattr(state, "state_sync", state)  # inside the cache, where there is one
+    table = state.interval_state.intervals_table
+    (count,) = state.engine_adapter.fetchone(exp.select(exp.Count(this=exp.Star())).from_(table))
+    return int(count)
+
+
+def cleanup_adapters(context: Any, environment: Any) -> tuple[Any, dict[str, Any], str | None]:
+    """The adapters that reach the views of an environment as they were when it was planned.
+
+    Returns:
+        The default one, those by gateway, and why there are none, if there are none.
+    """
+    default, by_gateway, failure = context._cleanup_adapters_for_environment(environment)
+    return default, by_gateway, failure
+
+
+def forget_snapshots(state: Any) -> None:
+    """Have the state read snapshots anew, as objects of their own.
+
+    It gives the same objects again for two minutes, and refreshing their intervals would change
+    them under the hands of those who build them.
+    """
+    cache = getattr(state, "snapshot_cache", None)
+    if cache is not None:
+        cache.clear()
+
+
+class _QueriesOfSome:
+    """Stands in for SQLMesh's cache of optimised queries: knows those of some models only."""
+
+    def __init__(self, whole: Any, names: Collection[str]) -> None:
+        self._whole = whole
+        self._names = names
+
+    def put(self, model: Any) -> str | None:
+        return self._whole.put(model) if self._wants(model) else None
+
+    def with_optimized_query(self, model: Any, name: str | None = None) -> bool:
+        return self._wants(model) and bool(self._whole.with_optimized_query(model, name))
+
+    def _wants(self, model: Any) -> bool:
+        # An embedded model's query becomes a part of those that read it.
+        return model.fqn in self._names or model.kind.is_embedded
+
+
+def read_snapshots(
+    state: Any, records: Iterable[Any], queries_of: Collection[str]
+) -> dict[Any, Any]:
+    """Snapshots from the state, of which only some will be built.
+
+    SQLMesh would read the optimised query of every one from its cache, twice, or make it where the
+    cache is empty: two thirds of the time. A query that is left out and needed after all is made
+    when it is needed.
+
+    Args:
+        state: The project's state.
+        records: Which snapshots; an environment's records will do.
+        queries_of: Fully qualified names of those that will be built or judged.
+    """
+    store = getattr(getattr(state, "state_sync", state), "snapshot_state", None)
+    if store is None:  # a state of another make
+        return dict(state.get_snapshots(records))
+    cache = store._snapshot_cache
+    whole = cache._optimized_query_cache
+    cache._optimized_query_cache = _QueriesOfSome(whole, queries_of)
+    try:
+        return dict(state.get_snapshots(records))
+    finally:
+        cache._optimized_query_cache = whole
 
 
 def state_adapters(context: Any) -> list[Any]:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
 from typing import Any
 
-from sqlmesh.core.scheduler import _expand_range_as_interval
-from sqlmesh.core.snapshot import DeployabilityIndex, snapshots_to_dag
+from sqlmesh.core.snapshot import DeployabilityIndex
 
 from dagster_transform.planning import Outcome, Readiness
+from dagster_transform.sqlmesh import _compat
+from dagster_transform.sqlmesh.auto_restate import mark_what_is_due
 from dagster_transform.sqlmesh.errors import EnvironmentNotPlannedError
-from dagster_transform.sqlmesh.intervals import Interval, merged, without
-from dagster_transform.sqlmesh.settings import Setting, SqlmeshSettings, Work
-
-_PROD = "prod"
+from dagster_transform.sqlmesh.guard import Allotment, allot
+from dagster_transform.sqlmesh.intervals import Interval, merged
+from dagster_transform.sqlmesh.settings import PROD, Setting, SqlmeshSettings, Work
 
 
 @dataclass(slots=True)
@@ -22,16 +23,21 @@ class Assessment:
     """What a session knows before its run is planned.
 
     Attributes:
-        readiness: What to say of each selected node, by reference.
+        readiness: What to say of each node, by reference: of the selected ones, and of others that
+            the run builds too (`upstreams: include`, a restatement's downstream).
         work: What to build, by reference; a superset of what the run plan will name.
         setting: What the nodes share.
         infos: The environment's own records, for the statements that surround a run.
+        plan_id: The environment's plan, as it was read.
+        lacks: Over which time standalone audits have not run yet, by reference.
     """
 
     readiness: dict[str, Readiness]
     work: dict[str, Work]
     setting: Setting
     infos: list[Any] = field(default_factory=list)
+    plan_id: str = ""
+    lacks: dict[str, list[Interval]] = field(default_factory=dict)
 
     def judged(self, reference: str) -> tuple[Any, list[Interval]]:
         """The snapshot that a check on `reference` judges, and over which time.
@@ -44,10 +50,9 @@ class Assessment:
         """
         work = self.work.get(reference)
         if work is not None and work.batches and self.readiness[reference].outcome is None:
-            return work.snapshot, work.batches[: work.recorded + 1]
+            return work.snapshot, work.done or work.batches[:1]
         snapshot = self.setting.scheduler.snapshots_by_name[reference]
-        representative = self.setting.deployability.is_representative(snapshot)
-        return snapshot, merged(snapshot.intervals if representative else snapshot.dev_intervals)
+        return snapshot, merged(intervals_of(snapshot, self.setting))
 
 
 def read_environment(name: str, context: Any, environment: str) -> Any:
@@ -79,64 +84,165 @@ def deployability_of(snapshots: Collection[Any], *, development: bool) -> Deploy
     )
 
 
+def intervals_of(snapshot: Any, setting: Setting) -> list[Interval]:
+    """What is recorded as built, of the table that this environment has of a model."""
+    representative = setting.deployability.is_representative(snapshot)
+    return list(snapshot.intervals if representative else snapshot.dev_intervals)
+
+
+def read_snapshots(
+    context: Any, record: Any, names: Iterable[str], settings: SqlmeshSettings
+) -> Setting:
+    """The snapshots of some nodes of an environment, and of all their ancestors.
+
+    Without the ancestors, SQLMesh would not know where the intervals of a model without a start of
+    its own begin.
+
+    Args:
+        context: A SQLMesh Context.
+        record: The environment's record.
+        names: Fully qualified names; those that the environment does not have are left out.
+        settings: What the run asks for.
+    """
+    infos = {info.name: info for info in record.snapshots}
+    wanted = set(names)
+    closure = with_ancestors(wanted, infos)
+    state = context.state_sync
+    snapshots = _compat.read_snapshots(state, [infos[n] for n in closure], queries_of=wanted)
+    for snapshot in snapshots.values():  # from a cache they may have some that are built by now
+        snapshot.pending_restatement_intervals = []
+    state.refresh_snapshot_intervals(snapshots.values())
+    development = settings.environment != PROD
+    if not development:
+        for snapshot in snapshots.values():  # what an auto-restatement has marked
+            snapshot.apply_pending_restatement_intervals()
+    return Setting(
+        scheduler=context.create_scheduler(snapshots.values(), context.snapshot_evaluator),
+        deployability=deployability_of(snapshots.values(), development=development),
+        naming=record.naming_info,
+        execution_time=settings.execution_time,
+        plan={"selected_models": set()},
+        shared=_production_has(context, snapshots.values()) if development else frozenset(),
+    )
+
+
+def _production_has(context: Any, snapshots: Iterable[Any]) -> frozenset[str]:
+    """Names of the snapshots whose tables are production's too: their versions are equal."""
+    production = context.state_sync.get_environment(PROD)
+    versions = {i.name: i.version for i in production.snapshots} if production is not None else {}
+    return frozenset(s.name for s in snapshots if versions.get(s.name) == s.version)
+
+
 def assess_environment(
     name: str,
     context: Any,
     settings: SqlmeshSettings,
-    selected: set[str],
+    selected: Collection[str],
     judged: Collection[str] = (),
 ) -> Assessment:
     """What there is to do for the selected nodes of an environment as it is.
 
-    Only the snapshots of these nodes and of their ancestors are read: without the ancestors,
-    SQLMesh would not know where the intervals of a model without a start of its own begin.
+    Auto-restatements that are due for them are marked in the state first.
 
     Args:
         name: The project's name, for messages.
         context: A SQLMesh Context.
         settings: What the run asks for.
         selected: Fully qualified names of the nodes to build.
-        judged: Fully qualified names of the nodes with checks to run.
+        judged: Fully qualified names of the nodes and standalone audits with checks to run.
 
     Raises:
         EnvironmentNotPlannedError: There is no such environment.
     """
     record = read_environment(name, context, settings.environment)
     infos = {info.name: info for info in record.snapshots}
-    present = (selected | set(judged)) & infos.keys()
-    closure = _with_ancestors(present, infos)
-    state = context.state_sync
-    snapshots = state.get_snapshots([infos[n] for n in closure]) if closure else {}
-    scheduler = context.create_scheduler(snapshots.values(), context.snapshot_evaluator)
-    deployability = deployability_of(snapshots.values(), development=settings.environment != _PROD)
-    state.refresh_snapshot_intervals(snapshots.values())
-    setting = Setting(
-        scheduler=scheduler,
-        deployability=deployability,
-        naming=record.naming_info,
-        execution_time=settings.execution_time,
-        plan={"selected_models": set()},
+    setting = read_snapshots(context, record, [*selected, *judged], settings)
+    mine = promoted(record, selected)
+    if settings.environment == PROD:
+        snapshots = [setting.scheduler.snapshots_by_name[n] for n in sorted(mine)]
+        if mark_what_is_due(context, infos, snapshots, settings.execution_time):
+            setting = read_snapshots(context, record, [*selected, *judged], settings)
+    allotment, included = _allot(setting, mine, settings)
+    assessment = Assessment(
+        {}, {}, setting, infos=list(record.snapshots), plan_id=str(record.plan_id)
     )
-    build, owed = _intervals(setting, selected & infos.keys(), ignore_cron=settings.ignore_cron)
-    assessment = Assessment({}, {}, setting, infos=list(record.snapshots))
-    for reference in sorted(selected):
-        if reference not in infos:
-            assessment.readiness[reference] = Readiness(
-                Outcome.NOT_PROMOTED,
-                f"it is in the files, not in environment {settings.environment}: apply a plan",
-            )
+    audits = {n for n in judged if n in infos and setting.scheduler.snapshots_by_name[n].is_audit}
+    if audits:
+        lacks = missing(setting, audits, ignore_cron=settings.ignore_cron)
+        assessment.lacks = {s.name: list(i) for s, i in lacks.items()}
+    for reference in sorted({*selected, *included}):
+        if reference in selected and reference not in mine:
+            assessment.readiness[reference] = not_promoted(settings, reference in infos)
             continue
-        snapshot = scheduler.snapshots_by_name[reference]
-        work = Work(snapshot, build.get(reference, []))
-        readiness = _ready(work, owed.get(reference, []), settings, scheduler, context)
+        work = Work(
+            setting.scheduler.snapshots_by_name[reference], allotment.build.get(reference, [])
+        )
+        held = allotment.held.get(reference, "")
+        readiness = _ready(work, held, settings, setting, context)
         assessment.readiness[reference] = readiness
         if readiness.outcome is None:
             assessment.work[reference] = work
     return assessment
 
 
+def promoted(record: Any, names: Collection[str]) -> set[str]:
+    """Those of the names that an environment shows to its readers.
+
+    A development environment also knows what it does not change. It has no views of that, and
+    building it would build production's own tables.
+    """
+    return {info.name for info in record.promoted_snapshots} & set(names)
+
+
+def not_promoted(settings: SqlmeshSettings, known: bool = False) -> Readiness:
+    """Of a node that only the files have, or (`known`) of which readers see production's."""
+    reason = f"it is in the files, not in environment {settings.environment}: apply a plan"
+    if known:
+        reason = f"environment {settings.environment} reads production's, and has none of its own"
+    return Readiness(Outcome.NOT_PROMOTED, reason)
+
+
+def missing(setting: Setting, names: Collection[str], *, ignore_cron: bool) -> dict[Any, Any]:
+    """Intervals that these nodes should have by now and have not, by snapshot."""
+    found: dict[Any, Any] = setting.scheduler.merged_missing_intervals(
+        end=setting.execution_time,
+        execution_time=setting.execution_time,
+        deployability_index=setting.deployability,
+        ignore_cron=ignore_cron,
+        selected_snapshots=set(names),
+    )
+    return found
+
+
+def others_of(setting: Setting, names: Collection[str]) -> set[str]:
+    """The models that were only read because others need them.
+
+    Those that nobody builds owe nothing: an external model with audits has intervals too, which
+    say until when it was audited.
+    """
+    built = {
+        s.name for s in setting.scheduler.snapshots.values() if s.is_model and not s.is_symbolic
+    }
+    return built - set(names)
+
+
+def _allot(
+    setting: Setting, selected: set[str], settings: SqlmeshSettings
+) -> tuple[Allotment, set[str]]:
+    """What is built of the selected nodes; and the upstreams that are built too."""
+    wanted = missing(setting, selected, ignore_cron=settings.ignore_cron)
+    owed = missing(setting, others_of(setting, selected), ignore_cron=False)
+    allotment = allot(setting, wanted, owed)
+    if settings.upstreams == "hold" or not allotment.owing:
+        return allotment, set()
+    included = {s.name: (s, i) for s, i in owed.items() if s.name in allotment.owing}
+    wanted |= dict(included.values())
+    owed = {s: i for s, i in owed.items() if s.name not in included}
+    return allot(setting, wanted, owed), set(included)
+
+
 def _ready(
-    work: Work, owed: list[Interval], settings: SqlmeshSettings, scheduler: Any, context: Any
+    work: Work, held: str, settings: SqlmeshSettings, setting: Setting, context: Any
 ) -> Readiness:
     """Whether there is something to build; gives a rebuild its batches."""
     if work.batches:
@@ -149,27 +255,27 @@ def _ready(
             seed = _with_rows(snapshot.node, context)
             if seed is None:
                 reason = "its rows are not in the state, and the files have another version of it"
-                return Readiness(Outcome.UP_TO_DATE, reason)
+                return Readiness(Outcome.UP_TO_DATE, reason, built_at=built_at(snapshot, setting))
             # SQLMesh writes a seed when it makes the table, which it does where it sees no data.
             work.snapshot = snapshot.copy(
                 update={"node": seed, "intervals": [], "dev_intervals": []}
             )
         work.batches = [built[-1]]
         return Readiness()
-    if owed:
-        parents = ", ".join(
-            scheduler.snapshots_by_name[p.name].model.name
-            for p in snapshot.parents
-            if p.name in scheduler.snapshots_by_name
-        )
-        return Readiness(
-            Outcome.WAITING,
-            f"an upstream that is not selected has not built the data yet ({parents}): "
-            f"select +{snapshot.model.name}",
-        )
+    if held:
+        return Readiness(Outcome.WAITING, held)
+    reason = f"nothing is due by its cron '{snapshot.node.cron}'"
     if settings.ignore_cron:
-        return Readiness(Outcome.UP_TO_DATE, "no interval is missing")
-    return Readiness(Outcome.UP_TO_DATE, f"nothing is due by its cron '{snapshot.node.cron}'")
+        reason = "no interval is missing"
+    return Readiness(Outcome.UP_TO_DATE, reason, built_at=built_at(snapshot, setting))
+
+
+def built_at(snapshot: Any, setting: Setting) -> datetime | None:
+    """When the state was last told that something was built, UTC; None: never, or it is not known
+    (older versions of SQLMesh did not record it)."""
+    representative = setting.deployability.is_representative(snapshot)
+    stamp = snapshot.last_altered_ts if representative else snapshot.dev_last_altered_ts
+    return datetime.fromtimestamp(stamp / 1000, tz=timezone.utc) if stamp else None
 
 
 def _with_rows(seed: Any, context: Any) -> Any | None:
@@ -185,60 +291,8 @@ def _with_rows(seed: Any, context: Any) -> Any | None:
     return seed.to_hydrated(local.seed.content)
 
 
-def _intervals(
-    setting: Setting, selected: set[str], *, ignore_cron: bool
-) -> tuple[dict[str, list[Interval]], dict[str, list[Interval]]]:
-    """What to build for each selected node, and what its ancestors still owe it.
-
-    An ancestor owes what it should have by its cron and does not have, or what a signal holds
-    back. Built over that, a node would be recorded as complete over data that is not there, and no
-    later run would repair it.
-    """
-    scheduler = setting.scheduler
-    common = {
-        "end": setting.execution_time,
-        "execution_time": setting.execution_time,
-        "deployability_index": setting.deployability,
-    }
-    mine = scheduler.merged_missing_intervals(
-        ignore_cron=ignore_cron, selected_snapshots=selected, **common
-    )
-    others = {s.name for s in scheduler.snapshots.values()} - selected
-    theirs = scheduler.merged_missing_intervals(
-        ignore_cron=False, selected_snapshots=others, **common
-    )
-    dag = snapshots_to_dag(scheduler.snapshots.values())
-    full = scheduler.batch_intervals(
-        {**theirs, **mine}, setting.deployability, setting.naming, dag=dag
-    )
-    missing = {s.name: list(i) for s, i in theirs.items()}
-    wanted = {s.name: list(i) for s, i in mine.items()}
-    batches = {s.name: list(i) for s, i in full.items()}
-    build: dict[str, list[Interval]] = {}
-    owed: dict[str, list[Interval]] = {}
-    held: dict[str, list[Interval]] = {}
-    for snapshot_id in dag:
-        snapshot = scheduler.snapshots.get(snapshot_id)
-        if snapshot is None:
-            continue
-        name = snapshot.name
-        debts = merged(i for parent in snapshot.parents for i in owed.get(parent.name, ()))
-        owed[name] = merged([*debts, *missing.get(name, ())])
-        if name in selected and name in batches:
-            cells = [_cells(snapshot, i) for i in batches[name]]
-            build[name] = without(
-                batches[name], debts, cells, uninterrupted=bool(snapshot.depends_on_past)
-            )
-        if wanted.get(name) and not build.get(name):
-            held[name] = debts or wanted[name]
-    return build, held
-
-
-def _cells(snapshot: Any, interval: Interval) -> list[Interval]:
-    return [(s, e) for s, e in _expand_range_as_interval(*interval, snapshot.node.interval_unit)]
-
-
-def _with_ancestors(names: Iterable[str], infos: Mapping[str, Any]) -> set[str]:
+def with_ancestors(names: Iterable[str], infos: Mapping[str, Any]) -> set[str]:
+    """The names and those of everything upstream of them, as far as `infos` has it."""
     found: set[str] = set()
     stack = [n for n in names if n in infos]
     while stack:

@@ -27,3 +27,7 @@ class EnvironmentNotPlannedError(SqlmeshError):
 
 class PlanRefusedError(SqlmeshError):
     """The plan can't be applied by this run."""
+
+
+class RestatementRefusedError(SqlmeshError):
+    """What was asked for can't be restated, or reaches further than was asked for."""

@@ -7,6 +7,7 @@ from typing import Any
 from sqlmesh.core.environment import execute_environment_statements
 from sqlmesh.core.macros import RuntimeStage
 
+from dagster_transform.sqlmesh import _compat
 from dagster_transform.sqlmesh.environment import Assessment
 from dagster_transform.sqlmesh.settings import SqlmeshSettings
 
@@ -22,7 +23,10 @@ class Hooks:
         # Statements may iterate over all views and schemas, so they see the whole environment;
         # without statements nobody pays for reading it.
         self._snapshots = (
-            {s.name: s for s in state.get_snapshots(assessment.infos).values()}
+            {
+                s.name: s
+                for s in _compat.read_snapshots(state, assessment.infos, queries_of=()).values()
+            }
             if self._statements
             else {}
         )

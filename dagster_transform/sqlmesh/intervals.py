@@ -20,6 +20,23 @@ def merged(intervals: Iterable[Interval]) -> list[Interval]:
     return result
 
 
+def minus(intervals: Iterable[Interval], others: Iterable[Interval]) -> list[Interval]:
+    """The time in `intervals` that is in none of `others`, merged."""
+    result: list[Interval] = []
+    taken = merged(others)
+    for first, end in merged(intervals):
+        start = first
+        for other_start, other_end in taken:
+            if other_end <= start or end <= other_start:
+                continue
+            if start < other_start:
+                result.append((start, other_start))
+            start = max(start, other_end)
+        if start < end:
+            result.append((start, end))
+    return result
+
+
 def without(
     batches: Sequence[Interval],
     owed: Sequence[Interval],

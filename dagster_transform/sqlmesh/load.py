@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping
+import logging
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from sqlglot import exp
+from sqlmesh.core.constants import PROD
 from sqlmesh.core.environment import EnvironmentNamingInfo
 from sqlmesh.core.model import Model
 
@@ -18,14 +19,23 @@ from dagster_transform.graph import (
     Column,
     Graph,
     GraphFile,
-    Location,
     Node,
     Presence,
+    Relation,
     Source,
     SourceFile,
 )
-from dagster_transform.sqlmesh import _compat, names
+from dagster_transform.sqlmesh import _compat
+from dagster_transform.sqlmesh.checks import model_checks, standalone_checks
+from dagster_transform.sqlmesh.drift import find_drift
+from dagster_transform.sqlmesh.gateways import Gateways
+from dagster_transform.sqlmesh.lineage import Lineage
+from dagster_transform.sqlmesh.locations import Locations
 from dagster_transform.sqlmesh.project import clear_errors, open_context
+from dagster_transform.sqlmesh.properties import properties_of
+from dagster_transform.sqlmesh.sources import Read, name_sources
+
+_log = logging.getLogger("dagster_transform")
 
 
 def load_project(
@@ -49,111 +59,139 @@ def load_project(
         SqlmeshError: The project can't be loaded, or its database can't be reached.
         GraphError: Its models don't make a graph (a cycle).
     """
-    context = open_context(name, project, paths, load=True)
+    context = open_context(name, project, paths, load=False)
     try:
         with clear_errors(name, paths):
-            return _Reader(name, context, root).read(project.environment, sources)
+            state = _compat.load_files(context)
+            reader = _Reader(name, context, state, root=root, environment=project.environment)
+            return reader.read(sources, column_lineage=project.column_lineage)
     finally:
         _compat.close_connections(context)
 
 
+def read_loaded(
+    name: str,
+    context: Any,
+    *,
+    environment: str,
+    root: Path,
+    sources: Mapping[str, SourceFile],
+    column_lineage: bool = True,
+) -> GraphFile:
+    """Read a project that is loaded already (see `_compat.existing_state` about its state).
+
+    Args:
+        name: Its name in transform.yaml.
+        context: A sqlmesh Context with its models.
+        environment: The environment that the graph is about.
+        root: Folder of transform.yaml: locations below it are relative to it.
+        sources: Fingerprint of the files, taken before they were read.
+        column_lineage: Whether to find out what each column is computed from.
+
+    Raises:
+        Exception: Whatever the state's driver raises.
+        GraphError: The models don't make a graph (a cycle).
+    """
+    state = _compat.existing_state(context)
+    reader = _Reader(name, context, state, root=root, environment=environment)
+    return reader.read(sources, column_lineage=column_lineage)
+
+
 class _Reader:
-    def __init__(self, name: str, context: Any, root: Path) -> None:
+    """Reads one project.
+
+    What its folders have is its own. Where several projects share a state, SQLMesh shows each the
+    models of the others; to this one they are sources.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        context: Any,
+        state: Any | None,
+        *,
+        root: Path,
+        environment: str,
+    ) -> None:
         self._name = name
         self._context = context
-        self._root = root
+        self._environment = environment
+        self._lineage: Lineage | None = None
+        self._gateways = Gateways(context)
+        self._locations = Locations(root)
+        self._state = state
+        self._promoted = state.get_environment(environment) if state is not None else None
+        self._naming = self._promoted.naming_info if self._promoted else self._planned(environment)
+        self._infos = {i.name: i for i in self._promoted.snapshots} if self._promoted else {}
         self._models: Mapping[str, Model] = context.models
-        self._dialect: str | None = context.default_dialect
-        config = context.config
-        self._connections = {
-            gateway: names.connection_identity(config.get_connection(gateway))
-            for gateway in {context.selected_gateway, *config.gateways}
+        own = {config.project for config in context.configs.values()}
+        mine = [model for model in self._models.values() if model.project in own]
+        self._built = {m.fqn: m for m in mine if not (m.kind.is_external or m.kind.is_embedded)}
+        self._declared = [m for m in mine if m.kind.is_external]
+        self._audits = [a for a in context.standalone_audits.values() if a.project in own]
+        self._snapshots = _compat.unversioned_snapshots(
+            context, {**self._models, **context.standalone_audits}
+        )
+        self._sources = name_sources(self._reads(), self._relation_read, self._gateways.default)
+
+    def read(self, digest: Mapping[str, SourceFile], *, column_lineage: bool) -> GraphFile:
+        self._lineage = Lineage(self._models) if column_lineage else None
+        nodes = [self._node(model) for model in self._built.values()]
+        sources = {
+            self._id(name): self._source(self._id(name), read.fqn, relation)
+            for read, (name, relation) in self._sources.items()
         }
-        self._texts: dict[str, str] = {}
-
-    def read(self, environment: str, sources: Mapping[str, SourceFile]) -> GraphFile:
-        state = _compat.existing_state(self._context)
-        promoted = state.get_environment(environment) if state is not None else None
-        naming = promoted.naming_info if promoted else self._naming(environment)
-        infos = {info.name: info for info in promoted.snapshots} if promoted else {}
-        snapshots = _compat.unversioned_snapshots(self._context, dict(self._models))
-
-        nodes: list[Node] = []
         checks: list[Check] = []
-        external: dict[str, Source] = {}
-        for fqn, model in self._models.items():
-            if model.kind.is_external:
-                external[fqn] = self._source(fqn, model)
-            elif not model.kind.is_embedded:
-                nodes.append(self._node(model, snapshots[fqn], naming, infos.get(fqn)))
-                checks.extend(self._checks(model))
-        for node in nodes:
-            for dep in node.deps:
-                reference = dep.removeprefix(f"{self._name}:")
-                if reference not in self._models:
-                    external.setdefault(reference, self._source(reference, None))
+        for model in self._built.values():
+            checks += model_checks(self._name, self._id(model.fqn), model, self._locations.find)
+        for model in self._declared:
+            if model.audits:
+                # No run could do them yet, and Dagster allows a multi-asset no check on a source.
+                audits = ", ".join(audit.name for audit, _ in model.audits_with_args)
+                _log.warning("Audits of external models are left out: %s: %s", model.name, audits)
+        graph = Graph.of(nodes, sources.values(), checks)
+        alone = [
+            (a, [self._id_read(fqn, self._gateways.default) for fqn in self._parents(a)])
+            for a in self._audits
+        ]
+        checks += standalone_checks(self._name, alone, graph, self._locations.find)
         return GraphFile(
-            graph=Graph.of(nodes, external.values(), checks),
+            graph=Graph.of(nodes, sources.values(), checks),
             project=self._name,
-            environment=environment,
-            plan_id=promoted.plan_id if promoted else None,
+            environment=self._environment,
+            plan_id=self._promoted.plan_id if self._promoted else None,
+            drift=find_drift(self._context, self._state, self._promoted, self._snapshots),
             written_by={
                 "dagster-transform": version("dagster-transform"),
                 "sqlmesh": version("sqlmesh"),
             },
-            sources_digest=sources,
+            sources_digest=digest,
         )
 
-    def _naming(self, environment: str) -> EnvironmentNamingInfo:
-        """How views will be named in an environment that is not there yet."""
-        return EnvironmentNamingInfo.from_environment_catalog_mapping(
-            self._context.environment_catalog_mapping,
-            name=environment,
-            suffix_target=self._context.config.environment_suffix_target,
-            gateway_managed=self._context.config.gateway_managed_virtual_layer,
-        )
+    # -- what is read -----------------------------------------------------------------------------
 
-    def _node(self, model: Model, snapshot: Any, naming: Any, info: Any | None) -> Node:
-        connection = self._connection_of(model)
-        dialect = model.dialect or self._dialect
-        view = snapshot.qualified_view_name.table_for_environment(naming, dialect=dialect)
-        presence, physical = Presence.ABSENT, None
-        if info is not None:
-            equal = info.fingerprint == snapshot.fingerprint
-            presence = Presence.EQUAL if equal else Presence.CHANGED
-            if equal:
-                physical = names.relation_of(connection, exp.to_table(info.table_name()))
-        return Node(
-            id=self._id(model.fqn),
-            project=self._name,
-            framework="sqlmesh",
-            reference=model.fqn,
-            name=model.name,
-            kind=str(model.kind.name.value),
-            relation=names.relation_of(connection, view),
-            physical=physical,
-            deps=tuple(self._id(fqn) for fqn in self._parents(model)),
-            cron=model.cron,
-            time_zone=str(model.cron_tz) if model.cron_tz else None,
-            interval_unit=model.interval_unit.value if model.interval_unit else None,
-            tags=tuple(model.tags),
-            owners=(model.owner,) if model.owner else (),
-            description=model.description,
-            columns=self._columns(model),
-            code_version=model.data_hash,
-            location=self._location(model._path, model.name),
-            presence=presence,
-            properties=_properties(model, dialect),
-        )
+    def _reads(self) -> set[Read]:
+        """Everything that a model or audit reads and no model here builds, and through which
+        gateway; also what is declared and not read."""
+        readers = [(model, self._gateways.of(model)) for model in self._built.values()]
+        readers += [(audit, self._gateways.default) for audit in self._audits]
+        found = {
+            Read(fqn, gateway)
+            for reader, gateway in readers
+            for fqn in self._parents(reader)
+            if fqn not in self._built
+        }
+        read = {fqn for fqn, _ in found}
+        for model in self._declared:
+            if model.fqn not in read:
+                found.add(Read(model.fqn, self._gateways.of(model)))
+        return found
 
-    def _connection_of(self, model: Model) -> str:
-        return self._connections[model.gateway or self._context.selected_gateway]
-
-    def _parents(self, model: Model) -> list[str]:
-        """Fully qualified names that a model reads; embedded models are looked through."""
+    def _parents(self, thing: Any) -> list[str]:
+        """Fully qualified names that a model or audit reads; embedded models are looked through."""
         found: dict[str, None] = {}
-        stack = sorted(model.depends_on or (), reverse=True)
-        seen = {model.fqn}
+        stack = sorted(thing.depends_on or (), reverse=True)
+        seen = {thing.fqn}
         while stack:
             fqn = stack.pop()
             if fqn in seen:
@@ -166,74 +204,101 @@ class _Reader:
                 found[fqn] = None
         return list(found)
 
-    def _columns(self, model: Model) -> tuple[Column, ...]:
-        types: Mapping[str, exp.DataType | None] = model.columns_to_types or {}
-        descriptions = model.column_descriptions or {}
-        return tuple(
-            Column(name, type_.sql(dialect=model.dialect) if type_ else "", descriptions.get(name))
-            for name, type_ in types.items()
+    def _relation_read(self, read: Read) -> Relation:
+        model = self._models.get(read.fqn)
+        if model is None or model.kind.is_external:
+            return self._gateways.table(read.gateway, exp.to_table(read.fqn))
+        # Another project's model. An environment may have no view of its own for what has not
+        # changed; production then has the one that people read.
+        shown = self._promoted.promoted_snapshots if self._promoted else ()
+        here = any(info.name == read.fqn for info in shown)
+        naming = self._naming if here else self._planned(PROD)
+        return self._gateways.view(model, self._snapshots[read.fqn], naming)
+
+    def _planned(self, environment: str) -> EnvironmentNamingInfo:
+        """How views will be named in an environment that is not there yet."""
+        config = self._context.config
+        return EnvironmentNamingInfo.from_environment_catalog_mapping(
+            self._context.environment_catalog_mapping,
+            name=environment,
+            suffix_target=config.environment_suffix_target,
+            gateway_managed=config.gateway_managed_virtual_layer,
         )
 
-    def _checks(self, model: Model) -> Iterable[Check]:
-        audits = [(a, args) for a, args in model.audits_with_args if not a.skip]
-        texts = [names.argument_texts(args, model.dialect) for _, args in audits]
-        unique = names.check_names([(a.name, t) for (a, _), t in zip(audits, texts, strict=True)])
-        for (audit, arguments), text, name in zip(audits, texts, unique, strict=True):
-            blocking = names.is_blocking(audit, arguments)
-            call = ", ".join(f"{key} := {value}" for key, value in text.items())
-            path = getattr(audit, "_path", None)
-            yield Check(
-                id=f"{self._id(model.fqn)}:{name}",
-                project=self._name,
-                name=name,
-                target=self._id(model.fqn),
-                kind="audit",
-                reference=name,
-                blocking=blocking,
-                in_build=blocking,
-                description=f"SQLMesh audit {audit.name}({call})",
-                location=self._location(path or model._path, audit.name),
-                properties=text,
-            )
+    # -- nodes and sources ------------------------------------------------------------------------
 
-    def _source(self, fqn: str, model: Model | None) -> Source:
-        table = exp.to_table(fqn)
-        connection = self._connections[self._context.selected_gateway]
+    def _node(self, model: Model) -> Node:
+        gateway = self._gateways.of(model)
+        snapshot, info = self._snapshots[model.fqn], self._infos.get(model.fqn)
+        presence, physical = Presence.ABSENT, None
+        if info is not None:
+            equal = info.fingerprint == snapshot.fingerprint
+            presence = Presence.EQUAL if equal else Presence.CHANGED
+            if equal:
+                physical = self._gateways.table(gateway, exp.to_table(info.table_name()))
+        parents = self._parents(model)
+        return Node(
+            id=self._id(model.fqn),
+            project=self._name,
+            framework="sqlmesh",
+            reference=model.fqn,
+            name=model.name,
+            kind=str(model.kind.name.value),
+            relation=self._gateways.view(model, snapshot, self._naming),
+            physical=physical,
+            deps=tuple(self._id_read(fqn, gateway) for fqn in parents),
+            cron=model.cron,
+            time_zone=str(model.cron_tz) if model.cron_tz else None,
+            interval_unit=model.interval_unit.value if model.interval_unit else None,
+            tags=tuple(model.tags),
+            owners=(model.owner,) if model.owner else (),
+            description=model.description,
+            columns=self._columns(model, parents),
+            code_version=model.data_hash,
+            location=self._locations.find(model._path, model.name),
+            presence=presence,
+            properties=properties_of(model, self._context.default_dialect),
+        )
+
+    def _source(self, id: str, fqn: str, relation: Relation) -> Source:
+        model = self._models.get(fqn)
         return Source(
-            id=self._id(fqn),
+            id=id,
             project=self._name,
             reference=fqn,
-            name=".".join(part.name for part in table.parts),
-            relation=names.relation_of(connection, table),
+            name=".".join(part.name for part in exp.to_table(fqn).parts),
+            relation=relation,
             description=model.description if model else None,
             columns=self._columns(model) if model else (),
         )
 
-    def _location(self, path: Path | None, name: str) -> Location | None:
-        if path is None or not path.name:
-            return None
-        resolved = path.resolve()
-        text = self._texts.get(str(resolved))
-        if text is None:
-            text = resolved.read_text(encoding="utf-8", errors="replace")
-            self._texts[str(resolved)] = text
-        found = re.search(rf"\b{re.escape(name)}\b", text)
-        line = text.count("\n", 0, found.start()) + 1 if found else 1
-        below = resolved.is_relative_to(self._root)
-        return Location(str(resolved.relative_to(self._root) if below else resolved), line)
+    def _columns(self, model: Model, parents: Sequence[str] | None = None) -> tuple[Column, ...]:
+        """A model's columns; with what they are computed from where its parents are given."""
+        types: Mapping[str, exp.DataType | None] = model.columns_to_types or {}
+        descriptions = model.column_descriptions or {}
+        known = self._lineage.of(model.fqn) if self._lineage and parents else {}
+        places = {fqn: place for place, fqn in enumerate(parents or ())}
+        return tuple(
+            Column(
+                name,
+                type_.sql(dialect=model.dialect) if type_ else "",
+                descriptions.get(name),
+                tuple(
+                    sorted(
+                        (places[fqn], column)
+                        for fqn, column in known.get(name, ())
+                        if fqn in places
+                    )
+                ),
+            )
+            for name, type_ in types.items()
+        )
 
-    def _id(self, fqn: str) -> str:
-        return f"{self._name}:{fqn}"
+    # -- small things -----------------------------------------------------------------------------
 
+    def _id_read(self, fqn: str, gateway: str) -> str:
+        """Id of the node or source that a gateway reads by this name."""
+        return self._id(fqn if fqn in self._built else self._sources[Read(fqn, gateway)][0])
 
-def _properties(model: Model, dialect: str | None) -> dict[str, str]:
-    """What SQLMesh users expect to see of a model, as text."""
-    found = {
-        "dialect": dialect or "",
-        "partitioned_by": ", ".join(e.sql(dialect=dialect) for e in model.partitioned_by),
-        "clustered_by": ", ".join(e.sql(dialect=dialect) for e in model.clustered_by),
-        "grains": ", ".join(e.sql(dialect=dialect) for e in model.grains),
-        "start": str(model.start or ""),
-        "end": str(model.end or ""),
-    }
-    return {key: value for key, value in found.items() if value}
+    def _id(self, name: str) -> str:
+        return f"{self._name}:{name}"

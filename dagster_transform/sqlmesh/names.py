@@ -15,18 +15,21 @@ _NOT_A_NAME = re.compile(r"[^A-Za-z0-9_]+")
 _MAX_SUFFIX = 60
 
 
-def connection_identity(connection: Any) -> str:
+def connection_identity(connection: Any, catalog: str | None = None) -> str:
     """The database that a SQLMesh connection config leads to; never a user name or a password.
 
     Args:
         connection: A sqlmesh ConnectionConfig.
+        catalog: A catalog there: DuckDB can have several files open, one for each. None, and one
+            that the config does not name, are the connection's default.
 
     Returns:
         `duckdb:<resolved path>` for a file (one process only can hold it), else
         `<type>:<host>:<port>/<database>` with what the config has of these.
     """
     kind = str(connection.type_)
-    if path := duckdb_file(connection):
+    # What is no file (a server that DuckDB attaches) is told apart by the file beside it.
+    if path := duckdb_file(connection, catalog) or duckdb_file(connection):
         return f"duckdb:{path}"
     place = next(
         (str(v) for k in ("host", "server", "account", "server_hostname", "project", "region_name")
@@ -38,17 +41,38 @@ def connection_identity(connection: Any) -> str:
     return f"{kind}:{place}{f':{port}' if port else ''}{f'/{database}' if database else ''}"
 
 
-def duckdb_file(connection: Any) -> str | None:
-    """The resolved path of the DuckDB file that a connection config names, if it names one."""
+def duckdb_file(connection: Any, catalog: str | None = None) -> str | None:
+    """The resolved path of the DuckDB file that a connection config names, if it names one.
+
+    Args:
+        connection: A sqlmesh ConnectionConfig.
+        catalog: Which of its catalogs; None, and one that it does not name, are its default.
+    """
     if str(connection.type_) != "duckdb":
         return None
-    database = connection.database
-    if database is None and connection.catalogs:
-        first = next(iter(connection.catalogs.values()))
-        database = first if isinstance(first, str) else first.path
-    if not database or str(database).startswith(":memory:"):
+    if connection.database is not None or not connection.catalogs:
+        return _file(connection.database)
+    catalogs = connection.catalogs
+    return _file(catalogs.get(catalog, next(iter(catalogs.values()))))
+
+
+def duckdb_files(connection: Any) -> list[str]:
+    """The resolved paths of all DuckDB files that a connection holds while it is open."""
+    found = [duckdb_file(connection)]
+    if str(connection.type_) == "duckdb":
+        found += [_file(attached) for attached in (connection.catalogs or {}).values()]
+    return list(dict.fromkeys(path for path in found if path))
+
+
+def _file(attached: Any) -> str | None:
+    """The path of what a DuckDB connection opens; None where it is no file of DuckDB's."""
+    if getattr(attached, "type", "duckdb") != "duckdb":
         return None
-    return str(Path(str(database)).resolve())
+    path = str(getattr(attached, "path", attached) or "")
+    # Drivers take `md:cloud`, `ducklake:...` and the like where a path may stand.
+    if not path or re.match(r"[A-Za-z]{2,}:|:memory:", path):
+        return None
+    return str(Path(path).resolve())
 
 
 def relation_of(connection: str, table: exp.Table) -> Relation:
@@ -100,8 +124,13 @@ def _suffixed(name: str, arguments: Mapping[str, str], others: Sequence[Mapping[
         if any(other.get(key) != value for other in others)
     }
     suffix = "_".join(f"{key}_{value}" for key, value in differing.items())
-    suffix = _NOT_A_NAME.sub("_", suffix).strip("_")[:_MAX_SUFFIX].strip("_")
-    return _NOT_A_NAME.sub("_", f"{name}_{suffix}" if suffix else name)
+    suffix = check_name(suffix).strip("_")[:_MAX_SUFFIX].strip("_")
+    return check_name(f"{name}_{suffix}" if suffix else name)
+
+
+def check_name(name: str) -> str:
+    """A name in Dagster's alphabet for checks: letters, digits, underscore."""
+    return _NOT_A_NAME.sub("_", name)
 
 
 def is_blocking(audit: Any, arguments: Mapping[str, Any]) -> bool:

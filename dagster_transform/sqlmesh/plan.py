@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta, timezone
 from typing import Any
 
 from sqlmesh.core.plan import stages
@@ -20,6 +21,8 @@ from dagster_transform.planning import Outcome, Readiness
 from dagster_transform.sqlmesh import _compat
 from dagster_transform.sqlmesh.environment import Assessment, deployability_of
 from dagster_transform.sqlmesh.errors import PlanRefusedError
+from dagster_transform.sqlmesh.guard import finer_held
+from dagster_transform.sqlmesh.intervals import Interval
 from dagster_transform.sqlmesh.marker import Marker
 from dagster_transform.sqlmesh.project import open_context
 from dagster_transform.sqlmesh.settings import Setting, SqlmeshSettings, Work
@@ -78,14 +81,16 @@ def _plan(
     names = _plannable(context, record, selected)
     if not names:
         return None
-    plan = context.plan_builder(
+    builder = context.plan_builder(
         settings.environment,
         skip_tests=True,
         run=True,
         execution_time=settings.execution_time,
         include_unmodified=True,  # a new development environment has the unchanged nodes too
         select_models=None if whole and selected.keys() <= names.keys() else sorted(names.values()),
-    ).build()
+    )
+    begin_previews(builder, settings)
+    plan = builder.build()
     # An environment that a failed plan has left unfinalized counts as changed.
     if record is not None and not plan.has_changes and not plan.has_unmodified_unpromoted:
         marker.write(record.plan_id)
@@ -94,6 +99,18 @@ def _plan(
     in_progress = PlanInProgress(name, context, plan, settings, marker=marker, versions=versions)
     in_progress.refuse_what_is_not_selected(selected, plan)
     return in_progress
+
+
+def begin_previews(builder: Any, settings: SqlmeshSettings) -> None:
+    """Previews of forward-only changes begin the day before the plan's own moment (SQLMesh takes
+    that day from the clock).
+
+    Args:
+        builder: A SQLMesh PlanBuilder that was not given a start.
+        settings: What the run asks for.
+    """
+    if builder.start is not None:
+        builder.set_start(f"{settings.now.astimezone(timezone.utc) - timedelta(days=1):%Y-%m-%d}")
 
 
 def _plannable(context: Any, record: Any | None, selected: Mapping[str, str]) -> dict[str, str]:
@@ -151,6 +168,7 @@ class PlanInProgress:
         promotion: The id of the unit that promotes it.
         step: The id of the unit between two backfills, if there are two: SQLMesh builds
             forward-only changes after the environment's record.
+        promoted: Whether readers see the result.
     """
 
     def __init__(
@@ -182,7 +200,18 @@ class PlanInProgress:
         self._phases = _Phases.of(plan_stages, self._plan, plan.snapshots.values())
         self.step = f"{name}:record of {settings.environment}" if self._phases.late else None
         self._between_done = False
+        self.promoted = False
         self._evaluator = _compat.plan_evaluator(context)
+
+    @property
+    def plan_id(self) -> str:
+        """What SQLMesh calls this plan."""
+        return str(self._plan.plan_id)
+
+    @property
+    def backfill(self) -> Mapping[Any, list[Interval]]:
+        """What all backfills build, by snapshot."""
+        return self._phases.intervals
 
     def refuse_what_is_not_selected(self, selected: Collection[str], plan: Any) -> None:
         """A run builds what was selected, and nothing else.
@@ -230,8 +259,8 @@ class PlanInProgress:
             },
         )
         assessment = Assessment({}, {}, setting, infos=list(phases.snapshots.values()))
-        by_name = {s.name: list(i) for s, i in batches.items()}
-        self._leftover = {s: i for s, i in phases.intervals.items() if s.name not in selected}
+        assessment.lacks = {s.name: list(i) for s, i in phases.intervals.items() if s.is_audit}
+        by_name = finer_held(setting, batches)
         for reference in selected:
             snapshot = phases.snapshots.get(reference)
             if snapshot is None:
@@ -255,15 +284,17 @@ class PlanInProgress:
 
     def before_backfill(self) -> None:
         """The stages before the backfill: snapshot records, schemas, tables."""
+        turn = self._settings.turn
         for stage in self._phases.before:
-            self._visit(stage)
+            if not (isinstance(stage, stages.BeforeAllStage) and turn.begun):
+                self._visit(stage)
+        turn.begun = True
 
     def between_backfills(self) -> None:
         """The environment's record and changes of tables, which forward-only changes wait for."""
-        if self._leftover:  # audits that stand alone: SQLMesh evaluates them with the backfill
-            self._visit_leftover()
         for stage in self._phases.between:
-            self._visit(stage)
+            if not isinstance(stage, stages.AfterAllStage):
+                self._visit(stage)
         self._between_done = True
 
     def after_backfill(self) -> None:
@@ -271,24 +302,13 @@ class PlanInProgress:
         if not self._between_done:
             self.between_backfills()
         for stage in self._phases.after:
-            self._visit(stage)
+            if not isinstance(stage, stages.AfterAllStage):  # the last act of the run
+                self._visit(stage)
+        self.promoted = True
         self._marker.write(self._plan.plan_id)
 
     def _visit(self, stage: Any) -> None:
         getattr(self._evaluator, f"visit_{to_snake_case(type(stage).__name__)}")(stage, self._plan)
-
-    def _visit_leftover(self) -> None:
-        scheduler = self._context.create_scheduler(
-            self._phases.snapshots.values(), self._evaluator.snapshot_evaluator
-        )
-        errors, _ = scheduler.run_merged_intervals(
-            merged_intervals=self._leftover,
-            deployability_index=self._phases.deployability,
-            environment_naming_info=self._plan.environment.naming_info,
-            execution_time=self._settings.execution_time,
-        )
-        if errors:
-            raise PlanRefusedError(f"Project {self._name}: {errors[0].__cause__ or errors[0]}")
 
     def _is_to_make(self, snapshot: Any) -> bool:
         """Whether its table has to be made although the plan has no data for it."""

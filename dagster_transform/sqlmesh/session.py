@@ -14,17 +14,23 @@ from typing import Any
 
 from dagster_transform.config import SqlmeshProject
 from dagster_transform.errors import TransformError
-from dagster_transform.graph import Graph
+from dagster_transform.graph import Check, Graph
 from dagster_transform.planning import Outcome, Readiness, Unit, UnitKind
 from dagster_transform.sqlmesh import _compat, names
-from dagster_transform.sqlmesh.build import Cancelled, audits_of, build_node, run_check, why
+from dagster_transform.sqlmesh.audits import audits_of, run_check, run_standalone
+from dagster_transform.sqlmesh.build import Cancelled, Hands, build_node, why
 from dagster_transform.sqlmesh.environment import Assessment, assess_environment
 from dagster_transform.sqlmesh.hooks import Hooks
 from dagster_transform.sqlmesh.plan import PlanInProgress, make_plan
 from dagster_transform.sqlmesh.project import clear_errors, is_transient, open_context
+from dagster_transform.sqlmesh.restate import RestatementInProgress, assess_restatement
 from dagster_transform.sqlmesh.settings import SqlmeshSettings, Work
+from dagster_transform.sqlmesh.watch import PlanWatch
 from dagster_transform.sqlmesh.workers import Workers
 from dagster_transform.walk import Report
+
+STANDALONE = "standalone_audit"
+"""The kind of the checks that are snapshots of their own."""
 
 _STOP_TIMEOUT = 1.0
 """Seconds that an idle thread gets to end when the session closes."""
@@ -38,32 +44,44 @@ class SqlmeshSession:
         project: Its configuration.
         graph: The graph, for the references of the ids that it is given.
         settings: What the run asks for.
+        prepared: A Context and a plan made with it, which is carried out instead of making one.
     """
 
     def __init__(
-        self, name: str, project: SqlmeshProject, graph: Graph, settings: SqlmeshSettings
+        self,
+        name: str,
+        project: SqlmeshProject,
+        graph: Graph,
+        settings: SqlmeshSettings,
+        *,
+        prepared: tuple[Any, PlanInProgress] | None = None,
     ) -> None:
         self._name = name
         self._project = project
         self._graph = graph
         self._settings = settings
-        self._context: Any = None
-        self._plan: PlanInProgress | None = None
+        self._context: Any
+        self._plan: PlanInProgress | None
+        self._context, self._plan = prepared or (None, None)
+        self._restatement: RestatementInProgress | None = None
+        self._watch: PlanWatch | None = None
         self._assessment: Assessment | None = None
         self._hooks: Hooks | None = None
         self._workers: Workers | None = None
-        self._threads: dict[str, int] = {}  # unit -> ident of the thread that does it
+        self._threads: dict[str, set[int]] = {}  # unit -> idents of the threads that do it
         self._cancelled: set[str] = set()
         self._exclusive: frozenset[str] = frozenset()
+        self._connections: list[Any] = []
 
     @property
     def capacity(self) -> int:
-        """What SQLMesh calls `concurrent_tasks` of the connection: 1 for DuckDB."""
-        return int(self._context.concurrent_tasks) if self._context is not None else 1
+        """What SQLMesh calls `concurrent_tasks` of the connection: 1 for DuckDB. Of several
+        gateways that have something to do, the least."""
+        return min((int(c.concurrent_tasks) for c in self._connections), default=1)
 
     @property
     def exclusive(self) -> frozenset[str]:
-        """The DuckDB files of the project's warehouse and state."""
+        """The DuckDB files of the project's gateways and state that a run of it opens."""
         return self._exclusive
 
     def assess(self, nodes: Collection[str], checks: Collection[str]) -> Mapping[str, Readiness]:
@@ -73,31 +91,39 @@ class SqlmeshSession:
             SqlmeshError: The project, its database or its environment can't be used.
         """
         selected = {self._graph.nodes[n].reference: n for n in nodes}
-        judged = {self._graph.nodes[self._graph.checks[c].target].reference for c in checks}
-        plan_first = bool(nodes) and self._settings.plan == "auto"
-        paths = self._settings.paths
+        judged = {self._judged(self._graph.checks[c]) for c in checks}
+        settings, paths = self._settings, self._settings.paths
+        plan_first = bool(nodes) and settings.plan == "auto" and settings.restate is None
         with clear_errors(self._name, paths):
-            if plan_first:
+            if plan_first and self._plan is None:
                 whole = set(selected) == {
                     n.reference for n in self._graph.nodes.values() if n.project == self._name
                 }
                 self._context, self._plan = make_plan(
-                    self._name, self._project, self._settings, selected, whole=whole
+                    self._name, self._project, settings, selected, whole=whole
                 )
             if self._context is None:
                 self._context = open_context(self._name, self._project, paths, load=False)
                 _compat.load_materializations(self._context)
-            self._exclusive = _files(self._context)
-            if self._plan is not None:
-                self._assessment = self._plan.assess(selected)
-            else:
-                self._assessment = assess_environment(
-                    self._name, self._context, self._settings, set(selected), judged
-                )
+            self._assessment = self._assess(selected, judged)
+            self._connections = _connections(self._context, self._assessment)
+            self._exclusive = _files(self._context, self._connections)
+        mine = self._ids()
         return {
-            selected[reference]: readiness
+            mine[reference]: readiness
             for reference, readiness in self._assessment.readiness.items()
+            if reference in mine
         }
+
+    def _assess(self, selected: Mapping[str, str], judged: Collection[str]) -> Assessment:
+        if self._plan is not None:
+            return self._plan.assess(selected)
+        if self._settings.restate is not None and selected:
+            self._restatement = assess_restatement(
+                self._name, self._context, self._settings, selected
+            )
+            return self._restatement.assessment
+        return assess_environment(self._name, self._context, self._settings, selected, judged)
 
     def open(self, units: Sequence[Unit]) -> None:
         """Carry out what comes before the first node: a plan's early stages, or `before_all`.
@@ -106,17 +132,18 @@ class SqlmeshSession:
             SqlmeshError: It failed; nothing has been built.
         """
         assessment = self._assessed()
-        builds = [
-            assessment.work[self._graph.nodes[u.id].reference]
-            for u in units
-            if u.kind is UnitKind.BUILD
-        ]
+        building = [self._graph.nodes[u.id].reference for u in units if u.kind is UnitKind.BUILD]
+        builds = [assessment.work[reference] for reference in building]
         with clear_errors(self._name, self._settings.paths, "can't begin its run"):
             if self._plan is not None:
                 self._plan.before_backfill()
             elif builds:
-                self._hooks = Hooks(self._context, assessment, self._settings)
-                self._hooks.before_all()
+                if not self._settings.turn.begun:
+                    self._surround().before_all()
+                    self._settings.turn.begun = True
+                if self._restatement is not None:
+                    self._restatement.begin(building)
+                self._watch = PlanWatch(self._context, self._settings, assessment)
             self._look_for_tables(builds)
         self._workers = Workers(self.capacity, f"sqlmesh-{self._name}")
 
@@ -129,8 +156,7 @@ class SqlmeshSession:
     def cancel(self, unit: str) -> None:
         """Ask the engine to end the unit's statement, and keep its next one from starting."""
         self._cancelled.add(unit)
-        thread = self._threads.get(unit)
-        if thread is not None:
+        for thread in tuple(self._threads.get(unit, ())):
             _compat.cancel_statements(self._adapters(), thread)
 
     def let_go(self) -> None:
@@ -144,10 +170,18 @@ class SqlmeshSession:
         `after_all` runs whenever `before_all` has, as in SQLMesh, also after a failure; a
         cancelled run skips it, because a person waits for it to be over.
         """
+        turn = self._settings.turn
+        turn.ended |= not completed
         try:
-            if self._hooks is not None and completed:
+            if completed and self._context is not None:
                 with clear_errors(self._name, self._settings.paths, "can't end its run"):
-                    self._hooks.after_all()
+                    if self._restatement is not None:
+                        built = [n for n, w in self._assessed().work.items() if w.recorded]
+                        self._restatement.clear_elsewhere(built)
+                    done = self._plan is None or self._plan.promoted
+                    if turn.begun and turn.last and not turn.ended and done:
+                        self._surround().after_all()
+                        turn.ended = True
         finally:
             # A statement that still runs holds its connection, and closing that would wait for it.
             for unit in list(self._threads):
@@ -163,7 +197,7 @@ class SqlmeshSession:
 
     def _do(self, unit: Unit) -> Report:
         began = perf_counter()
-        self._threads[unit.id] = threading.get_ident()
+        self._threads.setdefault(unit.id, set()).add(threading.get_ident())
         try:
             if unit.id in self._cancelled:
                 raise Cancelled
@@ -177,8 +211,7 @@ class SqlmeshSession:
             if unit.id in self._cancelled:
                 return Report(unit.id, Outcome.CANCELLED, "cancelled", seconds=seconds)
             transient = is_transient(error)
-            if transient:
-                _compat.drop_connection(self._adapters())
+            self._recover(error)
             reason = str(error) if isinstance(error, TransformError) else why(error)
             return Report(unit.id, Outcome.FAILED, reason, transient=transient, seconds=seconds)
         finally:
@@ -186,30 +219,67 @@ class SqlmeshSession:
 
     def _build(self, unit: Unit) -> Report:
         assessment = self._assessed()
-        work = assessment.work[self._graph.nodes[unit.id].reference]
-        return build_node(unit.id, work, assessment.setting, lambda: unit.id in self._cancelled)
+        reference = self._graph.nodes[unit.id].reference
+        cancelled = lambda: unit.id in self._cancelled  # noqa: E731
+        if self._watch is not None and (reason := self._watch.why_not(reference, cancelled)):
+            return Report(unit.id, Outcome.WAITING, reason)
+        work = assessment.work[reference]
+        if work.batches and len(work.recorded) == len(work.batches):
+            return Report(unit.id, Outcome.UP_TO_DATE, "somebody has built it meanwhile")
+        hands = Hands(cancelled, lambda job: self._spread(unit.id, job), self._recover)
+        return build_node(unit.id, work, assessment.setting, hands)
+
+    def _recover(self, error: BaseException) -> None:
+        """A connection that was lost must not be used again by its thread."""
+        if is_transient(error):
+            _compat.drop_connection(self._adapters())
+
+    def _spread(self, unit: str, job: Callable[[], None]) -> None:
+        """Let another thread, once one is free, do a part of a unit."""
+
+        def do() -> None:
+            thread = threading.get_ident()
+            threads = self._threads.get(unit)
+            if threads is None or self._workers is None:
+                return  # the unit has ended
+            threads.add(thread)
+            try:
+                job()
+            finally:
+                threads.discard(thread)
+
+        if self._workers is not None:
+            self._workers.submit(do)
 
     def _check(self, unit: Unit) -> Report:
         assessment = self._assessed()
         check = self._graph.checks[unit.id]
-        node = self._graph.nodes[check.target]
-        setting = assessment.setting
+        reference = self._judged(check)
+        setting, environment = assessment.setting, self._settings.environment
         began = perf_counter()
-        if node.reference not in setting.scheduler.snapshots_by_name:
-            reason = f"{node.name} is not in environment {self._settings.environment}: apply a plan"
+        if reference not in setting.scheduler.snapshots_by_name:
+            reason = f"{self._called(reference)} is not in environment {environment}: apply a plan"
             return Report(unit.id, Outcome.NOT_PROMOTED, reason)
-        snapshot, batches = assessment.judged(node.reference)
-        audits = {audit.name: audit for audit in audits_of(snapshot, setting)}
-        if check.reference not in audits:
-            reason = (
-                f"environment {self._settings.environment} has a version of {node.name} "
-                "without this audit: apply a plan"
-            )
-            return Report(unit.id, Outcome.NOT_PROMOTED, reason)
-        if not batches:
-            reason = "its node has no data yet: no interval was ever built"
-            return Report(unit.id, Outcome.WAITING, reason)
-        result = run_check(unit.id, audits[check.reference], snapshot, setting, batches)
+        if check.kind == STANDALONE:
+            snapshot = setting.scheduler.snapshots_by_name[reference]
+            lacks = assessment.lacks.get(reference, [])
+            if not lacks and not self._settings.ignore_cron:
+                reason = f"nothing is due by its cron '{snapshot.node.cron}'"
+                return Report(unit.id, Outcome.UP_TO_DATE, reason)
+            result = run_standalone(unit.id, snapshot, setting, lacks)
+        else:
+            snapshot, batches = assessment.judged(reference)
+            audits = {audit.name: audit for audit in audits_of(snapshot, setting)}
+            if check.reference not in audits:
+                reason = (
+                    f"environment {environment} has a version of {snapshot.model.name} "
+                    "without this audit: apply a plan"
+                )
+                return Report(unit.id, Outcome.NOT_PROMOTED, reason)
+            if not batches:
+                reason = "its node has no data yet: no interval was ever built"
+                return Report(unit.id, Outcome.WAITING, reason)
+            result = run_check(unit.id, audits[check.reference], snapshot, setting, batches)
         seconds = perf_counter() - began
         return Report(unit.id, Outcome.CHECKED, checks=(result,), seconds=seconds)
 
@@ -242,6 +312,24 @@ class SqlmeshSession:
 
     # -- small things ---------------------------------------------------------------------------
 
+    def _ids(self) -> dict[str, str]:
+        return {n.reference: n.id for n in self._graph.nodes.values() if n.project == self._name}
+
+    def _judged(self, check: Check) -> str:
+        """The snapshot that a check is about: the model's, or the standalone audit's own."""
+        if check.kind == STANDALONE:
+            return check.reference
+        return self._graph.nodes[check.target].reference
+
+    def _called(self, reference: str) -> str:
+        node = self._graph.nodes.get(self._ids().get(reference, ""))
+        return node.name if node is not None else reference
+
+    def _surround(self) -> Hooks:
+        if self._hooks is None:
+            self._hooks = Hooks(self._context, self._assessed(), self._settings)
+        return self._hooks
+
     def _assessed(self) -> Assessment:
         if self._assessment is None:
             raise RuntimeError("assess comes first")
@@ -252,9 +340,18 @@ class SqlmeshSession:
         return [*adapters, *_compat.state_adapters(self._context)]
 
 
-def _files(context: Any) -> frozenset[str]:
+def _connections(context: Any, assessment: Assessment) -> list[Any]:
+    """The connection configurations of the gateways that the run's models use."""
+    snapshots = assessment.setting.scheduler.snapshots.values()
+    gateways = {s.model_gateway for s in snapshots if s.model_gateway} - {context.selected_gateway}
+    return [context.connection_config] + [
+        next(c.get_connection(g) for c in context.configs.values() if g in c.gateways)
+        for g in sorted(gateways)
+    ]
+
+
+def _files(context: Any, connections: Iterable[Any]) -> frozenset[str]:
     """The DuckDB files that only one process can hold: the warehouse's and the state's."""
-    config, gateway = context.config, context.gateway
-    connections = (context.connection_config, config.get_state_connection(gateway))
-    files = (names.duckdb_file(c) for c in connections if c is not None)
+    state = context.config.get_state_connection(context.gateway)
+    files = (names.duckdb_file(c) for c in (*connections, state) if c is not None)
     return frozenset(f"file:{path}" for path in files if path)

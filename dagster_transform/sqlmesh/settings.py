@@ -8,7 +8,47 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
+PROD = "prod"
+"""SQLMesh's name of production: the one environment whose tables are not development tables."""
+
 PlanMode = Literal["never", "auto"]
+Downstream = Literal["refuse", "include", "leave"]
+Upstreams = Literal["hold", "include"]
+
+
+@dataclass(frozen=True, slots=True)
+class Restatement:
+    """Which time the selected nodes are built anew over, although it is recorded as built.
+
+    Attributes:
+        start: First moment, as SQLMesh's `--start` takes it: `2024-03-05`, a time, `3 days ago`.
+        end: Last moment, as SQLMesh's `--end`: a date means the whole day.
+        downstream: What becomes of nodes that SQLMesh would restate with them and that the run
+            does not select. `refuse`: build nothing and name them; `include`: build them too;
+            `leave`: leave them, and report that they are stale.
+    """
+
+    start: str
+    end: str
+    downstream: Downstream = "refuse"
+
+
+@dataclass(slots=True)
+class Turn:
+    """Which session of a run carries out before_all and after_all: each once per run and project.
+
+    A run has several sessions of one project, one after the other, where a Python asset between
+    two models splits its op.
+
+    Attributes:
+        last: Whether no later session of this run follows.
+        begun: Whether before_all was carried out.
+        ended: Whether after_all was.
+    """
+
+    last: bool = True
+    begun: bool = False
+    ended: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +64,13 @@ class SqlmeshSettings:
             and SEED models again. False for a tick: build what is due.
         now: The run's execution time, aware.
         marker: File that remembers which files the environment was last planned from.
+        restate: Build anew over this time; the environment is taken as it is, nothing is planned.
+        upstreams: `hold`: what an upstream that is not selected still owes is left out. `include`:
+            such upstreams are built too.
+        in_run: References of all nodes that the run selects, where that is more than one session
+            sees; empty: the session sees all.
+        turn: Whose turn the statements are that surround a run.
+        plan_timeout: Seconds to wait for a plan that somebody else applies in mid-run.
     """
 
     environment: str
@@ -32,6 +79,11 @@ class SqlmeshSettings:
     plan: PlanMode = "never"
     ignore_cron: bool = True
     marker: Path | None = None
+    restate: Restatement | None = None
+    upstreams: Upstreams = "hold"
+    in_run: frozenset[str] = frozenset()
+    turn: Turn = field(default_factory=Turn)
+    plan_timeout: float = 600.0
 
     @property
     def execution_time(self) -> int:
@@ -47,13 +99,18 @@ class Work:
         snapshot: The SQLMesh snapshot.
         batches: `[start, end)` in epoch milliseconds, oldest first; empty: only make the table.
         create: Whether the physical table has to be made first.
-        recorded: Batches that are in the state already (a retry goes on after them).
+        recorded: Numbers of the batches that are in the state already: a retry leaves them out.
     """
 
     snapshot: Any
     batches: list[tuple[int, int]]
     create: bool = False
-    recorded: int = 0
+    recorded: set[int] = field(default_factory=set)
+
+    @property
+    def done(self) -> list[tuple[int, int]]:
+        """The batches that are in the state."""
+        return [self.batches[index] for index in sorted(self.recorded)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +123,7 @@ class Setting:
         naming: SQLMesh's EnvironmentNamingInfo.
         execution_time: Epoch milliseconds.
         plan: Keyword arguments that only a plan hands to an evaluation.
+        shared: Names of the snapshots of a development environment whose tables are production's.
     """
 
     scheduler: Any
@@ -73,3 +131,4 @@ class Setting:
     naming: Any
     execution_time: int
     plan: dict[str, Any] = field(default_factory=dict)
+    shared: frozenset[str] = frozenset()

@@ -12,8 +12,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from dagster_transform.planning import Outcome, RunPlan, Unit, UnitKind
-from dagster_transform.planning.run_plan import GOOD_OUTCOMES
+from dagster_transform.planning import GOOD_OUTCOMES, Outcome, RunPlan, Unit, UnitKind
 from dagster_transform.walk.ports import Inbox, Report, Session
 
 _CANCEL_POLL = 0.1

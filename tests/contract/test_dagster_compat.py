@@ -5,6 +5,7 @@ A test that fails here names the part that a new version of Dagster has moved.
 
 from __future__ import annotations
 
+import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -140,3 +141,69 @@ def test_the_executor_goes_on_after_a_failed_step(tmp_path: Path) -> None:
     assert not result.success
     found = [e.asset_key.path[-1] for e in result.all_events if e.is_step_materialization]
     assert found == ["a", "reads_a"]
+
+
+def test_a_run_is_found_by_a_tag_that_it_gave_itself_and_its_outputs_are_read() -> None:
+    @dg.op(out={"shown": dg.Out(dg.Nothing)})
+    def shows(context):  # type: ignore[no-untyped-def]  # Dagster reads annotations
+        _compat.tag_run(context.instance, context.run_id, {"digest": "abc"})
+        yield dg.Output(None, "shown", metadata={"n": 3})
+        raise dg.Failure("after it")
+
+    @dg.job
+    def job() -> None:
+        shows()
+
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = job.execute_in_process(instance=instance, raise_on_error=False)
+        assert not result.success
+        (record,) = instance.get_run_records(dg.RunsFilter(tags={"digest": "abc"}))
+        assert record.dagster_run.run_id == result.run_id
+        (metadata,) = _compat.output_metadata(instance, result.run_id)
+        assert metadata["n"].value == 3
+
+
+def test_the_ops_of_a_run_are_known_with_what_is_selected_of_them() -> None:
+    """Where a Python asset splits a multi-asset, each op can tell what the others will do."""
+    seen: dict[str, Any] = {}
+
+    @dg.multi_asset(
+        name="walk",
+        specs=[
+            dg.AssetSpec("first", skippable=True),
+            dg.AssetSpec("second", deps=["between"], skippable=True),
+            dg.AssetSpec("unselected", deps=["between"], skippable=True),
+        ],
+        check_specs=[dg.AssetCheckSpec("gate", asset="second")],
+        can_subset=True,
+    )
+    def walk(context):  # type: ignore[no-untyped-def]  # Dagster reads the annotation
+        seen[context.op_execution_context.op_handle.name] = _compat.ops_of_run(context)
+        for key in sorted(context.selected_asset_keys):
+            yield dg.MaterializeResult(asset_key=key)
+        for check in sorted(context.selected_asset_check_keys):
+            yield dg.AssetCheckResult(asset_key=check.asset_key, check_name=check.name, passed=True)
+
+    @dg.asset(deps=["first"])
+    def between() -> None: ...
+
+    with dg.DagsterInstance.ephemeral() as instance:
+        dg.materialize([walk, between], instance=instance, selection=["first", "between", "second"])
+    first, second = dg.AssetKey("first"), dg.AssetKey("second")
+    ops = [
+        ("walk", frozenset({first})),
+        ("walk_2", frozenset({second, dg.AssetCheckKey(second, "gate")})),
+    ]
+    assert seen == {"walk": ops, "walk_2": ops}
+
+
+def test_dagster_says_when_assets_were_last_materialized() -> None:
+    @dg.asset
+    def made() -> None: ...
+
+    with dg.DagsterInstance.ephemeral() as instance:
+        before = time.time()
+        dg.materialize([made], instance=instance)
+        found = _compat.last_materialized(instance, [made.key, dg.AssetKey("never")])
+    assert list(found) == [made.key]
+    assert before <= found[made.key] <= time.time()

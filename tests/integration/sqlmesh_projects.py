@@ -6,7 +6,7 @@ our walk; `native` gives SQLMesh's own Context of the same files.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -121,16 +121,34 @@ class Database:
         for name, version, is_dev, start, end, removed in rows:
             key = (name, version, is_dev)
             if removed:
-                kept = [
-                    part
-                    for s, e in found.get(key, [])
-                    for part in ((s, min(e, start)), (max(s, end), e))
-                    if part[0] < part[1]
-                ]
+                kept = _without(found.get(key, []), start, end)
             else:
                 kept = [*found.get(key, []), (start, end)]
             found[key] = _merged(kept)
         return {key: value for key, value in found.items() if value}
+
+    def restatements(self) -> dict[tuple[str, str], list[tuple[int, int]]]:
+        """What auto-restatements have marked and nobody has built anew since, by name, version."""
+        found: dict[tuple[str, str], list[tuple[int, int]]] = {}
+        rows = self.rows(
+            "SELECT name, version, start_ts, end_ts, is_pending_restatement FROM sqlmesh._intervals"
+            " WHERE NOT is_dev AND NOT is_removed ORDER BY created_ts, is_pending_restatement"
+        )
+        for name, version, start, end, marked in rows:
+            known = found.get((name, version), [])
+            found[name, version] = (
+                _merged([*known, (start, end)]) if marked else _without(known, start, end)
+            )
+        return {key: value for key, value in found.items() if value}
+
+
+def _without(intervals: Iterable[tuple[int, int]], start: int, end: int) -> list[tuple[int, int]]:
+    return [
+        part
+        for s, e in intervals
+        for part in ((s, min(e, start)), (max(s, end), e))
+        if part[0] < part[1]
+    ]
 
 
 def _merged(intervals: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
@@ -215,8 +233,12 @@ class Project:
         name: str = NAME,
         environment: str = "prod",
         config: Mapping[str, Any] | None = None,
+        beside: Sequence[Path] = (),
     ) -> None:
+        """`beside`: further folders, each with a config of its own, that make one project with
+        this one."""
         self.folder = folder
+        self.paths = [str(path) for path in (folder, *beside)]
         self.database = database
         self.name = name
         self.config = SqlmeshProject(
@@ -263,10 +285,13 @@ class Project:
         model = f"MODEL (\n  name {name},\n{header}\n);\n\n{query.strip()}\n"
         self.write({f"models/{name}.sql": model})
 
+    def remove(self, name: str) -> None:
+        """Remove a model's file."""
+        (self.folder / f"models/{name}.sql").unlink()
+        self._graph = None
+
     def read(self) -> GraphFile:
-        return read_project(
-            self.name, self.config, [str(self.folder)], root=self.folder, sources={}
-        )
+        return read_project(self.name, self.config, self.paths, root=self.folder, sources={})
 
     @property
     def graph(self) -> Graph:
@@ -284,13 +309,14 @@ class Project:
 
     def _names(self) -> dict[str, str]:
         names = {n.name: n.id for n in self.graph.nodes.values()}
+        judged = {**self.graph.nodes, **self.graph.sources}
         for check in self.graph.checks.values():
-            names[f"{self.graph.nodes[check.target].name}:{check.name}"] = check.id
+            names[f"{judged[check.target].name}:{check.name}"] = check.id
         return names
 
     def settings(self, now: datetime, **settings: Any) -> SqlmeshSettings:
         given = {"environment": self.config.environment, "plan": "never", **settings}
-        return SqlmeshSettings(paths=[str(self.folder)], now=now, **given)
+        return SqlmeshSettings(paths=self.paths, now=now, **given)
 
     def session(self, now: datetime, **settings: Any) -> Session:
         return open_session(self.name, self.config, self.graph, self.settings(now, **settings))
@@ -307,15 +333,18 @@ class Project:
         """One run, as a Dagster run does it. None selects everything; short names select."""
         names = self._names()
         node_ids = list(self.graph.nodes) if nodes is None else [names[n] for n in nodes]
-        if checks is None:
-            check_ids = [c.id for c in self.graph.checks.values() if c.target in node_ids]
-        else:
+        if checks is not None:
             check_ids = [names[c] for c in checks]
+        elif nodes is None:  # those on sources too
+            check_ids = list(self.graph.checks)
+        else:
+            check_ids = [c.id for c in self.graph.checks.values() if c.target in node_ids]
         session = self.session(now, **settings)
         completed = False
         try:
+            readiness = session.assess(node_ids, check_ids)
             plan = plan_run(
-                self.graph, node_ids, check_ids, session.assess(node_ids, check_ids),
+                self.graph, {*node_ids, *readiness}, check_ids, readiness,
                 limits or Limits(max_concurrent_models=8, retry_delay=0.05),
             )  # fmt: skip
             result = RunResult(plan, names=names)
@@ -335,7 +364,7 @@ class Project:
 
         from dagster_transform.sqlmesh._compat import close_connections
 
-        context = Context(paths=[str(self.folder)])
+        context = Context(paths=self.paths)
         try:
             yield context
         finally:

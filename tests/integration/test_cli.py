@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -60,7 +61,9 @@ def test_help_says_what_there_is() -> None:
         assert word in group.output
     command = run("prepare", "-h")
     assert command.exit_code == 0
-    for word in ("--config", "--project", "DAGSTER_TRANSFORM_CONFIG", "Exit code 1"):
+    words = ("--config", "--project", "--check", "DAGSTER_TRANSFORM_CONFIG", "Exit code 1")
+    codes = ("0  files, environment and graph files are equal", "1  something differs", "2  a proj")
+    for word in (*words, *codes):
         assert word in command.output
 
 
@@ -80,6 +83,165 @@ def test_prepare_reads_the_chosen_project_of_the_chosen_file(transform: Transfor
     transform.projects[0].plan_natively(FIRST)
     result = run("prepare", "-p", "p")
     assert "prod: equal to the files" in result.stdout
+
+
+# -- drift -----------------------------------------------------------------------------------------
+
+CHAIN = {
+    "mart.a": "kind FULL\n---\nSELECT 1 AS n",
+    "mart.b": "kind FULL\n---\nSELECT n FROM mart.a",
+    "mart.c": "kind FULL\n---\nSELECT 3 AS n",
+    "mart.gone": "kind FULL\n---\nSELECT 4 AS n",
+}
+
+
+def lines(output: str) -> list[str]:
+    return [" ".join(line.split()) for line in output.splitlines() if line.strip()]
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder, but for what SQLMesh itself caches and logs."""
+    own = {".cache", "logs"}
+    found = [p for p in folder.rglob("*") if p.is_file() and not own & set(p.parts)]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in found}
+
+
+@pytest.fixture
+def chain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Transform]:
+    """A project whose files, environment and graph file are equal."""
+    project = Project(tmp_path / "p", Database.in_file(tmp_path / "w.duckdb"), CHAIN)
+    transform = Transform(tmp_path, [project])
+    project.plan_natively(FIRST)
+    transform.prepare()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DAGSTER_TRANSFORM_CONFIG", raising=False)
+    yield transform
+    transform.close()
+
+
+def edit(project: Project) -> None:
+    """One model of each sort of drift: new, changed, affected, removed."""
+    project.model("mart.a", CHAIN["mart.a"].replace("1 AS n", "2 AS n"))
+    project.model("mart.new", "kind FULL\n---\nSELECT 5 AS n")
+    (project.folder / "models" / "mart.gone.sql").unlink()
+
+
+def test_check_tells_that_all_is_equal_with_exit_code_0(chain: Transform) -> None:
+    before = content(chain.folder)
+    done = chain.command("dagster_transform.cli", "prepare", "--check")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert lines(done.stdout) == ["p: prod: equal to the files"]
+    assert content(chain.folder) == before
+
+
+def test_check_tells_what_differs_with_exit_code_1_and_writes_nothing(chain: Transform) -> None:
+    edit(chain.projects[0])
+    before = content(chain.folder)
+    done = chain.command("dagster_transform.cli", "prepare", "--check")
+    assert (done.returncode, done.stderr) == (1, "")
+    stale = ("changed p/models/mart.a.sql", "removed p/models/mart.gone.sql")
+    stale += ("added p/models/mart.new.sql",)
+    assert lines(done.stdout) == [
+        "p: prod: 1 new, 1 changed, 1 affected, 1 removed",
+        "p: its files differ from environment prod",
+        "new mart.new",
+        "changed mart.a",
+        "affected mart.b",
+        "removed mart.gone",
+        "p: its graph file is older than the files of project p: " + ", ".join(stale),
+    ]
+    assert content(chain.folder) == before
+
+
+def test_prepare_tells_the_drift_too_and_removes_none_of_it(chain: Transform) -> None:
+    edit(chain.projects[0])
+    result = run("prepare")
+    assert result.exit_code == 0
+    assert "prod: 1 new, 1 changed, 1" in result.stdout
+    assert lines(result.stdout)[-5:] == [
+        "p: its files differ from environment prod",
+        "new mart.new",
+        "changed mart.a",
+        "affected mart.b",
+        "removed mart.gone",
+    ]
+    # The graph file fits the files now, and they still differ from the environment.
+    checked = run("prepare", "--check")
+    assert checked.exit_code == 1
+    assert "graph file" not in checked.output
+    chain.projects[0].plan_natively(FIRST)
+    assert run("prepare", "--check").exit_code == 0
+
+
+def test_prepare_lists_the_first_of_many_and_check_lists_all(chain: Transform) -> None:
+    for number in range(12):
+        chain.projects[0].model(f"mart.m{number:02}", "kind FULL\n---\nSELECT 5 AS n")
+    result = run("prepare")
+    assert lines(result.stdout)[-11:] == [
+        *(f"new mart.m{n:02}" for n in range(10)),
+        "new ... and 2 more",
+    ]
+    checked = run("prepare", "--check")
+    assert [x for x in lines(checked.stdout) if x.startswith("new ")] == [
+        f"new mart.m{n:02}" for n in range(12)
+    ]
+
+
+def test_check_of_an_environment_that_was_never_planned(transform: Transform) -> None:
+    result = run("prepare", "--check")
+    assert result.exit_code == 1
+    assert lines(result.output) == [
+        "p: prod: never planned",
+        "p: its graph file does not exist",
+        "q: prod: never planned",
+        "q: its graph file does not exist",
+    ]
+    assert files(transform) == []
+
+
+def test_check_of_a_graph_file_that_no_version_or_no_project_of_ours_wrote(
+    chain: Transform,
+) -> None:
+    path = chain.graph_path()
+    path.write_text('{"format": 1}', encoding="utf-8")
+    result = run("prepare", "--check")
+    assert result.exit_code == 1
+    assert "p: its graph file has format version 1; this dagster-transform reads 2" in result.output
+    assert path.read_text() == '{"format": 1}'
+    chain.prepare()
+    chain.configure(environment="dev")
+    result = run("prepare", "--check")
+    assert result.exit_code == 1
+    told = "its graph file is about environment prod, but transform.yaml says dev"
+    assert told in result.output
+
+
+@pytest.mark.parametrize("what", ["model", "configuration", "project", "bug"])
+def test_check_tells_an_error_with_exit_code_2(
+    what: str, transform: Transform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    transform.prepare()
+    arguments = ["prepare", "--check"]
+    if what == "model":
+        transform.projects[0].write({"models/broken.sql": "MODEL (name mart.x);\nSELEC ("})
+    elif what == "configuration":
+        (transform.folder / "transform.yaml").write_text("projects: 5", encoding="utf-8")
+    elif what == "project":
+        arguments += ["-p", "nowhere"]
+    else:
+        module = sys.modules["dagster_transform.cli.main"]
+        monkeypatch.setattr(module, "environment_in_words", lambda _: 1 / 0)
+    result = run(*arguments)
+    assert result.exit_code == 2, result.output
+    said = {
+        "model": "Error: Project p can't be loaded",
+        "configuration": "Error: transform.yaml:1:1",
+        "project": "Error: There is no project 'nowhere'",
+        "bug": "ZeroDivisionError",
+    }
+    assert said[what] in result.stderr
+    if what == "model":  # the other project is still looked at
+        assert "q: prod: never planned" in result.stdout
 
 
 def test_a_wrong_transform_yaml_is_told_with_its_place(transform: Transform) -> None:

@@ -24,7 +24,7 @@ from dagster_transform.config import UnknownProjectError
 from dagster_transform.dagster.errors import DuplicateKeyError, StaleGraphError
 from dagster_transform.dagster.loading import Loaded, load_graphs
 from dagster_transform.graph import GraphFileError
-from tests.integration.sqlmesh_projects import Database, Project
+from tests.integration.sqlmesh_projects import Database, Project, utc
 from tests.integration.transforms import Transform
 
 MODELS = {
@@ -144,6 +144,38 @@ def test_a_damaged_graph_file_is_told_as_such(folder: Path) -> None:
     assert isinstance(load(folder).errors["p"], GraphFileError)
     _, description, _ = shown(folder)
     assert "is damaged" in description
+
+
+def test_a_graph_file_of_another_environment_is_stale(folder: Path) -> None:
+    text = (folder / "transform.yaml").read_text(encoding="utf-8")
+    (folder / "transform.yaml").write_text(text.replace("prod", "dev"), encoding="utf-8")
+    for error in load(folder).errors.values():
+        assert isinstance(error, StaleGraphError)
+        assert "is about environment prod, but transform.yaml says dev" in str(error)
+
+
+def test_what_only_the_environment_has_is_shown_and_nobody_can_run_it(tmp_path: Path) -> None:
+    models = {**MODELS, "mart.gone": "kind FULL\n---\nSELECT 2 AS n"}
+    project = Project(tmp_path / "p", Database.in_file(tmp_path / "w.duckdb"), models)
+    project.plan_natively(utc("2024-03-05 10:30"))
+    transform = Transform(tmp_path, [project])
+    transform.prepare()
+    assert shown(tmp_path)[0] == {"w/mart/a", "w/mart/b", "w/mart/gone"}
+    (project.folder / "models" / "mart.gone.sql").unlink()
+    transform.prepare()
+    defs = build_transform_definitions(tmp_path)
+    specs = {spec.key.to_user_string(): spec for spec in defs.resolve_all_asset_specs()}
+    assert set(specs) == {"w/mart/a", "w/mart/b", "p/not_in_files"}
+    told = specs["p/not_in_files"]
+    assert told.group_name == "not_in_files"
+    assert told.metadata["dagster_transform/not_in_files"] == ["mart.gone"]
+    for words in ("Environment prod", "project p", "no run builds it", "- `mart.gone`"):
+        assert words in (told.description or "")
+    assert told.key not in defs.resolve_asset_graph().executable_asset_keys
+    # A Python asset may take the place of the model before the plan has taken the model out.
+    heir = dg.AssetSpec(["w", "mart", "gone"])
+    merged = dg.Definitions.merge(defs, dg.Definitions(assets=[heir]))
+    dg.Definitions.validate_loadable(merged)
 
 
 # -- development -----------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import shutil
+import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,7 @@ from dagster_transform.graph import Check, Graph, Node, Relation
 from dagster_transform.planning import Outcome, Readiness, Unit, UnitKind
 from dagster_transform.walk import CheckResult, Report
 from tests.integration.sqlmesh_projects import Database, Project, utc
-from tests.integration.transforms import Transform, python_asset
+from tests.integration.transforms import OUTCOME, Transform, python_asset
 
 if TYPE_CHECKING:
     from tests.conftest import PostgresDatabase
@@ -122,7 +123,12 @@ def test_a_later_run_is_live_and_lets_python_assets_go_on_from_what_is_up_to_dat
     assert run.started == ["mart.a", *(s for s in run.started if s != "mart.a")]
     assert set(run.started) == {"mart.a", "mart.b", "mart.grand"}
     assert changed(before, state(transform)) == {"mart.a", "mart.b", "mart.grand"}
-    assert sorted(run.materialized) == ["a", "b", "grand", "on_b", "on_weekly"]
+    # Dagster has never heard of `weekly`, which SQLMesh itself has built: it is synced.
+    assert sorted(run.materialized) == ["a", "b", "grand", "on_b", "on_weekly", "weekly"]
+    synced = run.materialization("weekly").metadata
+    assert synced[OUTCOME].value == "synced"
+    built_at = synced["dagster_transform/built_at"].value
+    assert 0 < time.time() - built_at < 600
     assert run.up_to_date == ["weekly"]
     assert run.observed == {}
     assert run.checks == {"a:not_null": True, "a:small": False, "b:number_of_rows": True}

@@ -279,8 +279,11 @@ def test_other_ways_to_name_an_environment(
     assert str(nodes(project.read())["mart.report"].relation) == relation
 
 
-def test_reading_writes_nothing(project: Project, database: Database) -> None:
-    project.read()
+@pytest.mark.parametrize("name", [None, "shop"])
+def test_reading_writes_nothing(name: str | None, tmp_path: Path, database: Database) -> None:
+    config = {"project": name} if name else {}  # with a name, SQLMesh looks for other projects
+    project = Project(tmp_path / "p", database, MODELS, files=FILES, config=config)
+    assert project.read().graph.nodes
     assert database.tables() == set()
     assert database.rows(
         "SELECT schema_name FROM duckdb_schemas() "

@@ -308,6 +308,18 @@ class Transform:
         execute_run(recon_job_from_origin(run.job_code_origin), run, self.instance)
         return self.story(run.run_id)
 
+    def job(self, name: str, config: Mapping[str, Any] | None = None, **options: Any) -> Story:
+        """One run, in this process, of a job of one op."""
+        sys.modules.pop(self.module.stem, None)
+        repository = ReconstructableRepository.for_file(str(self.module), "defs", str(self.folder))
+        job = repository.get_reconstructable_job(name)
+        (op,) = job.get_definition().nodes_in_topological_order
+        run_config: dict[str, Any] = {"ops": {op.name: {"config": dict(config or {})}}}
+        if options:
+            run_config["resources"] = {"transform": {"config": options}}
+        with dg.execute_job(job, self.instance, run_config=run_config) as result:
+            return self.story(result.run_id)
+
     def reexecute(self, parent: Story) -> Story:
         """Re-execution from asset failure, as the UI's button and automatic retries do it."""
         with self._workspace() as context:
@@ -325,7 +337,14 @@ class Transform:
         return self.execute(run)
 
     @contextmanager
-    def launched(self, assets: Iterable[str] | None = None, **options: Any) -> Iterator[str]:
+    def launched(
+        self,
+        assets: Iterable[str] | None = None,
+        *,
+        job: str = ASSET_JOB,
+        ops: Mapping[str, Any] | None = None,
+        **options: Any,
+    ) -> Iterator[str]:
         """A run in a process of its own, begun by the default launcher on a code server.
 
         `self.instance.run_launcher.terminate` ends it as the UI does. Yields the run's id.
@@ -333,7 +352,7 @@ class Transform:
         target = PythonFileTarget(str(self.module), "defs", str(self.folder), LOCATION)
         with WorkspaceProcessContext(self.instance, target) as process:
             context = process.create_request_context()
-            run = self._create(context, assets, None, None, options)
+            run = self._create(context, assets, None, None, options, job_name=job, ops=ops)
             self.instance.launch_run(run.run_id, context)
             try:
                 yield run.run_id
@@ -377,14 +396,14 @@ class Transform:
         with in_process_test_workspace(self.instance, origin) as context:
             yield context
 
-    def _remote_job(self, context: Any, assets: Any, checks: Any) -> Any:
+    def _remote_job(self, context: Any, assets: Any, checks: Any, job_name: str = ASSET_JOB) -> Any:
         location = context.get_code_location(context.code_location_names[0])
         (repository,) = location.get_repositories().values()
         return location.get_job(
             JobSubsetSelector(
                 location_name=location.name,
                 repository_name=repository.name,
-                job_name=ASSET_JOB,
+                job_name=job_name,
                 op_selection=None,
                 asset_selection=assets,
                 asset_check_selection=checks,
@@ -392,19 +411,29 @@ class Transform:
         )
 
     def _create(
-        self, context: Any, assets: Any, checks: Any, tags: Any, options: Mapping[str, Any]
+        self,
+        context: Any,
+        assets: Any,
+        checks: Any,
+        tags: Any,
+        options: Mapping[str, Any],
+        *,
+        job_name: str = ASSET_JOB,
+        ops: Mapping[str, Any] | None = None,
     ) -> dg.DagsterRun:
         asset_keys = None if assets is None else {self.key(name) for name in assets}
         check_keys = None if checks is None else {self.check_key(name) for name in checks}
-        job = self._remote_job(context, asset_keys, check_keys)
+        job = self._remote_job(context, asset_keys, check_keys, job_name)
         location = context.get_code_location(context.code_location_names[0])
         (repository,) = location.get_repositories().values()
-        config = {"resources": {"transform": {"config": options}}} if options else {}
+        config: dict[str, Any] = {"ops": dict(ops)} if ops else {}
+        if options:
+            config["resources"] = {"transform": {"config": options}}
         plan = location.get_execution_plan(
             job, config, step_keys_to_execute=None, known_state=None, instance=self.instance
         )
         return self.instance.create_run(
-            job_name=ASSET_JOB,
+            job_name=job_name,
             run_id=None,
             run_config=config,
             resolved_op_selection=job.resolved_op_selection,

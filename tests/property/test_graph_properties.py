@@ -12,6 +12,7 @@ from dagster_transform.graph import (
     Check,
     Column,
     CycleError,
+    Drift,
     Graph,
     GraphFile,
     Location,
@@ -31,6 +32,7 @@ TEXT = st.text(max_size=8)
 MAYBE_TEXT = st.none() | TEXT
 TEXTS = st.lists(TEXT, max_size=3).map(tuple)
 COLUMNS = st.lists(st.builds(Column, TEXT, TEXT, MAYBE_TEXT), max_size=4).map(tuple)
+DRIFTS = st.builds(Drift, TEXTS, TEXTS, TEXTS, TEXTS, TEXTS)
 LOCATIONS = st.none() | st.builds(Location, TEXT, st.integers(1, 10**6))
 PROPERTIES = st.dictionaries(TEXT, TEXT, max_size=2)
 
@@ -60,6 +62,15 @@ def linked_nodes(draw: st.DrawFn) -> list[Node]:
     return nodes
 
 
+def computed_columns(deps: tuple[str, ...]) -> st.SearchStrategy[tuple[Column, ...]]:
+    """Columns of a node that may be computed from columns of its dependencies."""
+    if not deps:
+        return COLUMNS
+    sources = st.lists(st.tuples(st.integers(0, len(deps) - 1), TEXT), max_size=3).map(tuple)
+    columns = st.builds(Column, TEXT, TEXT, MAYBE_TEXT, sources)
+    return st.lists(columns, max_size=4).map(tuple)
+
+
 @st.composite
 def full_graphs(draw: st.DrawFn) -> Graph:
     """A graph in which everything that can be set is."""
@@ -75,7 +86,7 @@ def full_graphs(draw: st.DrawFn) -> Graph:
             tags=draw(TEXTS),
             owners=draw(TEXTS),
             description=draw(MAYBE_TEXT),
-            columns=draw(COLUMNS),
+            columns=draw(computed_columns(node.deps)),
             code_version=draw(MAYBE_TEXT),
             location=draw(LOCATIONS),
             presence=draw(st.sampled_from(Presence)),
@@ -122,6 +133,7 @@ GRAPH_FILES = st.builds(
     project=TEXT,
     environment=MAYBE_TEXT,
     plan_id=MAYBE_TEXT,
+    drift=DRIFTS,
     written_by=PROPERTIES,
     sources_digest=st.dictionaries(
         TEXT, st.builds(SourceFile, st.integers(0), st.integers(0, 2**63), TEXT), max_size=3

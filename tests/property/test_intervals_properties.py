@@ -5,7 +5,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dagster_transform.sqlmesh.intervals import Interval, merged, without
+from dagster_transform.sqlmesh.intervals import Interval, merged, minus, without
 
 TIMES = st.integers(-20, 60)
 INTERVALS = st.lists(
@@ -43,6 +43,17 @@ def test_merging_keeps_every_moment_and_leaves_gaps_between(intervals: list[Inte
     assert all(before[1] < then[0] for before, then in pairwise(result))
     assert merged(result) == result
     assert merged(reversed(intervals)) == result
+
+
+@given(INTERVALS, INTERVALS)
+def test_a_difference_has_every_moment_that_only_the_first_has(
+    intervals: list[Interval], others: list[Interval]
+) -> None:
+    result = minus(intervals, others)
+    assert moments(result) == moments(intervals) - moments(others)
+    assert all(start < end for start, end in result)
+    assert merged(result) == result
+    assert minus(intervals, []) == merged(intervals)
 
 
 @given(batches_in_cells(), INTERVALS)

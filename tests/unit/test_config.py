@@ -51,6 +51,7 @@ FULL = """
         environment: dev
         gateway: local
         plan: auto
+        column_lineage: false
       staging:
         framework: dbt
         path: staging
@@ -72,6 +73,7 @@ def test_everything(folder: Path) -> None:
     assert isinstance(marts, SqlmeshProject)
     assert marts.path == marts.paths == (folder / "marts", folder / "more")
     assert (marts.environment, marts.gateway, marts.plan) == ("dev", "local", "auto")
+    assert marts.column_lineage is False
     assert isinstance(staging, DbtProject)
     assert staging.paths == (staging.path,) == (folder / "staging",)
     assert (staging.target, staging.profiles_dir) == ("ci", folder / "profiles")
@@ -86,6 +88,7 @@ def test_defaults(folder: Path) -> None:
     assert isinstance(staging, DbtProject)
     assert marts.path == (folder / "marts",)
     assert (marts.environment, marts.gateway, marts.plan) == ("prod", None, "never")
+    assert marts.column_lineage is True
     assert (staging.target, staging.profiles_dir) == (None, None)
 
 
@@ -189,7 +192,7 @@ def test_all_errors_of_a_file_come_at_once_in_its_order() -> None:
         (
             "transform.yaml:6:5: projects.marts.enviroment: unknown key; "
             "did you mean 'environment'? "
-            "known keys: framework, path, environment, gateway, plan"
+            "known keys: framework, path, environment, gateway, plan, column_lineage"
         ),
         "transform.yaml:7:5: projects.marts.plan: must be 'never' or 'auto'",
         "transform.yaml:8:5: projects.marts.gateway: the environment variable NOT_SET is not set",
@@ -272,7 +275,7 @@ MARTS = "projects:\n  marts:\n    framework: sqlmesh\n    path: marts\n"
             [
                 (
                     "5:5: projects.marts.password: unknown key; "
-                    "known keys: framework, path, environment, gateway, plan"
+                    "known keys: framework, path, environment, gateway, plan, column_lineage"
                 )
             ],
         ),

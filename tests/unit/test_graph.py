@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import copy
 import pickle
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from dagster_transform.graph import (
     Check,
+    Column,
     CycleError,
     DanglingDependencyError,
     DuplicateIdError,
@@ -214,6 +216,36 @@ def test_combine_drops_repeats_that_linking_makes() -> None:
     combined = Graph.combine([staging, marts])
     assert combined.nodes["mesh:x"].deps == ("dbt:stg",)
     assert combined.checks["dbt:stg:c"].also == ()
+
+
+def test_combine_keeps_what_columns_are_computed_from() -> None:
+    staging = Graph.of([node("dbt:a"), node("dbt:b")])
+    columns = (
+        Column("x", sources=((0, "a"), (1, "a"))),
+        Column("y", sources=((2, "b"), (3, "c"))),
+        Column("z"),
+    )
+    reader = replace(node("mesh:x", "mesh:one", "mesh:two", "mesh:b", "mesh:left"), columns=columns)
+    sources = [
+        source("mesh:one", relation("dbt:a")),
+        source("mesh:two", relation("dbt:a")),
+        source("mesh:b", relation("dbt:b")),
+        source("mesh:left"),
+    ]
+    alone = Graph.of([reader], sources)
+    assert alone.nodes["mesh:x"].column_lineage() == {
+        "x": (("mesh:one", "a"), ("mesh:two", "a")),
+        "y": (("mesh:b", "b"), ("mesh:left", "c")),
+    }
+    combined = Graph.combine([staging, alone]).nodes["mesh:x"]
+    assert combined.deps == ("dbt:a", "dbt:b", "mesh:left")
+    assert combined.column_lineage() == {
+        "x": (("dbt:a", "a"),),
+        "y": (("dbt:b", "b"), ("mesh:left", "c")),
+    }
+    apart = Graph.of([reader], [*sources[:1], source("mesh:two"), *sources[2:]])
+    linked = Graph.combine([staging, apart]).nodes["mesh:x"]
+    assert linked.column_lineage()["x"] == (("dbt:a", "a"), ("mesh:two", "a"))
 
 
 def test_combine_tells_connections_apart() -> None:

@@ -14,6 +14,7 @@ import pytest
 from dagster_transform.graph import (
     Check,
     Column,
+    Drift,
     Graph,
     GraphFile,
     GraphFileError,
@@ -27,7 +28,8 @@ from dagster_transform.graph import (
     write_graph_file,
 )
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "graph_v1.json"
+GOLDEN = Path(__file__).parents[1] / "golden" / "graph_v2.json"
+OLD = GOLDEN.with_name("graph_v1.json")
 DUCKDB = "duckdb:/data/flights.duckdb"
 
 FULL = Node(
@@ -47,7 +49,11 @@ FULL = Node(
     tags=("core", "night"),
     owners=("a@example.com",),
     description="Verspätungen je Tag",
-    columns=(Column("day", "DATE", "The day"), Column("mean"), Column("n", "", "")),
+    columns=(
+        Column("day", "DATE", "The day", sources=((1, "day"),)),
+        Column("mean", sources=((0, "n"), (1, "delay"))),
+        Column("n", "", ""),
+    ),
     code_version="42",
     location=Location("models/delays.sql", 3),
     presence=Presence.CHANGED,
@@ -69,7 +75,7 @@ RAW = Source(
     name="raw",
     relation=Relation(DUCKDB, None, "raw", "flights"),
     description="",
-    columns=(Column("day", "DATE", "The day"),),
+    columns=(Column("day", "DATE", "The day"), Column("delay")),
 )
 AUDIT = Check(
     id=f"{FULL.id}:not_null",
@@ -91,6 +97,13 @@ GRAPH_FILE = GraphFile(
     project="marts",
     environment="prod",
     plan_id="7f3a",
+    drift=Drift(
+        new=("marts.bare",),
+        changed=("marts.delays",),
+        affected=("marts.below",),
+        removed=("marts.gone", "old_audit"),
+        other=("before_all has changed",),
+    ),
     written_by={"dagster-transform": "0.1.0", "sqlmesh": "0.236.4"},
     sources_digest={
         "models/delays.sql": SourceFile(12, 1_700_000_000_123_456_789, "ab" * 32),
@@ -106,6 +119,8 @@ def path(tmp_path: Path) -> Path:
 
 def test_golden_file_is_what_is_written(path: Path) -> None:
     write_graph_file(path, GRAPH_FILE)
+    if os.environ.get("UPDATE_GOLDEN"):
+        GOLDEN.write_bytes(path.read_bytes())
     assert path.read_bytes() == GOLDEN.read_bytes()
 
 
@@ -120,7 +135,8 @@ def test_default_values_are_left_out(path: Path) -> None:
     required = {"id", "project", "framework", "reference", "name", "kind", "relation"}
     assert set(raw["nodes"][0]) == required
     assert set(raw["sources"][0]) == {"id", "project", "reference", "name", "relation"}
-    assert "environment" not in raw
+    assert not raw.keys() & {"environment", "plan_id", "drift"}
+    assert raw["columns"] == []
     assert read_graph_file(path) == small
 
 
@@ -227,12 +243,17 @@ def test_not_a_graph_file(path: Path, content: str) -> None:
     unusable(path, "is not a graph file")
 
 
-@pytest.mark.parametrize("version", [0, 2, "1", True, None])
+def test_a_file_of_an_older_version(path: Path) -> None:
+    path.write_bytes(OLD.read_bytes())
+    unusable(path, "has format version 1; this dagster-transform reads 2")
+
+
+@pytest.mark.parametrize("version", [0, 1, 3, "2", True, None])
 def test_another_version(path: Path, version: object) -> None:
     raw = json.loads(GOLDEN.read_text())
     # Nothing else may be asked of a file of another version.
     path.write_text(json.dumps({"format": version, "things": raw["nodes"]}))
-    unusable(path, f"has format version {re.escape(repr(version))}; .* reads 1")
+    unusable(path, f"has format version {re.escape(repr(version))}; .* reads 2")
 
 
 def test_another_project(path: Path) -> None:
@@ -274,6 +295,17 @@ def _remove(*keys: Any) -> Callable[[Any], None]:
         (_set("sources_digest", "a", to=[1, "2", "x"]), "sources_digest: "),
         (_set("columns", 0, to="abc"), "columns: "),
         (_set("columns", 0, to=["a", None]), "columns: "),
+        (_set("columns", 0, to=["a", "", None]), "columns: "),
+        (_set("columns", 0, to=["a", "", None, []]), "columns: "),
+        (_set("columns", 0, to=["a", "", None, [0, "x", 1]]), "columns: sources: "),
+        (_set("columns", 0, to=["a", "", None, ["x", 0]]), "columns: sources: "),
+        (_set("columns", 0, to=["a", "", None, [True, "x"]]), "columns: sources: "),
+        (_set("columns", 0, to=["a", "", None, [-1, "x"]]), "columns: sources: "),
+        (_set("nodes", 0, "deps", to=["marts:raw"]), r"nodes\[0\]: columns: one is computed"),
+        (_remove("nodes", 0, "deps"), r"nodes\[0\]: columns: one is computed"),
+        (_set("drift", to=[]), "drift: an object"),
+        (_set("drift", "more", to=[]), "unknown key 'more'"),
+        (_set("drift", "new", to="x"), "new: a list of strings"),
         (_set("nodes", 1, to="x"), r"nodes\[1\]: an object"),
         (_set("nodes", 1, "more", to=1), r"nodes\[1\]: unknown key 'more'"),
         (_remove("nodes", 1, "name"), r"nodes\[1\]: name: a string"),
@@ -317,5 +349,5 @@ def test_reading_leaves_the_garbage_collector_as_it_was(path: Path, enabled: boo
 
 
 def test_another_format_can_not_be_written(path: Path) -> None:
-    with pytest.raises(ValueError, match="format 1"):
-        write_graph_file(path, replace(GRAPH_FILE, format_version=2))
+    with pytest.raises(ValueError, match="format 2"):
+        write_graph_file(path, replace(GRAPH_FILE, format_version=1))

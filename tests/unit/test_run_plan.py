@@ -11,11 +11,11 @@ from dagster_transform.planning import (
     Outcome,
     Readiness,
     RunPlan,
+    RunPlanError,
     Unit,
     UnitKind,
     plan_run,
 )
-from dagster_transform.planning.run_plan import RunPlanError
 
 
 def node(id: str, *deps: str) -> Node:
@@ -159,6 +159,21 @@ def test_ten_thousand_nodes_in_a_chain() -> None:
 
 
 # -- checks ---------------------------------------------------------------------------------------
+
+
+def test_a_check_of_two_nodes_is_waited_for_by_what_is_below_both_and_not_by_what_is_between() -> (
+    None
+):
+    """1 -> 2 -> 4 <- 3, and a blocking check on 1 that also reads 3: 4 must wait, 2 can't."""
+    things = graph(
+        node("a:1"), node("a:3"), node("a:2", "a:1"), node("a:4", "a:2", "a:3"),
+        check("a:1", "ok", "a:3"),
+    )  # fmt: skip
+    result = plan(things, "a:2 a:3 a:4", "a:1:ok")
+    assert after(result)["a:1:ok"] == {"a:3"}
+    assert after(result)["a:2"] == set()
+    assert after(result)["a:4"] == {"a:2", "a:3", "a:1:ok"}
+    assert after(plan(things, "*", "*"))["a:4"] == {"a:2", "a:3", "a:1:ok"}
 
 
 def test_a_check_starts_when_its_node_is_built_and_holds_back_what_is_below() -> None:

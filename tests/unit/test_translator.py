@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,11 @@ RICH = node(
     tags=("nightly", "two words", "dagster:group_name:my group", "dagster:owner:team:ops"),
     owners=("ana@example.com", "analytics"),
     description="Delay of each flight.",
-    columns=(Column("id", "INT", "the flight"), Column("delay", "")),
+    columns=(
+        Column("id", "INT", "the flight", sources=((0, "number"),)),
+        Column("delay", "", sources=((0, "arrival"), (0, "due"))),
+        Column("one", "INT"),
+    ),
     code_version="12345",
     location=Location("models/delays.sql", 3),
     properties={"dialect": "duckdb", "grains": "id"},
@@ -56,7 +61,8 @@ SOURCE = Source(
     'p:"db"."raw"."flights"', "p", '"db"."raw"."flights"', "raw.flights",
     Relation("duckdb:/w", "db", "raw", "flights"),
 )  # fmt: skip
-GRAPH = Graph.of([RICH, PLAIN], [SOURCE], [CHECK, WARNS])
+ON_SOURCE = Check(f"{SOURCE.id}:fresh", "p", "fresh", SOURCE.id)
+GRAPH = Graph.of([RICH, PLAIN], [SOURCE], [CHECK, WARNS, ON_SOURCE])
 
 
 def definitions(tmp_path: Path, translator: TransformTranslator) -> dg.AssetsDefinition:
@@ -69,6 +75,11 @@ def definitions(tmp_path: Path, translator: TransformTranslator) -> dg.AssetsDef
 def _plain(value: Any) -> Any:
     if isinstance(value, dg.TableSchema):
         return [[c.name, c.type, c.description] for c in value.columns]
+    if isinstance(value, dg.TableColumnLineage):
+        return {
+            column: [f"{d.asset_key.to_user_string()}:{d.column_name}" for d in deps]
+            for column, deps in value.deps_by_column.items()
+        }
     if isinstance(value, dg.CodeReferencesMetadataValue):
         return [
             str(getattr(r, "file_path", r)) + f":{r.line_number}" for r in value.code_references
@@ -140,6 +151,12 @@ def test_every_aspect_can_be_overridden(tmp_path: Path) -> None:
         def get_metadata(self, node: Node) -> dict[str, Any]:
             return {"m": 1}
 
+        def get_column_lineage(
+            self, node: Node, keys: Mapping[str, dg.AssetKey]
+        ) -> dg.TableColumnLineage | None:
+            found = super().get_column_lineage(node, keys)
+            return found and dg.TableColumnLineage({"id": found.deps_by_column["id"]})
+
         def get_check_name(self, check: Check) -> str:
             return f"my_{check.name}"
 
@@ -158,7 +175,9 @@ def test_every_aspect_can_be_overridden(tmp_path: Path) -> None:
     assert asset["deps"] == ["mine/db/raw/flights"]
     assert (asset["group"], asset["description"], asset["owners"]) == ("g", "d", ["team:me"])
     assert asset["tags"]["t"] == "1"
-    assert (asset["kinds"], asset["code_version"], asset["metadata"]) == (["k"], "v", {"m": 1})
+    lineage = {"id": ["mine/db/raw/flights:number"]}
+    metadata = {"m": 1, "dagster/column_lineage": lineage}
+    assert (asset["kinds"], asset["code_version"], asset["metadata"]) == (["k"], "v", metadata)
     assert "eager" in asset["automation"]
     assert set(asset["checks"]) == {"my_not_null", "my_small"}
     mine = asset["checks"]["my_not_null"]
@@ -180,6 +199,48 @@ def test_the_key_is_catalog_schema_and_model(parts: tuple[str, ...], key: list[s
 
 def test_without_a_root_there_are_no_links_to_code() -> None:
     assert "dagster/code_references" not in TransformTranslator().get_metadata(RICH)
+
+
+def test_a_check_on_a_source_is_left_out_and_nothing_else(tmp_path: Path) -> None:
+    names = {spec.name for spec in definitions(tmp_path, TransformTranslator()).check_specs}
+    assert names == {"not_null", "small"}
+
+
+def test_columns_of_two_sources_with_one_key_are_named_once() -> None:
+    columns = (Column("x", sources=((0, "a"), (1, "a"), (1, "b"))),)
+    reader = node(deps=("p:one", "p:two"), columns=columns)
+    key = dg.AssetKey("same")
+    found = TransformTranslator().get_column_lineage(reader, {"p:one": key, "p:two": key})
+    assert found is not None
+    assert _plain(found) == {"x": ["same:a", "same:b"]}
+    assert TransformTranslator().get_column_lineage(PLAIN, {}) is None
+
+
+@pytest.mark.parametrize(
+    ("fields", "group"),
+    [
+        ({}, "marts"),
+        ({"group": "own"}, "own"),
+        ({"group": "own", "tags": ("dagster:group_name:tagged",)}, "tagged"),
+        ({"tags": ("dagster:group_name:",)}, "marts"),  # Dagster refuses an empty name
+        ({"reference": '"m"'}, None),
+    ],
+)
+def test_the_group_is_a_tags_or_the_nodes_or_the_schema(
+    fields: dict[str, Any], group: str | None
+) -> None:
+    assert TransformTranslator().get_group_name(node(**fields)) == group
+
+
+def test_owners_are_what_dagster_takes() -> None:
+    given = ("ana@example.com", "data", "team:ops", " x@example.com ", "ü@example.com", "team:", "")
+    tags = ("dagster:owner:data", "dagster:owner:", "dagster:owner:bo@example.com")
+    owners = TransformTranslator().get_owners(node(owners=given, tags=tags))
+    assert owners == [
+        "ana@example.com", "team:data", "team:ops", "x@example.com", "team:ü@example.com",
+        "bo@example.com",
+    ]  # fmt: skip
+    dg.AssetSpec("a", owners=owners)
 
 
 def test_tags_fit_dagsters_alphabet() -> None:

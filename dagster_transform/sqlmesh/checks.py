@@ -1,0 +1,127 @@
+"""Audits as checks of the graph: which there are, what they are called, where they are shown."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Collection, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from dagster_transform.graph import Check, Graph, Location
+from dagster_transform.sqlmesh import names
+
+_log = logging.getLogger("dagster_transform")
+
+Locate = Callable[[Path | None, str], Location | None]
+"""Where a name is written in a file."""
+
+STANDALONE_AUDIT = "standalone_audit"
+"""The kind of a check that is a SQLMesh standalone audit: its `reference` is the audit's own name,
+under which the state has its snapshot."""
+
+
+def model_checks(project: str, target: str, model: Any, locate: Locate) -> Iterator[Check]:
+    """The audits of a model; skipped ones are left out.
+
+    Args:
+        project: The project's name.
+        target: Id of the model's node.
+        model: A sqlmesh Model.
+        locate: Finds where an audit is written.
+    """
+    audits = [(a, args) for a, args in model.audits_with_args if not a.skip]
+    texts = [names.argument_texts(args, model.dialect) for _, args in audits]
+    unique = names.check_names([(a.name, t) for (a, _), t in zip(audits, texts, strict=True)])
+    for (audit, arguments), text, name in zip(audits, texts, unique, strict=True):
+        blocking = names.is_blocking(audit, arguments)
+        call = ", ".join(f"{key} := {value}" for key, value in text.items())
+        yield Check(
+            id=f"{target}:{name}",
+            project=project,
+            name=name,
+            target=target,
+            kind="audit",
+            reference=name,
+            blocking=blocking,
+            in_build=blocking,
+            description=f"SQLMesh audit {audit.name}({call})",
+            location=locate(getattr(audit, "_path", None) or model._path, audit.name),
+            properties=text,
+        )
+
+
+def standalone_checks(
+    project: str,
+    audits: Iterable[tuple[Any, Collection[str]]],
+    graph: Graph,
+    locate: Locate,
+) -> Iterator[Check]:
+    """Standalone audits as checks.
+
+    Each is shown on the node furthest downstream of those that it reads: when that one is built,
+    the others are. One that reads no node is shown on a source, and one that reads nothing at all
+    can't be shown: a warning says so.
+
+    Args:
+        project: The project's name.
+        audits: Each audit with the ids of the nodes and sources that it reads.
+        graph: The project's nodes, sources and other checks, which keep their names.
+        locate: Finds where an audit is written.
+
+    Yields:
+        Checks of kind `standalone_audit`. They never block and are no part of a build.
+    """
+    used = {(check.target, check.name) for check in graph.checks.values()}
+    depths = _depths(graph)
+    for audit, reads in sorted(audits, key=lambda found: str(found[0].name)):
+        if audit.skip:
+            continue
+        if not reads:
+            _log.warning("Audit %s reads nothing: there is no asset to show it on", audit.name)
+            continue
+        # The deepest, of several the first by name; a source has no depth.
+        target = min(reads, key=lambda read: (-depths.get(read, 0), read))
+        name = _free_name(names.check_name(audit.name), target, used)
+        used.add((target, name))
+        yield Check(
+            id=f"{target}:{name}",
+            project=project,
+            name=name,
+            target=target,
+            also=tuple(sorted(set(reads) - {target})),
+            kind=STANDALONE_AUDIT,
+            reference=audit.fqn,
+            blocking=False,
+            in_build=False,
+            description=audit.description or f"SQLMesh standalone audit {audit.name}",
+            location=locate(audit._path, audit.name),
+            properties=_properties(audit),
+        )
+
+
+def _free_name(name: str, target: str, used: Collection[tuple[str, str]]) -> str:
+    """`name`, changed where an audit of the model has it: that one was there first."""
+    free, number = name, 1
+    while (target, free) in used:
+        free = f"{name}_standalone" + (f"_{number}" if number > 1 else "")
+        number += 1
+    return free
+
+
+def _properties(audit: Any) -> dict[str, str]:
+    found = {
+        "cron": audit.cron,
+        "cron_tz": str(audit.cron_tz or ""),
+        "owner": audit.owner or "",
+    }
+    return {key: value for key, value in found.items() if value}
+
+
+def _depths(graph: Graph) -> dict[str, int]:
+    """By id, how many nodes there are on the longest way down to a node."""
+    depths: dict[str, int] = {}
+    for node_id in graph.order:
+        depths[node_id] = 1 + max(
+            (depths.get(dep, 0) for dep in graph.upstream(node_id)), default=0
+        )
+    return depths

@@ -1,0 +1,54 @@
+"""Where a project's tables, views and sources lie, when it has one gateway or several."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlglot import exp
+
+from dagster_transform.graph import Relation
+from dagster_transform.sqlmesh import names
+
+
+class Gateways:
+    """The gateways of a project, and the relations that are reached through them.
+
+    Args:
+        context: A sqlmesh Context. No connection is opened.
+    """
+
+    def __init__(self, context: Any) -> None:
+        self._context = context
+        self.default: str = context.selected_gateway
+        """The gateway of what does not name one."""
+        self._connections = {self.default: context.connection_config}
+        # As SQLMesh does it, where several folders make one project: the first one's count.
+        for config in context.configs.values():
+            for gateway in config.gateways:
+                if gateway not in self._connections:
+                    self._connections[gateway] = config.get_connection(gateway)
+
+    def of(self, model: Any) -> str:
+        """The gateway through which a model is built; the default one where another project has
+        the model, and a gateway for it that this one does not know."""
+        return model.gateway if model.gateway in self._connections else self.default
+
+    def table(self, gateway: str, table: exp.Table) -> Relation:
+        """A normalised table as it is reached through a gateway."""
+        connection = names.connection_identity(self._connections[gateway], table.catalog or None)
+        return names.relation_of(connection, table)
+
+    def view(self, model: Any, snapshot: Any, naming: Any) -> Relation:
+        """What readers of a model see in an environment.
+
+        Args:
+            model: The model.
+            snapshot: A snapshot of it.
+            naming: The environment's EnvironmentNamingInfo. It says whether each gateway has the
+                views of its own models, or the default one has them all.
+        """
+        gateway = self.of(model) if naming.gateway_managed else self.default
+        dialect = self._context.engine_adapters[gateway].dialect
+        return self.table(
+            gateway, snapshot.qualified_view_name.table_for_environment(naming, dialect=dialect)
+        )
