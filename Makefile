@@ -8,6 +8,7 @@ SHELL := bash
 PYTHON ?= python3
 WORKERS ?= 2
 ONLY ?=
+SECONDS ?= 60
 ARGS ?=
 
 VENV := .venv
@@ -45,6 +46,10 @@ dev: $(STAMP) $(HOME_FILE) ## Start Dagster's UI and daemon on the example proje
 .PHONY: test
 test: $(STAMP) ## Run all tests; ARGS="-k name" selects; WORKERS=0: one after the other
 	$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
+
+.PHONY: soak
+soak: $(STAMP) ## Build and audit side by side on PostgreSQL for a while; SECONDS=60
+	SOAK_SECONDS="$(SECONDS)" $(BIN)/python -m pytest -q tests/soak/builds_and_audits.py $(ARGS)
 
 .PHONY: check
 check: $(STAMP) ## Lint, check the format, the types and the arrows between the packages

@@ -14,7 +14,8 @@ from dagster_transform.config import SqlmeshProject, TransformConfig
 from dagster_transform.dagster._compat import output_metadata, tag_run
 from dagster_transform.dagster.names import name_all
 from dagster_transform.dagster.resource import RunOptionError, TransformResource
-from dagster_transform.dagster.run import carry_out, moment_of_run
+from dagster_transform.dagster.run import carry_out
+from dagster_transform.dagster.sessions import moment_of_run
 from dagster_transform.dagster.translator import TransformTranslator
 from dagster_transform.errors import TransformError
 from dagster_transform.graph import GraphFileError, SourceFile, fingerprint, write_graph_file

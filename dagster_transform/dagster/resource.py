@@ -9,16 +9,21 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from enum import Enum
+from typing import Any, TypeVar, cast
 
 import dagster as dg
 from pydantic import Field, PrivateAttr
 
+from dagster_transform.dbt import DbtTurn
 from dagster_transform.errors import TransformError
 from dagster_transform.planning import Limits
 from dagster_transform.sqlmesh import Restatement, Turn
 
 _TICK_TAGS = ("dagster/schedule_name", "dagster/sensor_name", "dagster/from_automation_condition")
 _CONCURRENCY_VARIABLE = "MAX_CONCURRENT_MODELS"
+
+
+_Turn = TypeVar("_Turn", Turn, DbtTurn)
 
 
 class PlanOption(Enum):
@@ -59,6 +64,49 @@ class RestateOption(dg.Config):
             "nothing and name them. include: build them anew too. leave: leave them as they are, "
             "and mark them as stale."
         ),
+    )
+
+
+class DbtOptions(dg.Config):
+    """Options of a run's dbt projects; the names are those of `dbt build`."""
+
+    full_refresh: bool = Field(
+        default=False, description="Build incremental models and seeds from nothing."
+    )
+    vars: dict[str, Any] = Field(
+        default={}, description="Variables, over those of dbt_project.yml."
+    )
+    defer: bool = Field(
+        default=False,
+        description="Let references to nodes that are not selected lead to what `state` has.",
+    )
+    state: str | None = Field(
+        default=None, description="Folder of the manifest.json of another environment's run."
+    )
+    favor_state: bool = Field(
+        default=False, description="With defer: also where this target has the relation."
+    )
+    empty: bool = Field(default=False, description="Build the relations without rows.")
+    sample: str | None = Field(
+        default=None, description="A time window that models read only: '3 days'."
+    )
+    node_timeout: float | None = Field(
+        default=None, gt=0, description="Seconds that one node may take."
+    )
+    run_timeout: float | None = Field(
+        default=None, gt=0, description="Seconds that all dbt nodes of a run may take together."
+    )
+    memory: float = Field(
+        default=0.95,
+        gt=0,
+        le=1,
+        description="A dbt process is started when less than this share of the memory is in use; "
+        "else the run waits a minute for it, and fails with a clear error.",
+    )
+    grace: float = Field(
+        default=25.0,
+        ge=0,
+        description="Seconds that dbt has to end by itself when a run is cancelled.",
     )
 
 
@@ -126,6 +174,9 @@ class TransformResource(dg.ConfigurableResource[None]):
             "Files are not planned in such a run."
         ),
     )
+    dbt: DbtOptions = Field(
+        default_factory=DbtOptions, description="Options of the dbt projects of the run."
+    )
     execution_time: str | None = Field(
         default=None,
         description="The run's moment, as ISO 8601 with an offset, instead of now.",
@@ -133,27 +184,27 @@ class TransformResource(dg.ConfigurableResource[None]):
 
     # What the ops of one run share: with an executor that runs them in one process, this resource
     # lives as long as the run does.
-    _turns: dict[str, Turn] = PrivateAttr(default_factory=dict)
+    _turns: dict[str, Turn | DbtTurn] = PrivateAttr(default_factory=dict)
     _ends: dict[str, Callable[[], None]] = PrivateAttr(default_factory=dict)
 
-    def turn(self, project: str, *, last: bool) -> Turn:
-        """Whose turn before_all and after_all are; `last`: no later op of the run does something
-        of this project."""
-        turn = self._turns.setdefault(project, Turn())
+    def turn(self, project: str, kind: type[_Turn], *, last: bool) -> _Turn:
+        """What the sessions of one project share in a run; `last`: no later op of the run does
+        something of this project."""
+        turn = self._turns.setdefault(project, kind())
         turn.last = last
-        return turn
+        return cast("_Turn", turn)
 
     def at_end(self, project: str, end: Callable[[], None]) -> None:
-        """What runs after_all when the run is over, should that later op never come."""
+        """What ends a project's part when the run is over, should that later op never come."""
         self._ends[project] = end
 
     def teardown_after_execution(self, context: dg.InitResourceContext) -> None:
-        """Run after_all where the op whose turn it was did not come to it.
+        """End what the op whose turn it was did not come to: after_all, on-run-end, dbt's process.
 
         Dagster skips an op whose Python asset upstream has failed.
         """
         for project, turn in self._turns.items():
-            if not turn.begun or turn.ended:
+            if not turn.due:
                 continue
             turn.last = True
             try:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
-from datetime import datetime, timedelta, timezone
-from functools import partial
+from datetime import timedelta
 
 import dagster as dg
 
-from dagster_transform.config import SqlmeshProject, TransformConfig
+from dagster_transform.config import TransformConfig
 from dagster_transform.dagster.failure import failure
 from dagster_transform.dagster.names import Names
-from dagster_transform.dagster.resource import RunOptionError, TransformResource
-from dagster_transform.dagster.scope import Scope, scope_of
+from dagster_transform.dagster.resource import TransformResource
+from dagster_transform.dagster.scope import scope_of
+from dagster_transform.dagster.sessions import Sessions, moment_of_run
 from dagster_transform.dagster.tell import Teller, Told
 from dagster_transform.errors import TransformError
 from dagster_transform.graph import Graph
@@ -27,7 +27,6 @@ from dagster_transform.planning import (
     plan_run,
     restatable,
 )
-from dagster_transform.sqlmesh import SqlmeshSettings, finish_run, open_session
 from dagster_transform.walk import Session, Walk
 
 _RESTATE = """\
@@ -64,9 +63,7 @@ def run_transform(
     try:
         limits = options.limits(config.max_concurrent_models)
         scope = scope_of(context, graph, names)
-        sessions = _sessions(
-            context, graph, config, options, selected={*nodes, *checks}, scope=scope
-        )
+        sessions = Sessions(context, graph, config, options, scope).of({*nodes, *checks})
     except TransformError as error:
         raise dg.Failure(description=str(error), allow_retries=False) from None
 
@@ -241,64 +238,6 @@ class _Crew:
         if len(self._sessions) > 1:
             with suppress(TransformError):
                 session.let_go()
-
-
-def _sessions(
-    context: dg.AssetExecutionContext,
-    graph: Graph,
-    config: TransformConfig,
-    options: TransformResource,
-    *,
-    selected: Collection[str],
-    scope: Scope,
-) -> dict[str, Session]:
-    now = moment_of_run(options.execution_time)
-    ignore_cron = options.ignores_cron(context.run.tags)
-    found: dict[str, Session] = {}
-    for thing in sorted(selected):
-        project = (graph.nodes.get(thing) or graph.checks[thing]).project
-        if project in found:
-            continue
-        settings = config.project(project)
-        if not isinstance(settings, SqlmeshProject):
-            raise RunOptionError(f"Project {project}: dbt nodes can't be run by this version.")
-        wanted = SqlmeshSettings(
-            environment=settings.environment,
-            paths=[str(path) for path in settings.paths],
-            now=now,
-            plan=options.plan.value if options.plan else settings.plan,
-            ignore_cron=ignore_cron,
-            marker=config.graph_path(project).with_name(f"{project}.planned.json"),
-            restate=options.restatement(),
-            upstreams=options.upstreams.value,
-            in_run=frozenset(
-                graph.nodes[n].reference for n in scope.nodes if graph.nodes[n].project == project
-            ),
-            turn=options.turn(project, last=project not in scope.later),
-        )
-        options.at_end(project, partial(finish_run, project, settings, graph, wanted))
-        found[project] = open_session(project, settings, graph, wanted)
-    return found
-
-
-def moment_of_run(text: str | None) -> datetime:
-    """The run's moment, aware: what was asked for, else now.
-
-    Raises:
-        RunOptionError: It is no time with an offset.
-    """
-    if text is None:
-        return datetime.now(timezone.utc)
-    try:
-        moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
-    except ValueError:
-        moment = None
-    if moment is None or moment.tzinfo is None:
-        raise RunOptionError(
-            f"execution_time '{text}' is not an ISO 8601 time with an offset.",
-            remedy="Write it like 2026-01-31T06:00:00+00:00.",
-        )
-    return moment
 
 
 def _last_day(options: TransformResource) -> str:

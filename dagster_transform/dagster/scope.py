@@ -17,10 +17,12 @@ class Scope:
 
     Attributes:
         nodes: Ids of the nodes that the run selects, in any of its ops.
+        checks: Ids of the checks likewise.
         later: Projects of which a later op of this run does something.
     """
 
     nodes: frozenset[str]
+    checks: frozenset[str]
     later: frozenset[str]
 
 
@@ -30,15 +32,18 @@ def scope_of(context: dg.AssetExecutionContext, graph: Graph, names: Names) -> S
     name = context.op_execution_context.op_handle.name
     here = next((i for i, (step, _) in enumerate(ops) if step == name), len(ops))
     nodes: set[str] = set()
+    checks: set[str] = set()
     later: set[str] = set()
     for index, (_, keys) in enumerate(ops):
         for key in keys:
             if isinstance(key, dg.AssetCheckKey):
-                project = graph.checks[names.checks[key]].project
+                check = graph.checks[names.checks[key]]
+                checks.add(check.id)
+                project = check.project
             else:
                 node = graph.nodes[names.nodes[key]]
                 nodes.add(node.id)
                 project = node.project
             if index > here:
                 later.add(project)
-    return Scope(frozenset(nodes), frozenset(later))
+    return Scope(frozenset(nodes), frozenset(checks), frozenset(later))

@@ -219,7 +219,7 @@ class _QueriesOfSome:
         return model.fqn in self._names or model.kind.is_embedded
 
 
-def read_snapshots(
+def fetch_snapshots(
     state: Any, records: Iterable[Any], queries_of: Collection[str]
 ) -> dict[Any, Any]:
     """Snapshots from the state, of which only some will be built.

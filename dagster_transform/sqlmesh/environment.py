@@ -108,7 +108,7 @@ def read_snapshots(
     wanted = set(names)
     closure = with_ancestors(wanted, infos)
     state = context.state_sync
-    snapshots = _compat.read_snapshots(state, [infos[n] for n in closure], queries_of=wanted)
+    snapshots = _compat.fetch_snapshots(state, [infos[n] for n in closure], queries_of=wanted)
     for snapshot in snapshots.values():  # from a cache they may have some that are built by now
         snapshot.pending_restatement_intervals = []
     state.refresh_snapshot_intervals(snapshots.values())

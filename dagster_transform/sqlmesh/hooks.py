@@ -25,7 +25,7 @@ class Hooks:
         self._snapshots = (
             {
                 s.name: s
-                for s in _compat.read_snapshots(state, assessment.infos, queries_of=()).values()
+                for s in _compat.fetch_snapshots(state, assessment.infos, queries_of=()).values()
             }
             if self._statements
             else {}

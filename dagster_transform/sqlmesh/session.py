@@ -179,7 +179,7 @@ class SqlmeshSession:
                         built = [n for n, w in self._assessed().work.items() if w.recorded]
                         self._restatement.clear_elsewhere(built)
                     done = self._plan is None or self._plan.promoted
-                    if turn.begun and turn.last and not turn.ended and done:
+                    if turn.due and turn.last and done:
                         self._surround().after_all()
                         turn.ended = True
         finally:
@@ -353,5 +353,5 @@ def _connections(context: Any, assessment: Assessment) -> list[Any]:
 def _files(context: Any, connections: Iterable[Any]) -> frozenset[str]:
     """The DuckDB files that only one process can hold: the warehouse's and the state's."""
     state = context.config.get_state_connection(context.gateway)
-    files = (names.duckdb_file(c) for c in (*connections, state) if c is not None)
-    return frozenset(f"file:{path}" for path in files if path)
+    found = (names.duckdb_files(c) for c in (*connections, state) if c is not None)
+    return frozenset(f"file:{path}" for files in found for path in files)

@@ -50,6 +50,11 @@ class Turn:
     begun: bool = False
     ended: bool = False
 
+    @property
+    def due(self) -> bool:
+        """Whether something must still come: before_all was carried out, and after_all was not."""
+        return self.begun and not self.ended
+
 
 @dataclass(frozen=True, slots=True)
 class SqlmeshSettings:

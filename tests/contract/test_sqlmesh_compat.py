@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -104,6 +105,15 @@ def test_import_neither_forks_nor_reports_home() -> None:
         "SQLMesh no longer reads MAX_FORK_WORKERS or SQLMESH__DISABLE_ANONYMIZED_ANALYTICS "
         f"at import: {ran.stdout}"
     )
+
+
+def test_import_is_kept_from_the_collector() -> None:
+    probe = (
+        "import gc; from dagster_transform.sqlmesh._compat import import_sqlmesh; "
+        "import_sqlmesh(); print(gc.get_freeze_count() > 100_000, gc.isenabled())"
+    )
+    ran = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
+    assert ran.stdout.split() == ["True", "True"]
 
 
 # -- Context --------------------------------------------------------------------------------------
@@ -514,6 +524,75 @@ def test_snapshots_are_other_objects_once_they_are_forgotten(planned: Any) -> No
     before = one()
     _compat.forget_snapshots(state)
     assert one() is not before
+
+
+CHAIN = {
+    "a": "MODEL (name s.a, kind FULL); SELECT 1 AS n",
+    "b": "MODEL (name s.b, kind FULL); SELECT n + 1 AS n FROM s.a",
+    "c": "MODEL (name s.c, kind EMBEDDED); SELECT n + 1 AS n FROM s.b",
+    "d": "MODEL (name s.d, kind FULL); SELECT n + 1 AS n FROM s.c",
+}
+
+
+@pytest.fixture(scope="module")
+def chain(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A planned project of four models in a row, one of them embedded."""
+    folder = tmp_path_factory.mktemp("chain")
+    (folder / "models").mkdir()
+    (folder / "config.yaml").write_text(CONFIG % (folder / "w.duckdb"))
+    for name, text in CHAIN.items():
+        (folder / f"models/{name}.sql").write_text(text)
+    context = _compat.import_sqlmesh().Context(paths=[str(folder)])
+    context.plan(auto_apply=True, no_prompts=True, skip_tests=True, no_diff=True)
+    _compat.close_connections(context)
+    return folder
+
+
+@pytest.mark.parametrize("cache", ["warm", "cold"])
+def test_snapshots_are_fetched_with_the_queries_of_some(chain: Path, cache: str) -> None:
+    """SnapshotState._snapshot_cache, SnapshotCache._optimized_query_cache, and what it is asked."""
+    if cache == "cold":
+        shutil.rmtree(chain / ".cache")
+    context = _compat.import_sqlmesh().Context(paths=[str(chain)], load=False)
+    try:
+        state = context.state_sync
+        records = state.get_environment("prod").snapshots
+        store = part(state.state_sync, "snapshot_state", "EngineAdapterStateSync.snapshot_state")
+        snapshots = part(store, "_snapshot_cache", "SnapshotState._snapshot_cache")
+        whole = part(snapshots, "_optimized_query_cache", "SnapshotCache._optimized_query_cache")
+
+        def fetched(names: list[str]) -> dict[str, Any]:
+            _compat.forget_snapshots(state)
+            found = _compat.fetch_snapshots(state, records, names).values()
+            assert snapshots._optimized_query_cache is whole
+            return {s.model.name: s for s in found}
+
+        def has_query(snapshot: Any) -> bool:
+            renderer = part(snapshot.model, "_query_renderer", "SqlModel._query_renderer")
+            return part(renderer, "_optimized_cache", "QueryRenderer._optimized_cache") is not None
+
+        (b,) = (r.name for r in records if '"b"' in r.name)
+        some = fetched([b])
+        assert {name: has_query(s) for name, s in some.items()} == {
+            "s.a": False, "s.b": True, "s.c": True, "s.d": False,
+        }, "SQLMesh reads the optimised queries of snapshots by another way"  # fmt: skip
+        everything = fetched([r.name for r in records])
+        assert all(has_query(s) for s in everything.values())
+        for name, snapshot in some.items():
+            assert snapshot == everything[name]
+            one, other = (s.model.render_query().sql() for s in (snapshot, everything[name]))
+            assert one == other
+    finally:
+        _compat.close_connections(context)
+
+
+def test_a_failed_fetch_leaves_the_state_as_it_was(planned: Any) -> None:
+    state = planned.state_sync
+    cache = state.state_sync.snapshot_state._snapshot_cache
+    whole = cache._optimized_query_cache
+    with pytest.raises(AttributeError):
+        _compat.fetch_snapshots(state, [object()], ())
+    assert cache._optimized_query_cache is whole
 
 
 def test_restatement_plans() -> None:

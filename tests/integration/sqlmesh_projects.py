@@ -6,7 +6,7 @@ our walk; `native` gives SQLMesh's own Context of the same files.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -328,9 +328,11 @@ class Project:
         checks: Collection[str] | None = None,
         *,
         limits: Limits | None = None,
+        told: Callable[[Event], None] | None = None,
         **settings: Any,
     ) -> RunResult:
-        """One run, as a Dagster run does it. None selects everything; short names select."""
+        """One run, as a Dagster run does it. None selects everything; short names select. `told`
+        hears each event when it happens."""
         names = self._names()
         node_ids = list(self.graph.nodes) if nodes is None else [names[n] for n in nodes]
         if checks is not None:
@@ -350,7 +352,10 @@ class Project:
             result = RunResult(plan, names=names)
             session.open(list(plan.units.values()))
             walk = Walk(plan, {self.name: session})
-            result.events.extend(walk.events())
+            for event in walk.events():
+                result.events.append(event)
+                if told is not None:
+                    told(event)
             result.finished = dict(walk.finished)
             completed = True
         finally:

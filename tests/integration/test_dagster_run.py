@@ -13,8 +13,8 @@ import dagster as dg
 import pytest
 from dagster import DagsterEventType as Kind
 
-from dagster_transform import TransformResource, build_transform_assets, load_config
-from dagster_transform.dagster import run as run_module
+from dagster_transform import TransformResource, build_transform_assets, load_config, sqlmesh
+from dagster_transform.dagster.resource import RunOptionError
 from dagster_transform.graph import Check, Graph, Node, Relation
 from dagster_transform.planning import Outcome, Readiness, Unit, UnitKind
 from dagster_transform.walk import CheckResult, Report
@@ -329,7 +329,7 @@ def test_the_limit_comes_from_the_run_then_the_environment_then_the_file(
     assert TransformResource(max_concurrent_models=2).limits(7).max_concurrent_models == 2
     for wrong in ("0", "-1", "2.5", "x"):
         monkeypatch.setenv("MAX_CONCURRENT_MODELS", wrong)
-        with pytest.raises(run_module.RunOptionError, match=f"MAX_CONCURRENT_MODELS is '{wrong}'"):
+        with pytest.raises(RunOptionError, match=f"MAX_CONCURRENT_MODELS is '{wrong}'"):
             TransformResource().limits(7)
     monkeypatch.setenv("MAX_CONCURRENT_MODELS", "")
     assert TransformResource().limits(7).max_concurrent_models == 7
@@ -435,7 +435,7 @@ def test_whatever_is_up_to_date_dagster_gets_its_results_in_its_order(
     (tmp_path / "p").mkdir()
     text = "projects: {p: {framework: sqlmesh, path: p}}"
     (tmp_path / "transform.yaml").write_text(text, encoding="utf-8")
-    monkeypatch.setattr(run_module, "open_session", lambda *_: _Session(graph, outcomes))
+    monkeypatch.setattr(sqlmesh, "open_session", lambda *_: _Session(graph, outcomes))
     transform = build_transform_assets(graph, load_config(tmp_path))
     readers = [
         dg.AssetsDefinition.from_op(

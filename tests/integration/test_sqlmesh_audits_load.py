@@ -24,6 +24,7 @@ MODELS = {
         ---
         SELECT l.id FROM mart.long AS l JOIN stage.side AS s USING (id)
     """,
+    "mart.a_shallow": "kind FULL\n---\nSELECT 1 AS id",
     "mart.other": "kind FULL\n---\nSELECT id FROM mart.long",
 }
 FILES = {
@@ -57,6 +58,9 @@ FILES = {
 
         AUDIT (name "two parts.of it", standalone true);
         SELECT 1 FROM mart.deep AS d JOIN mart.other AS o USING (id) WHERE d.id < 0;
+
+        AUDIT (name deeper, standalone true);
+        SELECT 1 FROM mart.a_shallow AS a JOIN mart.long AS l USING (id) WHERE l.id < 0;
 
         AUDIT (name through, standalone true);
         SELECT 1 FROM stage.passed WHERE id < 0;
@@ -116,6 +120,8 @@ def test_a_standalone_audit_is_a_check_on_the_node_furthest_downstream(file: Gra
     }  # fmt: skip
     assert agree.location is not None
     assert (agree.location.path, agree.location.line) == ("audits/alone.sql", 2)
+    # Depth counts, not the name.
+    assert short(file, found["deeper"].target) == ("mart.long",)
     # mart.deep and mart.other are equally deep: the first by name has it.
     two = found["two parts.of it"]
     assert two.name == "two_parts_of_it"
@@ -133,7 +139,8 @@ def test_what_sqlmesh_would_not_run_or_dagster_can_not_show_is_left_out(
     transform.projects[0].read()
     assert "Audit reads_nothing reads nothing" in caplog.text
     assert set(standalone(file)) == {
-        "agree", "two parts.of it", "through", "no_rows_low_1", "on_outside", "on_undeclared"
+        "agree", "deeper", "two parts.of it", "through", "no_rows_low_1",
+        "on_outside", "on_undeclared",
     }  # fmt: skip
 
 
@@ -192,7 +199,7 @@ def test_dagster_shows_them_on_their_assets_and_leaves_out_those_on_sources(
     assert shown["agree"] == ["w/mart/deep", "w/outside/raw", "w/stage/base", "w/stage/side"]
     assert shown["through"] == ["w/stage/base"]
     assert not {"on_outside", "on_undeclared"} & shown.keys()
-    assert len(shown) == 7
+    assert len(shown) == 8
 
 
 def test_prepare_says_what_is_not_shown(transform: Transform) -> None:

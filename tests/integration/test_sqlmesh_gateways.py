@@ -276,6 +276,23 @@ def test_models_of_another_repository_are_sources(repositories: Repositories) ->
     assert (right.drift, left.drift) == (type(right.drift)(), type(left.drift)())
 
 
+def test_a_model_of_another_repository_on_a_gateway_that_this_one_does_not_know(
+    repositories: Repositories,
+) -> None:
+    left, right = repositories.projects["left"], repositories.projects["right"]
+    config = yaml.safe_load((left.folder / "config.yaml").read_text())
+    other = str(repositories.folder / "x.duckdb")
+    config["gateways"]["aside"] = {"connection": {"type": "duckdb", "database": other}}
+    left.write({"config.yaml": yaml.safe_dump({**config, "gateway_managed_virtual_layer": True})})
+    left.model("l.aside", "kind FULL,\ngateway aside\n---\nSELECT 1 AS id")
+    repositories.plan("left")
+    right.model("r.top", FULL + "SELECT id FROM x.l.aside")
+    (source,) = repositories.read("right").graph.sources.values()
+    assert str(source.relation) == "x.l.aside"
+    # The best that this one can say: what is reached through its own gateway.
+    assert source.relation.connection == identity(repositories.folder / "w.duckdb")
+
+
 def test_drift_is_of_ones_own_repository(repositories: Repositories) -> None:
     repositories.projects["right"].model("r.gone", FULL + "SELECT 1 AS id")
     repositories.plan("left", "right")

@@ -45,7 +45,7 @@ MODELS = {
     ),
     "k.by_partition": (
         ("INCREMENTAL_BY_PARTITION", "day"),
-        model("kind INCREMENTAL_BY_PARTITION,\npartitioned_by day"),
+        model("kind INCREMENTAL_BY_PARTITION,\npartitioned_by day,\nclustered_by id"),
     ),
     "k.unmanaged": (("INCREMENTAL_UNMANAGED", "day"), model("kind INCREMENTAL_UNMANAGED")),
     "k.history_by_time": (
@@ -215,6 +215,7 @@ def test_what_each_says_besides(nodes: dict[str, Node]) -> None:
     assert said["k.by_time"]["time_column"] == '"day"'
     assert said["k.by_key"]["unique_key"] == '"id", "day"'
     assert said["k.by_partition"]["partitioned_by"] == '"day"'
+    assert said["k.by_partition"]["clustered_by"] == '"id"'
     assert said["k.custom"]["materialization"] == "written_twice"
     assert said["k.held"]["signals"] == "half_of_them, complete"
     assert said["k.in_python"]["language"] == "python"

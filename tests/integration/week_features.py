@@ -6,11 +6,12 @@ only if the feature made a difference there: a comparison of what does nothing w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime, timezone
 
-from tests.integration.week_project import CHANGE, Rows, State, short
+from tests.integration.week_project import CHANGE, Rows, State
 
 LAST = 9
 
@@ -40,7 +41,7 @@ class Week:
         """Day of March before which the model's intervals are complete, of all its versions."""
         found = self.states[instant].intervals[model].values()
         end = max(intervals[-1][1] for intervals in found)
-        return date.fromtimestamp(end / 1000).day
+        return datetime.fromtimestamp(end / 1000, tz=timezone.utc).day
 
     def renewed(self) -> set[str]:
         """The models that got another version with the second plan."""
@@ -67,6 +68,7 @@ DAILY = [3, 5, 6, 8, 9]
 FEATURES = [
     Feature("FULL", ("mart.left",), lambda w: w.changed("mart.left") == DAILY),
     Feature("VIEW", ("stage.named",), lambda w: w.changed("stage.named") == DAILY),
+    # SQLMesh's adapters of both engines make an ordinary view of it, and make it anew.
     Feature("VIEW, materialized", ("mart.seen",), lambda w: w.changed("mart.seen") == DAILY),
     Feature(
         "INCREMENTAL_BY_TIME_RANGE, lookback",
@@ -222,7 +224,30 @@ FEATURES = [
     Feature(
         "plan: removed model", ("plan.removed",), lambda w: "plan.removed" not in w.tables(CHANGE)
     ),
+    Feature(
+        "before_all and after_all",
+        (),
+        # Once in each run but that of instant 2, which has nothing to do.
+        lambda w: (
+            Counter(name for name, _ in w.states[LAST].hooks)
+            == {"before_all": LAST, "after_all": LAST}
+        ),
+    ),
 ]
+
+
+def unnamed(states: Sequence[State], kinds: Iterable[str]) -> set[str]:
+    """Models and audits of a week that no feature names; and those of `kinds` that no feature
+    begins its name with and shows with a model of that kind."""
+    named = {model for feature in FEATURES for model in feature.models}
+    there = {name for state in states for name in state.versions}
+    shown = {
+        kind
+        for kind in kinds
+        for feature in FEATURES
+        if feature.name.split(",")[0] == kind and states[0].kinds[feature.models[0]] == kind
+    }
+    return (there - named) | (set(kinds) - shown)
 
 
 def differences(theirs: Sequence[State], ours: Sequence[State]) -> list[str]:

@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from tests.integration import week_models
+from tests.integration import week_files, week_models
 from tests.integration.sqlmesh_projects import Database, Project, utc
 
 INSTANTS = [
@@ -63,7 +63,7 @@ def write(folder: Path, databases: Databases, nap: float = 0.0) -> Project:
         folder / "first",
         databases.main,
         week_models.MODELS,
-        files=week_models.FILES,
+        files=week_files.FILES,
         config={**config, "project": "first", **hooks},
         beside=[second.folder],
     )
@@ -71,7 +71,7 @@ def write(folder: Path, databases: Databases, nap: float = 0.0) -> Project:
 
 def change(project: Project) -> None:
     """What somebody has done to the files when the second plan is made."""
-    project.write(week_models.CHANGED_FILES)
+    project.write(week_files.CHANGED_FILES)
     for name, text in week_models.CHANGED_MODELS.items():
         project.model(name, text)
     for name in week_models.REMOVED_MODELS:

@@ -1,0 +1,133 @@
+"""The sessions of a run: from its options and transform.yaml to each framework's settings."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from functools import partial
+from pathlib import Path
+
+import dagster as dg
+
+from dagster_transform import dbt, sqlmesh
+from dagster_transform.config import DbtProject, SqlmeshProject, TransformConfig
+from dagster_transform.dagster.resource import RunOptionError, TransformResource
+from dagster_transform.dagster.scope import Scope
+from dagster_transform.graph import Graph
+from dagster_transform.walk import Session
+
+
+@dataclass(frozen=True, slots=True)
+class Sessions:
+    """Makes the sessions of one op of a run.
+
+    Attributes:
+        context: Dagster's context of the op.
+        graph: The combined graph.
+        config: Where the projects are.
+        options: What this run asks for.
+        scope: What the run does in its other ops.
+    """
+
+    context: dg.AssetExecutionContext
+    graph: Graph
+    config: TransformConfig
+    options: TransformResource
+    scope: Scope
+
+    def of(self, selected: Collection[str]) -> dict[str, Session]:
+        """The session of each project that has some of these nodes and checks.
+
+        dbt's come first: their processes load their projects while the others are looked at.
+
+        Raises:
+            RunOptionError: An option can't be used.
+        """
+        graph = self.graph
+        names = {(graph.nodes.get(thing) or graph.checks[thing]).project for thing in selected}
+        projects = {name: self.config.project(name) for name in sorted(names)}
+        found: dict[str, Session] = {}
+        for name, project in projects.items():
+            if isinstance(project, DbtProject):
+                found[name] = self._dbt(name, project)
+        for name, project in projects.items():
+            if isinstance(project, SqlmeshProject):
+                found[name] = self._sqlmesh(name, project)
+        return found
+
+    def _sqlmesh(self, name: str, project: SqlmeshProject) -> Session:
+        options = self.options
+        settings = sqlmesh.SqlmeshSettings(
+            environment=project.environment,
+            paths=[str(path) for path in project.paths],
+            now=moment_of_run(options.execution_time),
+            plan=options.plan.value if options.plan else project.plan,
+            ignore_cron=options.ignores_cron(self.context.run.tags),
+            marker=self.config.graph_path(name).with_name(f"{name}.planned.json"),
+            restate=options.restatement(),
+            upstreams=options.upstreams.value,
+            in_run=self._selected(name),
+            turn=options.turn(name, sqlmesh.Turn, last=name not in self.scope.later),
+        )
+        options.at_end(name, partial(sqlmesh.finish_run, name, project, self.graph, settings))
+        return sqlmesh.open_session(name, project, self.graph, settings)
+
+    def _dbt(self, name: str, project: DbtProject) -> Session:
+        options, asked = self.options, self.options.dbt
+        artifacts = self.config.artifacts_path(name)
+        parsed = artifacts / "partial_parse.msgpack"
+        settings = dbt.DbtSettings(
+            folder=project.path,
+            runs=artifacts / "runs",
+            run=self.context.run_id,
+            target=project.target,
+            profiles_dir=project.profiles_dir,
+            parsed=parsed if parsed.is_file() else None,
+            full_refresh=asked.full_refresh,
+            vars=asked.vars,
+            state=Path(asked.state).resolve() if asked.state else None,
+            defer=asked.defer,
+            favor_state=asked.favor_state,
+            empty=asked.empty,
+            sample=asked.sample,
+            node_timeout=asked.node_timeout,
+            run_timeout=asked.run_timeout,
+            memory=asked.memory,
+            grace=asked.grace,
+            in_run=self._selected(name),
+            turn=options.turn(name, dbt.DbtTurn, last=name not in self.scope.later),
+        )
+        session = dbt.open_session(name, self.graph, settings, self._log)
+        options.at_end(name, partial(session.close, completed=True))
+        return session
+
+    def _selected(self, project: str) -> frozenset[str]:
+        """References of the nodes and checks of a project that the whole run selects."""
+        nodes = (self.graph.nodes[n] for n in self.scope.nodes)
+        checks = (self.graph.checks[c] for c in self.scope.checks)
+        return frozenset(t.reference for t in (*nodes, *checks) if t.project == project)
+
+    def _log(self, level: str, text: str) -> None:
+        log = self.context.log
+        {"error": log.error, "warn": log.warning}.get(level, log.info)(text)
+
+
+def moment_of_run(text: str | None) -> datetime:
+    """The run's moment, aware: what was asked for, else now.
+
+    Raises:
+        RunOptionError: It is no time with an offset.
+    """
+    if text is None:
+        return datetime.now(timezone.utc)
+    try:
+        moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise RunOptionError(
+            f"execution_time '{text}' is not an ISO 8601 time with an offset.",
+            remedy="Write it like 2026-01-31T06:00:00+00:00.",
+        )
+    return moment
