@@ -1,0 +1,76 @@
+"""dbt's side: the only place that imports dbt.
+
+Importing this package does not, nor do the functions below: dbt runs in child processes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from dagster_transform.dbt.settings import DbtSettings, DbtTurn
+
+if TYPE_CHECKING:
+    from dagster_transform.config import DbtProject
+    from dagster_transform.dbt.session import DbtSession, Logger
+    from dagster_transform.graph import Graph, GraphFile, SourceFile
+
+__all__ = ["DbtSettings", "DbtTurn", "install_packages", "open_session", "read_project"]
+
+
+def open_session(name: str, graph: Graph, settings: DbtSettings, log: Logger) -> DbtSession:
+    """A session for one run of one project; see `session.DbtSession`."""
+    from dagster_transform.dbt.session import DbtSession
+
+    return DbtSession(name, graph, settings, log)
+
+
+def install_packages(name: str, project: DbtProject, *, artifacts: Path) -> bool:
+    """Run `dbt deps` where that is needed; see `parse.install_packages`.
+
+    Args:
+        name: The project's name in transform.yaml.
+        project: Its configuration.
+        artifacts: The folder where `prepare` keeps the project's artifacts.
+    """
+    from dagster_transform.dbt.artifacts import Artifacts
+    from dagster_transform.dbt.parse import install_packages as install
+
+    return install(Artifacts(name, artifacts), project)
+
+
+def read_project(
+    name: str,
+    project: DbtProject,
+    *,
+    root: Path,
+    artifacts: Path | None,
+    sources: Mapping[str, SourceFile],
+) -> GraphFile:
+    """Parse a project with dbt and read it into a graph file's content.
+
+    Args:
+        name: The project's name in transform.yaml.
+        project: Its configuration.
+        root: Folder of transform.yaml: locations below it are relative to it.
+        artifacts: The folder where manifest.json and partial_parse.msgpack are kept for runs; None
+            keeps nothing.
+        sources: Fingerprint of the files, taken before.
+
+    Raises:
+        DbtError: dbt is missing, or it can't parse the project; the message says why.
+        GraphError: Its nodes don't make a graph.
+    """
+    from dagster_transform.dbt.artifacts import Artifacts
+    from dagster_transform.dbt.load import load_manifest
+    from dagster_transform.dbt.manifest import read_manifest
+    from dagster_transform.dbt.parse import parse
+
+    if artifacts is None:
+        with TemporaryDirectory(prefix="dagster-transform-") as folder:
+            return read_project(name, project, root=root, artifacts=Path(folder), sources=sources)
+    kept = Artifacts(name, artifacts)
+    facts = parse(kept, project, sources=sources)
+    return load_manifest(read_manifest(kept), facts, project, root=root, sources=sources)

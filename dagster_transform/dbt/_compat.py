@@ -1,0 +1,475 @@
+"""Private parts of dbt that this package touches, each with a contract test.
+
+tests/contract/test_dbt_compat.py fails, naming the part, when a new version moves one. dbt is
+imported inside the functions, and only a child process calls those: no process that loads
+definitions imports it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import threading
+from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from dagster_transform.dbt.errors import DbtMissingError
+from dagster_transform.dbt.queue import RunQueue
+
+_CREDENTIALS = (
+    "host", "server", "account", "server_hostname", "region_name", "port", "database", "catalog",
+    "path",
+)  # fmt: skip
+_NO_ADAPTER = "Could not find adapter type"
+_NO_PROFILE = "Could not find profile named"
+_PROFILES = "profiles.yml"
+
+
+@dataclass(frozen=True, slots=True)
+class Invocation:
+    """How a dbt command ended.
+
+    Attributes:
+        exception: What ended it, or None.
+        parts: What dbt had made by then, by the names of its own steps: `flags`, `profile`,
+            `project`, `runtime_config`, `manifest`.
+    """
+
+    exception: BaseException | None
+    parts: dict[str, Any] = field(default_factory=dict)
+
+
+def require_dbt() -> None:
+    """Raises DbtMissingError where dbt is not installed; imports none of it."""
+    try:
+        found = importlib.util.find_spec("dbt.cli") is not None
+    except ModuleNotFoundError:  # there is no package `dbt` at all
+        found = False
+    if not found:
+        raise DbtMissingError(
+            "dbt is not installed in this Python environment.",
+            remedy="pip install 'dagster-transform[dbt]' and the adapter of your database, such as"
+            " dbt-duckdb or dbt-postgres.",
+        )
+
+
+def invoke(arguments: Sequence[str], listen: Callable[[Any], None]) -> Invocation:
+    """Run a dbt command as dbt's own `dbtRunner` does, and keep what it made on the way.
+
+    Args:
+        arguments: As on the command line.
+        listen: Called with each event.
+    """
+    from click.exceptions import Exit, UsageError
+    from dbt.cli import requires
+    from dbt.cli.main import cli
+
+    parts: dict[str, Any] = {"manifest": None, "callbacks": [listen]}
+    try:
+        context = cli.make_context(cli.name, list(arguments))
+        context.obj = parts
+        cli.invoke(context)
+    except requires.ExceptionExit as error:
+        return Invocation(error.exception, parts)
+    except (requires.ResultExit, UsageError, Exit) as error:
+        return Invocation(error, parts)
+    return Invocation(None, parts)
+
+
+def is_error(event: Any) -> bool:
+    """Whether dbt logs an event as an error."""
+    return str(event.info.level) == "error"
+
+
+def fault(invocation: Invocation) -> str:
+    """What is wrong where a command failed: `adapter`, `profile`, `packages`, `project_file` (what
+    is in dbt_project.yml) or `files`."""
+    error = invocation.exception
+    name = type(error).__name__
+    if _NO_ADAPTER in str(error):
+        return "adapter"
+    if name == "UninstalledPackagesFoundError":
+        return "packages"
+    of_option = getattr(getattr(error, "param", None), "name", None)
+    if of_option == "profiles_dir" or _NO_PROFILE in str(error):
+        return "profile"
+    if "profile" in invocation.parts or "flags" not in invocation.parts:
+        return "files"
+    # dbt_project.yml is read for the profile's name, and the profile after it.
+    in_project_file = name == "DbtValidationError" and _PROFILES not in str(error)
+    return "project_file" if in_project_file or name == "DbtProjectError" else "profile"
+
+
+def connection_facts(runtime_config: Any) -> dict[str, Any]:
+    """Where the target of a profile leads to; never a user, a password or a token."""
+    credentials = runtime_config.credentials
+    found = {
+        name: value
+        for name in _CREDENTIALS
+        if isinstance(value := getattr(credentials, name, None), str | int)
+    }
+    if "path" in found:
+        found["path"] = _without_query(found["path"])
+    attached = []
+    for attachment in getattr(credentials, "attach", None) or ():
+        kind = attachment.type or (attachment.options or {}).get("type") or "duckdb"
+        # Of other databases, the path is a connection string.
+        path = _without_query(attachment.path) if kind == "duckdb" else None
+        attached.append({"path": path, "alias": attachment.alias, "type": kind})
+    return {"type": credentials.type, **found, **({"attach": attached} if attached else {})}
+
+
+def _without_query(path: str) -> str:
+    """A path without what MotherDuck has behind its `?`: there may be a token."""
+    return str(path).partition("?")[0]
+
+
+def package_folders(runtime_config: Any) -> dict[str, str]:
+    """The folder of each package of a project, its own included, by name."""
+    return {
+        name: str(package.project_root)
+        for name, package in runtime_config.load_dependencies().items()
+    }
+
+
+def adapter_version(adapter: str) -> str:
+    """The version of an installed adapter, as its own package says it."""
+    return str(importlib.import_module(f"dbt.adapters.{adapter}.__version__").version)
+
+
+# -- running: only the dbt process of a run calls what follows --------------------------------
+
+
+class Flight(Protocol):
+    """A node that dbt does right now.
+
+    Attributes:
+        cancelled: Whether it was told to end.
+        made: Whether the database has committed its relation.
+        error: The exception that ended it, if one did.
+    """
+
+    cancelled: bool
+    made: bool
+    error: BaseException | None
+
+
+class Hand(Protocol):
+    """Who hands the nodes to a build, and hears of them."""
+
+    def take_over(self, build: Any) -> RunQueue[Any]:
+        """The queue of a build whose project is loaded; waits until the run opens it."""
+
+    def begin(self, node: str) -> Flight:
+        """A thread of dbt's begins a node."""
+
+    def cancelled(self, node: str) -> bool:
+        """Whether a node that dbt does right now was told to end."""
+
+    def made(self, flight: Flight) -> None:
+        """The database has committed its relation."""
+
+    def finish(self, flight: Flight, facts: dict[str, Any]) -> None:
+        """It has ended; `facts` are fields of a `Result`."""
+
+    def refuse(self, node: str, reason: str) -> None:
+        """Hear that dbt can't begin a node."""
+
+
+def hand_over(hand: Hand) -> None:
+    """Make `dbt build` in this process a build whose nodes come from `hand`."""
+    module = _module("dbt.task.build")
+    # `dbt build` looks the class up when it runs. Of its methods, `_Walked` has its own.
+    module.BuildTask = type("WalkedBuild", (_Walked, module.BuildTask), {"hand": hand})
+
+
+_Base: Any = object  # dbt's class is there only once dbt is imported
+
+
+class _Walked(_Base):  # type: ignore[misc]
+    """What is different in dbt's BuildTask: all that decides on nodes is taken out.
+
+    No graph is made (with tests at 1,000 models that takes dbt ten seconds), unit tests are nodes
+    like others, freshness is one too, nothing is skipped because something else failed, and
+    whatever a node raises becomes its result.
+    """
+
+    hand: Hand
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._here = threading.local()  # the flight of a thread, and its results by name
+        self._ended: set[str] = set()
+
+    def compile_manifest(self) -> None:
+        self.compiler.initialize()
+        self.graph = _module("dbt.graph").Graph(_module("networkx").DiGraph())
+
+    def get_graph_queue(self) -> Any:
+        connections = _adapter(self).connections
+        commit = connections.commit
+
+        def commit_and_tell(*args: Any, **kwargs: Any) -> Any:
+            done = commit(*args, **kwargs)
+            flight, result = (getattr(self._here, name, None) for name in ("flight", "result"))
+            if flight is not None and result is not None and result("main") is not None:
+                flight.made = True
+                self.hand.made(flight)
+            return done
+
+        connections.commit = commit_and_tell
+        return self.hand.take_over(self)
+
+    def handle_job_queue(self, pool: Any, callback: Any) -> None:
+        node = self.job_queue.get()
+        try:
+            self.handle_job_queue_node(node, pool, callback)
+        except Exception as error:  # noqa: BLE001 - else the whole invocation would end
+            self.job_queue.mark_done(node.unique_id)
+            self.hand.refuse(node.unique_id, str(error) or type(error).__name__)
+
+    def get_runner_type(self, node: Any) -> Any:
+        if str(node.resource_type) == "source":
+            return _module("dbt.task.freshness").FreshnessRunner
+        return super().get_runner_type(node)
+
+    def call_runner(self, runner: Any) -> Any:
+        if hasattr(runner, "batch_idx"):
+            return self._call_batch(runner)
+        flight = self.hand.begin(runner.node.unique_id)
+        self._here.flight, self._here.result = flight, None
+        try:
+            self._watch(runner, flight)
+            if flight.cancelled:
+                result = _failed(runner, "cancelled")
+            else:
+                result = super().call_runner(runner)
+        except BaseException as error:  # noqa: BLE001 - a Python model may call sys.exit
+            flight.error = error
+            result = _failed(runner, f"{type(error).__name__}: {error}")
+        finally:
+            self._here.flight = None
+        self.hand.finish(flight, _facts_of(result))
+        return result
+
+    def _call_batch(self, runner: Any) -> Any:
+        """A batch of a microbatch model: on the model's thread, or on another one of the pool."""
+        with suppress(BaseException):  # as above; dbt has logged what went wrong
+            if not self.hand.cancelled(runner.node.unique_id):
+                return super().call_runner(runner)
+        return runner._build_failed_run_batch_result(runner.node, runner.batches[runner.batch_idx])
+
+    def _watch(self, runner: Any, flight: Flight) -> None:
+        """Keep the exception, of which dbt keeps the text only, and see what the node executes."""
+        handle_exception = runner.handle_exception
+
+        def keep(error: Exception, context: Any) -> Any:
+            flight.error = error
+            return handle_exception(error, context)
+
+        runner.handle_exception = keep
+        if not hasattr(runner, "_execute_model"):
+            return  # a test
+        execute_model = runner._execute_model
+
+        def see(
+            hook_ctx: Any, context_config: Any, model: Any, context: Any, materialization: Any
+        ) -> Any:
+            self._here.result = context["load_result"]
+            return execute_model(hook_ctx, context_config, model, context, materialization)
+
+        runner._execute_model = see
+
+    def _mark_dependent_errors(self, *_: Any) -> None:
+        pass
+
+    def _handle_result(self, result: Any) -> None:
+        node = result.node
+        if str(node.resource_type) == "source":
+            return  # neither the on-run-end hooks nor run_results.json know such results
+        if node.unique_id in self._ended:  # it was tried again: the last time counts
+            self.node_results[:] = [
+                r for r in self.node_results if r.node.unique_id != node.unique_id
+            ]
+        self._ended.add(node.unique_id)
+        super()._handle_result(result)
+
+
+def _failed(runner: Any, message: str) -> Any:
+    error = _module("dbt.artifacts.schemas.results").RunStatus.Error
+    return _module("dbt.artifacts.schemas.run").RunResult.from_node(runner.node, error, message)
+
+
+def _facts_of(result: Any) -> dict[str, Any]:
+    """A result of dbt's as the fields of a `Result`."""
+    node, response = result.node, result.adapter_response or {}
+    kind, status = str(node.resource_type), str(result.status)
+    facts: dict[str, Any] = {"message": str(result.message or ""), "seconds": result.execution_time}
+    if kind == "source":
+        return facts | _freshness(result, status)
+    if kind in ("test", "unit_test"):
+        facts["failures"] = result.failures if kind == "test" else None
+        if status != "pass":
+            facts["query"] = getattr(node, "compiled_code", None)
+    else:
+        rows = response.get("rows_affected")
+        facts["rows"] = rows if isinstance(rows, int) and rows >= 0 else None
+    if result.batch_results is not None:
+        done = len(result.batch_results.successful)
+        facts["batches"] = (done, done + len(result.batch_results.failed))
+    query_id = response.get("query_id") or response.get("job_id")
+    process_run_result = _module("dbt.artifacts.schemas.run.v5.run").process_run_result
+    return facts | {
+        "status": status,
+        "relation": getattr(node, "relation_name", None),
+        "query_id": None if query_id is None else str(query_id),
+        "artifact": process_run_result(result).to_dict(omit_none=False),
+    }
+
+
+def _freshness(result: Any, status: str) -> dict[str, Any]:
+    """What is different where a source's freshness was asked for: "error" there means stale."""
+    if not hasattr(result, "max_loaded_at"):  # it could not be found out
+        error = {"error": result.message, "status": "runtime error"}
+        return {"status": "error", "artifact": {"unique_id": result.node.unique_id, **error}}
+    module = _module("dbt.artifacts.schemas.freshness.v3.freshness")
+    return {
+        "status": {"error": "fail"}.get(status, status),
+        "message": f"its newest row is of {result.max_loaded_at:%Y-%m-%d %H:%M:%S}, "
+        f"{result.age:.0f} s before {result.snapshotted_at:%Y-%m-%d %H:%M:%S}",
+        "artifact": module.process_freshness_result(result).to_dict(omit_none=False),
+    }
+
+
+def loaded_facts(build: Any) -> dict[str, Any]:
+    """What a build whose project is loaded says of it, as fields of `Loaded`."""
+    runs = _module("dbt.artifacts.schemas.run").RunResultsArtifact
+    freshness = _module("dbt.artifacts.schemas.freshness").FreshnessExecutionResultArtifact
+    arguments = _module("dbt.utils").args_to_dict(build.args)
+    arguments.pop("vars", None)  # they may hold secrets
+    return {
+        "connection": connection_facts(build.config),
+        "threads": build.config.threads,
+        "invocation": str(_module("dbt_common.events.functions").get_invocation_id()),
+        "facts": {
+            "dbt_version": str(_module("dbt.version").__version__),
+            "run_results": str(runs.dbt_schema_version),
+            "sources": str(freshness.dbt_schema_version),
+            "args": arguments,
+        },
+    }
+
+
+def name_sessions(build: Any, name: str) -> dict[str, Any]:
+    """Give the sessions on the database server a name of this process's own.
+
+    Returns:
+        How to end them from another process (`sweep.end_sessions`); empty where the adapter can't.
+    """
+    credentials = build.config.credentials
+    if credentials.type != "postgres":
+        return {}
+    theirs = credentials.application_name
+    # PostgreSQL cuts names off at 63 characters.
+    credentials.application_name = f"{theirs[: 62 - len(name)]} {name}" if theirs else name
+    found = {
+        key: getattr(credentials, key)
+        for key in ("host", "port", "user", "password", "sslmode", "sslcert", "sslkey",
+                    "sslrootcert")
+    }  # fmt: skip
+    return {
+        "type": "postgres",
+        "name": credentials.application_name,
+        "connect": {
+            "dbname": credentials.database,
+            **{key: value for key, value in found.items() if value is not None},
+        },
+    }
+
+
+_TOLD_ELSEWHERE = frozenset(
+    {
+        "CatchableExceptionOnRun", "GenericExceptionOnRun", "LogFreshnessResult", "LogModelResult",
+        "LogSeedResult", "LogSnapshotResult", "LogTestResult", "MainEncounteredError",
+        "MainStackTrace", "RunResultError", "RunResultErrorNoMessage", "RunResultFailure",
+        "RunResultWarning", "RunResultWarningMessage", "RunResultErrorPath",
+    }
+)  # fmt: skip
+_WORTH_READING = frozenset({"JinjaLogInfo", "LogHookEndLine", "PrintEvent"})
+
+
+def worth_reading(event: Any) -> tuple[str, str] | None:
+    """An event's level and text, where a person wants it: warnings, errors that are not a node's,
+    what macros log, and hooks."""
+    level, name = str(event.info.level), str(event.info.name)
+    if name in _TOLD_ELSEWHERE or (level not in ("warn", "error") and name not in _WORTH_READING):
+        return None
+    return level if level in ("warn", "error") else "info", str(event.info.msg).strip()
+
+
+def reason_of(invocation: Invocation) -> str:
+    """Why an invocation ended as it did, in dbt's words; "" if all it has to say are results."""
+    error = invocation.exception
+    if error is None or type(error).__name__ == "ResultExit":
+        return ""
+    return str(error) or type(error).__name__
+
+
+def known_nodes(build: Any, nodes: Collection[str]) -> list[str]:
+    """Those of the unique ids that the project has, in their order."""
+    manifest = build.manifest
+    kinds = (manifest.nodes, manifest.unit_tests, manifest.sources)
+    return [node for node in nodes if any(node in kind for kind in kinds)]
+
+
+def node_of(build: Any, node: str) -> Any:
+    """The node of a unique id."""
+    return build.manifest.expect(node)
+
+
+def failed_hooks(build: Any) -> list[str]:
+    """What dbt says of the on-run-start and on-run-end hooks that failed."""
+    return [
+        str(result.message)
+        for result in build.node_results
+        if str(result.node.resource_type) == "operation" and str(result.status) == "error"
+    ]
+
+
+def cancel_statements(build: Any, node: str | None) -> None:
+    """End what is executed for a node, or for anything but a cancel like this one (None).
+
+    Raises:
+        Exception: Whatever the driver raises; the statement may go on.
+    """
+    adapter = _adapter(build)
+    mine = f"cancel {node or 'everything'}"
+    connections = adapter.connections
+    busy = [
+        connection
+        for connection in list(connections.thread_connections.values())
+        if connection.state == "open"
+        and (connection.name == node if node else not str(connection.name).startswith("cancel "))
+    ]
+    if busy:
+        with adapter.connection_named(mine):  # PostgreSQL ends a session from another one
+            for connection in busy:
+                connections.cancel(connection)
+
+
+def close_database(build: Any) -> None:
+    """Close what only one process can hold, which is DuckDB's file; the next node opens it."""
+    environment = getattr(type(_adapter(build).connections), "_ENV", None)
+    if environment is not None:
+        environment.close()
+
+
+def _adapter(build: Any) -> Any:
+    return _module("dbt.adapters.factory").get_adapter(build.config)
+
+
+def _module(name: str) -> Any:
+    """A module of dbt's, imported where it is needed; what dbt declares of it is not followed."""
+    return importlib.import_module(name)

@@ -1,0 +1,127 @@
+"""What `prepare` keeps of a dbt project: dbt's own artifacts, and what else it found out."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from dagster_transform.dbt.errors import ManifestError
+from dagster_transform.graph import SourceFile, difference, fingerprint
+
+_KEPT = ("manifest.json", "partial_parse.msgpack")
+_FACTS = "parsed.json"
+_SHOWN = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What dbt said of a project when it parsed it.
+
+    Attributes:
+        dbt: Version of dbt-core.
+        adapter: Version of the adapter's package.
+        connection: Where the target leads to, as the adapter's credentials call it (`type`, `host`,
+            `path`...); no user, no password.
+        threads: The profile's threads.
+        packages: Folder of each package, the project's own included, by name.
+        files: The files that were parsed, by path relative to the root that they were read with.
+    """
+
+    dbt: str
+    adapter: str
+    connection: Mapping[str, Any]
+    threads: int
+    packages: Mapping[str, str]
+    files: Mapping[str, SourceFile] = field(default_factory=dict)
+
+    @property
+    def adapter_type(self) -> str:
+        """The adapter's type, such as `duckdb`."""
+        return str(self.connection["type"])
+
+
+@dataclass(frozen=True, slots=True)
+class Artifacts:
+    """The folder where `prepare` keeps a project's artifacts.
+
+    Attributes:
+        project: The project's name in transform.yaml.
+        folder: The folder; it need not exist.
+    """
+
+    project: str
+    folder: Path
+
+    @property
+    def manifest(self) -> Path:
+        """manifest.json, as dbt wrote it."""
+        return self.folder / "manifest.json"
+
+    @property
+    def partial_parse(self) -> Path:
+        """partial_parse.msgpack, from which dbt loads a project in less time."""
+        return self.folder / "partial_parse.msgpack"
+
+    @contextmanager
+    def replaced(self) -> Iterator[Path]:
+        """A new folder for dbt to write to; what it has at the end takes the old one's place, file
+        by file, each at once. Where the body raises, the old files stay."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(prefix=".parse-", dir=self.folder) as name:
+            made = Path(name)
+            yield made
+            for kept in _KEPT:
+                if (made / kept).exists():
+                    os.replace(made / kept, self.folder / kept)
+
+    def write_facts(self, facts: Facts) -> None:
+        """Keep the facts, whole or not at all."""
+        content = {
+            "dbt": facts.dbt,
+            "adapter": facts.adapter,
+            "connection": facts.connection,
+            "threads": facts.threads,
+            "packages": facts.packages,
+            "files": {path: [f.size, f.mtime_ns, f.sha256] for path, f in facts.files.items()},
+        }
+        temporary = self.folder / f".{_FACTS}.{os.getpid()}.{secrets.token_hex(4)}.tmp"
+        temporary.write_text(json.dumps(content, sort_keys=True), encoding="ascii")
+        os.replace(temporary, self.folder / _FACTS)
+
+    def read_facts(self) -> Facts:
+        """The facts of the last parse. Raises ManifestError where there are none."""
+        try:
+            content = json.loads((self.folder / _FACTS).read_bytes())
+            files = {path: SourceFile(*entry) for path, entry in content.pop("files").items()}
+            return Facts(**content, files=files)
+        except FileNotFoundError:
+            raise self.unusable("was never parsed by this version", self.folder / _FACTS) from None
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise self.unusable(f"is damaged: {error}", self.folder / _FACTS) from error
+
+    def require_current(self, root: Path, folder: Path) -> None:
+        """Raises ManifestError where the project's files are not those that were parsed.
+
+        Args:
+            root: The folder of transform.yaml.
+            folder: The project's folder.
+        """
+        files = self.read_facts().files
+        changes = difference(files, fingerprint(root, [folder], files))
+        if changes:
+            listing = ", ".join(changes[:_SHOWN]) + ", ..." * (len(changes) > _SHOWN)
+            raise self.unusable(f"is older than the project's files: {listing}")
+
+    def unusable(self, reason: str, path: Path | None = None) -> ManifestError:
+        """The error that a file, manifest.json unless another is given, can't be used."""
+        return ManifestError(
+            f"Project {self.project}: {path or self.manifest} {reason}.",
+            remedy=f"Run `dagster-transform prepare --project {self.project}` to write it anew.",
+        )

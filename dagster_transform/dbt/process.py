@@ -1,0 +1,145 @@
+"""The dbt process of a run, as the run holds it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import site
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import dagster_transform
+from dagster_transform.dbt.parse import child_environment
+from dagster_transform.dbt.protocol import (
+    Begin,
+    Ended,
+    News,
+    Order,
+    ProtocolError,
+    decode_news,
+    encode,
+)
+from dagster_transform.errors import redact
+
+_MODULE = "dagster_transform.dbt.child"
+_TAIL = 2000  # characters of what it printed that are shown
+
+
+class DbtProcess:
+    """A process that is started at once, and spoken with.
+
+    It is in a process group of its own: Ctrl-C in a terminal is the run's to hear, which then ends
+    it in order.
+
+    Args:
+        begin: The first order.
+        folder: An existing folder where its standard error is kept, as `dbt.err`.
+        hear: Called with each news, on a thread of this object's own, in order.
+        gone: Called once after the last news, on the same thread, with why the process is gone:
+            "" if it has said `Ended`.
+    """
+
+    def __init__(
+        self,
+        begin: Begin,
+        folder: Path,
+        hear: Callable[[News], None],
+        gone: Callable[[str], None],
+    ) -> None:
+        self._hear = hear
+        self._gone = gone
+        self._errors = folder / "dbt.err"
+        self._lock = threading.Lock()
+        self._over = threading.Event()
+        with self._errors.open("wb") as errors:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", _MODULE],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                cwd=folder,
+                env=_environment(),
+                start_new_session=True,
+            )
+        self.send(begin)
+        threading.Thread(target=self._listen, name=f"dbt {self.pid}", daemon=True).start()
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
+    @property
+    def over(self) -> bool:
+        """Whether it is gone, and `gone` was called."""
+        return self._over.is_set()
+
+    def send(self, order: Order) -> None:
+        """Give it an order. A process that is gone gets none: `gone` is called for that."""
+        stdin = self._process.stdin
+        with self._lock, suppress(OSError, ValueError):
+            if stdin is not None:
+                stdin.write(encode(order))
+                stdin.flush()
+
+    def wait(self, timeout: float | None) -> bool:
+        """Wait until it is gone and `gone` was called; False after `timeout` seconds."""
+        return self._over.wait(timeout)
+
+    def kill(self) -> None:
+        """End it at once, with whatever it has started itself."""
+        with suppress(OSError):
+            os.killpg(self.pid, signal.SIGKILL)
+
+    def _listen(self) -> None:
+        said = ""
+        ended = False
+        stdout = self._process.stdout
+        try:
+            for line in stdout or ():
+                if not line.endswith(b"\n"):
+                    break  # it was killed while it wrote
+                news = decode_news(line)
+                ended = ended or isinstance(news, Ended)
+                self._hear(news)
+        except ProtocolError as error:
+            said = str(error)
+            self.kill()
+        status = self._process.wait()
+        for pipe in (self._process.stdin, stdout):
+            with self._lock, suppress(OSError):
+                if pipe is not None:
+                    pipe.close()
+        if not ended:
+            self.kill()  # what it has started itself is still there
+        self._gone("" if ended else said or self._why(status))
+        self._over.set()
+
+    def _why(self, status: int) -> str:
+        """Why a process that has not said `Ended` is gone."""
+        if status < 0:
+            name = signal.Signals(-status).name
+            memory = " (the system does that where memory runs out)" * (name == "SIGKILL")
+            return f"dbt's process was killed by {name}{memory}"
+        with suppress(OSError):
+            printed = redact(self._errors.read_text(errors="replace").strip())
+            if printed:
+                return f"dbt's process ended with status {status}: {printed[-_TAIL:]}"
+        return f"dbt's process ended with status {status}"
+
+
+def _environment() -> dict[str, str]:
+    """This process's environment, and where it has found this package.
+
+    A code location's working directory is on its `sys.path`, but not on that of a new process.
+    """
+    root = str(Path(dagster_transform.__file__).parent.parent)
+    environment = child_environment()
+    if root in (*site.getsitepackages(), site.getusersitepackages()):
+        return environment
+    paths = [path for path in environment.get("PYTHONPATH", "").split(os.pathsep) if path]
+    return {**environment, "PYTHONPATH": os.pathsep.join(dict.fromkeys([*paths, root]))}

@@ -1,0 +1,299 @@
+"""What a run and its dbt process say to each other: one JSON object on each line.
+
+The run sends orders, the process sends news. Both are frozen values. A line that is not one of
+them is an error that says what is wrong with it; nothing is guessed and nothing is skipped.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, dataclass, field, fields
+from typing import Any
+
+from dagster_transform.dbt.errors import DbtError
+
+VERSION = 1
+"""Of the messages below. Both sides say theirs first: a package that was upgraded in mid-run would
+else start a process that speaks otherwise."""
+
+
+class ProtocolError(DbtError):
+    """A run and its dbt process do not understand each other."""
+
+
+# -- orders: from the run to the process ------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Begin:
+    """The first order: load the project, and wait.
+
+    Attributes:
+        arguments: Of `dbt build`.
+        folder: The project's folder; dbt works in it.
+        session: Name that the process gives its sessions on a database server.
+        grace: Seconds that the process takes to end by itself once it was interrupted.
+    """
+
+    arguments: tuple[str, ...]
+    folder: str
+    session: str
+    grace: float
+    version: int = VERSION
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """Connect, carry out the on-run-start hooks, and hand out nodes from then on.
+
+    Attributes:
+        nodes: dbt's unique ids of all that the run may start.
+    """
+
+    nodes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Do a node. Answered by exactly one `Result` of the same token."""
+
+    token: int
+    node: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """End what was started with this token. It is still answered by its `Result`."""
+
+    token: int
+
+
+@dataclass(frozen=True, slots=True)
+class LetGo:
+    """Close the database. Answered by `Gone`."""
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """Nothing will be started any more: carry out the on-run-end hooks and end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Interrupt:
+    """Cancel everything and end, without the on-run-end hooks."""
+
+
+Order = Begin | Open | Start | Cancel | LetGo | End | Interrupt
+
+
+# -- news: from the process to the run --------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """The project is loaded; the database has not been touched.
+
+    Attributes:
+        connection: Where the target leads to; neither user nor password.
+        threads: How many nodes it does at the same moment.
+        invocation: dbt's invocation id.
+        server: How to end the process's sessions on the server should it be killed; empty where
+            that can't be done. It holds a password: never shown.
+        facts: What the artifacts say of dbt itself (`dbt_version`, schema addresses...).
+    """
+
+    connection: Mapping[str, Any]
+    threads: int
+    invocation: str
+    server: Mapping[str, Any] = field(repr=False)
+    facts: Mapping[str, Any]
+    version: int = VERSION
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """Connected, and the on-run-start hooks were carried out.
+
+    Attributes:
+        missing: Those of the opened nodes that the project does not have.
+    """
+
+    missing: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """The database has committed what was started with this token; its end is still to come."""
+
+    token: int
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """How what was started with this token has ended.
+
+    Attributes:
+        status: dbt's word: `success`, `error`, `pass`, `warn`, `fail`, `partial success`...
+        message: In dbt's words; "" if it has nothing to say.
+        seconds: Wall time.
+        cancelled: Whether it was told to end. What dbt then says of it is an error.
+        made: Whether the database has committed its relation, whatever came after that.
+        transient: Whether trying again may help.
+        rows: Rows written, where the adapter tells.
+        failures: Rows that a test found, or None.
+        relation: Quoted name of the relation it wrote, or None.
+        query_id: The engine's id of its main query, or None.
+        query: A test's SQL, or None.
+        batches: Of a microbatch model: how many succeeded and how many were to be done.
+        artifact: Its entry in run_results.json or sources.json.
+    """
+
+    token: int
+    status: str
+    message: str = ""
+    seconds: float = 0.0
+    cancelled: bool = False
+    made: bool = False
+    transient: bool = False
+    rows: int | None = None
+    failures: int | None = None
+    relation: str | None = None
+    query_id: str | None = None
+    query: str | None = None
+    batches: tuple[int, int] | None = None
+    artifact: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """The database is closed; the next start opens it again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """Something worth reading: `level` is `info`, `warn` or `error`."""
+
+    level: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The last news: the invocation is over.
+
+    Attributes:
+        asked: Whether it had been told to end.
+        reason: Why it is over, if it was not told to end or something went wrong in it; else "".
+        hooks: on-run-start and on-run-end hooks that failed, with dbt's message.
+    """
+
+    asked: bool
+    reason: str = ""
+    hooks: tuple[str, ...] = ()
+
+
+News = Loaded | Ready | Made | Result | Gone | Log | Ended
+
+_ORDERS: Mapping[str, type] = {
+    "begin": Begin,
+    "open": Open,
+    "start": Start,
+    "cancel": Cancel,
+    "let_go": LetGo,
+    "end": End,
+    "interrupt": Interrupt,
+}
+_NEWS: Mapping[str, type] = {
+    "loaded": Loaded,
+    "ready": Ready,
+    "made": Made,
+    "result": Result,
+    "gone": Gone,
+    "log": Log,
+    "ended": Ended,
+}
+_NAMES = {kind: name for kinds in (_ORDERS, _NEWS) for name, kind in kinds.items()}
+
+
+# -- lines ------------------------------------------------------------------------------------
+
+
+def encode(message: Order | News) -> bytes:
+    """A message as a line. What JSON does not know (a decimal, a date) becomes text."""
+    content = {f.name: getattr(message, f.name) for f in fields(message)}
+    line = json.dumps({"is": _NAMES[type(message)], **content}, default=str)
+    return line.encode("ascii") + b"\n"
+
+
+def decode_order(line: bytes) -> Order:
+    """The order in a line. Raises ProtocolError."""
+    order: Order = _decode(line, _ORDERS, "order")
+    return order
+
+
+def decode_news(line: bytes) -> News:
+    """The news in a line. Raises ProtocolError."""
+    news: News = _decode(line, _NEWS, "news")
+    return news
+
+
+def _decode(line: bytes, kinds: Mapping[str, type], what: str) -> Any:
+    try:
+        content = json.loads(line)
+    except ValueError:
+        raise ProtocolError(f"Not a message: {_shortened(line)}") from None
+    if not isinstance(content, dict) or not isinstance(content.get("is"), str):
+        raise ProtocolError(f"Not a message: {_shortened(line)}")
+    name = content.pop("is")
+    if name not in kinds:
+        raise ProtocolError(f"Unknown {what} {name!r}; known: {', '.join(kinds)}.")
+    kind = kinds[name]
+    # Before anything else: where the versions differ, the rest may look like anything.
+    if any(f.name == "version" for f in fields(kind)) and content.get("version") != VERSION:
+        raise ProtocolError(
+            f"The other side speaks version {content.get('version')!r}, this one {VERSION}.",
+            remedy="The package was changed while a run went on: run again.",
+        )
+    given = {}
+    for f in fields(kind):
+        if f.name in content:
+            given[f.name] = _read(name, f.name, str(f.type), content.pop(f.name))
+        elif f.default is MISSING and f.default_factory is MISSING:
+            raise ProtocolError(f"{name}: {f.name} is missing.")
+    if content:
+        raise ProtocolError(f"{name}: unknown {', '.join(sorted(content))}.")
+    return kind(**given)
+
+
+def _read(message: str, name: str, declared: str, value: Any) -> Any:
+    if not _FITS[declared](value):
+        raise ProtocolError(f"{message}: {name} must be {declared}, not {_shortened(value)}.")
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _is(*types: type) -> Callable[[Any], bool]:
+    # JSON's true is no number, although Python's bool is an int.
+    return lambda value: isinstance(value, types) and (bool in types or type(value) is not bool)
+
+
+_NONE = type(None)
+_FITS: Mapping[str, Callable[[Any], bool]] = {
+    "bool": _is(bool),
+    "int": _is(int),
+    "float": _is(int, float),
+    "str": _is(str),
+    "int | None": _is(int, _NONE),
+    "str | None": _is(str, _NONE),
+    "Mapping[str, Any]": _is(dict),
+    "tuple[str, ...]": lambda v: isinstance(v, list) and all(isinstance(i, str) for i in v),
+    "tuple[int, int] | None": lambda v: (
+        v is None or (isinstance(v, list) and [type(i) for i in v] == [int, int])
+    ),
+}
+"""Whether a JSON value fits what a field is declared as."""
+
+
+def _shortened(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."

@@ -1,0 +1,237 @@
+"""dbt's side of one run of one project.
+
+One dbt invocation in a process of its own; its nodes are the walk's to start. This session knows
+which unit is which node, and says what became of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timezone
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from dagster_transform.dbt import names, runs
+from dagster_transform.dbt.checks import FRESHNESS
+from dagster_transform.dbt.errors import DbtHookError
+from dagster_transform.dbt.invocation import Answer, DbtInvocation
+from dagster_transform.dbt.reports import entry_of, report_of
+from dagster_transform.dbt.settings import DbtSettings
+from dagster_transform.graph import Graph
+from dagster_transform.planning import Outcome, Readiness, Unit, UnitKind
+from dagster_transform.walk import CheckResult, Report
+
+Logger = Callable[[str, str], None]
+
+
+class DbtSession:
+    """One run of one dbt project; see `walk.ports.Session` for the contract.
+
+    Args:
+        name: The project's name in transform.yaml.
+        graph: The graph, for the references of the ids that it is given.
+        settings: What the run asks for.
+        log: Called with level (`info`, `warn`, `error`) and text of what dbt says beyond results,
+            from any thread.
+    """
+
+    def __init__(
+        self, name: str, graph: Graph, settings: DbtSettings, log: Logger = lambda _, __: None
+    ) -> None:
+        self._name = name
+        self._graph = graph
+        self._settings = settings
+        self._log = log
+        self._invocation: DbtInvocation | None = settings.turn.left
+        self._missing: set[str] = set()
+        self._tokens: dict[str, int] = {}
+
+    @property
+    def capacity(self) -> int:
+        """The number of dbt's threads: the run's, or the profile's."""
+        return self._begun().loaded().threads
+
+    @property
+    def exclusive(self) -> frozenset[str]:
+        """The DuckDB files that the target opens."""
+        connection = self._begun().loaded().connection
+        files = _files(connection, self._settings.folder, self._name)
+        return frozenset(f"file:{path}" for path in files)
+
+    def launch(self) -> None:
+        """Start the dbt process; returns at once.
+
+        The earlier the better: loading a project takes dbt seconds, which other projects' planning
+        can take place in. `assess` does it where nobody has.
+
+        Raises:
+            OutOfMemoryError: There was too little memory, for longer than the settings wait.
+        """
+        if self._invocation is None:
+            self._invocation = DbtInvocation(self._name, self._settings, self._log)
+        self._invocation.launch()
+
+    def assess(self, nodes: Collection[str], checks: Collection[str]) -> Mapping[str, Readiness]:
+        """Every node is to be built: dbt keeps no state. The process loads the project meanwhile.
+
+        Raises:
+            OutOfMemoryError: There was too little memory, for longer than the settings wait.
+        """
+        if nodes or checks:
+            self.launch()
+        return {node: Readiness() for node in nodes}
+
+    def open(self, units: Sequence[Unit]) -> None:
+        """Connect, and carry out the on-run-start hooks; the database's files are held from then.
+
+        Raises:
+            DbtRunError: The project can't be loaded, or dbt can't begin.
+        """
+        self.launch()
+        mine = {self._reference(unit) for unit in units}
+        self._missing = self._begun().open(mine | self._settings.in_run)
+
+    def start(self, unit: Unit, done: Callable[[Report], None]) -> None:
+        """Hand a node to dbt."""
+        node = self._reference(unit)
+        if node in self._missing:
+            reason = (
+                f"the project's files do not have {node} any more (or it is disabled):"
+                f" run `dagster-transform prepare --project {self._name}`"
+            )
+            done(Report(unit.id, Outcome.NOT_PROMOTED, reason))
+            return
+        invocation = self._begun()
+        if self._is_model_freshness(unit):
+            done(_model_freshness(unit, invocation.entries.get(node)))
+            return
+        answered = partial(_answered, invocation, self._settings.run_folder, unit, node, done)
+        self._tokens[unit.id] = invocation.start(node, answered)
+
+    def cancel(self, unit: str) -> None:
+        """Ask dbt's adapter to end the unit's statements, until it is gone."""
+        if (token := self._tokens.get(unit)) is not None:
+            self._begun().cancel(token)
+
+    def let_go(self) -> None:
+        """Have dbt close its DuckDB files; the next node opens them again.
+
+        Raises:
+            DbtRunError: It did not.
+        """
+        if self._invocation is not None and self._invocation.opened and self.exclusive:
+            self._invocation.let_go()
+
+    def close(self, *, completed: bool) -> None:
+        """End the invocation, with its on-run-end hooks if the walk came to its end.
+
+        Raises:
+            DbtHookError: A hook failed, when the run began or now.
+            DbtRunError: dbt ended otherwise.
+        """
+        invocation, turn = self._invocation, self._settings.turn
+        if invocation is None:
+            return
+        if completed and not turn.last:
+            self.let_go()
+            turn.left = invocation
+            return
+        self._invocation = turn.left = None
+        try:
+            hooks = _end(invocation, completed=completed)
+        finally:
+            _keep_artifacts(invocation, self._settings)
+        if hooks:
+            raise DbtHookError(
+                f"Project {self._name}: {'; '.join(hooks)}",
+                remedy="The nodes were built all the same, as dbt does it; correct the hook.",
+            )
+
+    # -- small things ---------------------------------------------------------------------------
+
+    def _reference(self, unit: Unit) -> str:
+        """The unique id of a node, or of the test or source that a check is."""
+        if unit.kind is UnitKind.CHECK:
+            return self._graph.checks[unit.id].reference
+        return self._graph.nodes[unit.id].reference
+
+    def _is_model_freshness(self, unit: Unit) -> bool:
+        if unit.kind is not UnitKind.CHECK:
+            return False
+        check = self._graph.checks[unit.id]
+        return check.kind == FRESHNESS and check.target in self._graph.nodes
+
+    def _begun(self) -> DbtInvocation:
+        if self._invocation is None:
+            raise RuntimeError("assess comes first")
+        return self._invocation
+
+
+def _answered(
+    invocation: DbtInvocation,
+    folder: Path,
+    unit: Unit,
+    node: str,
+    done: Callable[[Report], None],
+    answer: Answer,
+) -> None:
+    """On the invocation's thread: note what became of a node, and tell."""
+    if answer.result is not None:
+        message = runs.kept_path(folder, answer.result.message)
+        answer = replace(answer, result=replace(answer.result, message=message))
+    report = report_of(unit, answer, invocation.id)
+    invocation.entries[node] = entry_of(report, answer, node)
+    done(report)
+
+
+def _model_freshness(unit: Unit, entry: Mapping[str, Any] | None) -> Report:
+    """Whether a model was built within the time that its `build_after` says.
+
+    dbt keeps no record of when a model was built, and starting the model's id would build it: a run
+    that builds it can tell, any other can't.
+    """
+    if entry is None or entry["status"] != "success":
+        reason = "dbt does not know when the model was last built; a run that builds it does"
+        return Report(unit.id, Outcome.WAITING, reason)
+    result = CheckResult(unit.id, passed=True, blocking=False, details={"built": "in this run"})
+    return Report(unit.id, Outcome.CHECKED, checks=(result,))
+
+
+def _end(invocation: DbtInvocation, *, completed: bool) -> tuple[str, ...]:
+    """End an invocation; the hooks that failed. Whatever interrupts it, nothing is left."""
+    try:
+        return invocation.end() if completed and invocation.opened else ()
+    finally:
+        invocation.stop()
+
+
+def _keep_artifacts(invocation: DbtInvocation, settings: DbtSettings) -> None:
+    """Write what is kept of a run, and remove the rest of it and of older ones."""
+    loaded = invocation.last_loaded
+    if loaded is None or not invocation.opened:
+        runs.remove(settings.run_folder)
+        return
+    runs.write_artifacts(
+        settings.run_folder,
+        list(invocation.entries.values()),
+        loaded.facts,
+        loaded.invocation,
+        began=invocation.began,
+        ended=datetime.now(timezone.utc),
+    )
+    runs.tidy(settings.run_folder)
+    runs.prune(settings.runs, settings.kept_runs)
+
+
+def _files(connection: Mapping[str, Any], folder: Path, project: str) -> set[str]:
+    """The paths of the DuckDB files that a connection holds while it is open."""
+    databases = [None, *(attached.get("alias") for attached in connection.get("attach", ()))]
+    found = (
+        names.connection_identity(connection, folder=folder, project=project, database=database)
+        for database in databases
+    )
+    kind = "duckdb:"
+    paths = (identity.removeprefix(kind) for identity in found if identity.startswith(kind))
+    return {path for path in paths if Path(path).is_absolute()}

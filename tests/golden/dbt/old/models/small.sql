@@ -1,0 +1,2 @@
+{{ config(materialized="ephemeral") }}
+select * from {{ ref('rates') }} where rate < 1

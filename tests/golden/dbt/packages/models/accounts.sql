@@ -1,0 +1,1 @@
+select account_id, amount from {{ ref('ledger', 'accounts') }}

@@ -1,0 +1,1 @@
+select * from {{ ref('orders') }} where ordered_at > current_date

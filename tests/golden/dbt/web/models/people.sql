@@ -1,0 +1,1 @@
+select * from {{ ref('visits') }} where not {{ function('is_bot') }}('x')
