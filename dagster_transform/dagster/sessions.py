@@ -80,7 +80,7 @@ class Sessions:
         settings = dbt.DbtSettings(
             folder=project.path,
             runs=artifacts / "runs",
-            run=self.context.run_id,
+            run=self.context.run.run_id,
             target=project.target,
             profiles_dir=project.profiles_dir,
             parsed=parsed if parsed.is_file() else None,

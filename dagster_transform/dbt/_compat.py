@@ -63,7 +63,7 @@ def invoke(arguments: Sequence[str], listen: Callable[[Any], None]) -> Invocatio
         listen: Called with each event.
     """
     from click.exceptions import Exit, UsageError
-    from dbt.cli import requires
+    from dbt.cli.exceptions import ExceptionExit, ResultExit
     from dbt.cli.main import cli
 
     parts: dict[str, Any] = {"manifest": None, "callbacks": [listen]}
@@ -71,9 +71,9 @@ def invoke(arguments: Sequence[str], listen: Callable[[Any], None]) -> Invocatio
         context = cli.make_context(cli.name, list(arguments))
         context.obj = parts
         cli.invoke(context)
-    except requires.ExceptionExit as error:
+    except ExceptionExit as error:
         return Invocation(error.exception, parts)
-    except (requires.ResultExit, UsageError, Exit) as error:
+    except (ResultExit, UsageError, Exit) as error:
         return Invocation(error, parts)
     return Invocation(None, parts)
 
@@ -121,7 +121,7 @@ def connection_facts(runtime_config: Any) -> dict[str, Any]:
     return {"type": credentials.type, **found, **({"attach": attached} if attached else {})}
 
 
-def _without_query(path: str) -> str:
+def _without_query(path: object) -> str:
     """A path without what MotherDuck has behind its `?`: there may be a token."""
     return str(path).partition("?")[0]
 
@@ -389,12 +389,13 @@ def name_sessions(build: Any, name: str) -> dict[str, Any]:
     }
 
 
+_IN_THREAD = "Exception on worker thread. "
 _TOLD_ELSEWHERE = frozenset(
     {
-        "CatchableExceptionOnRun", "GenericExceptionOnRun", "LogFreshnessResult", "LogModelResult",
-        "LogSeedResult", "LogSnapshotResult", "LogTestResult", "MainEncounteredError",
-        "MainStackTrace", "RunResultError", "RunResultErrorNoMessage", "RunResultFailure",
-        "RunResultWarning", "RunResultWarningMessage", "RunResultErrorPath",
+        "CatchableExceptionOnRun", "GenericExceptionOnRun", "LogBatchResult", "LogFreshnessResult",
+        "LogModelResult", "LogSeedResult", "LogSnapshotResult", "LogTestResult",
+        "MainEncounteredError", "MainStackTrace", "RunResultError", "RunResultErrorNoMessage",
+        "RunResultErrorPath", "RunResultFailure", "RunResultWarning", "RunResultWarningMessage",
     }
 )  # fmt: skip
 _WORTH_READING = frozenset({"JinjaLogInfo", "LogHookEndLine", "PrintEvent"})
@@ -407,6 +408,13 @@ def worth_reading(event: Any) -> tuple[str, str] | None:
     if name in _TOLD_ELSEWHERE or (level not in ("warn", "error") and name not in _WORTH_READING):
         return None
     return level if level in ("warn", "error") else "info", str(event.info.msg).strip()
+
+
+def failed_batch(event: Any) -> tuple[str, str] | None:
+    """A node's unique id and what went wrong in one of its batches: its result does not say it."""
+    if str(event.info.name) != "GenericExceptionOnRun":
+        return None
+    return str(event.data.unique_id), str(event.data.exc).removeprefix(_IN_THREAD)
 
 
 def reason_of(invocation: Invocation) -> str:

@@ -241,7 +241,8 @@ def _every(rule: Mapping[str, Any] | None) -> str:
     """`6 hours` of a rule with `count` and `period`, or ""."""
     if not rule or not rule.get("count") or not rule.get("period"):
         return ""
-    return f"{rule['count']} {rule['period']}" + "s" * (rule["count"] != 1)
+    plural = "s" if rule["count"] != 1 else ""
+    return f"{rule['count']} {rule['period']}{plural}"
 
 
 def _listed(limits: Mapping[str, str]) -> str:

@@ -61,6 +61,8 @@ class Flight:
     cancelled: bool = False
     made: bool = False
     error: BaseException | None = None
+    batch: str = ""
+    """What went wrong in its first batch that failed."""
     ended: threading.Event = field(default_factory=threading.Event)
     turn: threading.Lock = field(default_factory=threading.Lock)
     """Held while the node is cancelled: its thread does not go on to another node meanwhile, which
@@ -160,6 +162,8 @@ class Child:
             if flight.ended.is_set():
                 return
             flight.ended.set()
+        if facts.get("batches") is not None:
+            facts["message"] = flight.batch
         if self._stopped and facts["status"] == "error":
             facts["message"] = f"{self._stopped}: {facts['message']}"
         with self._lock:
@@ -179,6 +183,9 @@ class Child:
         self.finish(self._flights[node], {"status": "error", "message": reason})
 
     def _on_event(self, event: Any) -> None:
+        failed = _compat.failed_batch(event)
+        if failed is not None and (flight := self._flights.get(failed[0])) is not None:
+            flight.batch = flight.batch or failed[1]
         said = _compat.worth_reading(event)
         if said is not None:
             self._say(Log(*said))

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from pathlib import Path
 from time import monotonic
 from typing import Any
 
@@ -167,6 +168,11 @@ class DbtInvocation:
     def id(self) -> str:
         """The id that dbt gives it; "" before the project is loaded."""
         return self._loaded.invocation if self._loaded is not None else ""
+
+    @property
+    def folder(self) -> Path:
+        """Where its artifacts go."""
+        return self._settings.run_folder
 
     @property
     def last_loaded(self) -> Loaded | None:

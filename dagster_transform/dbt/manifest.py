@@ -80,8 +80,10 @@ def read_manifest(artifacts: Artifacts) -> Manifest:
     except (ValueError, RecursionError) as error:
         raise artifacts.unusable(f"is truncated or damaged: {error}") from None
     metadata = raw.get("metadata") if isinstance(raw, dict) else None
-    schema = metadata.get("dbt_schema_version") if isinstance(metadata, dict) else None
-    if not isinstance(schema, str) or not schema.startswith(_PREFIX):
+    if not isinstance(metadata, dict):
+        metadata = {}
+    schema = str(metadata.get("dbt_schema_version"))
+    if not schema.startswith(_PREFIX):
         raise artifacts.unusable("is not a manifest of dbt: it says no schema version")
     version = schema.removeprefix(_PREFIX).removesuffix(_SUFFIX)
     if version not in map(str, _VERSIONS):

@@ -19,7 +19,6 @@ from dagster_transform.dbt.protocol import (
     Ended,
     News,
     Order,
-    ProtocolError,
     decode_news,
     encode,
 )
@@ -106,8 +105,8 @@ class DbtProcess:
                 news = decode_news(line)
                 ended = ended or isinstance(news, Ended)
                 self._hear(news)
-        except ProtocolError as error:
-            said = str(error)
+        except Exception as error:  # noqa: BLE001 - somebody waits for what is not heard now
+            said = str(error) or type(error).__name__
             self.kill()
         status = self._process.wait()
         for pipe in (self._process.stdin, stdout):

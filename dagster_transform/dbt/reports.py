@@ -95,7 +95,10 @@ def _judged(answer: Answer, result: Result) -> tuple[Outcome, str]:
     """What became of a node that dbt does not call good."""
     said = plain(result.message) or result.status
     if result.batches is not None:
-        said = f"{result.batches[0]} of {result.batches[1]} batches were built"
+        why = plain(result.message)
+        said = f"{result.batches[0]} of {result.batches[1]} batches were built" + f": {why}" * bool(
+            why
+        )
     if answer.late:
         return Outcome.FAILED, answer.late
     if answer.cancelled:

@@ -107,7 +107,7 @@ class DbtSession:
         if self._is_model_freshness(unit):
             done(_model_freshness(unit, invocation.entries.get(node)))
             return
-        answered = partial(_answered, invocation, self._settings.run_folder, unit, node, done)
+        answered = partial(_answered, invocation, unit, node, done)
         self._tokens[unit.id] = invocation.start(node, answered)
 
     def cancel(self, unit: str) -> None:
@@ -171,7 +171,6 @@ class DbtSession:
 
 def _answered(
     invocation: DbtInvocation,
-    folder: Path,
     unit: Unit,
     node: str,
     done: Callable[[Report], None],
@@ -179,10 +178,13 @@ def _answered(
 ) -> None:
     """On the invocation's thread: note what became of a node, and tell."""
     if answer.result is not None:
-        message = runs.kept_path(folder, answer.result.message)
+        message = runs.kept_path(invocation.folder, answer.result.message)
         answer = replace(answer, result=replace(answer.result, message=message))
-    report = report_of(unit, answer, invocation.id)
-    invocation.entries[node] = entry_of(report, answer, node)
+    try:
+        report = report_of(unit, answer, invocation.id)
+        invocation.entries[node] = entry_of(report, answer, node)
+    except Exception as error:  # noqa: BLE001 - the walk would wait for ever
+        report = Report(unit.id, Outcome.FAILED, f"dbt's answer was not understood: {error!r}")
     done(report)
 
 

@@ -362,11 +362,11 @@ def test_a_python_model_that_exits_is_one_that_failed(tmp_path: Path) -> None:
 def test_a_python_model_that_hears_no_cancel_ends_with_the_process_when_it_is_alone(
     tmp_path: Path,
 ) -> None:
-    code = "    import pathlib, time\n    pathlib.Path(r'{path}').touch()\n    time.sleep(600)\n    return 1"
+    touch = "    import pathlib, time\n    pathlib.Path(r'{path}').touch()\n"
     begun = tmp_path / "begun"
     project = duck(
         tmp_path,
-        stuck=PYTHON + code.format(path=begun),
+        stuck=PYTHON + touch.format(path=begun) + "    time.sleep(600)\n    return 1",
         slow=TABLE + "SELECT count(*) AS n FROM range(150000) AS a, range(150000) AS b"
         " WHERE hash(a.range, b.range) % 7 = 3",
     )

@@ -138,6 +138,11 @@ def test_meta_says_where_a_test_is_shown(ref: Any, target: str, where: str) -> N
     assert only(data_test("t", "model.p.b", on="model.p.b", **fields)).target == f"d:{target}"
 
 
+def test_a_ref_without_a_package_is_meant_in_the_project_itself() -> None:
+    test = data_test("t", "model.q.a", meta={"dagster": {"ref": {"name": "a"}}})
+    assert only(test | {"package_name": "q"}).target == "d:model.p.a"
+
+
 @pytest.mark.parametrize("ref", ["a", {"version": 1}, {"name": "a", "package": "r"}])
 def test_a_ref_that_leads_nowhere_names_the_test(ref: Any) -> None:
     with pytest.raises(NodeConfigError, match=r"test\.p\.t \(t\.sql\): meta\.dagster\.ref is"):

@@ -18,7 +18,8 @@ READS = {
     "ephemeral.none": [],
     "function.f": ["model.deep", "function.g"],
     "function.g": [],
-    "model.deep": ["source.a"],
+    "model.deep": ["source.a", "function.deeper"],
+    "function.deeper": [],
     "model.free": ["ephemeral.none"],
     "semantic_model.x": ["model.m"],
     "metric.y": ["semantic_model.x"],
@@ -62,8 +63,10 @@ def test_a_node_stands_for_itself() -> None:
 
 
 def test_functions_that_a_node_needs_are_found_through_ephemeral_models_and_each_other() -> None:
+    """But not through other nodes, which see to theirs."""
     assert lineage().functions("model.m") == ("function.f", "function.g")
-    assert lineage().functions("model.deep") == ()
+    assert lineage().functions("model.deep") == ("function.deeper",)
+    assert lineage().functions("seed.s") == ()
 
 
 def test_a_parent_that_the_manifest_does_not_have_is_named() -> None:
