@@ -104,9 +104,12 @@ class Sessions:
 
     def _selected(self, project: str) -> frozenset[str]:
         """References of the nodes and checks of a project that the whole run selects."""
-        nodes = (self.graph.nodes[n] for n in self.scope.nodes)
-        checks = (self.graph.checks[c] for c in self.scope.checks)
-        return frozenset(t.reference for t in (*nodes, *checks) if t.project == project)
+        nodes = [self.graph.nodes[n] for n in self.scope.nodes]
+        checks = [self.graph.checks[c] for c in self.scope.checks]
+        return frozenset(
+            {node.reference for node in nodes if node.project == project}
+            | {check.reference for check in checks if check.project == project}
+        )
 
     def _log(self, level: str, text: str) -> None:
         log = self.context.log

@@ -395,7 +395,7 @@ _TOLD_ELSEWHERE = frozenset(
         "CatchableExceptionOnRun", "GenericExceptionOnRun", "LogBatchResult", "LogFreshnessResult",
         "LogModelResult", "LogSeedResult", "LogSnapshotResult", "LogTestResult",
         "MainEncounteredError", "MainStackTrace", "RunResultError", "RunResultErrorNoMessage",
-        "RunResultErrorPath", "RunResultFailure", "RunResultWarning", "RunResultWarningMessage",
+        "RunResultFailure", "RunResultWarning", "RunResultWarningMessage",
     }
 )  # fmt: skip
 _WORTH_READING = frozenset({"JinjaLogInfo", "LogHookEndLine", "PrintEvent"})

@@ -196,8 +196,8 @@ class Child:
         try:
             for line in self._orders:
                 self._obey(decode_order(line))
-        except ProtocolError as error:
-            self._stop(str(error))
+        except Exception as error:  # noqa: BLE001 - whoever does not listen can't be ended
+            self._stop(str(error) or type(error).__name__)
         else:
             self._stop("the process of the run is gone")
 
@@ -320,8 +320,6 @@ def _ignore_signals() -> None:
 
 def main() -> None:
     """Carry out one invocation."""
-    if sys.path and os.path.abspath(sys.path[0]) == os.getcwd():
-        del sys.path[0]  # `python -m` puts it there; a file in it might hide a module
     orders = os.fdopen(os.dup(0), "rb")
     news = os.dup(1)
     null = os.open(os.devnull, os.O_RDONLY)

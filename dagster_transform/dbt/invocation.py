@@ -9,6 +9,7 @@ from __future__ import annotations
 import secrets
 import threading
 from collections.abc import Callable, Collection, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -279,14 +280,15 @@ class DbtInvocation:
         self._send(Interrupt())
         if not self._process.wait(max(_SOON, self._settings.grace - waited)):
             self._process.kill()
-            self._process.wait(None)
+            self._process.wait(self._settings.grace + _SOON)
 
     # -- on the process's thread ----------------------------------------------------------------
 
     def _hear(self, news: News) -> None:
         match news:
             case Log():
-                self._log(news.level, redact(news.text))
+                with suppress(Exception):  # a log that can't be written ends nothing
+                    self._log(news.level, redact(news.text))
                 return
             case Result():
                 with self._changed:

@@ -12,7 +12,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-import dagster_transform
 from dagster_transform.dbt.parse import child_environment
 from dagster_transform.dbt.protocol import (
     Begin,
@@ -60,7 +59,7 @@ class DbtProcess:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,
-                cwd=folder,
+                cwd=folder,  # Python looks there first; in a project's folder there may be a dbt.py
                 env=_environment(),
                 start_new_session=True,
             )
@@ -136,7 +135,7 @@ def _environment() -> dict[str, str]:
 
     A code location's working directory is on its `sys.path`, but not on that of a new process.
     """
-    root = str(Path(dagster_transform.__file__).parent.parent)
+    root = str(Path(__file__).parents[2])
     environment = child_environment()
     if root in (*site.getsitepackages(), site.getusersitepackages()):
         return environment

@@ -46,8 +46,11 @@ class RunQueue(Generic[NodeT]):
 
     # -- the run's side -------------------------------------------------------------------------
 
-    def put(self, node: str) -> bool:
+    def put(self, node: str, patience: float = 5.0) -> bool:
         """Let dbt do a node; False if the end was told before.
+
+        A node that is tried again may be put in a moment before dbt says that it is done: its
+        result comes first. So that is waited for, up to `patience` seconds.
 
         Raises:
             ValueError: It is not selected, or it is not done yet since it was last put in.
@@ -55,7 +58,9 @@ class RunQueue(Generic[NodeT]):
         with self._changed:
             if node not in self._selected:
                 raise ValueError(f"{node} is not selected")
-            if node in self.in_progress or node in self._waiting:
+            if node in self._waiting or not self._changed.wait_for(
+                lambda: node not in self.in_progress, patience
+            ):
                 raise ValueError(f"{node} is not done yet")
             if self._ended:
                 return False

@@ -18,6 +18,8 @@ from typing import Any
 _RESULTS = "run_results.json"
 _SOURCES = "sources.json"
 _COMPILED = "compiled"
+_ABANDONED = 7 * 24 * 3600.0
+"""Seconds after which a run that has not ended was killed with its process."""
 _TARGET = "target"  # dbt's own name of the folder that it writes to
 
 
@@ -87,12 +89,24 @@ def tidy(folder: Path) -> None:
             remove(entry)
 
 
-def prune(runs: Path, keep: int) -> None:
-    """Remove all but the last runs that are over; two processes may do so at once."""
+def prune(runs: Path, keep: int, now: datetime) -> None:
+    """Remove all but the last runs that are over, and what killed runs have left.
+
+    Two processes may do so at once, while runs go on.
+
+    Args:
+        runs: The folder of the runs' folders.
+        keep: How many of them stay.
+        now: The moment, aware.
+    """
     over: list[tuple[float, Path]] = []
     for folder in _entries(runs):
         with suppress(OSError):
-            over.append(((folder / _RESULTS).stat().st_mtime, folder))
+            results = folder / _RESULTS
+            if results.exists():
+                over.append((results.stat().st_mtime, folder))
+            elif now.timestamp() - folder.stat().st_mtime > _ABANDONED:
+                remove(folder)
     for _, folder in sorted(over, reverse=True)[keep:]:
         remove(folder)
 

@@ -215,16 +215,17 @@ def _keep_artifacts(invocation: DbtInvocation, settings: DbtSettings) -> None:
     if loaded is None or not invocation.opened:
         runs.remove(settings.run_folder)
         return
+    now = datetime.now(timezone.utc)
     runs.write_artifacts(
         settings.run_folder,
         list(invocation.entries.values()),
         loaded.facts,
         loaded.invocation,
         began=invocation.began,
-        ended=datetime.now(timezone.utc),
+        ended=now,
     )
     runs.tidy(settings.run_folder)
-    runs.prune(settings.runs, settings.kept_runs)
+    runs.prune(settings.runs, settings.kept_runs, now)
 
 
 def _files(connection: Mapping[str, Any], folder: Path, project: str) -> set[str]:

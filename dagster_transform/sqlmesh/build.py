@@ -149,7 +149,7 @@ class _Batches:
             raise self._error
 
     def help(self) -> None:
-        """Build batches until none is left; an error ends it for all threads."""
+        """Build batches until none is left."""
         while (index := self._take()) is not None:
             try:
                 self._build(index)
@@ -157,7 +157,7 @@ class _Batches:
                 self.hands.failed(error)
                 with self._changed:
                     self._error = self._error or error
-                    self._todo.clear()
+                    self._leave_the_rest()
             finally:
                 with self._changed:
                     self._busy -= 1
@@ -169,6 +169,12 @@ class _Batches:
                 return None
             self._busy += 1
             return self._todo.popleft()
+
+    def _leave_the_rest(self) -> None:
+        """After a batch that failed: as in SQLMesh, batches that need not wait for one another go
+        on without it, others don't."""
+        if _concurrency(self.work.snapshot) is not None:
+            self._todo.clear()
 
     def _build(self, index: int) -> None:
         if self.hands.cancelled():
@@ -195,7 +201,7 @@ class _Batches:
             self.results[index] = found
             self.rows = _add(self.rows, rows)
             if stop:
-                self._todo.clear()
+                self._leave_the_rest()
             else:
                 work.recorded.add(index)
                 self.done.add(index)

@@ -14,6 +14,7 @@ from typing import Any
 
 from sqlmesh.core.scheduler import _expand_range_as_interval
 from sqlmesh.core.snapshot import snapshots_to_dag
+from sqlmesh.utils.date import to_timestamp
 
 from dagster_transform.sqlmesh.intervals import Interval, in_words, merged, without
 from dagster_transform.sqlmesh.settings import Setting
@@ -86,15 +87,15 @@ def allot(
         result.owing |= debtors[name]
         mine = batches.get(name, [])
         built = leave_out(snapshot, mine, late)
-        coarse = reach.beyond(snapshot) if built else {}
-        for uncovered in coarse.values():
+        beyond = reach.beyond(snapshot) if built else {}
+        for uncovered in beyond.values():
             built = leave_out(snapshot, built, [uncovered])
         if built:
             result.build[name] = built
         else:
             names = {n: str(s.node.name) for n, s in scheduler.snapshots_by_name.items()}
             words = in_words(asked[name])
-            result.held[name] = _why(snapshot, names, bool(late), coarse, words)
+            result.held[name] = _why(snapshot, names, bool(late), beyond, words)
     return result
 
 
@@ -107,8 +108,8 @@ def leave_out(snapshot: Any, batches: list[Interval], debts: list[Interval]) -> 
     return without(batches, debts, cells, uninterrupted=bool(snapshot.depends_on_past))
 
 
-def finer_held(setting: Setting, batches: Mapping[Any, Collection[Interval]]) -> Intervals:
-    """`batches` by name, less what an upstream of coarser intervals does not have yet.
+def within_reach(setting: Setting, batches: Mapping[Any, Collection[Interval]]) -> Intervals:
+    """`batches` by name, less what an upstream that is built by time range does not have yet.
 
     For the backfill of a plan, which SQLMesh has planned as a whole: nothing else is owed there.
     """
@@ -125,12 +126,13 @@ def finer_held(setting: Setting, batches: Mapping[Any, Collection[Interval]]) ->
 
 
 class _Reach:
-    """How far the data of coarser upstreams reaches.
+    """How far the data of upstreams reaches that are built by time range.
 
     An hourly child of a daily model would be complete for hours of a day that its parent gets only
-    tomorrow. This holds for children that are built interval by interval, of upstreams whose rows
-    come interval by interval; views pass through. A FULL child is built whole again and again, and
-    of other parents (a dimension that is built daily) the child takes what is there, as in SQLMesh.
+    tomorrow, a daily child of a model with a weekly cron for the days of the week. This holds for
+    children that are built interval by interval, of upstreams whose rows come interval by interval;
+    views pass through. A FULL child is built whole again and again, and of other parents (a
+    dimension that is built daily) the child takes what is there, as in SQLMesh.
 
     Args:
         setting: The snapshots.
@@ -142,19 +144,14 @@ class _Reach:
         self._build = build
 
     def beyond(self, snapshot: Any) -> dict[str, Interval]:
-        """Time that a coarser upstream does not have yet: by its name."""
+        """Time that an upstream does not have yet: by its name."""
         if not (snapshot.is_incremental or snapshot.is_scd_type_2):
             return {}
-        seconds = snapshot.node.interval_unit.seconds
         found: dict[str, Interval] = {}
         for parent in self._sliced(snapshot):
-            if parent.node.interval_unit.seconds > seconds:
-                until = self._end(parent)
-                has = self._has(parent)
-                if has and has < until:
-                    found[parent.name] = (has, until)
-                elif not has:
-                    found[parent.name] = (0, until)
+            has, until = self._has(parent), self._end(parent)
+            if has < until:
+                found[parent.name] = (has, until)
         return found
 
     def _sliced(self, snapshot: Any) -> Iterable[Any]:
@@ -172,9 +169,12 @@ class _Reach:
                 stack.extend(p.name for p in parent.parents)
 
     def _has(self, parent: Any) -> int:
+        """Until when; a model that has nothing yet has all that is before its start."""
         representative = self._setting.deployability.is_representative(parent)
         intervals = parent.intervals if representative else parent.dev_intervals
-        return max((end for _, end in [*intervals, *self._build.get(parent.name, ())]), default=0)
+        ends = [end for _, end in [*intervals, *self._build.get(parent.name, ())]]
+        start = to_timestamp(parent.node.start) if parent.node.start else 0
+        return max(ends, default=start)
 
     @staticmethod
     def _end(parent: Any) -> int:
@@ -185,7 +185,7 @@ class _Reach:
 
 
 def _why(
-    snapshot: Any, names: Mapping[str, str], late: bool, coarse: Collection[str], asked: str
+    snapshot: Any, names: Mapping[str, str], late: bool, beyond: Collection[str], asked: str
 ) -> str:
     """Why nothing of a node can be built; `names` gives what people call a model."""
     if late:
@@ -194,7 +194,7 @@ def _why(
             f"an upstream that is not selected has not built the data yet ({parents}): "
             f"select +{snapshot.node.name} or set upstreams: include"
         )
-    if coarse:
-        parents = ", ".join(sorted(names[n] for n in coarse))
-        return f"its intervals are finer than those of {parents}, which has not got that far yet"
+    if beyond:
+        parents = ", ".join(sorted(names[n] for n in beyond))
+        return f"its upstream {parents} has not got that far yet"
     return f"a signal, its own or an upstream's, holds back {asked}"

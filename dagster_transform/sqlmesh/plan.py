@@ -21,7 +21,7 @@ from dagster_transform.planning import Outcome, Readiness
 from dagster_transform.sqlmesh import _compat
 from dagster_transform.sqlmesh.environment import Assessment, deployability_of
 from dagster_transform.sqlmesh.errors import PlanRefusedError
-from dagster_transform.sqlmesh.guard import finer_held
+from dagster_transform.sqlmesh.guard import within_reach
 from dagster_transform.sqlmesh.intervals import Interval
 from dagster_transform.sqlmesh.marker import Marker
 from dagster_transform.sqlmesh.project import open_context
@@ -260,7 +260,7 @@ class PlanInProgress:
         )
         assessment = Assessment({}, {}, setting, infos=list(phases.snapshots.values()))
         assessment.lacks = {s.name: list(i) for s, i in phases.intervals.items() if s.is_audit}
-        by_name = finer_held(setting, batches)
+        by_name = within_reach(setting, batches)
         for reference in selected:
             snapshot = phases.snapshots.get(reference)
             if snapshot is None:

@@ -92,6 +92,7 @@ class DbtRun:
     Attributes:
         result: What became of it.
         logs: What dbt said beyond results.
+        invocation: dbt's invocation; None if there was nothing to do.
         pid: The dbt process; 0 if there was nothing to do.
     """
 
@@ -140,8 +141,9 @@ class DbtRun:
         )
         self._inbox = WatchedInbox()
         self.walk = Walk(self.plan, {project.name: self.session}, self._inbox)
-        invocation = self.session._invocation
-        self.pid = invocation._process.pid if invocation and invocation._process else 0
+        self.invocation = self.session._invocation
+        process = self.invocation._process if self.invocation else None
+        self.pid = process.pid if process else 0
         self.result = RunResult(self.plan, names=names)
 
     @property

@@ -11,9 +11,11 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+from contextlib import suppress
 from pathlib import Path
 from textwrap import dedent
-from time import monotonic
+from time import monotonic, sleep
 
 import pytest
 
@@ -332,6 +334,35 @@ def test_a_run_that_takes_too_long_fails_what_is_left(
     assert queries(postgres_database) == []
 
 
+@pytest.mark.postgres
+@pytest.mark.parametrize("hook", ["on-run-start", "on-run-end"])
+def test_a_hook_that_takes_long_is_ended_with_the_run(
+    tmp_path: Path, postgres_database: PostgresDatabase, hook: str
+) -> None:
+    """Hooks run on dbt's main thread, which hears nothing while it waits for the server."""
+    database = Database.in_postgres(postgres_database)
+    hooks = {hook: "select pg_sleep(60)"}
+    files = {"models/quick.sql": QUICK}
+    project = DbtProject(tmp_path / "project", database, files, schema="public", project=hooks)
+    run = DbtRun(project)
+
+    def go() -> None:
+        with suppress(DbtRunError):
+            run.go()
+
+    thread = threading.Thread(target=go, daemon=True)
+    thread.start()
+    until(lambda: queries(postgres_database), "the hook's query")
+    assert run.invocation is not None
+    began = monotonic()
+    run.invocation.stop()
+    assert monotonic() - began < AT_ONCE
+    assert queries(postgres_database) == []
+    assert not alive(run.pid)
+    thread.join(AT_ONCE)
+    assert not thread.is_alive()
+
+
 # -- Python models ----------------------------------------------------------------------------
 
 
@@ -384,6 +415,42 @@ def test_a_python_model_that_hears_no_cancel_ends_with_the_process_when_it_is_al
     assert not alive(run.pid)
     run.close(completed=False)
     assert any("can't be cancelled" in text for _, text in run.logs)
+
+
+def test_a_cancel_before_the_query_ends_the_query(tmp_path: Path) -> None:
+    """While dbt compiles a model there is no statement to be ended; the one that follows is."""
+    project = duck(
+        tmp_path,
+        slow=TABLE + "{% if execute %}{% for i in range(1500) %}{% for j in range(1000) %}"
+        "{% endfor %}{% endfor %}{% endif %}"
+        "SELECT count(*) AS n FROM range(200000) AS a, range(200000) AS b"
+        " WHERE hash(a.range, b.range) % 7 = 3",
+    )
+    run = DbtRun(project).open()
+    slow = run.start("slow")
+    sleep(0.3)
+    run.session.cancel(run.result.names["slow"])
+    until(lambda: slow, "the report", AT_ONCE)
+    assert slow[0].outcome is Outcome.CANCELLED
+    run.close(completed=False)
+
+
+def test_what_a_python_model_has_started_ends_with_the_killed_process(tmp_path: Path) -> None:
+    note = tmp_path / "pid"
+    project = duck(
+        tmp_path,
+        starts=PYTHON + "    import pathlib, subprocess\n"
+        "    child = subprocess.Popen(['sleep', '600'])\n"
+        f"    pathlib.Path(r'{note}').write_text(str(child.pid))\n"
+        "    child.wait()\n    return 1",
+    )
+    run = DbtRun(project).open()
+    starts = run.start("starts")
+    until(lambda: note.exists() and note.read_text(), "the model's own process")
+    os.kill(run.pid, signal.SIGKILL)
+    until(lambda: starts, "the report")
+    until(lambda: not alive(int(note.read_text())), "the end of the model's own process")
+    run.close(completed=False)
 
 
 @pytest.mark.parametrize("stage", ["loading", "loaded"])

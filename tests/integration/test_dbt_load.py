@@ -231,9 +231,12 @@ def test_a_project_that_fails_keeps_what_was_there(tmp_path: Path, database: Dat
 
 
 def test_artifacts_lie_in_our_folder_and_nothing_is_left_in_the_project(
-    tmp_path: Path, database: Database
+    tmp_path: Path, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = project(tmp_path, database)
+    """Not even the id by which dbt tells of its use, which it keeps beside profiles.yml."""
+    for name in ("DBT_SEND_ANONYMOUS_USAGE_STATS", "DO_NOT_TRACK"):
+        monkeypatch.delenv(name, raising=False)
+    made = project(tmp_path, database, project={"flags": {}})
     before = sorted(path.name for path in made.folder.rglob("*"))
     found = made.read()
     assert sorted(path.name for path in made.folder.rglob("*")) == before

@@ -536,6 +536,7 @@ def test_what_dbt_says_beyond_results_is_logged(database: Database, tmp_path: Pa
         "models/a.sql": TABLE + "{{ log('hello from a', info=true) }}"
         "{% if execute %}{{ exceptions.warn('watch out') }}{% endif %} SELECT 1 AS n",
         "models/b.sql": TABLE + "SELECT nonsense",
+        "dbt.py": "raise ImportError('the folder of a project is not where Python looks')",
     }
     run = DbtRun(project_of(database, tmp_path, files))
     run.go()

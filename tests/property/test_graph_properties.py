@@ -78,6 +78,7 @@ def full_graphs(draw: st.DrawFn) -> Graph:
         replace(
             node,
             kind=draw(TEXT),
+            key=draw(TEXTS),
             physical=draw(st.none() | st.builds(Relation, TEXT, MAYBE_TEXT, MAYBE_TEXT, TEXT)),
             cron=draw(MAYBE_TEXT),
             time_zone=draw(MAYBE_TEXT),
@@ -103,6 +104,7 @@ def full_graphs(draw: st.DrawFn) -> Graph:
             relation=Relation("duckdb:/x", draw(MAYBE_TEXT), None, f"s{place}"),
             description=draw(MAYBE_TEXT),
             columns=draw(COLUMNS),
+            key=draw(TEXTS),
         )
         for place in range(draw(st.integers(0, 3)))
     ]

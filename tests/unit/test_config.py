@@ -97,8 +97,28 @@ def test_file_root_and_graph_path(folder: Path) -> None:
     config = load_config()
     assert (config.file, config.root) == (folder / "transform.yaml", folder)
     assert config.graph_path("marts") == folder / ".dagster_transform" / "marts.graph.json"
-    with pytest.raises(UnknownProjectError):
-        config.graph_path("nope")
+    assert config.artifacts_path("staging") == folder / ".dagster_transform" / "staging"
+    for path_of in (config.graph_path, config.artifacts_path):
+        with pytest.raises(UnknownProjectError):
+            path_of("nope")
+
+
+def test_when_dbt_nodes_are_due() -> None:
+    def text(cron: str, zone: str) -> str:
+        settings = f"cron: {cron!r}, time_zone: {zone!r}"
+        return f"projects:\n  d: {{framework: dbt, path: staging, {settings}}}"
+
+    for cron, zone in (("0 5 * * 1-5", "Europe/Zurich"), ("@daily", "UTC"), ("", "")):
+        write(text(cron, zone))
+        project = load_config().projects["d"]
+        assert isinstance(project, DbtProject)
+        assert (project.cron, project.time_zone) == (cron or None, zone or None)
+    for cron in ("daily", "* * * * * *", "61 * * * *"):
+        told = "projects.d.cron: must be a cron of five fields, or @daily and such"
+        assert errors(text(cron, "UTC")) == [f"transform.yaml:2:38: {told}"]
+    for zone in ("Mars/Olympus", "../etc/passwd", "/UTC"):
+        (error,) = errors(text("@daily", zone))
+        assert error.endswith("projects.d.time_zone: must be a name such as Europe/Zurich")
 
 
 def test_project() -> None:

@@ -122,11 +122,23 @@ def test_a_node_can_be_done_again() -> None:
 def test_a_node_that_is_not_done_yet_is_refused() -> None:
     q = queue()
     q.put("a")
+    began = monotonic()
     with pytest.raises(ValueError, match="a is not done yet"):
         q.put("a")
+    assert monotonic() - began < 1, "nothing can change that"
     q.get()
     with pytest.raises(ValueError, match="a is not done yet"):
-        q.put("a")
+        q.put("a", patience=SHORT)
+
+
+def test_a_node_that_is_done_in_a_moment_is_waited_for() -> None:
+    q = queue()
+    q.put("a")
+    q.get()
+    threading.Timer(SHORT, q.mark_done, ("a",)).start()
+    assert q.put("a")
+    assert q.get() == "A"
+    assert q.in_progress == {"a"}
 
 
 def test_a_node_that_was_not_selected_is_refused() -> None:

@@ -40,6 +40,7 @@ FULL = Node(
     name="marts.delays",
     kind="INCREMENTAL_BY_TIME_RANGE",
     relation=Relation(DUCKDB, "flights", "marts", "delays"),
+    key=("marts", "delays"),
     physical=Relation(DUCKDB, "flights", "sqlmesh__marts", "marts__delays__123"),
     deps=("marts:bare", "marts:raw"),
     cron="@daily",
@@ -76,6 +77,7 @@ RAW = Source(
     relation=Relation(DUCKDB, None, "raw", "flights"),
     description="",
     columns=(Column("day", "DATE", "The day"), Column("delay")),
+    key=("raw", "flights"),
 )
 AUDIT = Check(
     id=f"{FULL.id}:not_null",
@@ -129,7 +131,9 @@ def test_golden_file_is_read() -> None:
 
 
 def test_default_values_are_left_out(path: Path) -> None:
-    small = GraphFile(Graph.of([BARE], [replace(RAW, description=None, columns=())]), "marts")
+    small = GraphFile(
+        Graph.of([BARE], [replace(RAW, description=None, columns=(), key=())]), "marts"
+    )
     write_graph_file(path, small)
     raw = json.loads(path.read_text())
     required = {"id", "project", "framework", "reference", "name", "kind", "relation"}

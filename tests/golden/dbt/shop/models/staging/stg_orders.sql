@@ -1,3 +1,3 @@
-{{ config(tags=["hourly", "not a key!"], alias="orders_clean") }}
+{{ config(tags=["hourly", "not a key!"], alias="Orders_Clean") }}
 select id as order_id, customer_id, status, cast(ordered_at as date) as ordered_at
 from {{ ref('raw_orders') }}

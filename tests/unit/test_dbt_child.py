@@ -1,0 +1,123 @@
+"""The dbt process's side of the protocol, without dbt: every start is answered once."""
+
+from __future__ import annotations
+
+import io
+import threading
+from typing import Any
+
+import pytest
+
+from dagster_transform.dbt.child import Child, Flight
+from dagster_transform.dbt.protocol import (
+    Begin,
+    Cancel,
+    End,
+    Gone,
+    LetGo,
+    News,
+    Open,
+    ProtocolError,
+    Result,
+    Start,
+)
+
+BEGIN = Begin(("build",), "/p", "s", 1.0)
+SHORT = 0.05
+
+
+class Heard:
+    """A child, and what it has said."""
+
+    def __init__(self) -> None:
+        self.news: list[News] = []
+        self.child = Child(BEGIN, io.BytesIO(), self.news.append)
+
+    def obey(self, *orders: Any) -> list[News]:
+        for order in orders:
+            self.child._obey(order)
+        return self.news
+
+
+def test_a_start_before_the_invocation_is_open_is_answered() -> None:
+    [result] = Heard().obey(Start(3, "model.p.a"))
+    assert isinstance(result, Result)
+    assert (result.token, result.status) == (3, "error")
+    assert result.message == "dbt's invocation is over"
+
+
+def test_a_second_start_of_a_node_in_flight_is_a_fault_of_the_run() -> None:
+    heard = Heard()
+    heard.child._flights["model.p.a"] = Flight(1, "model.p.a")
+    with pytest.raises(ProtocolError, match=r"model\.p\.a is started, and not done yet"):
+        heard.obey(Start(2, "model.p.a"))
+
+
+def test_a_cancel_of_nothing_does_nothing() -> None:
+    assert Heard().obey(Cancel(9)) == []
+
+
+def test_letting_go_before_there_is_a_database_is_answered() -> None:
+    assert Heard().obey(LetGo()) == [Gone()]
+
+
+def test_open_and_end_let_the_invocation_go_on() -> None:
+    for order in (Open(("a",)), End()):
+        heard = Heard()
+        assert not heard.child._open.is_set()
+        heard.obey(order)
+        assert heard.child._open.is_set()
+
+
+def test_begin_comes_once() -> None:
+    with pytest.raises(ProtocolError, match="Begin comes first, and once"):
+        Heard().obey(BEGIN)
+
+
+def test_a_node_is_answered_once() -> None:
+    heard = Heard()
+    flight = Flight(1, "a", cancelled=True, made=True, error=ConnectionError())
+    heard.child._flights["a"] = flight
+    heard.child.finish(flight, {"status": "success", "message": "first"})
+    heard.child.finish(flight, {"status": "error", "message": "second"})
+    assert heard.news == [Result(1, "success", "first", cancelled=True, made=True)]
+    assert heard.child._flights == {}
+
+
+def test_a_thread_does_not_leave_its_node_while_that_is_being_cancelled() -> None:
+    """It would go on to another node, whose connection has the place of the first."""
+    heard = Heard()
+    flight = Flight(1, "a")
+    heard.child._flights["a"] = flight
+    ended = threading.Event()
+
+    def finish() -> None:
+        heard.child.finish(flight, {"status": "success"})
+        ended.set()
+
+    with flight.turn:
+        threading.Thread(target=finish, daemon=True).start()
+        assert not ended.wait(SHORT)
+        assert heard.news == []
+    assert ended.wait(5)
+
+
+def test_a_batch_that_failed_is_what_a_model_of_batches_says() -> None:
+    heard = Heard()
+    flight = Flight(1, "a", batch="division by zero")
+    heard.child._flights["a"] = flight
+    heard.child.finish(flight, {"status": "error", "message": "ERROR", "batches": (0, 3)})
+    [result] = heard.news
+    assert isinstance(result, Result)
+    assert result.message == "division by zero"
+
+
+def test_what_dbt_never_came_to_says_why_it_ends() -> None:
+    heard = Heard()
+    heard.child._stopped = "dbt's process was told to end (SIGTERM)"
+    flight = Flight(1, "a")
+    heard.child._flights["a"] = flight
+    heard.child.finish(flight, {"status": "error", "message": "cut"})
+    [result] = heard.news
+    assert isinstance(result, Result)
+    assert result.message == "dbt's process was told to end (SIGTERM): cut"
