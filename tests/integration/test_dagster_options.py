@@ -39,8 +39,10 @@ CONFIG = {
     ],
     # How often late.d, of the second half, was built by then.
     "after_all": [
-        "INSERT INTO src.hooks "
-        "SELECT 'after ' || COUNT(*) FROM sqlmesh._intervals WHERE name LIKE '%late%'"
+        (
+            "INSERT INTO src.hooks "
+            "SELECT 'after ' || COUNT(*) FROM sqlmesh._intervals WHERE name LIKE '%late%'"
+        )
     ],
 }
 FILES = {

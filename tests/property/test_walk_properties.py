@@ -7,8 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dagster_transform.graph import Check, Graph, Node, Relation, Source
-from dagster_transform.planning import Outcome, Readiness, Unit, UnitKind, plan_run
-from dagster_transform.planning import GOOD_OUTCOMES
+from dagster_transform.planning import GOOD_OUTCOMES, Outcome, Readiness, Unit, UnitKind, plan_run
 from dagster_transform.walk import Finished, Retrying, Started
 from tests.unit.fake_session import Rehearsal, Script, build, check, promotion
 
