@@ -15,7 +15,7 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 from textwrap import dedent
-from time import monotonic, sleep
+from time import monotonic
 
 import pytest
 
@@ -421,16 +421,18 @@ def test_a_cancel_before_the_query_ends_the_query(tmp_path: Path) -> None:
     """While dbt compiles a model there is no statement to be ended; the one that follows is."""
     project = duck(
         tmp_path,
-        slow=TABLE + "{% if execute %}{% for i in range(1500) %}{% for j in range(1000) %}"
+        slow=TABLE
+        + "{% if execute %}{{ log('compiling', info=true) }}{% for i in range(3000) %}{% for j in range(1000) %}"
         "{% endfor %}{% endfor %}{% endif %}"
         "SELECT count(*) AS n FROM range(200000) AS a, range(200000) AS b"
         " WHERE hash(a.range, b.range) % 7 = 3",
     )
     run = DbtRun(project).open()
     slow = run.start("slow")
-    sleep(0.3)
+    until(lambda: ("info", "compiling") in run.logs, "the model to be compiled")
     run.session.cancel(run.result.names["slow"])
-    until(lambda: slow, "the report", AT_ONCE)
+    assert not slow
+    until(lambda: slow, "the report", AT_ONCE * 2)
     assert slow[0].outcome is Outcome.CANCELLED
     run.close(completed=False)
 
