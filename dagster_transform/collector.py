@@ -1,7 +1,7 @@
 """Python's collector of cyclic garbage, kept away from what is no garbage.
 
 While modules are imported and definitions are made, hundreds of thousands of objects appear and
-stay. The collector would look at all of them again and again: a sixth of the time that a run of one
+stay. The collector would look at all of them again and again: a tenth of the time that a run of one
 model of a thousand takes.
 """
 

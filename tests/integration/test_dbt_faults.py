@@ -21,6 +21,7 @@ import pytest
 
 from dagster_transform.dbt.errors import DbtRunError
 from dagster_transform.planning import Outcome
+from dagster_transform.walk import Report
 from tests.conftest import PostgresDatabase
 from tests.integration.dbt_projects import DbtProject
 from tests.integration.dbt_runs import DbtRun, alive, queries, sessions, until
@@ -175,6 +176,18 @@ def test_after_a_kill_every_further_start_fails_with_the_reason(
     run.close(completed=False)
 
 
+def test_a_run_that_can_not_take_a_report_is_not_waited_for(tmp_path: Path) -> None:
+    run = DbtRun(duck(tmp_path, one=QUICK)).open()
+
+    def refuse(report: Report) -> None:
+        raise RuntimeError("the walk is broken")
+
+    run.session.start(run.plan.units[run.result.names["one"]], refuse)
+    until(lambda: not alive(run.pid), "the end of the process")
+    with pytest.raises(DbtRunError, match="the walk is broken"):
+        run.session.close(completed=True)
+
+
 @pytest.mark.postgres
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_process_that_is_told_to_end_from_outside_ends_its_queries(
@@ -260,13 +273,14 @@ def test_a_lost_connection_is_tried_again(
 ) -> None:
     """Exactly one report for each start, two starts for the node, and it is built in the end."""
     postgres_database.execute("CREATE TABLE tries (n int)")
-    project = project_of(
-        tmp_path,
-        postgres_database,
-        flaky=TABLE + "SELECT pg_sleep(CASE WHEN count(*) = 0 THEN 60 ELSE 0 END)::text AS s"
-        " FROM public.tries",
-        below=TABLE + "SELECT * FROM {{ ref('flaky') }}",
-    )
+    files = {
+        "models/flaky.sql": TABLE + "SELECT pg_sleep(CASE WHEN count(*) = 0 THEN 60 ELSE 0 END)"
+        "::text AS s FROM public.tries",
+        "models/below.sql": TABLE + "SELECT * FROM {{ ref('flaky') }}",
+    }
+    database = Database.in_postgres(postgres_database)
+    hooks = {"on-run-end": "insert into public.tries values ({{ results | length }} * 10)"}
+    project = DbtProject(tmp_path / "project", database, files, schema="public", project=hooks)
     run = DbtRun(project, limits={"retries": 1}).open()
     run.walk_until(lambda: queries(postgres_database))
     postgres_database.execute("INSERT INTO tries VALUES (1)")
@@ -281,6 +295,7 @@ def test_a_lost_connection_is_tried_again(
     assert run.told() == {"flaky": "built", "below": "built"}
     assert run.attempts("flaky") == ["started", "retrying", "started", "finished"]
     assert run.session.starts[result.names["flaky"]] == 2
+    assert database.rows("SELECT n FROM tries") == [(1,), (20,)], "a hook sees each node once"
     [entry] = [
         e
         for e in json.loads((run.folder / "run_results.json").read_text())["results"]
@@ -382,7 +397,7 @@ def test_a_python_model_that_exits_is_one_that_failed(tmp_path: Path) -> None:
         tmp_path,
         exits=PYTHON + "    import sys\n    sys.exit('enough')\n    return 1",
         below=TABLE + "SELECT * FROM {{ ref('exits') }}",
-        other=PYTHON + "    return session.sql('select 1 as n')",
+        other=PYTHON + "    print('this is no message')\n    return session.sql('select 1 as n')",
     )
     run = DbtRun(project, threads=1)
     result = run.go()
@@ -422,8 +437,8 @@ def test_a_cancel_before_the_query_ends_the_query(tmp_path: Path) -> None:
     project = duck(
         tmp_path,
         slow=TABLE
-        + "{% if execute %}{{ log('compiling', info=true) }}{% for i in range(3000) %}{% for j in range(1000) %}"
-        "{% endfor %}{% endfor %}{% endif %}"
+        + "{% if execute %}{{ log('compiling', info=true) }}"
+        + "{% for i in range(3000) %}{% for j in range(1000) %}{% endfor %}{% endfor %}{% endif %}"
         "SELECT count(*) AS n FROM range(200000) AS a, range(200000) AS b"
         " WHERE hash(a.range, b.range) % 7 = 3",
     )
