@@ -213,6 +213,10 @@ class _Crew:
         """Close all sessions; what goes wrong in that is told, by project."""
         problems: dict[str, LeftOut] = {}
         for project, session in self._sessions.items():
+            # What runs at its end, hooks say, may need a file that another session still holds.
+            for other in self._sessions.values():
+                if completed and other is not session:
+                    self._make_way(other)
             try:
                 session.close(completed=completed and project not in self._broken)
             except TransformError as error:
