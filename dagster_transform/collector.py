@@ -16,6 +16,19 @@ _kept: set[str] = set()
 
 
 @contextmanager
+def collector_paused() -> Iterator[None]:
+    """Make hundreds of thousands of objects, none of them garbage, without looking at them again
+    and again."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+@contextmanager
 def kept(what: str) -> Iterator[None]:
     """Make something that lives as long as the process.
 
@@ -31,8 +44,7 @@ def kept(what: str) -> Iterator[None]:
     if what in _kept or not gc.isenabled():
         yield
         return
-    gc.disable()
-    try:
+    with collector_paused():
         yield
         if not _kept:
             # Left out of sight at the end too, files that were left open would lose what their
@@ -40,5 +52,3 @@ def kept(what: str) -> Iterator[None]:
             atexit.register(gc.unfreeze)
         _kept.add(what)
         gc.freeze()
-    finally:
-        gc.enable()

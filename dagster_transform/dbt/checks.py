@@ -9,7 +9,7 @@ from itertools import count
 from typing import Any
 
 from dagster_transform.dbt.crons import build_after
-from dagster_transform.dbt.lineage import Lineage, depths
+from dagster_transform.dbt.lineage import Lineage
 from dagster_transform.dbt.manifest import Manifest, Resource, is_built, parents
 from dagster_transform.dbt.names import settings_of, unclear
 from dagster_transform.graph import Check, Graph, Location
@@ -75,7 +75,7 @@ class _Reader:
         self._manifest = manifest
         self._lineage = lineage
         self._locate = locate
-        self._depths = depths(graph)
+        self._depths = graph.depths()
 
     def test(self, test: Resource) -> Check | None:
         """A generic or singular test; None where nothing that it reads is a node or source."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from dagster_transform.dbt.manifest import Manifest, is_built, parents
-from dagster_transform.graph import Graph
 
 
 class Lineage:
@@ -57,11 +56,3 @@ class Lineage:
                 found.add(above)
             stack.extend(parents(resource))
         return tuple(sorted(found))
-
-
-def depths(graph: Graph) -> dict[str, int]:
-    """By id, how many nodes there are on the longest way down to a node; a source has 0."""
-    found = dict.fromkeys(graph.sources, 0)
-    for node_id in graph.order:
-        found[node_id] = 1 + max((found[above] for above in graph.upstream(node_id)), default=0)
-    return found

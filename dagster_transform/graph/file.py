@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import gc
 import json
 import os
 import secrets
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from dagster_transform.collector import collector_paused
 from dagster_transform.graph.drift import Drift
 from dagster_transform.graph.errors import GraphError, GraphFileError
 from dagster_transform.graph.file_format import (
@@ -128,7 +128,7 @@ def read_graph_file(path: Path, project: str | None = None) -> GraphFile:
         raise unusable("does not exist.") from None
     except OSError as error:
         raise unusable(f"can't be read: {error.strerror or error}") from error
-    with _garbage_collection_paused():
+    with collector_paused():
         return _parse(content, project, unusable)
 
 
@@ -154,19 +154,6 @@ def _parse(
     if project is not None and graph_file.project != project:
         raise unusable(f"is of project {graph_file.project!r}, not of {project!r}.")
     return graph_file
-
-
-@contextmanager
-def _garbage_collection_paused() -> Iterator[None]:
-    """Hundreds of thousands of new objects, none of them garbage: the collector would look at them
-    again and again, and take two thirds of the time."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def _encode(graph_file: GraphFile) -> dict[str, Any]:

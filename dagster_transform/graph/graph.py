@@ -120,6 +120,13 @@ class Graph:
         reads nothing. Raises UnknownIdError."""
         return _of_id(self._upstream, id)
 
+    def depths(self) -> dict[str, int]:
+        """By id, how many nodes there are on the longest way down to a node; a source has 0."""
+        found = dict.fromkeys(self.sources, 0)
+        for node_id in self.order:
+            found[node_id] = 1 + max((found[above] for above in self.upstream(node_id)), default=0)
+        return found
+
     def downstream(self, id: str) -> tuple[str, ...]:
         """Ids of the nodes that read a node or source, sorted. Raises UnknownIdError."""
         return _of_id(self._downstream, id)

@@ -152,6 +152,11 @@ def load_files(context: Any) -> Any | None:
     return state
 
 
+def _inner(state: Any) -> Any:
+    """The state inside its cache, where it has one."""
+    return getattr(state, "state_sync", state)
+
+
 def remove_development_intervals(
     state: Any, intervals: Iterable[tuple[Any, tuple[int, int]]]
 ) -> None:
@@ -161,7 +166,7 @@ def remove_development_intervals(
     """
     from sqlmesh.core.state_sync.db.interval import _intervals_to_df
 
-    store = getattr(state, "state_sync", state).interval_state
+    store = _inner(state).interval_state
     store.engine_adapter.insert_append(
         store.intervals_table,
         _intervals_to_df(list(intervals), is_dev=True, is_removed=True),
@@ -174,7 +179,7 @@ def interval_rows(state: Any) -> int:
     """How many rows of intervals the state has."""
     from sqlglot import exp
 
-    state = getattr(state, "state_sync", state)  # inside the cache, where there is one
+    state = _inner(state)
     table = state.interval_state.intervals_table
     (count,) = state.engine_adapter.fetchone(exp.select(exp.Count(this=exp.Star())).from_(table))
     return int(count)
@@ -233,7 +238,7 @@ def fetch_snapshots(
         records: Which snapshots; an environment's records will do.
         queries_of: Fully qualified names of those that will be built or judged.
     """
-    store = getattr(getattr(state, "state_sync", state), "snapshot_state", None)
+    store = getattr(_inner(state), "snapshot_state", None)
     if store is None:  # a state of another make
         return dict(state.get_snapshots(records))
     cache = store._snapshot_cache
@@ -247,8 +252,7 @@ def fetch_snapshots(
 
 def state_adapters(context: Any) -> list[Any]:
     """The engine adapter of an opened state; none where the state was not opened."""
-    state = context._state_sync
-    state = getattr(state, "state_sync", state)  # inside the cache, where there is one
+    state = _inner(context._state_sync)
     return [state.engine_adapter] if state is not None else []
 
 

@@ -72,7 +72,7 @@ def standalone_checks(
         Checks of kind `standalone_audit`. They never block and are no part of a build.
     """
     used = {(check.target, check.name) for check in graph.checks.values()}
-    depths = _depths(graph)
+    depths = graph.depths()
     for audit, reads in sorted(audits, key=lambda found: str(found[0].name)):
         if audit.skip:
             continue
@@ -115,13 +115,3 @@ def _properties(audit: Any) -> dict[str, str]:
         "owner": audit.owner or "",
     }
     return {key: value for key, value in found.items() if value}
-
-
-def _depths(graph: Graph) -> dict[str, int]:
-    """By id, how many nodes there are on the longest way down to a node."""
-    depths: dict[str, int] = {}
-    for node_id in graph.order:
-        depths[node_id] = 1 + max(
-            (depths.get(dep, 0) for dep in graph.upstream(node_id)), default=0
-        )
-    return depths

@@ -52,7 +52,7 @@ class Assessment:
         if work is not None and work.batches and self.readiness[reference].outcome is None:
             return work.snapshot, work.done or work.batches[:1]
         snapshot = self.setting.scheduler.snapshots_by_name[reference]
-        return snapshot, merged(intervals_of(snapshot, self.setting))
+        return snapshot, merged(self.setting.intervals_of(snapshot))
 
 
 def read_environment(name: str, context: Any, environment: str) -> Any:
@@ -82,12 +82,6 @@ def deployability_of(snapshots: Collection[Any], *, development: bool) -> Deploy
     return (
         DeployabilityIndex.create(snapshots) if development else DeployabilityIndex.all_deployable()
     )
-
-
-def intervals_of(snapshot: Any, setting: Setting) -> list[Interval]:
-    """What is recorded as built, of the table that this environment has of a model."""
-    representative = setting.deployability.is_representative(snapshot)
-    return list(snapshot.intervals if representative else snapshot.dev_intervals)
 
 
 def read_snapshots(

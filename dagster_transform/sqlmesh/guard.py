@@ -170,8 +170,7 @@ class _Reach:
 
     def _has(self, parent: Any) -> int:
         """Until when; a model that has nothing yet has all that is before its start."""
-        representative = self._setting.deployability.is_representative(parent)
-        intervals = parent.intervals if representative else parent.dev_intervals
+        intervals = self._setting.intervals_of(parent)
         ends = [end for _, end in [*intervals, *self._build.get(parent.name, ())]]
         start = to_timestamp(parent.node.start) if parent.node.start else 0
         return max(ends, default=start)

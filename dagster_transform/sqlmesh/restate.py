@@ -22,12 +22,12 @@ from dagster_transform.sqlmesh import _compat
 from dagster_transform.sqlmesh.environment import (
     Assessment,
     built_at,
-    deployability_of,
     missing,
     not_promoted,
     others_of,
     promoted,
     read_environment,
+    read_snapshots,
     with_ancestors,
 )
 from dagster_transform.sqlmesh.errors import RestatementRefusedError
@@ -112,7 +112,7 @@ def assess_restatement(
         raise RuntimeError("a restatement without its time")
     record = read_environment(name, context, settings.environment)
     known = promoted(record, selected)
-    assessment = Assessment({}, {}, _no_setting(context, record, settings))
+    assessment = Assessment({}, {}, read_snapshots(context, record, (), settings))
     assessment.infos, assessment.plan_id = list(record.snapshots), str(record.plan_id)
     has = {info.name for info in record.snapshots}
     assessment.readiness |= {
@@ -196,15 +196,6 @@ def _planned(
         ) from None
     intervals = {snapshot_id.name: interval for snapshot_id, interval in plan.restatements.items()}
     return intervals, next(stage for stage in found if isinstance(stage, stages.BackfillStage))
-
-
-def _no_setting(context: Any, record: Any, settings: SqlmeshSettings) -> Setting:
-    return Setting(
-        scheduler=context.create_scheduler([], context.snapshot_evaluator),
-        deployability=deployability_of((), development=settings.environment != PROD),
-        naming=record.naming_info,
-        execution_time=settings.execution_time,
-    )
 
 
 def _why_not(

@@ -137,3 +137,8 @@ class Setting:
     execution_time: int
     plan: dict[str, Any] = field(default_factory=dict)
     shared: frozenset[str] = frozenset()
+
+    def intervals_of(self, snapshot: Any) -> list[tuple[int, int]]:
+        """What is recorded as built, of the table that this environment has of a model."""
+        representative = self.deployability.is_representative(snapshot)
+        return list(snapshot.intervals if representative else snapshot.dev_intervals)

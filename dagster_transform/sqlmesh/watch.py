@@ -13,7 +13,7 @@ from time import monotonic
 from typing import Any
 
 from dagster_transform.sqlmesh import _compat
-from dagster_transform.sqlmesh.environment import Assessment, intervals_of, read_snapshots
+from dagster_transform.sqlmesh.environment import Assessment, read_snapshots
 from dagster_transform.sqlmesh.intervals import merged
 from dagster_transform.sqlmesh.settings import SqlmeshSettings
 
@@ -88,7 +88,6 @@ class PlanWatch:
         names = {s.name for s in assessment.setting.scheduler.snapshots.values()}
         _compat.forget_snapshots(self._context.state_sync)
         setting = read_snapshots(self._context, record, names, self._settings)
-        setting.plan.update(assessment.setting.plan)
         assessment.setting = setting
         assessment.infos, assessment.plan_id = list(record.snapshots), str(record.plan_id)
         for reference, work in assessment.work.items():
@@ -110,7 +109,7 @@ class PlanWatch:
             return
         known = {*work.snapshot.intervals, *work.snapshot.dev_intervals}
         work.snapshot = setting.scheduler.snapshots_by_name[reference]
-        fresh = [i for i in merged(intervals_of(work.snapshot, setting)) if i not in known]
+        fresh = [i for i in merged(setting.intervals_of(work.snapshot)) if i not in known]
         work.recorded |= {
             index
             for index, (start, end) in enumerate(work.batches)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from dagster_transform.dbt.errors import UnknownNodeError
-from dagster_transform.dbt.lineage import Lineage, depths
+from dagster_transform.dbt.lineage import Lineage
 from dagster_transform.dbt.manifest import Manifest
 from dagster_transform.graph import Graph, Node, Relation, Source
 
@@ -81,4 +81,4 @@ def test_depth_counts_the_nodes_on_the_longest_way() -> None:
 
     source = Source("raw", "p", "raw", "raw", Relation("c", None, "s", "raw"))
     nodes = [node("a", "raw"), node("b", "raw", "a"), node("c", "b"), node("alone")]
-    assert depths(Graph.of(nodes, [source])) == {"raw": 0, "a": 1, "alone": 1, "b": 2, "c": 3}
+    assert Graph.of(nodes, [source]).depths() == {"raw": 0, "a": 1, "alone": 1, "b": 2, "c": 3}
