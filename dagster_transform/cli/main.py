@@ -195,10 +195,3 @@ def _remark(config: TransformConfig, name: str, found: GraphFile, err: Console) 
     if not found.graph.nodes:
         folders = ", ".join(str(path) for path in config.project(name).paths)
         err.print(f"Project {name} has no models: is {folders} the right folder?", markup=False)
-    on_sources = [c.name for c in found.graph.checks.values() if c.target in found.graph.sources]
-    if on_sources:
-        err.print(
-            f"Project {name}: checks on external tables are not shown in Dagster yet: "
-            f"{', '.join(on_sources)}",
-            markup=False,
-        )

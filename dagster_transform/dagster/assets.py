@@ -24,9 +24,9 @@ def build_transform_assets(
     translator: TransformTranslator | None = None,
     name: str = "transform",
 ) -> dg.AssetsDefinition:
-    """One multi-asset, and one op, for all nodes of a graph and their checks.
+    """One multi-asset, and one op, for all nodes of a graph and all checks.
 
-    A check on a source is left out: Dagster allows a multi-asset only checks on its own assets.
+    A check on a source is a check on the asset that has the source's key, whoever makes it.
 
     Args:
         graph: The combined graph of the projects.
@@ -68,7 +68,6 @@ def build_transform_assets(
             metadata=translator.get_check_metadata(check),
         )
         for check in graph.checks.values()
-        if check.target in graph.nodes
     ]
     return _multi_asset(name, specs, check_specs, _body(graph, config, names))
 
@@ -92,6 +91,7 @@ def _multi_asset(
         specs=specs,
         check_specs=check_specs,
         can_subset=True,
+        allow_arbitrary_check_specs=True,  # checks on sources
         required_resource_keys={"transform"},
     )
     def transform_op(context):  # type: ignore[no-untyped-def]  # Dagster reads the annotation

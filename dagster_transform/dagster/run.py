@@ -250,6 +250,5 @@ def _last_day(options: TransformResource) -> str:
 
 def _short_names(graph: Graph) -> dict[str, str]:
     names = {node.id: node.name for node in graph.nodes.values()}
-    for check in graph.checks.values():
-        names[check.id] = f"{names.get(check.target, check.target)}:{check.name}"
-    return names
+    names |= {source.id: source.name for source in graph.sources.values()}
+    return names | {c.id: f"{names[c.target]}:{c.name}" for c in graph.checks.values()}

@@ -91,9 +91,10 @@ class Graph:
         """One graph of several projects' graphs, linked where their relations meet.
 
         A source whose relation a node of another project builds is resolved: it disappears, and
-        whoever read it depends on the node. A check that was shown on it is shown on the node and
-        takes its id from there; if the node has a check of that name already, the name (and with
-        it the id) gets `_<project of the check>` at its end.
+        whoever read it depends on the node. So is a source whose relation another project has as a
+        source too: the one with a key of its own stays, else the first. A check that was shown on
+        it is shown on what is in its place and takes its id from there; if that has a check of
+        that name already, the name (and with it the id) gets `_<project of the check>` at its end.
 
         Raises what `Graph.of` raises: projects that read each other can make a cycle.
         """
@@ -104,11 +105,16 @@ class Graph:
             (check for part in parts for check in part.checks.values()),
         )
         by_relation = _index_relations(nodes, {})
+        stays: dict[Relation, Source] = {}
+        for source in sorted(sources.values(), key=lambda source: not source.key):
+            stays.setdefault(source.relation, source)
         resolved: dict[str, str] = {}
         for source in sources.values():
-            builder = by_relation.get(source.relation)
+            builder, first = by_relation.get(source.relation), stays[source.relation]
             if builder is not None and nodes[builder].project != source.project:
                 resolved[source.id] = builder
+            elif first is not source and source.key in ((), first.key):
+                resolved[source.id] = first.id
         return cls.of(
             (_relink_node(node, resolved) for node in nodes.values()),
             (source for source in sources.values() if source.id not in resolved),

@@ -146,7 +146,7 @@ class _Reader:
             checks += model_checks(self._name, self._id(model.fqn), model, self._locations.find)
         for model in self._declared:
             if model.audits:
-                # No run could do them yet, and Dagster allows a multi-asset no check on a source.
+                # SQLMesh runs them with its own runs; ours don't yet.
                 audits = ", ".join(audit.name for audit, _ in model.audits_with_args)
                 _log.warning("Audits of external models are left out: %s: %s", model.name, audits)
         graph = Graph.of(nodes, sources.values(), checks)

@@ -185,9 +185,7 @@ def test_checks_on_external_tables(file: GraphFile) -> None:
     }
 
 
-def test_dagster_shows_them_on_their_assets_and_leaves_out_those_on_sources(
-    transform: Transform,
-) -> None:
+def test_dagster_shows_them_on_their_assets(transform: Transform) -> None:
     transform.prepare()
     defs = build_transform_definitions(transform.folder)
     dg.Definitions.validate_loadable(defs)
@@ -198,15 +196,14 @@ def test_dagster_shows_them_on_their_assets_and_leaves_out_those_on_sources(
     }
     assert shown["agree"] == ["w/mart/deep", "w/outside/raw", "w/stage/base", "w/stage/side"]
     assert shown["through"] == ["w/stage/base"]
-    assert not {"on_outside", "on_undeclared"} & shown.keys()
-    assert len(shown) == 8
+    assert shown["on_outside"] == ["w/outside/raw"]
+    assert shown["on_undeclared"] == ["w/outside/nowhere_said"]
+    assert len(shown) == 10
 
 
 def test_prepare_says_what_is_not_shown(transform: Transform) -> None:
     done = transform.command("dagster_transform.cli", "prepare")
     assert done.returncode == 0
-    told = "checks on external tables are not shown in Dagster yet: on_undeclared, on_outside"
-    assert told in done.stderr
     assert "Audits of external models are left out: outside.raw: not_null" in done.stderr
 
 

@@ -248,6 +248,28 @@ def test_combine_keeps_what_columns_are_computed_from() -> None:
     assert linked.column_lineage()["x"] == (("dbt:a", "a"), ("mesh:two", "a"))
 
 
+def test_combine_makes_one_of_the_sources_of_one_relation() -> None:
+    """The one whose key users rely on stays, and the others' checks are shown on it."""
+    raw = relation("raw")
+    keyed = Source("dbt:raw", "dbt", "source.raw", "raw", raw, key=("raw", "items"))
+    staging = Graph.of([node("dbt:stg", "dbt:raw")], [keyed], [check("dbt:raw", "sane")])
+    sources = [source("a:raw", raw), source("mesh:raw", raw)]
+    a = Graph.of([node("a:x", "a:raw")], sources[:1], [check("a:raw", "sane")])
+    mesh = Graph.of([node("mesh:x", "mesh:raw")], sources[1:])
+    combined = Graph.combine([a, mesh, staging])
+    assert set(combined.sources) == {"dbt:raw"}
+    assert combined.downstream("dbt:raw") == ("a:x", "dbt:stg", "mesh:x")
+    assert {c.name for c in combined.checks_of("dbt:raw")} == {"sane", "sane_a"}
+    assert set(Graph.combine([a, mesh]).sources) == {"a:raw"}
+
+
+def test_combine_leaves_two_sources_of_one_relation_that_have_different_keys() -> None:
+    raw = relation("raw")
+    sources = [Source(f"dbt:{n}", "dbt", n, n, raw, key=("raw", n)) for n in "ab"]
+    graph = Graph.of([node("dbt:stg", "dbt:a", "dbt:b")], sources)
+    assert Graph.combine([graph]) == graph
+
+
 def test_combine_tells_connections_apart() -> None:
     elsewhere = relation("dbt:stg", "postgres:db:5432/flights")
     marts = Graph.of([node("mesh:x", "mesh:ext")], [source("mesh:ext", elsewhere)])
