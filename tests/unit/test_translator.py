@@ -201,9 +201,9 @@ def test_without_a_root_there_are_no_links_to_code() -> None:
     assert "dagster/code_references" not in TransformTranslator().get_metadata(RICH)
 
 
-def test_a_check_on_a_source_is_left_out_and_nothing_else(tmp_path: Path) -> None:
+def test_every_check_is_there_also_those_on_sources(tmp_path: Path) -> None:
     names = {spec.name for spec in definitions(tmp_path, TransformTranslator()).check_specs}
-    assert names == {"not_null", "small"}
+    assert names == {"not_null", "small", "fresh"}
 
 
 def test_columns_of_two_sources_with_one_key_are_named_once() -> None:
