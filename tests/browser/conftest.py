@@ -19,6 +19,7 @@ import pytest
 import yaml
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from tests.integration.dbt_projects import DbtProject
 from tests.integration.sqlmesh_projects import Database, Project, utc
 from tests.integration.transforms import Transform, python_asset
 
@@ -66,6 +67,29 @@ MODELS = {
         """,
 }
 
+DBT = {
+    "models/loyal.sql": """
+        {{ config(materialized='table', schema='reports', group='reports') }}
+        select customer from {{ source('mart', 'customers') }} where orders > 1
+        """,
+    "models/loyal.yml": """
+        sources:
+          - name: mart
+            schema: mart
+            tables: [{name: customers}]
+        groups:
+          - name: reports
+            owner: {name: ada, email: ada@example.com}
+        models:
+          - name: loyal
+            description: Who came back.
+            columns:
+              - name: customer
+                data_tests: [unique, {not_null: {config: {severity: warn}}}]
+        """,
+}
+"""One model, on a view of SQLMesh's."""
+
 
 @dataclass
 class Shop:
@@ -84,7 +108,8 @@ class Shop:
     log: Path
 
     def asset_url(self, name: str, view: str = "overview") -> str:
-        key = "/".join(self.transform.key(name).path)
+        """The page of a model (`mart.customers`), or of an asset by its key (`reports/loyal`)."""
+        key = name if "/" in name else "/".join(self.transform.key(name).path)
         return f"{self.url}/assets/{key}?view={view}"
 
 
@@ -177,6 +202,14 @@ def _working(folder: Path) -> tuple[Transform, Project]:
     project.plan_natively(PLANNED)
     report = python_asset("report", ("warehouse", "mart", "best"), ("warehouse", "mart", "days"))
     transform = Transform(folder, [project], code=report, plan="never")
+    DbtProject(folder / "reports", database, DBT)
+    config = yaml.safe_load((folder / "transform.yaml").read_text(encoding="utf-8"))
+    config["projects"]["reports"] = {
+        "framework": "dbt",
+        "path": "reports",
+        "profiles_dir": "reports",
+    }
+    (folder / "transform.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
     transform.prepare()
     dagster_yaml = transform.home / "dagster.yaml"
     text = dagster_yaml.read_text(encoding="utf-8")

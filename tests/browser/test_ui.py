@@ -90,6 +90,33 @@ def test_lineage_and_asset_pages_show_what_the_models_say(
     shoot("checks")
 
 
+def test_one_lineage_shows_the_nodes_of_both_frameworks(
+    shop: Shop, page: Page, shoot: Shoot
+) -> None:
+    page.goto(shop.asset_url("reports/loyal", "lineage") + "&lineageScope=upstream&lineageDepth=3")
+    graph = page.locator("svg foreignObject")
+    for name, maker in {"orders": "SQLMesh", "customers": "SQLMesh", "loyal": "dbt"}.items():
+        node = graph.filter(has_text=re.compile(f"^{name}")).filter(has_text="Asset checks")
+        expect(node).to_contain_text(maker)
+    expect(graph.filter(has_text=re.compile("^loyal"))).to_contain_text(re.compile("/ 2 Passed"))
+    expect(graph.filter(has_text=re.compile("^days"))).to_have_count(0)  # loyal does not read it
+    shoot("both")
+
+    page.goto(shop.asset_url("reports/loyal"))
+    expect(page.get_by_text("Who came back.")).to_be_visible()
+    for heading, text in {
+        "Group": "reports", "Owners": "ada@example.com", "Kinds": "dbt",
+        "Storage": "warehouse.main_reports.loyal", "Source code": "loyal.sql",
+    }.items():  # fmt: skip
+        expect(section(page, heading)).to_contain_text(text)
+
+    page.goto(shop.asset_url("reports/loyal", "checks"))
+    expect(page.get_by_text("Checks (2)")).to_be_visible()
+    for check in ("unique_loyal_customer", "not_null_loyal_customer"):
+        expect(page.get_by_text(check).first).to_be_visible()
+    shoot("dbt_checks")
+
+
 def test_pressing_materialize_builds_exactly_this_asset(
     shop: Shop, page: Page, shoot: Shoot
 ) -> None:

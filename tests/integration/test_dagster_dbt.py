@@ -23,7 +23,7 @@ DBT = {
     """,
     "models/staging/stg_broken.sql": """
         {{ config(materialized='table', schema='staging') }}
-        select case when (select count(*) from {{ source('raw', 'items') }}) = 3
+        select case when (select count(*) from {{ ref('stg_items') }}) = 3
           then error('broken') else 1 end as n
     """,
     "models/late/summary.sql": """
@@ -43,7 +43,13 @@ DBT = {
           - name: stg_items
             columns:
               - name: id
-                data_tests: [not_null, unique]
+                data_tests:
+                  - not_null
+                  - unique
+                  - relationships:
+                      name: of_both
+                      arguments: {to: ref('stg_broken'), field: n}
+                      config: {where: id = 1}
               - name: name
                 data_tests: [{not_null: {config: {severity: warn}}}]
     """,
@@ -59,6 +65,7 @@ SQLMESH = {
     "marts.apart": "kind FULL\n---\nSELECT 1 AS one",
 }
 PYTHON = python_asset("report", ["late", "summary"])
+PYTHON += python_asset("after_items", ["staging", "stg_items"])
 
 
 class Both(Transform):
@@ -103,7 +110,9 @@ def test_a_failing_dbt_model_blocks_exactly_its_descendants(both: Both) -> None:
     assert run.observed["stg_broken"] == ["failed"]
     assert run.observed["on_broken"] == ["blocked"]
     assert "stg_broken" in run.reason("on_broken")
-    assert set(run.materialized) == {"codes", "stg_items"}
+    # A test of stg_items that also reads stg_broken did not run: it holds nothing back.
+    assert "stg_items:of_both" not in run.checks
+    assert set(run.materialized) == {"codes", "stg_items", "after_items"}
     # Of the other framework everything that does not read it; a plan promotes as a whole only.
     assert run.observed["by_name"] == run.observed["apart"] == ["backfilled"]
     assert run.checks["stg_items:not_null_stg_items_id"]
@@ -124,12 +133,14 @@ def test_one_run_walks_both_frameworks(both: Both) -> None:
         "apart",
         "summary",
         "report",
+        "after_items",
     }
     assert set(run.materialized) == expected
     assert run.checks == {
         "stg_items:not_null_stg_items_id": True,
         "stg_items:unique_stg_items_id": True,
         "stg_items:not_null_stg_items_name": True,
+        "stg_items:of_both": True,
         "by_name:number_of_rows": True,
     }
     database = both.projects[0].database

@@ -36,7 +36,7 @@ SELECT
   COUNT(*) FILTER(WHERE arr_delay_minutes <= 15)::INT AS on_time,
   COALESCE(SUM(dep_delay_minutes), 0)::INT AS dep_delay_minutes,
   COALESCE(SUM(arr_delay_minutes), 0)::INT AS arr_delay_minutes
-FROM staging.flights
+FROM staging.stg_flights
 WHERE
   flight_date BETWEEN @start_ds AND @end_ds
 GROUP BY

@@ -21,15 +21,17 @@ MODEL (
 SELECT
   flights.carrier::TEXT AS carrier,
   ANY_VALUE(carriers.airline)::TEXT AS airline,
-  ANY_VALUE(carriers.carrier_group)::TEXT AS carrier_group,
+  ANY_VALUE(carrier_groups.carrier_group)::TEXT AS carrier_group,
   flights.scheduled_hour_local::INT AS scheduled_hour_local,
   COUNT(*)::INT AS flights,
   COUNT(flights.dep_delay_minutes)::INT AS departed,
   AVG(flights.dep_delay_minutes)::DOUBLE AS mean_dep_delay,
   QUANTILE_CONT(flights.dep_delay_minutes, 0.9)::DOUBLE AS p90_dep_delay
-FROM staging.flights AS flights
-LEFT JOIN staging.carriers AS carriers
+FROM staging.stg_flights AS flights
+LEFT JOIN staging.stg_carriers AS carriers
   ON flights.carrier = carriers.carrier
+LEFT JOIN reference.carrier_groups AS carrier_groups
+  ON flights.carrier = carrier_groups.carrier
 GROUP BY
   flights.carrier,
   flights.scheduled_hour_local

@@ -30,7 +30,7 @@ SELECT
   ARG_MIN(routes.origin, routes.mean_arr_delay)::TEXT AS best_origin,
   MIN(routes.great_circle_miles)::DOUBLE AS nearest_miles
 FROM marts.routes AS routes
-LEFT JOIN staging.airports AS airports
+LEFT JOIN staging.stg_airports AS airports
   ON routes.dest = airports.faa
 GROUP BY
   routes.dest,

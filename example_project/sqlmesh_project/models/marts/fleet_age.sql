@@ -31,10 +31,10 @@ SELECT
   AVG(2013 - planes.year_built)::DOUBLE AS mean_age,
   MIN(planes.year_built)::INT AS oldest_built,
   AVG(planes.seats)::DOUBLE AS mean_seats
-FROM staging.flights AS flights
-LEFT JOIN staging.planes AS planes
+FROM staging.stg_flights AS flights
+LEFT JOIN staging.stg_planes AS planes
   ON flights.tailnum = planes.tailnum
-LEFT JOIN staging.carriers AS carriers
+LEFT JOIN staging.stg_carriers AS carriers
   ON flights.carrier = carriers.carrier
 GROUP BY
   flights.carrier

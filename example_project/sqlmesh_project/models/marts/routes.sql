@@ -45,8 +45,8 @@ SELECT
   (
     ANY_VALUE(distances.great_circle_miles) * 60 / AVG(flights.air_minutes)
   )::DOUBLE AS ground_mph
-FROM staging.flights AS flights
-LEFT JOIN staging.airports AS airports
+FROM staging.stg_flights AS flights
+LEFT JOIN staging.stg_airports AS airports
   ON flights.dest = airports.faa
 LEFT JOIN raw.airport_distances AS distances
   ON flights.origin = distances.origin AND flights.dest = distances.dest

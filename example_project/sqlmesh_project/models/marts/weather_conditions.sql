@@ -35,7 +35,7 @@ WITH observations AS (
     gust_mph,
     precipitation_inches,
     visibility_miles
-  FROM staging.weather
+  FROM staging.stg_weather
   WHERE
     observed_hour BETWEEN @start_ts AND @end_ts
 )

@@ -29,7 +29,7 @@ SELECT
   COUNT(*) FILTER(WHERE flights.is_cancelled)::INT AS cancelled,
   COUNT(*) FILTER(WHERE flights.dep_delay_minutes > 15)::INT AS late_departures,
   AVG(flights.dep_delay_minutes)::DOUBLE AS mean_dep_delay
-FROM staging.flights AS flights
+FROM staging.stg_flights AS flights
 LEFT JOIN marts.weather_conditions AS weather
   ON flights.scheduled_hour = weather.observed_hour AND flights.origin = weather.origin
 WHERE

@@ -1,5 +1,5 @@
 MODEL (
-  name staging.carrier_groups,
+  name reference.carrier_groups,
   kind SEED (
     path '../../seeds/carrier_groups.csv'
   ),
@@ -9,7 +9,7 @@ MODEL (
   ),
   grain carrier,
   owner 'flight-data',
-  tags (staging, reference),
+  tags (reference),
   description 'What kind of airline each carrier is: network, low cost or regional.',
   audits (
     UNIQUE_VALUES(columns := (carrier)),
