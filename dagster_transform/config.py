@@ -116,6 +116,7 @@ def _existing_folder(path: Path, info: ValidationInfo) -> Path:
     return folder
 
 
+_Count = Annotated[int, BeforeValidator(_not_bool), Field(ge=1)]
 _Folder = Annotated[Path, BeforeValidator(_not_empty), AfterValidator(_existing_folder)]
 _Optional = Annotated[str | None, BeforeValidator(_none_if_empty)]
 
@@ -183,10 +184,24 @@ class TransformConfig(_Model):
     Attributes:
         projects: By name.
         max_concurrent_models: How many models one run builds at a time, at most.
+        tags: Concurrency tags: how many nodes of each may be built at the same moment, over all
+            runs that share a claims store. A node has the tags that its project gives it.
+        connections: How many nodes may be built at the same moment over a connection, by its
+            identity (`postgres:db.example:5432/warehouse`) or by the name of a project, which
+            means the connection of its nodes.
+        claims_url: Where claims are kept; None: the environment variable
+            DAGSTER_TRANSFORM_CLAIMS_URL, else beside Dagster's own storage.
+        claims_lease: Seconds after which a claim that nobody renews ends.
+        claims_heartbeat: Seconds between two renewals; at most a quarter of the lease.
     """
 
     projects: dict[ProjectName, ProjectConfig]
-    max_concurrent_models: Annotated[int, BeforeValidator(_not_bool), Field(ge=1)] = 5
+    max_concurrent_models: _Count = 5
+    tags: dict[str, _Count] = Field(default_factory=dict)
+    connections: dict[str, _Count] = Field(default_factory=dict)
+    claims_url: _Optional = None
+    claims_lease: Annotated[float, BeforeValidator(_not_bool), Field(gt=0)] = 60.0
+    claims_heartbeat: Annotated[float, BeforeValidator(_not_bool), Field(gt=0)] = 15.0
     _file: Path = PrivateAttr(default=Path(CONFIG_FILE))
 
     @property

@@ -5,13 +5,38 @@ tests/contract/test_dagster_compat.py fails, naming the part, when a new version
 
 from __future__ import annotations
 
+import multiprocessing
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+import click
 import dagster as dg
 from dagster._core.definitions.dependency import NodeHandle
 from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION
+
+_RUN_COMMANDS = frozenset(
+    {
+        ("api", "execute_run"), ("api", "execute_step"), ("api", "resume_run"),
+        ("asset", "materialize"), ("job", "execute"),
+    }
+)  # fmt: skip
+
+
+def executes_a_run() -> bool:
+    """Whether this process was started to execute a run, or a step of one.
+
+    It was by a command of Dagster's; a code server and the multiprocess executor make processes
+    with `multiprocessing`, for nothing but that.
+    """
+    if multiprocessing.parent_process() is not None:
+        return True
+    context = click.get_current_context(silent=True)
+    group = context.parent if context is not None else None
+    if context is None or group is None:
+        return False
+    return (group.command.name, context.command.name) in _RUN_COMMANDS
 
 
 def output_without_event(output_name: str) -> dg.Output[None]:
@@ -111,3 +136,18 @@ def output_metadata(
         event = record.event_log_entry.dagster_event
         if event is not None:
             yield event.step_output_data.metadata
+
+
+def storage_url(instance: dg.DagsterInstance) -> str | None:
+    """The URL of the PostgreSQL database that has the instance's runs, with its password; None
+    where they are elsewhere."""
+    url = getattr(instance.run_storage, "postgres_url", None)
+    return str(url) if url else None
+
+
+def sqlite_folder(instance: dg.DagsterInstance) -> str | None:
+    """The folder in which the instance keeps the SQLite file of its runs; None: it has none."""
+    url = getattr(instance.run_storage, "_conn_string", None)
+    if not url or not str(url).startswith("sqlite:///"):
+        return None
+    return str(Path(str(url).removeprefix("sqlite:///")).parent)

@@ -9,7 +9,9 @@ from typing import Any
 
 import dagster as dg
 
-from dagster_transform.config import TransformConfig, load_config
+from dagster_transform import dbt
+from dagster_transform.config import DbtProject, TransformConfig, load_config
+from dagster_transform.dagster._compat import executes_a_run
 from dagster_transform.dagster.assets import build_transform_assets
 from dagster_transform.dagster.jobs import build_sqlmesh_jobs
 from dagster_transform.dagster.loading import Loaded, load_graphs
@@ -61,6 +63,7 @@ def build_transform_definitions(
     """
     if not isinstance(config, TransformConfig):
         config = load_config(config)
+    _expect_run(config)
     loaded = load_graphs(config)
     assets: list[Any] = [_broken(project, error) for project, error in loaded.errors.items()]
     assets += [_not_in_files(project, config, loaded) for project in loaded.not_in_files]
@@ -110,6 +113,13 @@ def build_sqlmesh_assets(
     for error in loaded.errors.values():
         raise error
     return build_transform_assets(loaded.graph, config, translator=translator, name=project)
+
+
+def _expect_run(config: TransformConfig) -> None:
+    """Start dbt at once where a run is about to begin, beside Dagster's loading and planning."""
+    projects = [name for name, p in config.projects.items() if isinstance(p, DbtProject)]
+    if projects and executes_a_run():
+        dbt.expect_run(config.artifacts_path(projects[0]))
 
 
 def _broken(project: str, error: TransformError) -> dg.AssetSpec:

@@ -9,8 +9,12 @@ import dagster as dg
 from pydantic import Field
 
 from dagster_transform.config import SqlmeshProject, TransformConfig
+from dagster_transform.dagster.claiming import RunClaims
+from dagster_transform.dagster.claims_store import claims_of
+from dagster_transform.dagster.resource import TransformResource
 from dagster_transform.errors import TransformError
-from dagster_transform.sqlmesh import sweep_project
+from dagster_transform.graph import Graph
+from dagster_transform.sqlmesh import SqlmeshSettings, needs_of_project, sweep_project
 from dagster_transform.sqlmesh.sweep import Sweep, as_markdown
 
 _OUTPUT = "sweep"
@@ -50,7 +54,7 @@ def build_janitor_job(project: str, config: TransformConfig) -> dg.JobDefinition
         out={_OUTPUT: dg.Out(dg.Nothing, is_required=False)},
     )
     def janitor_op(context):  # type: ignore[no-untyped-def]  # Dagster reads the annotation
-        done = _sweep(project, settings, JanitorConfig(**context.op_config))
+        done = _sweep(context, project, settings, config, JanitorConfig(**context.op_config))
         text = as_markdown(done)
         (context.log.warning if done.failures else context.log.info)(text)
         metadata: dict[str, Any] = {
@@ -75,14 +79,23 @@ def build_janitor_job(project: str, config: TransformConfig) -> dg.JobDefinition
     return janitor_job
 
 
-def _sweep(project: str, settings: SqlmeshProject, asked: JanitorConfig) -> Sweep:
+def _sweep(
+    context: dg.OpExecutionContext,
+    name: str,
+    project: SqlmeshProject,
+    config: TransformConfig,
+    asked: JanitorConfig,
+) -> Sweep:
+    """Sweep while nobody else uses the environment."""
+    paths, now = [str(path) for path in project.paths], datetime.now(timezone.utc)
+    claims: RunClaims | None = None
     try:
-        return sweep_project(
-            project,
-            settings,
-            [str(path) for path in settings.paths],
-            now=datetime.now(timezone.utc),
-            ignore_ttl=asked.ignore_ttl,
-        )
+        settings = SqlmeshSettings(environment=project.environment, paths=paths, now=now)
+        claims = claims_of(context, Graph.of([]), config, TransformResource())
+        claims.take_ground({name: needs_of_project(name, project, settings, alone=True)})
+        return sweep_project(name, project, paths, now=now, ignore_ttl=asked.ignore_ttl)
     except TransformError as error:
         raise dg.Failure(description=str(error), allow_retries=False) from None
+    finally:
+        if claims is not None:
+            claims.close()

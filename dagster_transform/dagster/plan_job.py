@@ -12,14 +12,22 @@ from pydantic import Field
 
 from dagster_transform.config import SqlmeshProject, TransformConfig
 from dagster_transform.dagster._compat import output_metadata, tag_run
+from dagster_transform.dagster.claiming import RunClaims
+from dagster_transform.dagster.claims_store import claims_of
 from dagster_transform.dagster.names import name_all
 from dagster_transform.dagster.resource import RunOptionError, TransformResource
 from dagster_transform.dagster.run import carry_out
 from dagster_transform.dagster.sessions import moment_of_run
 from dagster_transform.dagster.translator import TransformTranslator
 from dagster_transform.errors import TransformError
-from dagster_transform.graph import GraphFileError, SourceFile, fingerprint, write_graph_file
-from dagster_transform.sqlmesh import SqlmeshSettings, propose_plan
+from dagster_transform.graph import (
+    Graph,
+    GraphFileError,
+    SourceFile,
+    fingerprint,
+    write_graph_file,
+)
+from dagster_transform.sqlmesh import SqlmeshSettings, needs_of_project, propose_plan
 from dagster_transform.sqlmesh.errors import PlanRefusedError
 from dagster_transform.sqlmesh.explanation import (
     PlanExplanation,
@@ -163,25 +171,33 @@ class _Planning:
             dg.Failure: The plan is refused, or its application failed.
         """
         proposal: Proposal | None = None
+        claims: RunClaims | None = None
         try:
             now = _moment(asked, options)
             # Taken before reading: a file that changes in between makes the graph file stale.
             sources = fingerprint(self._config.root, self._project.paths)
-            context.log.info(f"Project {self._name}: reading its files, making its plan")
+            claims = claims_of(context, Graph.of([]), self._config, options)
             settings = SqlmeshSettings(
                 environment=self._project.environment,
                 paths=[str(path) for path in self._project.paths],
                 now=now,
+                holds=claims.holds,
             )
+            alone = asked.apply
+            needs = needs_of_project(self._name, self._project, settings, alone=alone)
+            claims.take_ground({self._name: needs})
+            context.log.info(f"Project {self._name}: reading its files, making its plan")
             proposal = propose_plan(self._name, self._project, settings, asked.request)
             yield self._show(context, proposal.explanation)
             if asked.apply and self._may_apply(context, asked, proposal):
-                self._apply(context, options, proposal, sources)
+                self._apply(context, options, proposal, sources, claims)
         except TransformError as error:
             raise dg.Failure(description=str(error), allow_retries=False) from None
         finally:
             if proposal is not None:
                 proposal.close()
+            if claims is not None:
+                claims.close()
 
     def _show(
         self, context: dg.OpExecutionContext, explanation: PlanExplanation
@@ -260,6 +276,7 @@ class _Planning:
         options: TransformResource,
         proposal: Proposal,
         sources: Mapping[str, SourceFile],
+        claims: RunClaims,
     ) -> None:
         root = self._config.root
         graph = proposal.graph_file(root, sources, column_lineage=False).graph
@@ -274,6 +291,7 @@ class _Planning:
                 graph,
                 names,
                 {self._name: proposal.session(graph)},
+                claims,
                 nodes=graph.nodes.keys(),
                 checks=graph.checks.keys(),
                 limits=limits,

@@ -14,7 +14,7 @@ from typing import Any, TypeVar, cast
 import dagster as dg
 from pydantic import Field, PrivateAttr
 
-from dagster_transform.dbt import DbtTurn
+from dagster_transform.dbt import KEPT_RUNS, DbtTurn
 from dagster_transform.errors import TransformError
 from dagster_transform.planning import Limits
 from dagster_transform.sqlmesh import Restatement, Turn
@@ -38,6 +38,13 @@ class UpstreamsOption(Enum):
 
     hold = "hold"
     include = "include"
+
+
+class ClaimedOption(Enum):
+    """What becomes of nodes that another run is building."""
+
+    skip = "skip"
+    wait = "wait"
 
 
 class DownstreamOption(Enum):
@@ -70,6 +77,9 @@ class RestateOption(dg.Config):
 class DbtOptions(dg.Config):
     """Options of a run's dbt projects; the names are those of `dbt build`."""
 
+    threads: int | None = Field(
+        default=None, ge=1, description="Nodes at the same moment. Default: what the profile says."
+    )
     full_refresh: bool = Field(
         default=False, description="Build incremental models and seeds from nothing."
     )
@@ -101,12 +111,26 @@ class DbtOptions(dg.Config):
         gt=0,
         le=1,
         description="A dbt process is started when less than this share of the memory is in use; "
-        "else the run waits a minute for it, and fails with a clear error.",
+        "else the run waits for it, and fails with a clear error.",
+    )
+    memory_wait: float = Field(
+        default=60.0, ge=0, description="Seconds that a run waits until less memory is in use."
     )
     grace: float = Field(
         default=25.0,
         ge=0,
         description="Seconds that dbt has to end by itself when a run is cancelled.",
+    )
+    fetch_row_counts: bool = Field(
+        default=False,
+        description="Count the rows of what is built, except of views; nothing waits for it.",
+    )
+    fetch_columns: bool = Field(
+        default=False,
+        description="Read the columns of what is built from the database; nothing waits for it.",
+    )
+    kept_runs: int = Field(
+        default=KEPT_RUNS, ge=1, description="Of how many runs dbt's artifacts are kept."
     )
 
 
@@ -177,6 +201,22 @@ class TransformResource(dg.ConfigurableResource[None]):
     dbt: DbtOptions = Field(
         default_factory=DbtOptions, description="Options of the dbt projects of the run."
     )
+    on_claimed: ClaimedOption | None = Field(
+        default=None,
+        description=(
+            "What becomes of nodes that another run is building. wait: build them when it is done, "
+            "if there is something left to do. skip: leave them out, and what depends on them. "
+            "Default: wait for a person's run, skip for a run that a schedule or sensor launched."
+        ),
+    )
+    claim_wait: float = Field(
+        default=900.0,
+        ge=0,
+        description=(
+            "Seconds to wait, at most, for what another run holds: its nodes, a DuckDB file, an "
+            "environment that is being planned."
+        ),
+    )
     execution_time: str | None = Field(
         default=None,
         description="The run's moment, as ISO 8601 with an offset, instead of now.",
@@ -235,9 +275,18 @@ class TransformResource(dg.ConfigurableResource[None]):
 
     def ignores_cron(self, run_tags: Mapping[str, str]) -> bool:
         """Whether a run with these tags builds also what is not due."""
-        if self.ignore_cron is not None:
-            return self.ignore_cron
-        return not any(tag in run_tags for tag in _TICK_TAGS)
+        return not is_tick(run_tags) if self.ignore_cron is None else self.ignore_cron
+
+    def skips_claimed(self, run_tags: Mapping[str, str]) -> bool:
+        """Whether a run with these tags leaves out what another run is building."""
+        if self.on_claimed is not None:
+            return self.on_claimed is ClaimedOption.skip
+        return is_tick(run_tags)
+
+
+def is_tick(run_tags: Mapping[str, str]) -> bool:
+    """Whether a schedule or sensor launched the run that has these tags."""
+    return any(tag in run_tags for tag in _TICK_TAGS)
 
 
 def _from_environment() -> int | None:

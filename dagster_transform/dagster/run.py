@@ -9,6 +9,9 @@ from datetime import timedelta
 import dagster as dg
 
 from dagster_transform.config import TransformConfig
+from dagster_transform.dagster.claim_gate import ClaimGate
+from dagster_transform.dagster.claiming import RunClaims
+from dagster_transform.dagster.claims_store import claims_of
 from dagster_transform.dagster.failure import failure
 from dagster_transform.dagster.names import Names
 from dagster_transform.dagster.resource import TransformResource
@@ -23,11 +26,13 @@ from dagster_transform.planning import (
     Outcome,
     Readiness,
     RunPlan,
+    Unit,
+    UnitKind,
     finer_than_upstream,
     plan_run,
     restatable,
 )
-from dagster_transform.walk import Session, Walk
+from dagster_transform.walk import Needs, Session, Walk
 
 _RESTATE = """\
 To build a time of {names} again, although it is complete, give this run config in the launchpad:
@@ -63,7 +68,9 @@ def run_transform(
     try:
         limits = options.limits(config.max_concurrent_models)
         scope = scope_of(context, graph, names)
-        sessions = Sessions(context, graph, config, options, scope).of({*nodes, *checks})
+        claims = claims_of(context, graph, config, options)
+        made = Sessions(context, graph, config, options, scope, claims.holds)
+        sessions = made.of({*nodes, *checks})
     except TransformError as error:
         raise dg.Failure(description=str(error), allow_retries=False) from None
 
@@ -74,7 +81,15 @@ def run_transform(
             context.log.info(_RESTATE.format(names=", ".join(found), day=_last_day(options)))
 
     yield from carry_out(
-        context, graph, names, sessions, nodes=nodes, checks=checks, limits=limits, advise=advise
+        context,
+        graph,
+        names,
+        sessions,
+        claims,
+        nodes=nodes,
+        checks=checks,
+        limits=limits,
+        advise=advise,
     )
 
 
@@ -83,6 +98,7 @@ def carry_out(
     graph: Graph,
     names: Names,
     sessions: Mapping[str, Session],
+    claims: RunClaims,
     *,
     nodes: Collection[str],
     checks: Collection[str],
@@ -90,13 +106,14 @@ def carry_out(
     live: bool = True,
     advise: Callable[[RunPlan], None] = lambda _: None,
 ) -> Iterator[Told]:
-    """Plan, walk and tell; the sessions are closed by it.
+    """Plan, claim, walk and tell; the sessions are closed by it.
 
     Args:
         context: Dagster's context of the op.
         graph: The graph of the sessions' projects.
         names: Keys of the graph.
         sessions: By project.
+        claims: Those of the op; released by it.
         nodes: Ids of the nodes to build.
         checks: Ids of the checks to run.
         limits: How the walk goes about it.
@@ -107,13 +124,16 @@ def carry_out(
     Raises:
         dg.Failure: Something failed; all that did not is stored by then.
     """
-    crew = _Crew(context, graph, sessions)
     called = _short_names(graph)
+    crew = _Crew(context, graph, sessions, called)
     teller: Teller | None = None
     walk: Walk | None = None
     completed = False
     try:
+        claims.take_ground(crew.needs())
         readiness = crew.assess(nodes, checks)
+        for project, need in crew.needs().items():
+            claims.settle(project, alone=need.alone)
 
         def make_plan() -> RunPlan:
             build = {*nodes, *readiness}  # a session may add nodes that the run builds too
@@ -121,11 +141,14 @@ def carry_out(
             judge = {c.id for n in extra for c in graph.checks_of(n)}
             return plan_run(graph, build, crew.runnable({*checks, *judge}), readiness, limits)
 
+        first = make_plan()
+        crew.leave_out(claims.claim(first, crew.claim_keys(first)), readiness)
         plan = crew.open(make_plan, readiness, nodes)
-        teller = Teller(context, graph, names, plan, called, live)
+        gate = ClaimGate(claims, plan, crew.refresh)
+        teller = Teller(context, graph, names, plan, called, live, claims.holders)
         teller.begin()
         advise(plan)
-        walk = Walk(plan, sessions, called=lambda unit: called.get(unit, unit))
+        walk = Walk(plan, sessions, claims.inbox, lambda unit: called.get(unit, unit), gate)
         for event in walk.events():
             yield from teller.tell(event)
         yield from teller.end()
@@ -138,6 +161,7 @@ def carry_out(
         raise
     finally:
         problems = crew.close(completed=completed)
+        claims.close()
     left_out = {**plan.left_out, **crew.not_run, **problems}
     if bad := failure(called, walk.finished, left_out):
         raise bad
@@ -159,11 +183,18 @@ def _tell_the_rest(walk: Walk, teller: Teller) -> None:
 class _Crew:
     """The sessions of a run. One that fails takes its own project down, not the run."""
 
-    def __init__(self, context: Context, graph: Graph, sessions: Mapping[str, Session]) -> None:
+    def __init__(
+        self,
+        context: Context,
+        graph: Graph,
+        sessions: Mapping[str, Session],
+        called: Mapping[str, str],
+    ) -> None:
         self.not_run: dict[str, LeftOut] = {}
         self._context = context
         self._graph = graph
         self._sessions = sessions
+        self._called = called
         self._broken: dict[str, str] = {}
 
     def assess(self, nodes: Collection[str], checks: Collection[str]) -> dict[str, Readiness]:
@@ -205,9 +236,41 @@ class _Crew:
                 self._breaks(todo[0], error, mine, judged, readiness)
             self._make_way(self._sessions[todo[0]])
 
+    def needs(self) -> dict[str, Needs]:
+        """What each project's session shares with other runs."""
+        found: dict[str, Needs] = {}
+        for project, session in self._sessions.items():
+            with suppress(TransformError):  # `assess` will meet it too, and tell it
+                found[project] = session.needs()
+        return found
+
+    def claim_keys(self, plan: RunPlan) -> dict[str, str]:
+        """The table of each unit that has one."""
+        found = {u.id: self._sessions[u.project].claim_key(u) for u in plan.units.values()
+                 if u.kind is not UnitKind.PROMOTE}  # fmt: skip
+        return {unit: key for unit, key in found.items() if key is not None}
+
+    def leave_out(self, claimed: Mapping[str, LeftOut], readiness: dict[str, Readiness]) -> None:
+        """Take out of the plan what other runs are building."""
+        for unit, why in claimed.items():
+            if unit in self._graph.nodes:
+                readiness[unit] = Readiness(why.outcome, why.reason)
+            else:
+                self._context.log.info(f"{self._called[unit]} not run: {why.reason}")
+                self.not_run[unit] = why
+
+    def refresh(self, unit: Unit) -> None:
+        """A build was held up by another run's claim: its session is to look at it again."""
+        self._sessions[unit.project].refresh([unit])
+
     def runnable(self, checks: Collection[str]) -> list[str]:
-        """Those of the checks whose project is not broken."""
-        return [c for c in checks if self._graph.checks[c].project not in self._broken]
+        """Those of the checks that can be run: their project is not broken, nobody has claimed
+        what they judge."""
+        return [
+            c
+            for c in checks
+            if c not in self.not_run and self._graph.checks[c].project not in self._broken
+        ]
 
     def close(self, *, completed: bool) -> dict[str, LeftOut]:
         """Close all sessions; what goes wrong in that is told, by project."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import partial
@@ -28,6 +28,7 @@ class Sessions:
         config: Where the projects are.
         options: What this run asks for.
         scope: What the run does in its other ops.
+        holds: Whether the run still has its claim on a node, by id.
     """
 
     context: dg.AssetExecutionContext
@@ -35,6 +36,7 @@ class Sessions:
     config: TransformConfig
     options: TransformResource
     scope: Scope
+    holds: Callable[[str], bool]
 
     def of(self, selected: Collection[str]) -> dict[str, Session]:
         """The session of each project that has some of these nodes and checks.
@@ -51,6 +53,8 @@ class Sessions:
         for name, project in projects.items():
             if isinstance(project, DbtProject):
                 found[name] = self._dbt(name, project)
+        if not found:
+            dbt.expect_no_run()
         for name, project in projects.items():
             if isinstance(project, SqlmeshProject):
                 found[name] = self._sqlmesh(name, project)
@@ -69,6 +73,7 @@ class Sessions:
             upstreams=options.upstreams.value,
             in_run=self._selected(name),
             turn=options.turn(name, sqlmesh.Turn, last=name not in self.scope.later),
+            holds=self.holds,
         )
         options.at_end(name, partial(sqlmesh.finish_run, name, project, self.graph, settings))
         return sqlmesh.open_session(name, project, self.graph, settings)
@@ -84,6 +89,7 @@ class Sessions:
             target=project.target,
             profiles_dir=project.profiles_dir,
             parsed=parsed if parsed.is_file() else None,
+            threads=asked.threads,
             full_refresh=asked.full_refresh,
             vars=asked.vars,
             state=Path(asked.state).resolve() if asked.state else None,
@@ -94,7 +100,11 @@ class Sessions:
             node_timeout=asked.node_timeout,
             run_timeout=asked.run_timeout,
             memory=asked.memory,
+            memory_wait=asked.memory_wait,
             grace=asked.grace,
+            kept_runs=asked.kept_runs,
+            row_counts=asked.fetch_row_counts,
+            columns=asked.fetch_columns,
             in_run=self._selected(name),
             turn=options.turn(name, dbt.DbtTurn, last=name not in self.scope.later),
         )

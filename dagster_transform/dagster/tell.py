@@ -8,7 +8,7 @@ observations with an outcome and a reason.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import dagster as dg
@@ -20,12 +20,24 @@ from dagster_transform.dagster._compat import (
     summary_event,
 )
 from dagster_transform.dagster.names import Names
+from dagster_transform.dagster.report_metadata import OUTCOME, check_metadata, report_metadata
 from dagster_transform.graph import Graph
 from dagster_transform.planning import LeftOut, Outcome, RunPlan, UnitKind
-from dagster_transform.walk import CheckResult, Event, Finished, Report, Retrying, Started
+from dagster_transform.walk import (
+    CheckResult,
+    Event,
+    Facts,
+    Finished,
+    Learned,
+    Report,
+    Retrying,
+    Started,
+)
 
-OUTCOME = "dagster_transform/outcome"
 REASON = "dagster_transform/reason"
+# What a node's telling may wait for besides units.
+_FACTS = "facts of {}"
+_TOLD = "telling of {}"
 Told = dg.MaterializeResult[Any] | dg.AssetCheckResult | dg.Output[None]
 
 
@@ -49,6 +61,7 @@ class Teller:
         names: For keys.
         plan: What the run does.
         called: What people call the nodes and checks, by id.
+        holders: The run that holds what a node did not get, by its id.
         live: Whether results can still be yielded; else they are logged, because Dagster has
             stopped listening (a cancelled run).
     """
@@ -59,10 +72,14 @@ class Teller:
     plan: RunPlan
     called: Mapping[str, str]
     live: bool = True
+    holders: Mapping[str, str] = field(default_factory=dict)
     _total: int = 0
     _begun: int = 0
     _pending: dict[str, _Pending] = field(default_factory=dict)
     _waiters: dict[str, set[str]] = field(default_factory=dict)
+    # Built, and told later than what is below them may be built: facts follow, or a check that also
+    # reads something else has yet to judge; or one above them is such a node.
+    _untold: set[str] = field(default_factory=set)
     _backfilled: set[str] = field(default_factory=set)
     _unpromoted: dict[str, str] = field(default_factory=dict)  # promotion -> why it will not be
     _passing: dict[str, None] = field(default_factory=dict)
@@ -166,6 +183,8 @@ class Teller:
             count = f" ({self._begun} of {self._total})" * (unit.kind is UnitKind.BUILD)
             again = f", attempt {event.attempt}" * (event.attempt > 1)
             self.context.log.info(f"{name}: {unit.kind.value} started{count}{again}")
+        elif isinstance(event, Learned):
+            yield from self._learned(unit.id, event.facts)
         elif isinstance(event, Retrying):
             self.context.log.warning(
                 f"{name}: failed, will be tried again in {event.delay:g} s: {event.report.reason}"
@@ -189,7 +208,10 @@ class Teller:
                 self._backfilled.add(node_id)
                 reason = f"waits for the promotion of the plan: {end.unit.promotion}"
                 self._observe(node_id, end.outcome, reason, report)
+            self._wait_for_facts(node_id, report)
             waits = {u for u, nodes in self._waiters.items() if node_id in nodes}
+            if any(w in self.graph.checks and self.graph.checks[w].also for w in waits):
+                self._untold.add(node_id)
             failed = ", ".join(self._name(c.check) for c in report.failed_checks)
             held_back = f"blocking check failed: {failed}" if failed else ""
             # A node may end after another one has failed, and with it the promotion of both.
@@ -212,26 +234,50 @@ class Teller:
         """Go on with the nodes that waited for this unit."""
         if end.unit.kind is UnitKind.PROMOTE and not end.good:
             self._unpromoted[end.unit.id] = end.reason or end.outcome.value
-        for node_id in sorted(self._waiters.pop(end.unit.id, ()), key=self._rank.__getitem__):
+        held_back = ""
+        check = end.unit.kind is UnitKind.CHECK
+        # A check that something else above it blocked has judged nothing: what is below all that it
+        # reads is held back by that, and the rest goes on, as in the walk.
+        if not end.good and not (check and end.outcome is Outcome.BLOCKED):
+            held_back = f"blocking check failed: {self._name(end.unit.id)}" if check else end.reason
+        yield from self._release(end.unit.id, held_back)
+
+    def _release(self, awaited: str, held_back: str = "") -> Iterator[Told]:
+        """Go on with the nodes that waited for something that has come."""
+        for node_id in sorted(self._waiters.pop(awaited, ()), key=self._rank.__getitem__):
             pending = self._pending.get(node_id)
             if pending is None:
                 continue
-            pending.waits_for.discard(end.unit.id)
-            if not end.good:
-                pending.held_back = pending.held_back or (
-                    f"blocking check failed: {self._name(end.unit.id)}"
-                    if end.unit.kind is UnitKind.CHECK
-                    else end.reason
-                )
+            pending.waits_for.discard(awaited)
+            pending.held_back = pending.held_back or held_back
             if not pending.waits_for:
                 yield from self._told(node_id)
+
+    def _wait_for_facts(self, node_id: str, report: Report) -> None:
+        """Let a node wait for its own facts, and for those above it that wait for theirs: Dagster
+        takes no asset after one that depends on it."""
+        above = self._untold & self.graph.ancestors([node_id]) if self._untold else set()
+        awaited = [_TOLD.format(n) for n in above]
+        awaited += [_FACTS.format(node_id)] * report.facts_follow
+        for one in awaited:
+            self._waiters.setdefault(one, set()).add(node_id)
+        if awaited:
+            self._untold.add(node_id)
+
+    def _learned(self, node_id: str, facts: Facts) -> Iterator[Told]:
+        pending = self._pending.get(node_id)
+        if pending is not None:
+            pending.report = replace(
+                pending.report, table_rows=facts.table_rows, columns=facts.columns
+            )
+        yield from self._release(_FACTS.format(node_id))
 
     def _told(self, node_id: str) -> Iterator[Told]:
         pending = self._pending.pop(node_id)
         promoted = node_id not in self._backfilled or not pending.held_back
         key = self.names.keys[node_id]
         if promoted:
-            metadata = self._metadata(pending.report)
+            metadata = report_metadata(pending.report, self.graph.nodes[node_id])
             if pending.held_back or not self.live or key not in self.context.selected_asset_keys:
                 # Stored without an output: exactly its Dagster descendants are held back, or it
                 # is a node that the run builds without having selected it.
@@ -241,6 +287,8 @@ class Teller:
                 yield dg.MaterializeResult(asset_key=key, metadata=metadata)
         for result in pending.checks:
             yield from self._tell_check(result, output=promoted)
+        self._untold.discard(node_id)
+        yield from self._release(_TOLD.format(node_id))
 
     def _tell_check(self, result: CheckResult, *, output: bool = True) -> Iterator[Told]:
         key = self.names.check_keys.get(result.check)
@@ -253,7 +301,7 @@ class Teller:
             )
             return
         severity = dg.AssetCheckSeverity.ERROR if result.blocking else dg.AssetCheckSeverity.WARN
-        metadata = _check_metadata(result)
+        metadata = check_metadata(result)
         chosen = self.live and key in self.context.selected_asset_check_keys
         # A blocking check that failed gets no output: nothing downstream may go on from it.
         holds_back = not result.passed and result.blocking
@@ -282,8 +330,9 @@ class Teller:
     def end(self) -> Iterator[Told]:
         """Tell what still waits for something that will not come: its checks did run."""
         for node_id, pending in list(self._pending.items()):
-            pending.held_back = pending.held_back or "the run ended before it was settled"
-            yield from self._told(node_id)
+            if node_id in self._pending:
+                pending.held_back = pending.held_back or "the run ended before it was settled"
+                yield from self._told(node_id)
         yield from self._let_pass(list(self._passing))
         if self.live:
             # A step downstream of a blocking check waits for the check's output, and with
@@ -320,22 +369,14 @@ class Teller:
     def _observe(
         self, node_id: str, outcome: Outcome, reason: str, report: Report | None = None
     ) -> None:
-        metadata = {OUTCOME: outcome.value, REASON: reason}
+        metadata: dict[str, Any] = {OUTCOME: outcome.value, REASON: reason}
+        if outcome is Outcome.CLAIMED and node_id in self.holders:
+            holder = dg.MetadataValue.dagster_run(self.holders[node_id])
+            metadata["dagster_transform/claimed_by"] = holder
         if report is not None:
-            metadata |= self._metadata(report)
+            metadata |= report_metadata(report, self.graph.nodes[node_id])
             metadata[OUTCOME] = outcome.value
         self.context.log_event(dg.AssetObservation(self.names.keys[node_id], metadata=metadata))
-
-    def _metadata(self, report: Report) -> dict[str, Any]:
-        metadata: dict[str, Any] = {OUTCOME: report.outcome.value}
-        if report.seconds:
-            metadata["dagster_transform/duration_seconds"] = round(report.seconds, 3)
-        if report.rows is not None:
-            metadata["dagster_transform/rows_written"] = report.rows
-        if report.table_rows is not None:
-            metadata["dagster/row_count"] = report.table_rows
-        details: Mapping[str, Any] = report.details
-        return metadata | {f"dagster_transform/{key}": value for key, value in details.items()}
 
     def _log_end(self, name: str, end: Finished) -> None:
         report = end.report
@@ -358,18 +399,3 @@ class Teller:
     def _short(self, check_id: str) -> str:
         check = self.graph.checks.get(check_id)
         return check.name if check is not None else check_id
-
-
-def _check_metadata(result: CheckResult) -> dict[str, dg.MetadataValue[Any]]:
-    facts = dict(result.details)
-    if result.failed_rows is not None:
-        facts = {"failed_rows": result.failed_rows, **facts}
-    return {f"dagster_transform/{key}": _shown(key, value) for key, value in facts.items()}
-
-
-def _shown(key: str, value: Any) -> dg.MetadataValue[Any]:
-    if isinstance(value, int):
-        return dg.MetadataValue.int(value)
-    if isinstance(value, float):
-        return dg.MetadataValue.float(value)
-    return dg.MetadataValue.md(f"```sql\n{value}\n```" if key == "query" else str(value))

@@ -10,14 +10,41 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from dagster_transform.dbt.settings import DbtSettings, DbtTurn
+from dagster_transform.dbt.settings import KEPT_RUNS, DbtSettings, DbtTurn
 
 if TYPE_CHECKING:
     from dagster_transform.config import DbtProject
     from dagster_transform.dbt.session import DbtSession, Logger
     from dagster_transform.graph import Graph, GraphFile, SourceFile
 
-__all__ = ["DbtSettings", "DbtTurn", "install_packages", "open_session", "read_project"]
+__all__ = [
+    "KEPT_RUNS",
+    "DbtSettings",
+    "DbtTurn",
+    "expect_no_run",
+    "expect_run",
+    "install_packages",
+    "open_session",
+    "read_project",
+]
+
+
+def expect_run(artifacts: Path) -> None:
+    """A run is about to begin in this process, which may need dbt; see `spawn.spawn_ahead`.
+
+    Args:
+        artifacts: The folder where `prepare` keeps a project's artifacts.
+    """
+    from dagster_transform.dbt.spawn import spawn_ahead
+
+    spawn_ahead(artifacts / "partial_parse.msgpack")
+
+
+def expect_no_run() -> None:
+    """The run needs no dbt; see `spawn.dismiss`."""
+    from dagster_transform.dbt.spawn import dismiss
+
+    dismiss()
 
 
 def open_session(name: str, graph: Graph, settings: DbtSettings, log: Logger) -> DbtSession:

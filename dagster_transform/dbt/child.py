@@ -7,6 +7,7 @@ print goes to standard error. It ends when the run says so, and when the run's p
     dbt's pool       the nodes
     orders           reads what the run says
     cancel ...       one for each node that was told to end, until it is gone
+    facts            rows and columns of what was built, where they are asked for
 """
 
 from __future__ import annotations
@@ -19,10 +20,12 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, BinaryIO
 
-from dagster_transform.dbt import _compat
+from dagster_transform.dbt import _compat, _compat_build, _compat_database
 from dagster_transform.dbt.failures import is_transient
+from dagster_transform.dbt.measure import Measuring
 from dagster_transform.dbt.protocol import (
     Begin,
     Cancel,
@@ -48,13 +51,15 @@ from dagster_transform.dbt.sweep import end_sessions
 
 _CANCEL_POLL = 0.1
 """Seconds between two cancels of one node: a statement that began in between must end too."""
+_MEASURING = 10.0
+"""Seconds that rows may still be counted when the database is to be closed."""
 _STUCK = 3
 """Exit status of a process that could not end by itself."""
 
 
 @dataclass(slots=True)
 class Flight:
-    """A node between its start and its result; see `_compat.Flight`."""
+    """A node between its start and its result; see `_compat_build.Flight`."""
 
     token: int
     node: str
@@ -92,6 +97,7 @@ class Child:
         self._interrupted = False  # whether it ends without the on-run-end hooks
         self._stopped = ""  # why it ends without being told
         self._server: dict[str, Any] = {}
+        self._measuring = Measuring(begin.facts, say)
 
     def run(self) -> None:
         """Carry out the invocation; returns when it is over and everything was answered."""
@@ -101,39 +107,40 @@ class Child:
         reason = ""
         try:
             _compat.require_dbt()
-            _compat.hand_over(self)
-            reason = _compat.reason_of(_compat.invoke(self._begin.arguments, self._on_event))
+            _compat_build.hand_over(self)
+            reason = _compat_build.reason_of(_compat.invoke(self._begin.arguments, self._on_event))
         except BaseException as error:  # noqa: BLE001 - the run is told, whatever it is
             reason = str(error) or type(error).__name__
         _ignore_signals()
         for flight in list(self._flights.values()):
             self.finish(flight, {"status": "error", "message": reason or "dbt never came to it"})
+        self._measuring.close()
         hooks: list[str] = []
         if self._build is not None:
-            hooks = _compat.failed_hooks(self._build)
+            hooks = _compat_build.failed_hooks(self._build)
             with suppress(Exception):
-                _compat.close_database(self._build)
+                _compat_database.close_database(self._build)
         # What dbt says of an interrupt is of no use to whoever asked for it.
         reason = self._stopped or ("" if self._interrupted else reason)
         self._say(Ended(self._asked, reason, tuple(hooks)))
 
-    # -- dbt's side; see `_compat.Hand` ---------------------------------------------------------
+    # -- dbt's side; see `_compat_build.Hand` ---------------------------------------------------
 
     def take_over(self, build: Any) -> RunQueue[Any]:
         """Say what was loaded, and wait until the run opens the invocation."""
         self._build = build
-        self._server = _compat.name_sessions(build, self._begin.session)
-        self._say(Loaded(server=self._server, **_compat.loaded_facts(build)))
+        self._server = _compat_database.name_sessions(build, self._begin.session)
+        self._say(Loaded(server=self._server, **_compat_build.loaded_facts(build)))
         # What was made until now stays until the end.
         gc.freeze()
         gc.enable()
         self._open.wait()
         opened = self._opened.nodes if self._opened is not None else ()
-        known = _compat.known_nodes(build, opened)
+        known = _compat_build.known_nodes(build, opened)
         missing = tuple(sorted(set(opened) - set(known)))
         self._queue = RunQueue(
             known,
-            lambda node: _compat.node_of(build, node),
+            lambda node: _compat_build.node_of(build, node),
             lambda: self._say(Ready(missing)),
         )
         if self._asked:
@@ -149,12 +156,12 @@ class Child:
         flight = self._flights.get(node)
         return flight is not None and flight.cancelled
 
-    def made(self, flight: _compat.Flight) -> None:
+    def made(self, flight: _compat_build.Flight) -> None:
         """Tell at once: this process may be killed before the node's end."""
         if isinstance(flight, Flight):
             self._say(Made(flight.token))
 
-    def finish(self, flight: _compat.Flight, facts: dict[str, Any]) -> None:
+    def finish(self, flight: _compat_build.Flight, facts: dict[str, Any]) -> None:
         """Answer a start, once."""
         if not isinstance(flight, Flight):
             return
@@ -168,25 +175,30 @@ class Child:
             facts["message"] = f"{self._stopped}: {facts['message']}"
         with self._lock:
             self._flights.pop(flight.node, None)
+        good = facts["status"] == "success" and not flight.cancelled
+        more = good and self._measuring.wants(self._build, flight.node)
         self._say(
             Result(
                 flight.token,
                 cancelled=flight.cancelled,
                 made=flight.made,
                 transient=is_transient(flight.error),
+                more=more,
                 **facts,
             )
         )
+        if more:
+            self._measuring.begin(self._build, flight.token, flight.node)
 
     def refuse(self, node: str, reason: str) -> None:
         """Answer a start that dbt can't do anything with."""
         self.finish(self._flights[node], {"status": "error", "message": reason})
 
     def _on_event(self, event: Any) -> None:
-        failed = _compat.failed_batch(event)
+        failed = _compat_build.failed_batch(event)
         if failed is not None and (flight := self._flights.get(failed[0])) is not None:
             flight.batch = flight.batch or failed[1]
-        said = _compat.worth_reading(event)
+        said = _compat_build.worth_reading(event)
         if said is not None:
             self._say(Log(*said))
 
@@ -211,12 +223,13 @@ class Child:
             case Cancel():
                 self._cancel(order.token)
             case LetGo():
-                if self._build is not None:
-                    _compat.close_database(self._build)
+                self._let_go()
                 self._say(Gone())
             case End():
                 self._asked = True
                 self._open.set()
+                self._measuring.close()  # who still wanted to know would not have said so
+                self._end_measuring()
                 if self._queue is not None:
                     self._queue.end()
             case Interrupt():
@@ -224,6 +237,27 @@ class Child:
                 self._stop("")
             case _:
                 raise ProtocolError(f"{type(order).__name__} comes first, and once.")
+
+    def _let_go(self) -> None:
+        if self._build is None:
+            return
+        # A count opens the database, or finds it closed. It takes a file no time; if it does:
+        if not self._measuring.drain(_MEASURING):
+            self._end_measuring()
+        _compat_database.close_database(self._build)
+
+    def _end_measuring(self) -> None:
+        """Cancel what is counted, until it is gone: a statement may begin in between."""
+        for _ in range(int(_MEASURING / _CANCEL_POLL)):
+            if self._measuring.drain(0):
+                return
+            self._cancel_measuring()
+            self._measuring.drain(_CANCEL_POLL)
+
+    def _cancel_measuring(self) -> None:
+        for name in self._measuring.connections():
+            with suppress(Exception):
+                _compat_database.cancel_statements(self._build, name)
 
     def _start(self, order: Start) -> None:
         flight = Flight(order.token, order.node)
@@ -262,7 +296,7 @@ class Child:
                 if flight.ended.is_set():
                     break
                 try:
-                    _compat.cancel_statements(self._build, flight.node)
+                    _compat_database.cancel_statements(self._build, flight.node)
                 except Exception as error:  # noqa: BLE001 - drivers raise what they like
                     if str(error) != told:
                         told = str(error)
@@ -281,6 +315,7 @@ class Child:
     def _stop(self, reason: str) -> None:
         """Cancel everything, and end; by force if that takes longer than the grace."""
         self._interrupted = True
+        self._measuring.close()
         self._stopped = self._stopped or reason
         with self._lock:
             flights = list(self._flights.values())
@@ -302,9 +337,10 @@ class Child:
                 for flight in flights:
                     with flight.turn:
                         if not flight.ended.is_set():
-                            _compat.cancel_statements(self._build, flight.node)
+                            _compat_database.cancel_statements(self._build, flight.node)
                 if not flights:
-                    _compat.cancel_statements(self._build, None)
+                    _compat_database.cancel_statements(self._build, None)
+            self._cancel_measuring()
             wait.wait(_CANCEL_POLL)
 
     def _end_by_force(self) -> None:
@@ -318,8 +354,12 @@ def _ignore_signals() -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
-def main() -> None:
-    """Carry out one invocation."""
+def main(parsed: Path | None = None) -> None:
+    """Carry out one invocation.
+
+    Args:
+        parsed: partial_parse.msgpack, where the process was started ahead of its first order.
+    """
     orders = os.fdopen(os.dup(0), "rb")
     news = os.dup(1)
     null = os.open(os.devnull, os.O_RDONLY)
@@ -333,8 +373,15 @@ def main() -> None:
             while line:
                 line = line[os.write(news, line) :]
 
+    gc.disable()
+    if parsed is not None:
+        with suppress(Exception):
+            _compat_build.warm(parsed.read_bytes())
     try:
-        begin = decode_order(orders.readline())
+        line = orders.readline()
+        if not line:
+            return  # nobody needs it: the run is gone, or has no dbt in it
+        begin = decode_order(line)
         if not isinstance(begin, Begin):
             raise ProtocolError(f"{type(begin).__name__} came before Begin.")
     except ProtocolError as error:
@@ -342,7 +389,6 @@ def main() -> None:
         return
     # As people who use dbt do: the paths in a profile may be relative.
     os.chdir(begin.folder)
-    gc.disable()
     Child(begin, orders, say).run()
     # Not through Python's own end: a thread that never returns would be waited for.
     sys.stderr.flush()
@@ -350,4 +396,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(*map(Path, sys.argv[1:]))

@@ -10,13 +10,13 @@ import secrets
 import threading
 from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from time import monotonic
 from typing import Any
 
 from dagster_transform.dbt.errors import DbtRunError
+from dagster_transform.dbt.flight import Answer, Flight
 from dagster_transform.dbt.memory import wait_for_memory
 from dagster_transform.dbt.process import DbtProcess
 from dagster_transform.dbt.protocol import (
@@ -24,6 +24,7 @@ from dagster_transform.dbt.protocol import (
     Cancel,
     End,
     Ended,
+    Facts,
     Gone,
     Interrupt,
     LetGo,
@@ -44,38 +45,6 @@ _LET_GO_TIMEOUT = 30.0
 _WATCH = 0.2
 _SOON = 2.0
 """Seconds that a process gets at least to end by itself, and after its own grace."""
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What became of what was started.
-
-    Attributes:
-        result: What dbt says, or None if its process was gone before it could say anything.
-        lost: Why there is no result; or "".
-        made: Whether the database has committed its relation.
-        cancelled: Whether the run has asked to cancel it.
-        late: The time limit that has ended it, in words; or "".
-    """
-
-    result: Result | None
-    lost: str = ""
-    made: bool = False
-    cancelled: bool = False
-    late: str = ""
-
-
-@dataclass(slots=True)
-class _Flight:
-    """What was started, and not answered yet."""
-
-    node: str
-    answer: Callable[[Answer], None]
-    began: float
-    cancelled_at: float | None = None
-    cancelled: bool = False
-    late: str = ""
-    made: bool = False
 
 
 class DbtInvocation:
@@ -106,7 +75,8 @@ class DbtInvocation:
         self._ready: Ready | None = None
         self._ended: Ended | None = None
         self._gone = ""  # why the process is gone; set before anybody is told
-        self._flights: dict[int, _Flight] = {}
+        self._flights: dict[int, Flight] = {}
+        self._due: dict[int, Callable[[Facts], None]] = {}  # who waits for facts of what was built
         self._tokens = 0
         self._let_go = 0  # how often the process has let go
         self._opened: float | None = None
@@ -128,7 +98,8 @@ class DbtInvocation:
         wait_for_memory(self._project, settings.memory, settings.memory_wait)
         settings.run_folder.mkdir(parents=True, exist_ok=True)
         session = f"dagster-transform:{secrets.token_hex(6)}"
-        begin = Begin(arguments(settings), str(settings.folder), session, settings.grace)
+        folder = str(settings.folder)
+        begin = Begin(arguments(settings), folder, session, settings.grace, settings.facts)
         self._process = DbtProcess(begin, settings.run_folder, self._hear, self._lose)
 
     def loaded(self) -> Loaded:
@@ -187,12 +158,18 @@ class DbtInvocation:
 
     # -- nodes ----------------------------------------------------------------------------------
 
-    def start(self, node: str, answer: Callable[[Answer], None]) -> int:
+    def start(
+        self,
+        node: str,
+        answer: Callable[[Answer], None],
+        learn: Callable[[Facts], None] = lambda _: None,
+    ) -> int:
         """Begin a node and return at once.
 
         Args:
             node: Its unique id.
             answer: Called once, from another thread or, if dbt is gone, from this one.
+            learn: Called once after a result that says that there is more, likewise.
 
         Returns:
             What `cancel` wants to know.
@@ -204,7 +181,7 @@ class DbtInvocation:
             token = self._tokens
             over = self._is_over()
             if not over and not late:
-                self._flights[token] = _Flight(node, answer, monotonic())
+                self._flights[token] = Flight(node, answer, learn, monotonic())
         if over:
             answer(Answer(None, lost=self._why()))
         elif late:
@@ -293,6 +270,8 @@ class DbtInvocation:
             case Result():
                 with self._changed:
                     flight = self._flights.pop(news.token, None)
+                    if flight is not None and news.more:
+                        self._due[news.token] = flight.learn
                 if flight is not None:
                     flight.answer(
                         Answer(
@@ -302,6 +281,12 @@ class DbtInvocation:
                             late=flight.late,
                         )
                     )
+                return
+            case Facts():
+                with self._changed:
+                    learn = self._due.pop(news.token, None)
+                if learn is not None:
+                    learn(news)
                 return
         with self._changed:
             match news:
@@ -334,6 +319,14 @@ class DbtInvocation:
         for flight in flights:
             lost = Answer(None, self._why(), flight.made, flight.cancelled, flight.late)
             flight.answer(lost)
+        self._give_up_facts(self._why())
+
+    def _give_up_facts(self, reason: str) -> None:
+        with self._changed:
+            due = dict(self._due)
+            self._due.clear()
+        for token, learn in due.items():
+            learn(Facts(token, problem=reason))
 
     # -- limits ---------------------------------------------------------------------------------
 
@@ -357,13 +350,15 @@ class DbtInvocation:
                     self.cancel(token, self._too_long_for_run())
                 elif timeout is not None and now > flight.began + timeout:
                     self.cancel(token, f"it took longer than {timeout:g} s")
+            if run_limit is not None and now > run_limit:
+                self._give_up_facts(self._too_long_for_run())
             # Python code without SQL hears no cancel. Where others are at work it may go on.
             if flights and self._all_stuck(flights.values(), now):
                 names = ", ".join(sorted(flight.node for flight in flights.values()))
                 self._log("error", f"dbt's process is killed: {names} can't be cancelled")
                 self._process.kill()
 
-    def _all_stuck(self, flights: Iterable[_Flight], now: float) -> bool:
+    def _all_stuck(self, flights: Iterable[Flight], now: float) -> bool:
         grace = self._settings.grace
         return all(f.cancelled_at is not None and now > f.cancelled_at + grace for f in flights)
 

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
-import site
-import subprocess
-import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from dagster_transform.dbt.parse import child_environment
 from dagster_transform.dbt.protocol import (
     Begin,
     Ended,
@@ -21,21 +17,21 @@ from dagster_transform.dbt.protocol import (
     decode_news,
     encode,
 )
+from dagster_transform.dbt.spawn import spawned
 from dagster_transform.errors import redact
 
-_MODULE = "dagster_transform.dbt.child"
 _TAIL = 2000  # characters of what it printed that are shown
 
 
 class DbtProcess:
-    """A process that is started at once, and spoken with.
+    """A process that is started at once, unless it was started ahead, and spoken with.
 
     It is in a process group of its own: Ctrl-C in a terminal is the run's to hear, which then ends
     it in order.
 
     Args:
         begin: The first order.
-        folder: An existing folder where its standard error is kept, as `dbt.err`.
+        folder: An existing folder for its standard error, `dbt.err`.
         hear: Called with each news, on a thread of this object's own, in order.
         gone: Called once after the last news, on the same thread, with why the process is gone:
             "" if it has said `Ended`.
@@ -50,19 +46,11 @@ class DbtProcess:
     ) -> None:
         self._hear = hear
         self._gone = gone
-        self._errors = folder / "dbt.err"
         self._lock = threading.Lock()
         self._over = threading.Event()
-        with self._errors.open("wb") as errors:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", _MODULE],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=errors,
-                cwd=folder,  # Python looks there first; in a project's folder there may be a dbt.py
-                env=_environment(),
-                start_new_session=True,
-            )
+        spawn = spawned(folder, folder / "dbt.err")
+        self._process = spawn.process
+        self._errors = spawn.errors
         self.send(begin)
         threading.Thread(target=self._listen, name=f"dbt {self.pid}", daemon=True).start()
 
@@ -114,7 +102,9 @@ class DbtProcess:
                     pipe.close()
         if not ended:
             self.kill()  # what it has started itself is still there
-        self._gone("" if ended else said or self._why(status))
+        why = "" if ended else said or self._why(status)
+        self._errors.close()
+        self._gone(why)
         self._over.set()
 
     def _why(self, status: int) -> str:
@@ -124,20 +114,8 @@ class DbtProcess:
             memory = " (the system does that where memory runs out)" * (name == "SIGKILL")
             return f"dbt's process was killed by {name}{memory}"
         with suppress(OSError):
-            printed = redact(self._errors.read_text(errors="replace").strip())
+            self._errors.seek(0)
+            printed = redact(self._errors.read().decode(errors="replace").strip())
             if printed:
                 return f"dbt's process ended with status {status}: {printed[-_TAIL:]}"
         return f"dbt's process ended with status {status}"
-
-
-def _environment() -> dict[str, str]:
-    """This process's environment, and where it has found this package.
-
-    A code location's working directory is on its `sys.path`, but not on that of a new process.
-    """
-    root = str(Path(__file__).parents[2])
-    environment = child_environment()
-    if root in (*site.getsitepackages(), site.getusersitepackages()):
-        return environment
-    paths = [path for path in environment.get("PYTHONPATH", "").split(os.pathsep) if path]
-    return {**environment, "PYTHONPATH": os.pathsep.join(dict.fromkeys([*paths, root]))}

@@ -13,7 +13,7 @@ from typing import Any
 
 from dagster_transform.dbt.errors import DbtError
 
-VERSION = 1
+VERSION = 2
 """Of the messages below. Both sides say theirs first: a package that was upgraded in mid-run would
 else start a process that speaks otherwise."""
 
@@ -34,12 +34,14 @@ class Begin:
         folder: The project's folder; dbt works in it.
         session: Name that the process gives its sessions on a database server.
         grace: Seconds that the process takes to end by itself once it was interrupted.
+        facts: What it finds out of each node when that is built: `row_counts`, `columns`.
     """
 
     arguments: tuple[str, ...]
     folder: str
     session: str
     grace: float
+    facts: tuple[str, ...] = ()
     version: int = VERSION
 
 
@@ -147,6 +149,7 @@ class Result:
         query: A test's SQL, or None.
         batches: Of a microbatch model: how many succeeded and how many were to be done.
         artifact: Its entry in run_results.json or sources.json.
+        more: Whether `Facts` of the same token follow.
     """
 
     token: int
@@ -163,6 +166,23 @@ class Result:
     query: str | None = None
     batches: tuple[int, int] | None = None
     artifact: Mapping[str, Any] = field(default_factory=dict)
+    more: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What was found out of the relation that was built with this token.
+
+    Attributes:
+        rows: How many rows it has; None: not asked for, or not known.
+        columns: Its columns' types by name, in its order; likewise empty.
+        problem: Why something is not known that was asked for; or "".
+    """
+
+    token: int
+    rows: int | None = None
+    columns: Mapping[str, Any] = field(default_factory=dict)
+    problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +213,7 @@ class Ended:
     hooks: tuple[str, ...] = ()
 
 
-News = Loaded | Ready | Made | Result | Gone | Log | Ended
+News = Loaded | Ready | Made | Result | Facts | Gone | Log | Ended
 
 _ORDERS: Mapping[str, type] = {
     "begin": Begin,
@@ -209,6 +229,7 @@ _NEWS: Mapping[str, type] = {
     "ready": Ready,
     "made": Made,
     "result": Result,
+    "facts": Facts,
     "gone": Gone,
     "log": Log,
     "ended": Ended,

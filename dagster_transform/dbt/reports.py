@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from dagster_transform.dbt.invocation import Answer
+from dagster_transform.dbt.flight import Answer
 from dagster_transform.dbt.protocol import Result
 from dagster_transform.errors import redact
 from dagster_transform.planning import Outcome, Unit, UnitKind
@@ -49,6 +49,7 @@ def report_of(unit: Unit, answer: Answer, invocation: str) -> Report:
         transient=result.transient and outcome is Outcome.FAILED and not answer.late,
         seconds=result.seconds,
         rows=result.rows if outcome is Outcome.BUILT else None,
+        facts_follow=result.more,
         details=details,
     )
 

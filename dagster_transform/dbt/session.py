@@ -13,15 +13,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from dagster_transform.dbt import names, runs
+from dagster_transform.dbt import names, protocol, runs
 from dagster_transform.dbt.checks import FRESHNESS
 from dagster_transform.dbt.errors import DbtHookError
-from dagster_transform.dbt.invocation import Answer, DbtInvocation
-from dagster_transform.dbt.reports import entry_of, report_of
+from dagster_transform.dbt.flight import Answer
+from dagster_transform.dbt.invocation import DbtInvocation
+from dagster_transform.dbt.reports import entry_of, plain, report_of
 from dagster_transform.dbt.settings import DbtSettings
 from dagster_transform.graph import Graph
 from dagster_transform.planning import Outcome, Readiness, Unit, UnitKind
-from dagster_transform.walk import CheckResult, Report
+from dagster_transform.walk import CheckResult, Facts, Message, Needs, Report
 
 Logger = Callable[[str, str], None]
 
@@ -73,6 +74,25 @@ class DbtSession:
             self._invocation = DbtInvocation(self._name, self._settings, self._log)
         self._invocation.launch()
 
+    def needs(self) -> Needs:
+        """The DuckDB files of the project's relations; dbt has no environments."""
+        graph, name = self._graph, self._name
+        places = {n.relation.connection for n in graph.nodes.values() if n.project == name}
+        places |= {s.relation.connection for s in graph.sources.values() if s.project == name}
+        paths = {place.removeprefix("duckdb:") for place in places if place.startswith("duckdb:")}
+        return Needs(frozenset(f"file:{path}" for path in paths if Path(path).is_absolute()))
+
+    def claim_key(self, unit: Unit) -> str | None:
+        """The relation of the node, or of the node that the check judges."""
+        target = self._graph.checks[unit.id].target if unit.id in self._graph.checks else unit.id
+        node = self._graph.nodes.get(target)
+        if node is None or node.project != self._name:
+            return None
+        return f"table:{node.relation.connection}/{node.relation}"
+
+    def refresh(self, units: Sequence[Unit]) -> None:
+        """Nothing: dbt looks at what there is whenever it builds."""
+
     def assess(self, nodes: Collection[str], checks: Collection[str]) -> Mapping[str, Readiness]:
         """Every node is to be built: dbt keeps no state. The process loads the project meanwhile.
 
@@ -93,7 +113,7 @@ class DbtSession:
         mine = {self._reference(unit) for unit in units}
         self._missing = self._begun().open(mine | self._settings.in_run)
 
-    def start(self, unit: Unit, done: Callable[[Report], None]) -> None:
+    def start(self, unit: Unit, done: Callable[[Message], None]) -> None:
         """Hand a node to dbt."""
         node = self._reference(unit)
         if node in self._missing:
@@ -108,7 +128,8 @@ class DbtSession:
             done(_model_freshness(unit, invocation.entries.get(node)))
             return
         answered = partial(_answered, invocation, unit, node, done)
-        self._tokens[unit.id] = invocation.start(node, answered)
+        learned = partial(_learned, unit.id, node, self._log, done)
+        self._tokens[unit.id] = invocation.start(node, answered, learned)
 
     def cancel(self, unit: str) -> None:
         """Ask dbt's adapter to end the unit's statements, until it is gone."""
@@ -173,7 +194,7 @@ def _answered(
     invocation: DbtInvocation,
     unit: Unit,
     node: str,
-    done: Callable[[Report], None],
+    done: Callable[[Message], None],
     answer: Answer,
 ) -> None:
     """On the invocation's thread: note what became of a node, and tell."""
@@ -186,6 +207,20 @@ def _answered(
     except Exception as error:  # noqa: BLE001 - the walk would wait for ever
         report = Report(unit.id, Outcome.FAILED, f"dbt's answer was not understood: {error!r}")
     done(report)
+
+
+def _learned(
+    unit: str,
+    node: str,
+    log: Logger,
+    done: Callable[[Message], None],
+    found: protocol.Facts,
+) -> None:
+    """On the invocation's thread: tell what was found out of a node that was built."""
+    problem = plain(found.problem)
+    if problem:
+        log("warn", f"{node}: its rows or columns are not known: {problem}")
+    done(Facts(unit, found.rows, dict(found.columns), problem))
 
 
 def _model_freshness(unit: Unit, entry: Mapping[str, Any] | None) -> Report:

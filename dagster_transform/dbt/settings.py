@@ -59,6 +59,8 @@ class DbtSettings:
         memory_wait: Seconds to wait until less is in use.
         grace: Seconds that dbt has to end by itself when it is interrupted.
         kept_runs: Of how many runs the artifacts are kept.
+        row_counts: Whether the rows of what is built are counted; those of views are not.
+        columns: Whether the columns of what is built are read from the database.
         in_run: References of all nodes and checks that the run selects, where that is more than
             one session sees; empty: the session sees all.
         turn: What the sessions of one run share.
@@ -84,6 +86,8 @@ class DbtSettings:
     memory_wait: float = 60.0
     grace: float = 25.0
     kept_runs: int = KEPT_RUNS
+    row_counts: bool = False
+    columns: bool = False
     in_run: frozenset[str] = frozenset()
     turn: DbtTurn = field(default_factory=DbtTurn)
 
@@ -91,6 +95,12 @@ class DbtSettings:
     def run_folder(self) -> Path:
         """Where this run's artifacts go."""
         return self.runs / self.run
+
+    @property
+    def facts(self) -> tuple[str, ...]:
+        """What is found out of each node that is built, as `protocol.Begin` names it."""
+        wanted = {"row_counts": self.row_counts, "columns": self.columns}
+        return tuple(name for name, yes in wanted.items() if yes)
 
 
 def arguments(settings: DbtSettings) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dagster_transform.planning.advice import finer_than_upstream, restatable
 from dagster_transform.planning.run_plan import RunPlanError, plan_run
+from dagster_transform.planning.slots import CONCURRENCY, Slot, SlotError, slots_of
 from dagster_transform.planning.values import (
     GOOD_OUTCOMES,
     LeftOut,
@@ -16,6 +17,7 @@ from dagster_transform.planning.values import (
 )
 
 __all__ = [
+    "CONCURRENCY",
     "GOOD_OUTCOMES",
     "LeftOut",
     "Limits",
@@ -23,9 +25,12 @@ __all__ = [
     "Readiness",
     "RunPlan",
     "RunPlanError",
+    "Slot",
+    "SlotError",
     "Unit",
     "UnitKind",
     "finer_than_upstream",
     "plan_run",
     "restatable",
+    "slots_of",
 ]

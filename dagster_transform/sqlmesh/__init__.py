@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from dagster_transform.graph import Graph, GraphFile, SourceFile
     from dagster_transform.sqlmesh.proposal import Proposal
     from dagster_transform.sqlmesh.sweep import Sweep
-    from dagster_transform.walk import Session
+    from dagster_transform.walk import Needs, Session
 
 __all__ = [
     "PlanExplanation",
@@ -28,6 +28,7 @@ __all__ = [
     "SqlmeshSettings",
     "Turn",
     "finish_run",
+    "needs_of_project",
     "open_session",
     "propose_plan",
     "read_project",
@@ -48,6 +49,32 @@ def read_project(
     from dagster_transform.sqlmesh.load import load_project
 
     return load_project(name, project, paths, root=root, sources=sources)
+
+
+def needs_of_project(
+    name: str, project: SqlmeshProject, settings: SqlmeshSettings, *, alone: bool
+) -> Needs:
+    """What working on a project's environment shares with runs; opens no connection.
+
+    Args:
+        name: The project's name in transform.yaml.
+        project: Its configuration.
+        settings: Its environment and paths.
+        alone: Whether nobody else may use the environment meanwhile.
+
+    Raises:
+        SqlmeshError: The project's configuration can't be used.
+    """
+    import_sqlmesh()
+    from dagster_transform.sqlmesh import _compat, claiming
+    from dagster_transform.sqlmesh.project import clear_errors, open_context
+
+    context = open_context(name, project, settings.paths, load=False)
+    try:
+        with clear_errors(name, settings.paths):
+            return claiming.needs_of(context, settings, alone=alone)
+    finally:
+        _compat.close_connections(context)
 
 
 def open_session(

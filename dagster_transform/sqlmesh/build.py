@@ -50,11 +50,13 @@ class Hands:
 
     Attributes:
         cancelled: Whether to stop before the next batch.
+        held: Whether the node is still this run's to build; if not, nothing is recorded.
         spread: Lets another thread of the session do a part of the unit, once one is free.
         failed: Told of an error, on the thread on which it happened.
     """
 
     cancelled: Callable[[], bool]
+    held: Callable[[], bool]
     spread: Callable[[Callable[[], None]], None]
     failed: Callable[[BaseException], None]
 
@@ -186,6 +188,8 @@ class _Batches:
             found, rows = self._evaluate(index, batch)
             stop = any(result.blocking and not result.passed for result in found)
             if not stop:
+                if not self.hands.held():
+                    raise Cancelled
                 scheduler.state_sync.add_interval(
                     snapshot,
                     start,

@@ -35,6 +35,7 @@ def make_plan(
     selected: Mapping[str, str],
     *,
     whole: bool,
+    opened: Any,
 ) -> tuple[Any, PlanInProgress | None]:
     """Plan the selected nodes where the files differ from the environment.
 
@@ -44,6 +45,7 @@ def make_plan(
         settings: What the run asks for.
         selected: Node ids by fully qualified name.
         whole: Whether these are all the nodes of the project.
+        opened: A Context whose files were not loaded; it is given back or closed.
 
     Returns:
         The Context, with its files loaded unless the marker said that nothing has changed (then
@@ -54,12 +56,11 @@ def make_plan(
     """
     marker = Marker(settings, selected)
     if marker.files_are_unchanged():
-        context = open_context(name, project, settings.paths, load=False)
-        record = context.state_sync.get_environment(settings.environment)
+        record = opened.state_sync.get_environment(settings.environment)
         if record is not None and record.finalized_ts and marker.plan_id == record.plan_id:
-            _compat.load_materializations(context)
-            return context, None
-        _compat.close_connections(context)
+            _compat.load_materializations(opened)
+            return opened, None
+    _compat.close_connections(opened)
     context = open_context(name, project, settings.paths, load=True)
     try:
         return context, _plan(name, context, settings, selected, marker=marker, whole=whole)

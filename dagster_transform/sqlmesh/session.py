@@ -19,6 +19,7 @@ from dagster_transform.planning import Outcome, Readiness, Unit, UnitKind
 from dagster_transform.sqlmesh import _compat, names
 from dagster_transform.sqlmesh.audits import audits_of, run_check, run_standalone
 from dagster_transform.sqlmesh.build import Cancelled, Hands, build_node, why
+from dagster_transform.sqlmesh.claiming import claim_key, needs_of, read_again, table_exists
 from dagster_transform.sqlmesh.environment import Assessment, assess_environment
 from dagster_transform.sqlmesh.hooks import Hooks
 from dagster_transform.sqlmesh.plan import PlanInProgress, make_plan
@@ -27,7 +28,7 @@ from dagster_transform.sqlmesh.restate import RestatementInProgress, assess_rest
 from dagster_transform.sqlmesh.settings import SqlmeshSettings, Work
 from dagster_transform.sqlmesh.watch import PlanWatch
 from dagster_transform.sqlmesh.workers import Workers
-from dagster_transform.walk import Report
+from dagster_transform.walk import Needs, Report
 
 STANDALONE = "standalone_audit"
 """The kind of the checks that are snapshots of their own."""
@@ -71,6 +72,7 @@ class SqlmeshSession:
         self._threads: dict[str, set[int]] = {}  # unit -> idents of the threads that do it
         self._cancelled: set[str] = set()
         self._exclusive: frozenset[str] = frozenset()
+        self._late: set[str] = set()  # units that others may have built while this run waited
         self._connections: list[Any] = []
 
     @property
@@ -83,6 +85,31 @@ class SqlmeshSession:
     def exclusive(self) -> frozenset[str]:
         """The DuckDB files of the project's gateways and state that a run of it opens."""
         return self._exclusive
+
+    def needs(self) -> Needs:
+        """The environment, to itself where it makes a plan, and the DuckDB files.
+
+        Raises:
+            SqlmeshError: The project's configuration can't be used.
+        """
+        alone = self._plan is not None
+        if self._assessment is None:
+            alone |= self._settings.plan == "auto" and self._settings.restate is None
+        with clear_errors(self._name, self._settings.paths):
+            return needs_of(self._opened(), self._settings, alone=alone)
+
+    def claim_key(self, unit: Unit) -> str | None:
+        """The physical table of the node, or of the node that the check judges."""
+        reference = self._graph.nodes[unit.id].reference if unit.id in self._graph.nodes else None
+        if unit.id in self._graph.checks:
+            reference = self._judged(self._graph.checks[unit.id])
+        setting = self._assessed().setting
+        snapshot = setting.scheduler.snapshots_by_name.get(reference)
+        return claim_key(self._context, setting, snapshot) if snapshot is not None else None
+
+    def refresh(self, units: Sequence[Unit]) -> None:
+        """Read the intervals of these nodes again before each is built."""
+        self._late |= {unit.id for unit in units}
 
     def assess(self, nodes: Collection[str], checks: Collection[str]) -> Mapping[str, Readiness]:
         """Open the project, make a plan where one is due, and say what there is to do.
@@ -100,11 +127,15 @@ class SqlmeshSession:
                     n.reference for n in self._graph.nodes.values() if n.project == self._name
                 }
                 self._context, self._plan = make_plan(
-                    self._name, self._project, settings, selected, whole=whole
+                    self._name,
+                    self._project,
+                    settings,
+                    selected,
+                    whole=whole,
+                    opened=self._opened(),
                 )
-            if self._context is None:
-                self._context = open_context(self._name, self._project, paths, load=False)
-                _compat.load_materializations(self._context)
+            elif self._plan is None:
+                _compat.load_materializations(self._opened())
             self._assessment = self._assess(selected, judged)
             self._connections = _connections(self._context, self._assessment)
             self._exclusive = _files(self._context, self._connections)
@@ -144,6 +175,8 @@ class SqlmeshSession:
                 if self._restatement is not None:
                     self._restatement.begin(building)
                 self._watch = PlanWatch(self._context, self._settings, assessment)
+                if self._restatement is None:
+                    read_again(building, assessment, self._context, self._settings)
             self._look_for_tables(builds)
         self._workers = Workers(self.capacity, f"sqlmesh-{self._name}")
 
@@ -210,6 +243,8 @@ class SqlmeshSession:
             seconds = perf_counter() - began
             if unit.id in self._cancelled:
                 return Report(unit.id, Outcome.CANCELLED, "cancelled", seconds=seconds)
+            if not self._settings.holds(unit.id):
+                return Report(unit.id, Outcome.CANCELLED, "its claim was lost", seconds=seconds)
             transient = is_transient(error)
             self._recover(error)
             reason = str(error) if isinstance(error, TransformError) else why(error)
@@ -224,9 +259,14 @@ class SqlmeshSession:
         if self._watch is not None and (reason := self._watch.why_not(reference, cancelled)):
             return Report(unit.id, Outcome.WAITING, reason)
         work = assessment.work[reference]
+        if unit.id in self._late:
+            self._late.discard(unit.id)
+            read_again([reference], assessment, self._context, self._settings)
+            work.create = work.create and not table_exists(assessment.setting, work.snapshot)
         if work.batches and len(work.recorded) == len(work.batches):
             return Report(unit.id, Outcome.UP_TO_DATE, "somebody has built it meanwhile")
-        hands = Hands(cancelled, lambda job: self._spread(unit.id, job), self._recover)
+        held = lambda: self._settings.holds(unit.id)  # noqa: E731
+        hands = Hands(cancelled, held, lambda job: self._spread(unit.id, job), self._recover)
         return build_node(unit.id, work, assessment.setting, hands)
 
     def _recover(self, error: BaseException) -> None:
@@ -311,6 +351,12 @@ class SqlmeshSession:
             work.create = work.snapshot.snapshot_id in to_create
 
     # -- small things ---------------------------------------------------------------------------
+
+    def _opened(self) -> Any:
+        if self._context is None:
+            paths = self._settings.paths
+            self._context = open_context(self._name, self._project, paths, load=False)
+        return self._context
 
     def _ids(self) -> dict[str, str]:
         return {n.reference: n.id for n in self._graph.nodes.values() if n.project == self._name}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -76,6 +76,8 @@ class SqlmeshSettings:
             sees; empty: the session sees all.
         turn: Whose turn the statements are that surround a run.
         plan_timeout: Seconds to wait for a plan that somebody else applies in mid-run.
+        holds: Whether the run still has its claim on a node, by id: asked before an interval is
+            recorded.
     """
 
     environment: str
@@ -89,6 +91,7 @@ class SqlmeshSettings:
     in_run: frozenset[str] = frozenset()
     turn: Turn = field(default_factory=Turn)
     plan_timeout: float = 600.0
+    holds: Callable[[str], bool] = lambda _: True
 
     @property
     def execution_time(self) -> int:

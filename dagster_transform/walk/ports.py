@@ -9,6 +9,7 @@ from time import monotonic
 from typing import Any, Protocol
 
 from dagster_transform.planning import Outcome, Readiness, Unit
+from dagster_transform.walk.gate import Needs, Revoked
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,8 @@ class Report:
         seconds: Wall time of the work.
         rows: Rows written, where the engine tells.
         table_rows: Rows in the relation afterwards, where asking costs nothing.
+        columns: Types of the relation's columns by name, where they were read from the database.
+        facts_follow: Whether `Facts` of the unit will be reported, once, after this.
         details: Further facts for people (`intervals`, `table`...), as strings or numbers.
     """
 
@@ -55,6 +58,8 @@ class Report:
     seconds: float = 0.0
     rows: int | None = None
     table_rows: int | None = None
+    columns: Mapping[str, str] = field(default_factory=dict)
+    facts_follow: bool = False
     details: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -63,11 +68,33 @@ class Report:
         return tuple(c for c in self.checks if c.blocking and not c.passed)
 
 
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a session has found out of a relation after it had reported it as built.
+
+    Attributes:
+        unit: The unit's id.
+        table_rows: Rows in the relation; None: not known.
+        columns: Types of its columns by name; empty: not known.
+        problem: Why something is not known that was asked for; or "".
+    """
+
+    unit: str
+    table_rows: int | None = None
+    columns: Mapping[str, str] = field(default_factory=dict)
+    problem: str = ""
+
+
+Message = Report | Facts
+
+
 class Session(Protocol):
     """A framework's side of one run of one project.
 
     Every method is called from the walk's own thread. A session has threads or processes of its
-    own for the work and answers a `start` by calling `done` once, from any thread.
+    own for the work and answers a `start` by calling `done` with a report once, from any thread;
+    and once more with facts where the report says that they follow. Nothing waits for those but
+    the walk's end.
     """
 
     @property
@@ -78,13 +105,24 @@ class Session(Protocol):
     def exclusive(self) -> frozenset[str]:
         """What only one session can hold at a time (`file:/data/x.duckdb`)."""
 
+    def needs(self) -> Needs:
+        """What it shares with other runs. Asked before `assess`, and again when that has shown
+        whether it makes a plan; opens no connection."""
+
+    def claim_key(self, unit: Unit) -> str | None:
+        """What a build writes, or what a check reads, physically: connection identity and table
+        (`table:...`). Asked after `assess`; None: nothing that is claimed."""
+
+    def refresh(self, units: Sequence[Unit]) -> None:
+        """These builds were held by another run until now: look at each again when it starts."""
+
     def assess(self, nodes: Collection[str], checks: Collection[str]) -> Mapping[str, Readiness]:
         """What there is to do for the selected nodes; called once, before the run is planned."""
 
     def open(self, units: Sequence[Unit]) -> None:
         """Get ready for these units, which are all that `start` will name."""
 
-    def start(self, unit: Unit, done: Callable[[Report], None]) -> None:
+    def start(self, unit: Unit, done: Callable[[Message], None]) -> None:
         """Begin a unit and return at once."""
 
     def cancel(self, unit: str) -> None:
@@ -101,14 +139,14 @@ class Inbox:
     """Where reports arrive, and the walk's clock; tests put virtual time in its place."""
 
     def __init__(self) -> None:
-        self._queue: SimpleQueue[Report] = SimpleQueue()
+        self._queue: SimpleQueue[Message | Revoked] = SimpleQueue()
 
-    def put(self, report: Report) -> None:
-        """Called by sessions, from any thread."""
-        self._queue.put(report)
+    def put(self, message: Message | Revoked) -> None:
+        """Called by sessions and by whoever keeps the gate, from any thread."""
+        self._queue.put(message)
 
-    def get(self, timeout: float | None) -> Report | None:
-        """The next report; None after `timeout` seconds without one."""
+    def get(self, timeout: float | None) -> Message | Revoked | None:
+        """The next message; None after `timeout` seconds without one."""
         try:
             return self._queue.get(timeout=timeout)
         except Empty:

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 
 from dagster_transform.planning import GOOD_OUTCOMES, Outcome, RunPlan, Unit, UnitKind
-from dagster_transform.walk.ports import Inbox, Report, Session
+from dagster_transform.walk.gate import Gate, Later, OpenGate, Refused, Revoked
+from dagster_transform.walk.ports import Facts, Inbox, Message, Report, Session
 
 _CANCEL_POLL = 0.1
 """Seconds between two cancels of one unit: a statement that began in between must end too."""
@@ -51,7 +52,15 @@ class Finished:
         return self.outcome in GOOD_OUTCOMES and not (self.report and self.report.failed_checks)
 
 
-Event = Started | Retrying | Finished
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """More is known of a unit that has finished."""
+
+    unit: Unit
+    facts: Facts
+
+
+Event = Started | Retrying | Finished | Learned
 
 
 class Walk:
@@ -62,6 +71,7 @@ class Walk:
         sessions: The open session of each project that the plan names.
         inbox: Where the sessions' reports arrive.
         called: What people call a unit, for reasons.
+        gate: What a unit needs besides; None: nothing.
     """
 
     def __init__(
@@ -70,12 +80,14 @@ class Walk:
         sessions: Mapping[str, Session],
         inbox: Inbox | None = None,
         called: Callable[[str], str] = str,
+        gate: Gate | None = None,
     ) -> None:
         self.finished: dict[str, Finished] = {}
         self._plan = plan
         self._called = called
         self._sessions = sessions
         self._inbox = inbox or Inbox()
+        self._gate = gate or OpenGate()
         self._rank = {unit_id: rank for rank, unit_id in enumerate(plan.units)}
         self._missing = {u.id: len(u.after) for u in plan.units.values()}
         self._dependents: dict[str, list[str]] = {unit_id: [] for unit_id in plan.units}
@@ -94,9 +106,12 @@ class Walk:
         self._holder: dict[str, str] = {}  # exclusive resource -> project that holds it
         self._attempts: Counter[str] = Counter()
         self._resting: list[tuple[float, int]] = []  # (when to try again, rank)
+        self._held_up: dict[int, float] = {}  # rank of a unit at the gate -> when to ask again
+        self._revoked: dict[str, tuple[str, float]] = {}  # unit to be ended -> why, until when
         self._last: dict[str, Report] = {}  # why a unit that rests has failed
         self._stopping = ""
         self._stop_until = 0.0
+        self._due: set[str] = set()  # units that have ended and of which facts follow
         self._told: deque[Event] = deque()
 
     def events(self) -> Iterator[Event]:
@@ -108,7 +123,7 @@ class Walk:
                 yield self._told.popleft()
                 # Storing an event takes Dagster longer than many a node: go on in between.
                 self._take_reports()
-            elif self._running or self._resting:
+            elif self._running or self._resting or self._held_up or self._due:
                 self._wait()
             else:
                 break
@@ -125,6 +140,7 @@ class Walk:
         self._stop(reason)
         while self._running:
             self._wait()
+        self._due.clear()
         self._give_up_the_rest(reason)
         told, self._told = list(self._told), deque()
         return told
@@ -135,11 +151,24 @@ class Walk:
         now = self._inbox.now()
         while self._resting and self._resting[0][0] <= now:
             self._make_ready(heapq.heappop(self._resting)[1])
+        self._call_up([rank for rank, when in self._held_up.items() if when <= now])
         while (lane := self._next_lane()) is not None:
             rank = heapq.heappop(self._ready[lane])
             unit = self._plan.units[self._order[rank]]
-            self._take(unit.project)
-            self._start(unit)
+            answer = self._gate.enter(unit)
+            if isinstance(answer, Later):
+                self._held_up[rank] = now + answer.seconds
+            elif isinstance(answer, Refused):
+                self._finish(Finished(unit, answer.outcome, answer.reason))
+            else:
+                self._take(unit.project)
+                self._start(unit)
+
+    def _call_up(self, ranks: Iterable[int]) -> None:
+        """Have units ask again at the gate."""
+        for rank in ranks:
+            del self._held_up[rank]
+            self._make_ready(rank)
 
     def _make_ready(self, rank: int) -> None:
         unit = self._plan.units[self._order[rank]]
@@ -201,28 +230,45 @@ class Walk:
 
     def _wait(self) -> None:
         """Wait for one report, or for the next retry, or (when stopping) cancel once more."""
-        timeout: float | None = None
-        if self._stopping:
-            for unit_id, unit in self._running.items():
-                self._sessions[unit.project].cancel(unit_id)
-            timeout = _CANCEL_POLL
-        elif self._resting:
-            timeout = max(0.0, self._resting[0][0] - self._inbox.now())
+        to_end = list(self._running if self._stopping else self._revoked)
+        for unit_id in to_end:
+            self._sessions[self._running[unit_id].project].cancel(unit_id)
+        timeout: float | None = _CANCEL_POLL if to_end else None
+        if not self._stopping:
+            again = [*self._held_up.values(), *(when for when, _ in self._resting[:1])]
+            if again:
+                until_then = max(0.0, min(again) - self._inbox.now())
+                timeout = until_then if timeout is None else min(timeout, until_then)
         self._receive(self._inbox.get(timeout))
         self._take_reports()
         if self._stopping and self._inbox.now() >= self._stop_until:
-            reason = f"{self._stopping}; it did not come back"
-            for unit in list(self._running.values()):
-                self._end(unit, Report(unit.id, Outcome.CANCELLED, reason))
+            self._abandon(dict.fromkeys(self._running, self._stopping))
+        late = [(u, why) for u, (why, until) in self._revoked.items() if until <= self._inbox.now()]
+        self._abandon(dict(late))
+
+    def _abandon(self, units: Mapping[str, str]) -> None:
+        """Go on without units that were cancelled and do not come back; by id, why."""
+        for unit_id, why in units.items():
+            self._revoked.pop(unit_id, None)
+            reason = f"{why}; it did not come back"
+            self._end(self._running[unit_id], Report(unit_id, Outcome.CANCELLED, reason))
 
     def _take_reports(self) -> None:
         """Take in what has arrived, without waiting."""
-        while (report := self._inbox.get(0)) is not None:
-            self._receive(report)
+        while (message := self._inbox.get(0)) is not None:
+            self._receive(message)
 
-    def _receive(self, report: Report | None) -> None:
-        if report is not None and report.unit in self._running:
-            self._end(self._running[report.unit], report)
+    def _receive(self, message: Message | Revoked | None) -> None:
+        if isinstance(message, Revoked):
+            if message.unit in self._running:
+                until = self._inbox.now() + self._plan.limits.cancel_grace
+                self._revoked.setdefault(message.unit, (message.reason, until))
+        elif isinstance(message, Facts):
+            if message.unit in self._due:
+                self._due.discard(message.unit)
+                self._told.append(Learned(self._plan.units[message.unit], message))
+        elif message is not None and message.unit in self._running:
+            self._end(self._running[message.unit], message)
 
     def _end(self, unit: Unit, report: Report) -> None:
         del self._running[unit.id]
@@ -230,8 +276,13 @@ class Walk:
         self._builds -= unit.kind is UnitKind.BUILD
         if unit.kind is UnitKind.PROMOTE:
             self._alone.discard(unit.project)
+        self._gate.leave(unit)
+        self._call_up(list(self._held_up))
         limits = self._plan.limits
         tried = self._attempts[unit.id]
+        revoked = self._revoked.pop(unit.id, None)
+        if revoked is not None and report.outcome not in GOOD_OUTCOMES:
+            report = replace(report, outcome=Outcome.CANCELLED, reason=revoked[0])
         may_pass = report.outcome is Outcome.FAILED and report.transient and not self._stopping
         if may_pass and tried <= limits.retries:
             delay = limits.retry_delay * 2 ** (tried - 1)
@@ -242,8 +293,9 @@ class Walk:
         outcome = report.outcome
         if outcome is Outcome.BUILT and unit.promotion is not None:
             outcome = Outcome.BACKFILLED
-        finished = Finished(unit, outcome, report.reason, report)
-        self._finish(finished)
+        if report.facts_follow:
+            self._due.add(unit.id)
+        self._finish(Finished(unit, outcome, report.reason, report))
         failed = outcome is Outcome.FAILED or bool(report.failed_checks)
         if failed and limits.fail_fast and not self._stopping:
             self._stop(f"fail_fast: {self._called(unit.id)} failed")
@@ -257,6 +309,7 @@ class Walk:
             if end.unit.id in self.finished:
                 continue
             self.finished[end.unit.id] = end
+            self._gate.finish(end.unit)
             self._told.append(end)
             for dependent in self._dependents[end.unit.id]:
                 unit = self._plan.units[dependent]
@@ -273,6 +326,7 @@ class Walk:
         self._stopping = self._stopping or reason
         self._stop_until = self._inbox.now() + self._plan.limits.cancel_grace
         self._resting.clear()
+        self._held_up.clear()
 
     def _give_up_the_rest(self, reason: str) -> None:
         """Tell every unit that has not ended and does not run: it failed, or never started."""

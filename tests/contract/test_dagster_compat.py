@@ -5,12 +5,15 @@ A test that fails here names the part that a new version of Dagster has moved.
 
 from __future__ import annotations
 
+import multiprocessing
 import time
 import warnings
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import click
 import dagster as dg
 import pytest
 from dagster import DagsterEventType as Kind
@@ -207,3 +210,33 @@ def test_dagster_says_when_assets_were_last_materialized() -> None:
         found = _compat.last_materialized(instance, [made.key, dg.AssetKey("never")])
     assert list(found) == [made.key]
     assert before <= found[made.key] <= time.time()
+
+
+def test_the_commands_that_execute_runs_are_there() -> None:
+    from dagster._cli import create_dagster_cli
+
+    groups = create_dagster_cli().commands
+    for group, command in _compat._RUN_COMMANDS:
+        found = groups[group]
+        assert isinstance(found, click.Group), f"dagster {group}"
+        assert command in found.commands, f"dagster {group} {command}"
+        assert (found.name, found.commands[command].name) == (group, command)
+
+
+def test_a_process_that_is_no_run_is_known() -> None:
+    assert not _compat.executes_a_run()
+    asset = click.Context(click.Group("asset"))
+    with click.Context(click.Command("list"), parent=asset):
+        assert not _compat.executes_a_run()
+    with click.Context(click.Command("materialize"), parent=asset):
+        assert _compat.executes_a_run()
+
+
+def test_a_code_server_executes_runs_in_processes_of_multiprocessing() -> None:
+    import inspect
+
+    from dagster._grpc import server
+
+    assert "start_run_in_subprocess" in inspect.getsource(server.DagsterApiServer.StartRun)
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        assert pool.submit(_compat.executes_a_run).result()

@@ -15,7 +15,16 @@ import psutil
 from dagster_transform.dbt.session import DbtSession
 from dagster_transform.dbt.settings import DbtSettings
 from dagster_transform.planning import Limits, Unit, plan_run
-from dagster_transform.walk import Event, Finished, Inbox, Report, Retrying, Started, Walk
+from dagster_transform.walk import (
+    Event,
+    Finished,
+    Inbox,
+    Message,
+    Report,
+    Retrying,
+    Started,
+    Walk,
+)
 from tests.integration.sqlmesh_projects import RunResult
 
 if TYPE_CHECKING:
@@ -44,13 +53,13 @@ class CountingSession(DbtSession):
         self.starts: Counter[str] = Counter()
         self.reports: Counter[str] = Counter()
 
-    def start(self, unit: Unit, done: Callable[[Report], None]) -> None:
+    def start(self, unit: Unit, done: Callable[[Message], None]) -> None:
         self.starts[unit.id] += 1
 
-        def counted(report: Report) -> None:
-            assert report.unit == unit.id
-            self.reports[unit.id] += 1
-            done(report)
+        def counted(message: Message) -> None:
+            assert message.unit == unit.id
+            self.reports[unit.id] += isinstance(message, Report)
+            done(message)
 
         super().start(unit, counted)
 
@@ -68,7 +77,7 @@ class WatchedInbox(Inbox):
 
     moment: Callable[[], Any] | None = None
 
-    def get(self, timeout: float | None) -> Report | None:
+    def get(self, timeout: float | None) -> Message | None:
         end = self.now() + (SECONDS * 4 if timeout is None else timeout)
         while (report := super().get(0 if timeout == 0 else 0.02)) is None:
             if self.moment is not None and timeout != 0 and self.moment():

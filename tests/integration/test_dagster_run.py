@@ -17,7 +17,7 @@ from dagster_transform import TransformResource, build_transform_assets, load_co
 from dagster_transform.dagster.resource import RunOptionError
 from dagster_transform.graph import Check, Graph, Node, Relation
 from dagster_transform.planning import Outcome, Readiness, Unit, UnitKind
-from dagster_transform.walk import CheckResult, Report
+from dagster_transform.walk import CheckResult, Needs, Report
 from tests.integration.sqlmesh_projects import Database, Project, utc
 from tests.integration.transforms import OUTCOME, Transform, python_asset
 
@@ -371,6 +371,13 @@ class _Session:
     def __init__(self, graph: Graph, outcomes: Mapping[str, str]) -> None:
         self._graph = graph
         self._outcomes = outcomes
+
+    def needs(self) -> Needs:
+        return Needs()
+
+    def claim_key(self, unit: Unit) -> None: ...
+
+    def refresh(self, units: Sequence[Unit]) -> None: ...
 
     def assess(self, nodes: Collection[str], checks: Collection[str]) -> Mapping[str, Readiness]:
         say = {"up_to_date": Outcome.UP_TO_DATE, "waiting": Outcome.WAITING}

@@ -11,7 +11,17 @@ from itertools import islice
 from typing import Any
 
 from dagster_transform.planning import Limits, Outcome, Readiness, RunPlan, Unit, UnitKind
-from dagster_transform.walk import CheckResult, Event, Finished, Inbox, Report, Retrying, Started
+from dagster_transform.walk import (
+    CheckResult,
+    Event,
+    Finished,
+    Gate,
+    Inbox,
+    Report,
+    Retrying,
+    Revoked,
+    Started,
+)
 from dagster_transform.walk.walker import Walk
 
 GOOD = {
@@ -84,7 +94,7 @@ class VirtualInbox(Inbox):
         self.interrupt_at = math.inf
         self.before_wait: Callable[[], None] = lambda: None
         self._now = 0.0
-        self._reports: deque[Report] = deque()
+        self._reports: deque[Report | Revoked] = deque()
         self._future: list[tuple[float, int, Callable[[], None]]] = []
         self._scheduled = 0
         self._gets = 0
@@ -92,14 +102,14 @@ class VirtualInbox(Inbox):
     def now(self) -> float:
         return self._now
 
-    def put(self, report: Report) -> None:
+    def put(self, report: Report | Revoked) -> None:
         self._reports.append(report)
 
     def later(self, seconds: float, action: Callable[[], None]) -> None:
         self._scheduled += 1
         heapq.heappush(self._future, (self._now + seconds, self._scheduled, action))
 
-    def get(self, timeout: float | None) -> Report | None:
+    def get(self, timeout: float | None) -> Report | Revoked | None:
         if timeout != 0:  # with 0 the walk takes what is there, and waits for nothing
             self.before_wait()
         self._gets += 1
@@ -232,6 +242,7 @@ class Rehearsal:
         scripts: What units do that do not simply take a second and end well.
         capacity: Of each session, or by project.
         exclusive: What sessions need alone, by project.
+        gate: What units need besides.
         limits: Fields of `Limits`.
 
     Attributes:
@@ -244,6 +255,7 @@ class Rehearsal:
         scripts: Mapping[str, Script] | None = None,
         capacity: int | Mapping[str, int] = 8,
         exclusive: Mapping[str, Collection[str]] | None = None,
+        gate: Gate | None = None,
         **limits: Any,
     ) -> None:
         limits.setdefault("max_concurrent_models", 100)
@@ -262,7 +274,7 @@ class Rehearsal:
             )
             for project in sorted({u.project for u in units})
         }
-        self.walk = Walk(self.plan, self.sessions, self.inbox)
+        self.walk = Walk(self.plan, self.sessions, self.inbox, gate=gate)
 
     def run(self) -> Rehearsal:
         """Walk to the end; every unit is told exactly once."""

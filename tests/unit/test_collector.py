@@ -59,7 +59,10 @@ def test_what_a_process_leaves_open_is_closed_as_always(tmp_path: Path) -> None:
         (tmp_path / how).mkdir()
         run(LEAVES_OPEN, str(tmp_path / how), how)
         found[how] = {file.name: file.read_text() for file in (tmp_path / how).iterdir()}
-    assert found["kept"] == found["plain"]
+    # Of garbage in a cycle Python itself may lose what its buffers hold.
+    lost = {name: text for name, text in found["plain"].items() if found["kept"][name] != text}
+    assert set(lost.values()) <= {""}
+    assert found["kept"]["late"] == found["kept"]["late_in_a_cycle"] == "all of it"
     assert found["kept"]["early"] == "all of it"
     assert found["kept"]["early_in_a_cycle"] == "all of it"
     assert found["kept"]["late_finaliser"] == '"said"'

@@ -19,6 +19,7 @@ from dagster_transform.dbt.protocol import (
     Cancel,
     End,
     Ended,
+    Facts,
     Gone,
     Interrupt,
     LetGo,
@@ -35,7 +36,7 @@ from dagster_transform.dbt.protocol import (
     encode,
 )
 
-BEGIN = Begin(("build", "--threads", "2"), "/project", "name", 25.0)
+BEGIN = Begin(("build", "--threads", "2"), "/project", "name", 25.0, ("row_counts",))
 LOADED = Loaded(
     connection={"type": "postgres", "host": "h"},
     threads=4,
@@ -58,10 +59,12 @@ RESULT = Result(
     query="select 1",
     batches=(2, 3),
     artifact={"unique_id": "model.p.a", "timing": [{"name": "compile"}]},
+    more=True,
 )
 ORDERS = [BEGIN, Open(("model.p.a", "test.p.b")), Start(1, "model.p.a"), Cancel(1)]
 ORDERS += [LetGo(), End(), Interrupt()]
 NEWS = [LOADED, Ready(("model.p.gone",)), Made(7), RESULT, Result(8, "pass"), Gone()]
+NEWS += [Facts(7, 10, {"id": "integer"}), Facts(8, problem="it is gone")]
 NEWS += [Log("warn", "a\nb"), Ended(True), Ended(False, "it broke", ("a hook failed",))]
 
 

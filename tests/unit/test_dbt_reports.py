@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from dagster_transform.dbt.invocation import Answer
+from dagster_transform.dbt.flight import Answer
 from dagster_transform.dbt.protocol import Result
 from dagster_transform.dbt.reports import entry_of, report_of
 from dagster_transform.planning import Outcome, Unit, UnitKind

@@ -1,0 +1,198 @@
+"""The port: what a claims store does, whichever database holds it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from datetime import datetime
+from typing import Protocol
+
+from dagster_transform.claims.values import (
+    Answer,
+    ClaimEvent,
+    Grant,
+    Holder,
+    Owner,
+    PendingNode,
+    Timing,
+    Want,
+)
+
+
+class Store(Protocol):
+    """Grants that never overlap.
+
+    Each method is one short transaction (`acquire`: a second one where a resource is new) and may
+    be asked again when its answer was lost. May be called from any thread. The store's clock, its
+    database's, decides what has expired.
+
+    Every method raises `StoreUnreachableError` and `StoreBusyError`.
+
+    Attributes:
+        url: Where it is, without the password.
+        shared: Whether other processes see the same claims.
+        timing: How long claims live.
+    """
+
+    @property
+    def url(self) -> str:
+        """Where it is, without the password."""
+        ...
+
+    @property
+    def shared(self) -> bool:
+        """Whether other processes see the same claims."""
+        ...
+
+    @property
+    def timing(self) -> Timing:
+        """How long claims live."""
+        ...
+
+    def acquire(
+        self,
+        owner: Owner,
+        wants: Iterable[Want],
+        *,
+        claim_id: str,
+        all_or_nothing: bool,
+        wait: bool = False,
+        lease: float | None = None,
+    ) -> Answer:
+        """Claim what is free of `wants`, or all of it, or nothing.
+
+        The claim id is the request's identity: what it holds already is answered with the same
+        fence. So a lost answer is asked for again, and a claimant that polls for the rest goes on
+        under one id; what is granted then is renewed and released together with the earlier part.
+
+        Args:
+            owner: Who claims; the same each time for one claim id.
+            wants: In any order.
+            claim_id: `uuid4().hex`, made by the caller.
+            all_or_nothing: Grant nothing unless all is free.
+            wait: Keep a place in the queue of each resource that is not free, for three polls.
+                The place is kept until the resource is granted or the claim is released.
+            lease: Seconds; the timing's by default. The same each time for one claim id.
+
+        Raises:
+            ClaimLostError: The claim's lease has expired: its id is over.
+            WeightTooLargeError, DuplicateWantError, UpgradeError: What is wanted cannot be.
+        """
+        ...
+
+    def renew(self, grants: Iterable[Grant], *, lease: float | None = None) -> None:
+        """Prolong claims by a lease from now.
+
+        Raises:
+            ClaimLostError: Some are no longer held, with the same fences; the others are renewed.
+        """
+        ...
+
+    def holds(self, claim_id: str, resource_key: str, fence: int) -> bool:
+        """Whether a claim still holds a resource."""
+        ...
+
+    def release(self, claim_id: str, keys: Collection[str] | None = None) -> tuple[str, ...]:
+        """Let go of resources (None: all), and of places in their queues.
+
+        Returns:
+            What was held and no longer is, sorted. What others hold by now is not touched.
+        """
+        ...
+
+    def downgrade(self, claim_id: str, resource_key: str, weight: int) -> None:
+        """Keep only `weight` of a resource; what is held with less stays as it is.
+
+        Raises:
+            ClaimLostError: It is no longer held.
+        """
+        ...
+
+    def set_session(
+        self, claim_id: str, session: str | None, keys: Collection[str] | None = None
+    ) -> None:
+        """Name the server session that builds under a claim (None: none does).
+
+        It also says that the sessions of `Grant.to_end` have been ended.
+        """
+        ...
+
+    def holders(
+        self, keys: Collection[str] | None = None, *, run_id: str | None = None
+    ) -> list[Holder]:
+        """Who holds what, pauses included, by resource key and fence; expired leases are not in."""
+        ...
+
+    def expired(self) -> list[Holder]:
+        """Expired leases that nobody has taken over yet; no pauses."""
+        ...
+
+    def release_run(self, run_id: str, *, below_attempt: int | None = None) -> list[Holder]:
+        """Release all that a run holds and waits for (or that earlier attempts of it do).
+
+        For a run that has ended, once the sessions of `holders(run_id=...)` and of what has
+        expired have been ended.
+
+        Returns:
+            What was released, expired leases included.
+        """
+        ...
+
+    def pause(
+        self,
+        resource_key: str,
+        *,
+        capacity: int,
+        reason: str,
+        until: datetime | None = None,
+        by: str = "",
+    ) -> Holder:
+        """Grant nothing of a resource any more; what is held stays held. Replaces a pause.
+
+        Args:
+            resource_key: What is paused.
+            capacity: Its capacity.
+            reason: For whoever is refused.
+            until: When the pause ends by itself, aware.
+            by: Who paused; the holder's `run_id`.
+        """
+        ...
+
+    def resume(self, resource_key: str) -> bool:
+        """End a pause; whether there was one."""
+        ...
+
+    def events(self) -> list[ClaimEvent]:
+        """The history, oldest first."""
+        ...
+
+    def prune(self, before: datetime) -> int:
+        """Forget history before a moment (aware), pauses that ended and places that were lost.
+
+        Returns:
+            How many events were removed.
+        """
+        ...
+
+    def postpone(self, nodes: Iterable[PendingNode]) -> None:
+        """Remember nodes that could not go; what is remembered already keeps its `since`."""
+        ...
+
+    def postponed(self, job_group: str | None = None) -> list[PendingNode]:
+        """What waits to be launched, oldest first."""
+        ...
+
+    def launch(self, nodes: Iterable[PendingNode], run_id: str) -> list[PendingNode]:
+        """Mark nodes as launched in a run, by compare-and-set.
+
+        Returns:
+            Those that are this run's now; others were launched or withdrawn by somebody else.
+        """
+        ...
+
+    def withdraw(self, nodes: Iterable[PendingNode], run_id: str | None = None) -> None:
+        """Forget nodes: all of them, or those that `run_id` was launched for."""
+        ...
+
+    def close(self) -> None:
+        """Close the connections; the store can still be used."""
+        ...

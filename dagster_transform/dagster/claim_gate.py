@@ -1,0 +1,129 @@
+"""The gate of a run's walk: a unit starts when its table and its slots are the run's."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from time import monotonic
+from uuid import uuid4
+
+from dagster_transform.claims import ClaimLostError, StoreError, Want
+from dagster_transform.dagster.claiming import RunClaims, in_words
+from dagster_transform.planning import Outcome, RunPlan, Slot, Unit, UnitKind
+from dagster_transform.walk import Later, Refused
+
+
+class ClaimGate:
+    """See `walk.Gate` for the contract.
+
+    Args:
+        claims: What the run holds; what the plan does not need is let go.
+        plan: What is walked.
+        refresh: Called with a build that another run's claim has held up, when it may go.
+    """
+
+    def __init__(self, claims: RunClaims, plan: RunPlan, refresh: Callable[[Unit], None]) -> None:
+        self._claims = claims
+        self._refresh = refresh
+        self._poll = claims.store.timing.poll
+        self._users: dict[str, set[str]] = {}  # table -> units that have not finished
+        for unit, key in claims.keys.items():
+            if unit in plan.units:
+                self._users.setdefault(key, set()).add(unit)
+        claims.let_go(set(claims.keys.values()) - self._users.keys())
+        self._promotions = Counter(
+            unit.project for unit in plan.units.values() if unit.kind is UnitKind.PROMOTE
+        )
+        self._until = monotonic() + claims.manner.wait
+        self._asked = monotonic()
+        self._late: set[str] = set()
+        self._used: Counter[str] = Counter()  # of slots, by this walk
+        self._slots: dict[str, str] = {}  # unit -> its claim on slots, or on places in the queue
+        self._taken: set[str] = set()  # units that have their slots
+
+    def enter(self, unit: Unit, /) -> Later | Refused | None:
+        """Its table must be held by now; slots are taken here."""
+        if reason := self._claims.lost(unit.id):
+            return Refused(Outcome.CANCELLED, reason)
+        key = self._claims.keys.get(unit.id)
+        if key is not None and (answer := self._held_up(unit, key)) is not None:
+            return answer
+        if unit.kind is not UnitKind.BUILD:
+            return None
+        slots = self._claims.manner.slots_of(unit.id)
+        if slots and not self._take(unit, slots):
+            return Later(self._poll)
+        if unit.id in self._late:
+            self._late.discard(unit.id)
+            self._refresh(unit)
+        return None
+
+    def leave(self, unit: Unit, /) -> None:
+        """Give its slots back."""
+        if unit.id in self._taken:
+            self._taken.discard(unit.id)
+            self._used.subtract({s.key: s.weight for s in self._claims.manner.slots_of(unit.id)})
+        if (claim := self._slots.pop(unit.id, None)) is not None:
+            self._claims.keeper.release(claim)
+
+    def finish(self, unit: Unit, /) -> None:
+        """Let its table go, if no other unit of the walk needs it; after a project's last
+        promotion its environment is shared again."""
+        self.leave(unit)  # a place in the queue for slots, of a unit that never started
+        key = self._claims.keys.get(unit.id)
+        users = self._users.get(key or "", set())
+        if key is not None and unit.id in users:
+            users.discard(unit.id)
+            if not users:
+                self._claims.let_go([key])
+        if unit.kind is UnitKind.PROMOTE:
+            self._promotions[unit.project] -= 1
+            if not self._promotions[unit.project]:
+                try:
+                    self._claims.settle(unit.project, alone=False)
+                except (StoreError, ClaimLostError) as error:
+                    self._claims.say(str(error))  # it is shared again when the run ends
+
+    def _held_up(self, unit: Unit, key: str) -> Later | Refused | None:
+        claims = self._claims
+        if key not in claims.missing:
+            return None
+        self._late.add(unit.id)
+        if monotonic() - self._asked >= self._poll:
+            self._asked = monotonic()
+            try:
+                claims.ask()
+                if key in claims.missing and claims.free_the_dead({key: claims.holders_of(key)}):
+                    claims.ask()
+            except StoreError as error:
+                claims.say(str(error))
+        if key not in claims.missing:
+            return None
+        reason = claims.why_not(unit.id, key)
+        if monotonic() >= self._until:
+            return Refused(Outcome.CLAIMED, reason)
+        claims.say(f"Waiting for {reason}")
+        return Later(self._poll)
+
+    def _take(self, unit: Unit, slots: tuple[Slot, ...]) -> bool:
+        """Whether the slots are the unit's; if not, it has a place in their queues."""
+        if any(self._used[slot.key] + slot.weight > slot.capacity for slot in slots):
+            return False  # this walk has them itself
+        claim = self._slots.setdefault(unit.id, uuid4().hex)
+        wants = [Want(slot.key, slot.weight, slot.capacity) for slot in slots]
+        try:
+            answer = self._claims.acquire(wants, claim, all_or_nothing=True)
+            if answer.refused and self._claims.free_the_dead(answer.refused):
+                answer = self._claims.acquire(wants, claim, all_or_nothing=True)
+        except ClaimLostError:
+            del self._slots[unit.id]  # its place in the queue was lost: a new one
+            return False
+        except StoreError as error:
+            self._claims.say(str(error))
+            return False
+        if answer.refused:
+            self._claims.say(f"Waiting for {in_words(answer.refused)}")
+            return False
+        self._taken.add(unit.id)
+        self._used.update({slot.key: slot.weight for slot in slots})
+        return True

@@ -1,0 +1,300 @@
+"""The claims of one op of a run.
+
+Three kinds, each a claim of its own in the store. The *ground*, environments and DuckDB files, is
+taken before the projects are looked at, and held to the end. The *tables* of all nodes are taken
+in one call before the first node starts, and each is let go when its node and its checks are done.
+*Slots* are taken when a node starts and given back when it ends (`claim_gate`).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from time import monotonic
+from uuid import uuid4
+
+from dagster_transform.claims import (
+    WHOLE,
+    Answer,
+    Holder,
+    Keeper,
+    Lost,
+    Owner,
+    OwnerKind,
+    Store,
+    StoreError,
+    Want,
+)
+from dagster_transform.errors import TransformError
+from dagster_transform.planning import LeftOut, Outcome, RunPlan, Slot, UnitKind
+from dagster_transform.walk import Inbox, Needs, Revoked
+
+Refusals = Mapping[str, tuple[Holder, ...]]
+"""Who has what, by resource key."""
+
+
+class ClaimTimeoutError(TransformError):
+    """Another run kept for too long what this one needs before it can look at its projects."""
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How a run claims.
+
+    Attributes:
+        owner: As whom.
+        skip: Whether tables that others hold are left out; else they are waited for.
+        wait: Seconds to wait, at most.
+        ended: Whether Dagster says that a run, by its id, has ended.
+        slots_of: What building a node, by its id, takes of what is counted.
+        log: Where to say what is waited for.
+    """
+
+    owner: Owner
+    skip: bool
+    wait: float
+    ended: Callable[[str], bool]
+    slots_of: Callable[[str], tuple[Slot, ...]]
+    log: Callable[[str], None]
+
+
+@dataclass
+class RunClaims:
+    """What one op of a run holds.
+
+    Attributes:
+        store: Where claims are kept.
+        manner: How the run goes about them.
+        inbox: The walk's; it is told there of units whose table was lost.
+        keys: The table that a unit writes, or that it reads without the run building it.
+        missing: Tables that are wanted and that others hold.
+        holders: The run that holds what a unit did not get, by the unit's id.
+    """
+
+    store: Store
+    manner: Manner
+    inbox: Inbox = field(default_factory=Inbox)
+    keys: dict[str, str] = field(default_factory=dict)
+    missing: dict[str, Want] = field(default_factory=dict)
+    holders: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.keeper = Keeper(self.store, self._lost)
+        self._ground, self._tables = uuid4().hex, uuid4().hex
+        self._needs: dict[str, Needs] = {}
+        self._fences: dict[str, int] = {}
+        self._refused: Refusals = {}
+        self._lost_because: dict[str, str] = {}
+        self._said: set[str] = set()
+
+    # -- the ground -----------------------------------------------------------------------------
+
+    def take_ground(self, needs: Mapping[str, Needs]) -> None:
+        """Take environments and DuckDB files, waiting for those who have them.
+
+        Args:
+            needs: Of each session, by project.
+
+        Raises:
+            ClaimTimeoutError: Somebody kept some of it for longer than the run waits.
+            StoreError: The claims store can't be used.
+        """
+        self._needs = dict(needs)
+        wants = _ground(needs.values())
+        until = monotonic() + self.manner.wait
+        while wants:
+            answer = self.acquire(wants, self._ground, all_or_nothing=True)
+            if not answer.refused:
+                return
+            if self.free_the_dead(answer.refused):
+                continue
+            words = in_words(answer.refused)
+            self.say(f"Waiting for {words}")
+            if monotonic() >= until:
+                self.keeper.release(self._ground)
+                raise ClaimTimeoutError(
+                    f"This run has waited {self.manner.wait:g} s for {words}.",
+                    remedy="Run it again when that has ended, or let it wait longer (claim_wait); "
+                    "`dagster-transform claims list` shows who has what.",
+                )
+            threading.Event().wait(self.store.timing.poll)
+
+    def settle(self, project: str, *, alone: bool) -> None:
+        """Share a project's environment again, where it does not plan after all or has promoted.
+
+        Raises:
+            StoreError: The claims store can't be used.
+            ClaimLostError: The environment is not held any more.
+        """
+        before = self._needs.get(project)
+        if before is None or before.environment is None or alone or not before.alone:
+            return
+        self._needs[project] = Needs(before.files, before.environment)
+        others = [n for n in self._needs.values() if n.environment == before.environment]
+        if not any(needs.alone for needs in others):
+            self.store.downgrade(self._ground, before.environment, 1)
+
+    # -- tables ---------------------------------------------------------------------------------
+
+    def claim(self, plan: RunPlan, keys: Mapping[str, str]) -> dict[str, LeftOut]:
+        """Claim what the units of a plan write, and a reader's share of what its checks judge.
+
+        Args:
+            plan: The plan.
+            keys: The table of each of its units that has one.
+
+        Returns:
+            Units to be left out, because another run has their table and this one does not wait
+            for it.
+
+        Raises:
+            StoreError: The claims store can't be used.
+        """
+        self.keys = dict(keys)
+        built = {
+            keys[u.id] for u in plan.units.values() if u.kind is UnitKind.BUILD and u.id in keys
+        }
+        self.missing = {
+            key: Want(key, WHOLE if key in built else 1, WHOLE) for key in set(keys.values())
+        }
+        self.ask()
+        if self.missing and self.free_the_dead(self._refused):
+            self.ask()
+        if not self.manner.skip:
+            return {}
+        return {
+            unit: LeftOut(Outcome.CLAIMED, self.why_not(unit, key))
+            for unit, key in keys.items()
+            if key in self.missing
+        }
+
+    def ask(self) -> None:
+        """Claim what is missing, as far as it is free.
+
+        Raises:
+            StoreError: The claims store can't be used.
+        """
+        if not self.missing:
+            return
+        answer = self.acquire(self.missing.values(), self._tables, all_or_nothing=False)
+        if answer.granted is not None:
+            self._fences.update(answer.granted.fences)
+        self._refused = answer.refused
+        self.missing = {k: want for k, want in self.missing.items() if k in answer.refused}
+
+    def holders_of(self, key: str) -> tuple[Holder, ...]:
+        """Who holds a missing table, as of the last time it was asked for."""
+        return self._refused.get(key, ())
+
+    def why_not(self, unit: str, key: str) -> str:
+        """Who holds what a unit needs; notes the holder."""
+        found = self.holders_of(key)
+        if found and found[0].owner_kind is not OwnerKind.PERSON:
+            self.holders[unit] = found[0].run_id
+        return in_words({key: found})
+
+    def holds(self, unit: str) -> bool:
+        """Whether the run still has what a unit writes: asked before something is recorded."""
+        key = self.keys.get(unit)
+        if key is None:
+            return True
+        if key not in self._fences or self.keeper.trust(self._tables, key) <= 0:
+            return False
+        try:
+            return self.store.holds(self._tables, key, self._fences[key])
+        except StoreError:
+            return self.keeper.trust(self._tables, key) > 0
+
+    def lost(self, unit: str) -> str:
+        """Why a unit's table, which was held, is not any more; empty if it is."""
+        return self._lost_because.get(self.keys.get(unit, ""), "")
+
+    def let_go(self, keys: Collection[str]) -> None:
+        """Release tables; where the store does not answer, later."""
+        held = [k for k in keys if self._fences.pop(k, None) or self.missing.pop(k, None)]
+        if held:
+            self.keeper.release(self._tables, held)
+
+    def close(self) -> None:
+        """Release all that is held."""
+        for claim in (self._tables, self._ground):
+            self.keeper.release(claim)
+        self.keeper.close()
+
+    # -- what both do ---------------------------------------------------------------------------
+
+    def acquire(self, wants: Iterable[Want], claim: str, *, all_or_nothing: bool) -> Answer:
+        """Ask the store, and keep a place in its queue for what is not free.
+
+        Raises:
+            StoreError: The claims store can't be used.
+        """
+        return self.keeper.acquire(
+            self.manner.owner,
+            wants,
+            claim_id=claim,
+            all_or_nothing=all_or_nothing,
+            wait=not self.manner.skip or claim != self._tables,
+        )
+
+    def free_the_dead(self, refused: Refusals) -> bool:
+        """Release what runs hold that Dagster knows to have ended; whether there was something."""
+        runs = {h.run_id for found in refused.values() for h in found}
+        runs -= {self.manner.owner.run_id}
+        persons = {
+            h.run_id for f in refused.values() for h in f if h.owner_kind is OwnerKind.PERSON
+        }
+        freed = False
+        for run in sorted(runs - persons):
+            if self.manner.ended(run) and self.store.release_run(run):
+                self.manner.log(f"Run {run} has ended without releasing its claims: done now.")
+                freed = True
+        return freed
+
+    def say(self, text: str) -> None:
+        """Say something once."""
+        if text not in self._said:
+            self._said.add(text)
+            self.manner.log(text)
+
+    def _lost(self, lost: Lost) -> None:
+        """On a thread of the keeper's: what is built there is to be ended."""
+        ground = lost.claim_id == self._ground
+        gone = set(lost.keys)
+        for unit, key in list(self.keys.items()):
+            if ground or (lost.claim_id == self._tables and key in gone):
+                reason = f"its claim was lost: {lost.reason}"
+                self._lost_because[key] = reason
+                self.inbox.put(Revoked(unit, reason))
+
+
+def _ground(needs: Collection[Needs]) -> list[Want]:
+    files = {file for need in needs for file in need.files}
+    whole: dict[str, bool] = {}
+    for need in needs:
+        if need.environment is not None:
+            whole[need.environment] = need.alone or whole.get(need.environment, False)
+    return [
+        *(Want(file) for file in sorted(files)),
+        *(Want(place, WHOLE if alone else 1, WHOLE) for place, alone in sorted(whole.items())),
+    ]
+
+
+def in_words(refused: Refusals) -> str:
+    """Who has it, since when, and why: for people."""
+    words = []
+    for key, holders in sorted(refused.items()):
+        who = "; ".join(_holder_in_words(holder) for holder in holders) or "another run"
+        words.append(f"{key}, which {who}")
+    return " and ".join(words)
+
+
+def _holder_in_words(holder: Holder) -> str:
+    since = f"since {holder.since:%Y-%m-%d %H:%M:%S} UTC"
+    why = f" ({holder.reason})" if holder.reason else ""
+    if holder.owner_kind is OwnerKind.PERSON:
+        until = f", until {holder.expires_at:%Y-%m-%d %H:%M} UTC" if holder.expires_at else ""
+        return f"{holder.run_id or 'somebody'} has paused {since}{until}{why}"
+    doing = "waits for" if holder.waiting else "has claimed"
+    return f"run {holder.run_id} {doing} {since}{why}"

@@ -1,0 +1,59 @@
+"""What Dagster stores beside a materialisation, an observation or a check's evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+
+from dagster_transform.graph import Node
+from dagster_transform.walk import CheckResult, Report
+
+OUTCOME = "dagster_transform/outcome"
+
+
+def report_metadata(report: Report, node: Node) -> dict[str, Any]:
+    """What a node's report says.
+
+    Args:
+        report: It.
+        node: The node, for the descriptions of its columns.
+    """
+    metadata: dict[str, Any] = {OUTCOME: report.outcome.value}
+    if report.seconds:
+        metadata["dagster_transform/duration_seconds"] = round(report.seconds, 3)
+    if report.rows is not None:
+        metadata["dagster_transform/rows_written"] = report.rows
+    if report.table_rows is not None:
+        metadata["dagster/row_count"] = report.table_rows
+    if report.columns:
+        # Databases write names in their own case.
+        described = {c.name.lower(): c.description for c in node.columns}
+        metadata["dagster/column_schema"] = dg.TableSchema(
+            columns=[
+                dg.TableColumn(name, type, description=described.get(name.lower()))
+                for name, type in report.columns.items()
+            ]
+        )
+    details: Mapping[str, Any] = report.details
+    return metadata | {f"dagster_transform/{key}": value for key, value in details.items()}
+
+
+def check_metadata(result: CheckResult) -> dict[str, dg.MetadataValue[Any]]:
+    """What a check's result says."""
+    facts = dict(result.details)
+    if result.failed_rows is not None:
+        facts = {"failed_rows": result.failed_rows, **facts}
+    return {f"dagster_transform/{key}": _shown(key, value) for key, value in facts.items()}
+
+
+def _shown(key: str, value: Any) -> dg.MetadataValue[Any]:
+    if isinstance(value, int):
+        return dg.MetadataValue.int(value)
+    if isinstance(value, float):
+        return dg.MetadataValue.float(value)
+    if key == "query":
+        return dg.MetadataValue.md(f"```sql\n{value}\n```")
+    text = str(value)  # the UI hides markdown behind a link
+    return dg.MetadataValue.md(text) if "\n" in text else dg.MetadataValue.text(text)

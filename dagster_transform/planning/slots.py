@@ -1,0 +1,87 @@
+"""Slots: which counted resources building a node takes, and how much of each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from dagster_transform.errors import TransformError
+from dagster_transform.graph import Node
+
+CONCURRENCY = "concurrency"
+"""The property of a node that names concurrency tags which are not among its framework's tags:
+`heavy:2 gpu`."""
+
+
+class SlotError(TransformError):
+    """A node asks for slots in a way that can't be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """So much of a counted resource.
+
+    Attributes:
+        key: `tag:<name>` or `connections:<connection identity>`.
+        weight: How much of it the node takes.
+        capacity: How much of it there is, over all runs.
+    """
+
+    key: str
+    weight: int
+    capacity: int
+
+
+def slots_of(
+    node: Node, tags: Mapping[str, int], connections: Mapping[str, int]
+) -> tuple[Slot, ...]:
+    """What a build of `node` takes, sorted by key.
+
+    A node takes one of each concurrency tag that it has, or as many as it says: `heavy:2`.
+
+    Args:
+        node: Its tags, its `concurrency` property and its connection count.
+        tags: Capacity of each concurrency tag; other tags of the node are no concurrency tags.
+        connections: Capacity by connection identity, or by name of a project, which means the
+            connections of its nodes; the lower one counts where both are given.
+
+    Raises:
+        SlotError: A weight is no number above 0, or above the capacity.
+    """
+    found: dict[str, Slot] = {}
+    for text in [*node.tags, *node.properties.get(CONCURRENCY, "").split()]:
+        name, _, weight = text.partition(":")
+        if text in tags:  # a tag may have a colon in its name
+            name, weight = text, ""
+        if name in tags:
+            taken = _weight(node, text, weight, tags[name])
+            key = f"tag:{name}"
+            found[key] = max(
+                Slot(key, taken, tags[name]), found.get(key, Slot(key, 0, 0)), key=_by_weight
+            )
+    place = node.relation.connection
+    if limits := [connections[key] for key in (place, node.project) if key in connections]:
+        key = f"connections:{place}"
+        found[key] = Slot(key, 1, min(limits))
+    return tuple(found[key] for key in sorted(found))
+
+
+def _by_weight(slot: Slot) -> int:
+    return slot.weight
+
+
+def _weight(node: Node, text: str, weight: str, capacity: int) -> int:
+    if not weight:
+        return 1
+    if not weight.isdigit() or int(weight) < 1:
+        raise SlotError(
+            f"{node.name}: '{text}' is no concurrency tag: after the colon comes a number above 0.",
+            remedy="Write it like heavy, or heavy:2 for two slots.",
+        )
+    if int(weight) > capacity:
+        raise SlotError(
+            f"{node.name} takes {weight} slots of the concurrency tag {text.partition(':')[0]}, "
+            f"which has {capacity}.",
+            remedy="Lower the weight, or raise the tag's number in transform.yaml.",
+        )
+    return int(weight)

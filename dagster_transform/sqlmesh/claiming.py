@@ -1,0 +1,108 @@
+"""What a run of a project claims, and what it reads again once it has its claims."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from sqlglot import exp
+
+from dagster_transform.sqlmesh import names
+from dagster_transform.sqlmesh.environment import Assessment, built_at, missing
+from dagster_transform.sqlmesh.gateways import Gateways
+from dagster_transform.sqlmesh.intervals import merged, minus
+from dagster_transform.sqlmesh.settings import Setting, SqlmeshSettings, Work
+from dagster_transform.walk import Needs
+
+
+def needs_of(context: Any, settings: SqlmeshSettings, *, alone: bool) -> Needs:
+    """What a session needs of what runs share.
+
+    Args:
+        context: A SQLMesh Context; no connection is opened.
+        settings: What the run asks for.
+        alone: Whether nobody else may use the environment meanwhile: the run plans.
+    """
+    config, gateway = context.config, context.gateway
+    state = config.get_state_connection(gateway) or context.connection_config
+    connections = [state, *(c for c in _connections(context) if c is not None)]
+    files = {file for connection in connections for file in names.duckdb_files(connection)}
+    place = f"{names.connection_identity(state)}/{config.get_state_schema(gateway) or ''}"
+    return Needs(
+        files=frozenset(f"file:{file}" for file in files),
+        environment=f"environment:{place}/{settings.environment}",
+        alone=alone,
+    )
+
+
+def _connections(context: Any) -> list[Any]:
+    found = [context.connection_config]
+    for config in context.configs.values():
+        found += [config.get_connection(gateway) for gateway in config.gateways if gateway]
+    return found
+
+
+def claim_key(context: Any, setting: Setting, snapshot: Any) -> str | None:
+    """The physical table that building a snapshot writes; None if it writes none.
+
+    Environments that share a version share its table, and with it the key.
+    """
+    if not snapshot.is_model or snapshot.is_symbolic:
+        return None
+    gateways = Gateways(context)
+    deployable = setting.deployability.is_deployable(snapshot)
+    table = exp.to_table(snapshot.table_name(is_deployable=deployable))
+    relation = gateways.table(gateways.of(snapshot.model), table)
+    return f"table:{relation.connection}/{relation}"
+
+
+def read_again(
+    references: Iterable[str], assessment: Assessment, context: Any, settings: SqlmeshSettings
+) -> None:
+    """Take note of what others have built since the assessment, now that nobody else can.
+
+    What they have built of a node's batches is left out of its work; a node with nothing left has
+    all its batches recorded.
+
+    Args:
+        references: Nodes that are claimed and have not started.
+        assessment: Its `work` is changed.
+        context: A SQLMesh Context.
+        settings: What the run asks for.
+    """
+    setting = assessment.setting
+    works = {r: assessment.work[r] for r in references if r in assessment.work}
+    works = {r: w for r, w in works.items() if not w.snapshot.is_seed or w.snapshot.intervals}
+    known = {r: (_recorded(w, setting), built_at(w.snapshot, setting)) for r, w in works.items()}
+    context.state_sync.refresh_snapshot_intervals([work.snapshot for work in works.values()])
+    changed = {
+        r: work
+        for r, work in works.items()
+        if (_recorded(work, setting), built_at(work.snapshot, setting)) != known[r]
+    }
+    if not changed:
+        return
+    lacks = missing(setting, changed, ignore_cron=settings.ignore_cron)
+    left = {snapshot.name: list(intervals) for snapshot, intervals in lacks.items()}
+    for reference, work in changed.items():
+        allowed = merged(work.batches)
+        batches = [
+            part
+            for batch in left.get(reference, [])
+            for part in minus([batch], minus([batch], allowed))
+        ]
+        if batches:
+            work.batches = batches
+        else:  # a rebuild had nothing missing either: it was rebuilt meanwhile
+            work.recorded = set(range(len(work.batches)))
+
+
+def _recorded(work: Work, setting: Setting) -> list[tuple[int, int]]:
+    return merged(setting.intervals_of(work.snapshot))
+
+
+def table_exists(setting: Setting, snapshot: Any) -> bool:
+    """Whether the physical table of a snapshot is there, whoever made it."""
+    adapter = setting.scheduler.snapshot_evaluator.get_adapter(snapshot.model_gateway)
+    deployable = setting.deployability.is_deployable(snapshot)
+    return bool(adapter.table_exists(snapshot.table_name(is_deployable=deployable)))
