@@ -12,6 +12,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from dagster_transform.cli.claims import claims
 from dagster_transform.cli.prepare import compare_project, prepare_project
 from dagster_transform.cli.words import drift_lines, environment_in_words
 from dagster_transform.config import TransformConfig, load_config
@@ -37,7 +38,7 @@ class _Group(click.Group):
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="dagster-transform")
 def main() -> None:
-    r"""Run SQLMesh models as Dagster assets, with audits as asset checks.
+    """Run SQLMesh models as Dagster assets, with audits as asset checks.
 
     Projects are named in transform.yaml:
 
@@ -48,6 +49,9 @@ def main() -> None:
     Dagster's definitions read the graph files that `dagster-transform prepare` writes. Under
     `dagster dev` they are refreshed by themselves; run `prepare` where you build what you deploy.
     """
+
+
+main.add_command(claims)
 
 
 @main.command()
@@ -68,7 +72,7 @@ def main() -> None:
     help="Write nothing; compare the files with the environment and with the graph file.",
 )
 def prepare(config_path: Path | None, projects: tuple[str, ...], check: bool) -> None:
-    r"""Read the projects and write their graph files.
+    """Read the projects and write their graph files.
 
     A graph file (.dagster_transform/PROJECT.graph.json beside transform.yaml) holds what Dagster
     has to know of a project: models, relations, crons, tags, owners, columns, dependencies,

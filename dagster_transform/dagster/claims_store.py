@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,26 @@ def open_claims(instance: dg.DagsterInstance, config: TransformConfig) -> Store:
         ClaimsError: It can't be used, or the timing in transform.yaml is wrong.
     """
     return open_store(claims_url(instance, config), timing_of(config))
+
+
+def claims_of_instance(config: TransformConfig) -> tuple[Store, Callable[[str], str]]:
+    """The claims store of the instance that DAGSTER_HOME names, and what Dagster says of a run.
+
+    Returns:
+        The store; and a function of a run's id that gives its status (`STARTED`) while it is
+        alive, "" where it has ended or Dagster does not know it.
+
+    Raises:
+        ClaimsError: The store can't be used.
+    """
+    home = os.environ.get("DAGSTER_HOME", "").strip()
+    instance = dg.DagsterInstance.get() if home else dg.DagsterInstance.ephemeral()
+
+    def status(run_id: str) -> str:
+        run = instance.get_run_by_id(run_id)
+        return run.status.value if run is not None and not run.is_finished else ""
+
+    return open_claims(instance, config), status
 
 
 def claims_url(instance: dg.DagsterInstance, config: TransformConfig) -> str | None:

@@ -1,0 +1,203 @@
+"""`dagster-transform claims`: who holds what, pauses, and what dead runs have left."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from datetime import datetime, timezone
+from getpass import getuser
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from dagster_transform.claims import WHOLE, Holder, OwnerKind, Store
+from dagster_transform.config import TransformConfig, load_config
+
+_CONFIG = click.option(
+    "--config",
+    "-c",
+    "config_path",
+    type=click.Path(path_type=Path),
+    help="transform.yaml, or its folder.  [default: $DAGSTER_TRANSFORM_CONFIG, else the working "
+    "directory's]",
+)
+
+
+@click.group()
+def claims() -> None:
+    """See and change who may build what.
+
+    A run claims the tables that it builds, so that no two runs build one at the same moment. A
+    claim ends when its node is done, when its run ends, or a lease after its process has died.
+
+    Claims are kept where runs keep them: `claims_url` of transform.yaml, else
+    DAGSTER_TRANSFORM_CLAIMS_URL, else in the database of Dagster's own storage, which is found
+    through DAGSTER_HOME.
+    """
+
+
+@claims.command("list")
+@_CONFIG
+@click.option("--run", "run_id", help="Only what this run holds.")
+@click.option("--json", "as_json", is_flag=True, help="As JSON, a list of objects.")
+def list_claims(config_path: Path | None, run_id: str | None, as_json: bool) -> None:
+    """Show what is claimed or paused: by whom, since when, until when, and why.
+
+    Times are UTC; a run's claim is renewed until the run is done with it.
+    """
+    store, _ = _open(load_config(config_path))
+    found = store.holders(run_id=run_id)
+    if as_json:
+        click.echo(json.dumps([_as_json(holder) for holder in found], indent=2))
+        return
+    if not found:
+        click.echo("Nothing is claimed.")
+        return
+    table = Table("what", "weight", "held by", "since (UTC)", "until (UTC)", "why", box=None)
+    for holder in found:
+        who = f"run {holder.run_id}"
+        if holder.owner_kind is OwnerKind.PERSON:
+            who = f"paused by {holder.run_id or 'somebody'}"
+        until = f"{holder.expires_at:%Y-%m-%d %H:%M:%S}" if holder.expires_at else "resumed"
+        table.add_row(
+            holder.resource_key,
+            str(holder.weight),
+            who,
+            f"{holder.since:%Y-%m-%d %H:%M:%S}",
+            until,
+            holder.reason,
+        )
+    Console(soft_wrap=True).print(table)
+
+
+@claims.command()
+@click.argument("what", metavar="NODE-OR-ENVIRONMENT")
+@_CONFIG
+@click.option("--reason", required=True, help="Shown to whoever has to wait.")
+@click.option("--until", help="When it ends by itself: 2026-01-31, or 2026-01-31T06:00+01:00.")
+def pause(what: str, config_path: Path | None, reason: str, until: str | None) -> None:
+    """Have no run build something until it is resumed.
+
+    NODE-OR-ENVIRONMENT is one of
+
+    \b
+      a node       marts.delays, or project:marts.delays: the table that the environment has now
+      a project    marts: its SQLMesh environment, for runs and plans
+      a key        tag:heavy, or whatever `claims list` shows
+
+    What runs now goes on; only what has not started waits.
+    """
+    config = load_config(config_path)
+    key, capacity = _key(what, config)
+    store, _ = _open(config)
+    end = _moment(until) if until else None
+    store.pause(key, capacity=capacity, reason=reason, until=end, by=getuser())
+    click.echo(f"Paused {key}" + (f" until {end:%Y-%m-%d %H:%M} UTC" if end else ""))
+
+
+@claims.command()
+@click.argument("what", metavar="NODE-OR-ENVIRONMENT")
+@_CONFIG
+def resume(what: str, config_path: Path | None) -> None:
+    """End a pause. Exit code 1 if there was none."""
+    config = load_config(config_path)
+    key, _ = _key(what, config)
+    store, _ = _open(config)
+    if not store.resume(key):
+        raise click.ClickException(f"{key} is not paused.")
+    click.echo(f"Resumed {key}")
+
+
+@claims.command()
+@click.option("--run", "run_id", required=True, help="The run's id, as `claims list` shows it.")
+@_CONFIG
+@click.option("--force", is_flag=True, help="Also where Dagster says that the run is alive.")
+@click.option("--yes", "-y", is_flag=True, help="Don't ask.")
+def release(run_id: str, config_path: Path | None, force: bool, yes: bool) -> None:
+    """Release all that a run holds.
+
+    For a run whose process is known to be dead: what it has not released ends by itself a lease
+    after that. Releasing what a living run builds lets another run build it at the same moment.
+    """
+    config = load_config(config_path)
+    store, status = _open(config)
+    held = store.holders(run_id=run_id)
+    held += [h for h in store.expired() if h.run_id == run_id]
+    if not held:
+        raise click.ClickException(f"Run {run_id} holds nothing.")
+    alive = status(run_id)
+    if alive and not force:
+        raise click.ClickException(
+            f"Dagster says that run {run_id} is {alive}: terminate it first. "
+            "If its process is certainly dead, use --force."
+        )
+    keys = _listing(held)
+    if not yes:
+        click.confirm(f"Release {keys} of run {run_id}?", abort=True)
+    released = store.release_run(run_id)
+    click.echo(f"Released {_listing(released)}")
+
+
+def _open(config: TransformConfig) -> tuple[Store, Callable[[str], str]]:
+    """The store that runs use, and what Dagster says of a run that is alive."""
+    from dagster_transform.dagster.claims_store import claims_of_instance
+
+    store, status = claims_of_instance(config)
+    if not store.shared:
+        raise click.ClickException(
+            "Claims are kept in memory here, and no other process sees them. Set DAGSTER_HOME to "
+            "the folder of dagster.yaml, or DAGSTER_TRANSFORM_CLAIMS_URL."
+        )
+    return store, status
+
+
+def _key(what: str, config: TransformConfig) -> tuple[str, int]:
+    """The resource key of what a person names, and its capacity."""
+    from dagster_transform.cli.claimed import NotClaimableError, key_of_environment, key_of_node
+
+    kind, _, name = what.partition(":")
+    if kind == "tag":
+        if name not in config.tags:
+            known = ", ".join(sorted(config.tags)) or "none"
+            raise NotClaimableError(f"{name!r} is no concurrency tag of transform.yaml: {known}.")
+        return what, config.tags[name]
+    if kind == "connections" and name in config.connections:
+        return what, config.connections[name]
+    if kind in ("table", "environment"):
+        return what, WHOLE
+    if kind == "file":
+        return what, 1
+    if what in config.projects:
+        return key_of_environment(config, what), WHOLE
+    return key_of_node(config, what), WHOLE
+
+
+def _moment(text: str) -> datetime:
+    try:
+        found = datetime.fromisoformat(text.replace("Z", "+00:00"))
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is no ISO 8601 time", param_hint="--until") from None
+    found = found.replace(tzinfo=timezone.utc) if found.tzinfo is None else found
+    if found <= datetime.now(timezone.utc):
+        raise click.BadParameter(f"{text} is over", param_hint="--until")
+    return found.astimezone(timezone.utc)
+
+
+def _listing(holders: Iterable[Holder]) -> str:
+    return ", ".join(sorted({holder.resource_key for holder in holders})) or "nothing"
+
+
+def _as_json(holder: Holder) -> dict[str, Any]:
+    return {
+        "resource_key": holder.resource_key,
+        "weight": holder.weight,
+        "owner_kind": holder.owner_kind.value,
+        "run_id": holder.run_id,
+        "since": holder.since.isoformat(),
+        "expires_at": holder.expires_at.isoformat() if holder.expires_at else None,
+        "reason": holder.reason,
+        "claim_id": holder.claim_id,
+    }
