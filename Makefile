@@ -30,13 +30,13 @@ export MAX_FORK_WORKERS := 1
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: install
 install: $(STAMP) ## Make .venv from requirements.lock, with this package as an editable install
 
 .PHONY: demo
-demo: $(STAMP) $(HOME_FILE) ## Run the example project from end to end, on real data
+demo: $(STAMP) $(HOME_FILE) ## Run the example from end to end, on real data; ARGS=--break: with a failure
 	DAGSTER_HOME="$(CURDIR)/.dagster_home" $(BIN)/python -m example_project.demo $(ARGS)
 
 .PHONY: dev
@@ -50,6 +50,14 @@ test: $(STAMP) ## Run all tests; ARGS="-k name" selects; WORKERS=0: one after th
 .PHONY: soak
 soak: $(STAMP) ## Build and audit side by side on PostgreSQL for a while; SECONDS=60
 	SOAK_SECONDS="$(SECONDS)" $(BIN)/python -m pytest -q tests/soak/builds_and_audits.py $(ARGS)
+
+.PHONY: crash
+crash: $(STAMP) ## Kill and stop processes that hold claims, and take claims' guards out
+	$(BIN)/python -m pytest -q tests/crash/claims_faults.py tests/crash/claims_mutants.py $(ARGS)
+
+.PHONY: claims-soak
+claims-soak: $(STAMP) ## Claim from eight processes that are killed and stopped; SECONDS=60
+	SOAK_SECONDS="$(SECONDS)" $(BIN)/python -m pytest -q -s tests/soak/claims.py $(ARGS)
 
 .PHONY: check
 check: $(STAMP) ## Lint, check the format, the types and the arrows between the packages
@@ -88,7 +96,8 @@ lock: $(BIN)/uv ## Write requirements.lock from pyproject.toml; UPGRADE=1 takes 
 .PHONY: clean
 clean: ## Remove all that the other targets made: .venv, the Dagster home, the demo's data, caches
 	rm -rf $(VENV) .dagster_home .tmp_dagster_home* .dagster_transform .cache build dist logs \
-	  example_project/data example_project/logs bench/results \
+	  example_project/data example_project/logs example_project/.dagster_transform \
+	  example_project/dbt_project/{dbt_packages,logs,target} bench/results \
 	  .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis requirements.lock.*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

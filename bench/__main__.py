@@ -9,18 +9,24 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench import load, one_of
-from bench.measure import measure, show, write
+from bench import claims, dbt_300, dbt_one_of, load, one_of
+from bench.measure import Result, measure, show, write
 from bench.project import ROOT, prepare
 
 BENCHMARKS = {module.NAME: module for module in (load, one_of)}
+# On dbt projects, which they prepare themselves.
+OF_DBT = {module.NAME: module for module in (dbt_one_of, dbt_300)}
+# Not a project's: it measures itself.
+WITHOUT_PROJECT = {claims.NAME: claims}
+ABOUT = {name: module.ABOUT for name, module in {**BENCHMARKS, **OF_DBT, **WITHOUT_PROJECT}.items()}
 RESULTS = Path(__file__).resolve().parent / "results"
-_COMPILED = ("dagster", "dagster_shared", "sqlmesh", "sqlglot", "pydantic", "sqlalchemy", "rich")
+_COMPILED = ("dagster", "dagster_shared", "sqlmesh", "sqlglot", "pydantic", "sqlalchemy", "rich",
+             "dbt.version", "dbt_common")  # fmt: skip
 
 
 def main() -> None:
     """Prepare the project once, measure, print tables, write JSON."""
-    listing = "\n".join(f"  {name:<12} {module.ABOUT}" for name, module in BENCHMARKS.items())
+    listing = "\n".join(f"  {name:<16} {about}" for name, about in ABOUT.items())
     parser = argparse.ArgumentParser(
         prog="python -m bench",
         description="Measures dagster-transform against what it stands beside: in turns, each run\n"
@@ -29,11 +35,11 @@ def main() -> None:
         epilog=f"benchmarks:\n{listing}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--only", choices=BENCHMARKS, metavar="NAME", help="one of those below")
+    parser.add_argument("--only", choices=ABOUT, metavar="NAME", help="one of those below")
     parser.add_argument("--runs", type=int, default=5, help="measured runs of each side (5)")
     parser.add_argument(
         "--json", type=Path, metavar="PATH",
-        help="where to write the results; a folder if both are run (bench/results/NAME-DATE.json)",
+        help="where to write the results; a folder if all are run (bench/results/NAME-DATE.json)",
     )  # fmt: skip
     parser.add_argument(
         "--models", type=int, default=1000, help="a smaller project, to try the benchmarks (1000)"
@@ -42,21 +48,33 @@ def main() -> None:
     if given.runs < 1 or given.models < 30:
         parser.error("--runs must be at least 1 and --models at least 30")
     console = Console(highlight=False, soft_wrap=True)
-    chosen = [given.only] if given.only else list(BENCHMARKS)
+    chosen = [given.only] if given.only else list(ABOUT)
 
     console.print("Compiling bytecode")
     for folder in (*map(_folder, _COMPILED), ROOT / "dagster_transform", ROOT / "bench"):
         compileall.compile_dir(folder, quiet=2, workers=1)
-    project = prepare(RESULTS / "projects", given.models, console.print)
     for name in chosen:
-        console.rule(f"{name}: {BENCHMARKS[name].ABOUT}", align="left")
+        path = given.json / f"{name}.json" if given.json and len(chosen) > 1 else given.json
+        console.rule(f"{name}: {ABOUT[name]}", align="left")
+        if name in WITHOUT_PROJECT:
+            found = WITHOUT_PROJECT[name].run(given.runs, console)
+            console.print(f"Written to {write(name, found, RESULTS, path)}")
+            continue
         if given.models != 1000:
             console.print(f"Only to try it: the project has {given.models} models.")
-        result = BENCHMARKS[name].compare(project)
+        result = _compare(name, given.models, console)
         measure(result, given.runs, console)
         show(result, console)
-        path = given.json / f"{name}.json" if given.json and len(chosen) > 1 else given.json
-        console.print(f"Written to {write(result, RESULTS, path)}")
+        console.print(f"Written to {write(name, result.as_json(), RESULTS, path)}")
+
+
+def _compare(name: str, models: int, console: Console) -> Result:
+    """What is to be measured, on a project that is prepared."""
+    cache = RESULTS / "projects"
+    if name in OF_DBT:
+        of_dbt = OF_DBT[name]
+        return of_dbt.compare(of_dbt.prepared(cache, models, console.print))
+    return BENCHMARKS[name].compare(prepare(cache, models, console.print))
 
 
 def _folder(package: str) -> Path:

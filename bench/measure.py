@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 _TIMEOUT = 600
-_PACKAGES = ("dagster-transform", "dagster", "sqlmesh", "sqlglot", "duckdb", "pydantic")
+_PACKAGES = ("dagster-transform", "dagster", "sqlmesh", "sqlglot", "dbt-core", "duckdb", "pydantic")
 
 
 @dataclass(frozen=True)
@@ -180,12 +180,12 @@ def show(result: Result, console: Console) -> None:
         console.print("The machine was busy with other things: take the figures as ratios.")
 
 
-def write(result: Result, folder: Path, path: Path | None) -> Path:
-    """Write the result to `path`, or to a file with a name and a date in the folder."""
+def write(name: str, result: Mapping[str, Any], folder: Path, path: Path | None) -> Path:
+    """Write a result to `path`, or to a file with the benchmark's name and a date."""
     stamp = datetime.now(timezone.utc).strftime("%Y-%m-%d-%H%M%S")
-    target = path or folder / f"{result.benchmark}-{stamp}.json"
+    target = path or folder / f"{name}-{stamp}.json"
     target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(json.dumps(result.as_json(), indent=1) + "\n", encoding="utf-8")
+    target.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     return target
 
 

@@ -113,4 +113,5 @@ def close_database(build: Any) -> None:
 
 
 def adapter_of(build: Any) -> Any:
+    """The adapter of a build."""
     return importlib.import_module("dbt.adapters.factory").get_adapter(build.config)

@@ -1,0 +1,174 @@
+"""Two runs at the same time where dbt builds: its tables, and one DuckDB file with SQLMesh."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from dagster_transform.claims import Owner, OwnerKind, Want
+from tests.integration.dbt_projects import DbtProject
+from tests.integration.sqlmesh_projects import Database, Project
+from tests.integration.test_dagster_cancel import until
+from tests.integration.test_dagster_claims import (
+    at_the_gate,
+    closed,
+    databases,
+    ended,
+    held,
+    prepare,
+    says,
+    store_of,
+)
+from tests.integration.transforms import Transform
+
+__all__ = ["databases"]
+
+NEW = "{% if is_incremental() %} and id > (select max(id) from {{ this }}) {% endif %}"
+GATED = "select id, moment from src.events where (select gate.open() from (select 1) one)"
+DBT = {
+    "models/appended.sql": f"""
+        {{{{ config(materialized='incremental', incremental_strategy='append') }}}}
+        {GATED} {NEW}
+    """,
+    "models/keyed.sql": f"""
+        {{{{ config(materialized='incremental', unique_key='id') }}}}
+        {GATED} {NEW}
+    """,
+    "models/below.sql": "select count(*) as n from {{ ref('appended') }}",
+    "snapshots/history.sql": f"""
+        {{% snapshot history %}}
+        {{{{ config(unique_key='id', strategy='check', check_cols=['moment'],
+            target_schema='main') }}}}
+        {GATED}
+        {{% endsnapshot %}}
+    """,
+}
+PROJECT = {"framework": "dbt", "path": "d", "profiles_dir": "d"}
+RELATIONS = ["main.appended", "main.keyed", "main.below"]
+MORE = "INSERT INTO src.events SELECT id + 100, moment FROM src.events"
+MOVED = "UPDATE src.events SET moment = moment + INTERVAL '1 hour' WHERE id < 10"
+
+
+def transform_of(folder: Path, database: Database, files: dict[str, str]) -> Transform:
+    """A transform of one dbt project `d`."""
+    DbtProject(folder / "d", database, files)
+    transform = Transform(folder, [])
+    transform.configure({"projects": {"d": PROJECT}})
+    return transform
+
+
+def look(database: Database) -> dict[str, list[tuple[Any, ...]]]:
+    found = database.contents(RELATIONS)
+    columns = "id, moment, dbt_valid_to IS NULL"
+    found["history"] = sorted(database.rows(f"SELECT {columns} FROM main.history"), key=repr)
+    return found
+
+
+@pytest.mark.postgres
+def test_two_runs_of_dbt_make_the_rows_of_one(
+    tmp_path: Path, databases: Callable[[], Database]
+) -> None:
+    database = databases()
+    prepare(database)
+    transform = transform_of(tmp_path, database, DBT)
+    transform.prepare()
+    try:
+        assert transform.run().success
+        database.execute(MORE, MOVED)
+        with closed(database) as let_in, transform.launched() as one:
+            until(lambda: at_the_gate(database) >= 3, 60, "the first run to be at work")
+            with transform.launched() as two:
+                until(lambda: says(transform, two, "Waiting for table:"), 60, "the second to wait")
+                let_in()
+                first, second = ended(transform, one), ended(transform, two)
+        assert first.success, first.text[-3000:]
+        assert second.success, second.text[-3000:]
+        assert "below" in second.materialized
+        have = look(database)
+        assert len(have["main.appended"]) == len(have["main.keyed"]) == 64
+        assert have["main.below"] == [(64,)]
+        # 32 rows of before, of which 10 have a second version, and 32 new ones.
+        assert len(have["history"]) == 74
+        assert sum(current for _, _, current in have["history"]) == 64
+        assert not held(transform)
+    finally:
+        transform.close()
+
+
+@pytest.mark.postgres
+def test_two_plain_runs_of_dbt_make_rows_twice(
+    tmp_path: Path, databases: Callable[[], Database]
+) -> None:
+    """What the claims are for."""
+    database = databases()
+    prepare(database)
+    project = DbtProject(tmp_path / "d", database, DBT)
+    assert project.dbt("build").returncode == 0
+    database.execute(MORE, MOVED)
+    threads = [
+        threading.Thread(
+            target=project.dbt, args=("build", "--target-path", name), kwargs={"check": False}
+        )
+        for name in ("one", "two")
+    ]
+    with closed(database) as let_in:
+        for thread in threads:
+            thread.start()
+        until(lambda: at_the_gate(database) >= 6, 60, "both runs to be at work")
+        let_in()
+    for thread in threads:
+        thread.join(60)
+    have = look(database)
+    assert len(have["main.appended"]) == 96
+    assert len(have["history"]) > 74
+
+
+SHARED = {"models/other.sql": "{{ config(materialized='table') }} select 1 as one"}
+MESH = {"marts.apart": "kind FULL\n---\nSELECT 1 AS one"}
+
+
+class OneFile(Transform):
+    """A dbt project and a SQLMesh project that do not read each other, on one DuckDB file."""
+
+    def configure(self, settings=None, **project_settings):  # type: ignore[no-untyped-def]
+        super().configure(settings, **project_settings)
+        path = self.folder / "transform.yaml"
+        config = yaml.safe_load(path.read_text())
+        config["projects"]["d"] = PROJECT
+        path.write_text(yaml.safe_dump(config))
+
+
+def test_two_runs_on_one_duckdb_file_take_turns(tmp_path: Path) -> None:
+    database = Database.in_file(tmp_path / "w.duckdb")
+    DbtProject(tmp_path / "d", database, SHARED)
+    project = Project(tmp_path / "p", database, MESH)
+    transform = OneFile(tmp_path, [project], plan="auto")
+    transform.prepare()
+    store = store_of(transform)
+    key = f"file:{tmp_path / 'w.duckdb'}"
+    owner = Owner(OwnerKind.RUN, "another", "another", 0)
+    try:
+        with ExitStack() as stack:
+            store.acquire(owner, [Want(key)], claim_id="a" * 32, all_or_nothing=True)
+            one = stack.enter_context(transform.launched(["other"]))
+            two = stack.enter_context(transform.launched(["marts.apart"]))
+            for run in (one, two):
+                until(
+                    lambda run=run: says(transform, run, f"Waiting for {key}"), 60, "both to wait"
+                )
+            store.release("a" * 32)
+            first, second = ended(transform, one), ended(transform, two)
+        assert first.success, first.text[-3000:]
+        assert second.success, second.text[-3000:]
+        assert (first.materialized, second.materialized) == (["other"], ["apart"])
+        turns = [e.kind for e in store.events() if e.resource_key == key]
+        assert turns == ["granted", "released"] * 3
+        assert not held(transform)
+    finally:
+        transform.close()
