@@ -14,16 +14,8 @@ from rich.console import Console
 from rich.table import Table
 
 from dagster_transform.claims import WHOLE, Holder, OwnerKind, Store
+from dagster_transform.cli.options import config_option
 from dagster_transform.config import TransformConfig, load_config
-
-_CONFIG = click.option(
-    "--config",
-    "-c",
-    "config_path",
-    type=click.Path(path_type=Path),
-    help="transform.yaml, or its folder.  [default: $DAGSTER_TRANSFORM_CONFIG, else the working "
-    "directory's]",
-)
 
 
 @click.group()
@@ -40,7 +32,7 @@ def claims() -> None:
 
 
 @claims.command("list")
-@_CONFIG
+@config_option
 @click.option("--run", "run_id", help="Only what this run holds.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON, a list of objects.")
 def list_claims(config_path: Path | None, run_id: str | None, as_json: bool) -> None:
@@ -75,7 +67,7 @@ def list_claims(config_path: Path | None, run_id: str | None, as_json: bool) -> 
 
 @claims.command()
 @click.argument("what", metavar="NODE-OR-ENVIRONMENT")
-@_CONFIG
+@config_option
 @click.option("--reason", required=True, help="Shown to whoever has to wait.")
 @click.option("--until", help="When it ends by itself: 2026-01-31, or 2026-01-31T06:00+01:00.")
 def pause(what: str, config_path: Path | None, reason: str, until: str | None) -> None:
@@ -100,7 +92,7 @@ def pause(what: str, config_path: Path | None, reason: str, until: str | None) -
 
 @claims.command()
 @click.argument("what", metavar="NODE-OR-ENVIRONMENT")
-@_CONFIG
+@config_option
 def resume(what: str, config_path: Path | None) -> None:
     """End a pause. Exit code 1 if there was none."""
     config = load_config(config_path)
@@ -113,7 +105,7 @@ def resume(what: str, config_path: Path | None) -> None:
 
 @claims.command()
 @click.option("--run", "run_id", required=True, help="The run's id, as `claims list` shows it.")
-@_CONFIG
+@config_option
 @click.option("--force", is_flag=True, help="Also where Dagster says that the run is alive.")
 @click.option("--yes", "-y", is_flag=True, help="Don't ask.")
 def release(run_id: str, config_path: Path | None, force: bool, yes: bool) -> None:

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from dagster_transform.cli.claims import claims
+from dagster_transform.cli.options import config_option
 from dagster_transform.cli.prepare import compare_project, prepare_project
 from dagster_transform.cli.words import drift_lines, environment_in_words
 from dagster_transform.config import TransformConfig, load_config
@@ -55,14 +56,7 @@ main.add_command(claims)
 
 
 @main.command()
-@click.option(
-    "--config",
-    "-c",
-    "config_path",
-    type=click.Path(path_type=Path),
-    help="transform.yaml, or its folder.  [default: $DAGSTER_TRANSFORM_CONFIG, else the working "
-    "directory's]",
-)
+@config_option
 @click.option(
     "--project", "-p", "projects", multiple=True, help="A project; may be given again.  [all]"
 )

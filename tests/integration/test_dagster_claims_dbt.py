@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from dagster_transform.claims import Owner, OwnerKind, Want
 from tests.integration.dbt_projects import DbtProject
@@ -58,9 +57,7 @@ MOVED = "UPDATE src.events SET moment = moment + INTERVAL '1 hour' WHERE id < 10
 def transform_of(folder: Path, database: Database, files: dict[str, str]) -> Transform:
     """A transform of one dbt project `d`."""
     DbtProject(folder / "d", database, files)
-    transform = Transform(folder, [])
-    transform.configure({"projects": {"d": PROJECT}})
-    return transform
+    return Transform(folder, [], further={"d": PROJECT})
 
 
 def look(database: Database) -> dict[str, list[tuple[Any, ...]]]:
@@ -133,22 +130,11 @@ SHARED = {"models/other.sql": "{{ config(materialized='table') }} select 1 as on
 MESH = {"marts.apart": "kind FULL\n---\nSELECT 1 AS one"}
 
 
-class OneFile(Transform):
-    """A dbt project and a SQLMesh project that do not read each other, on one DuckDB file."""
-
-    def configure(self, settings=None, **project_settings):  # type: ignore[no-untyped-def]
-        super().configure(settings, **project_settings)
-        path = self.folder / "transform.yaml"
-        config = yaml.safe_load(path.read_text())
-        config["projects"]["d"] = PROJECT
-        path.write_text(yaml.safe_dump(config))
-
-
 def test_two_runs_on_one_duckdb_file_take_turns(tmp_path: Path) -> None:
     database = Database.in_file(tmp_path / "w.duckdb")
     DbtProject(tmp_path / "d", database, SHARED)
     project = Project(tmp_path / "p", database, MESH)
-    transform = OneFile(tmp_path, [project], plan="auto")
+    transform = Transform(tmp_path, [project], further={"d": PROJECT}, plan="auto")
     transform.prepare()
     store = store_of(transform)
     key = f"file:{tmp_path / 'w.duckdb'}"

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import yaml
 
 from tests.integration.dbt_projects import DbtProject
 from tests.integration.sqlmesh_projects import Database, Project
@@ -78,16 +77,9 @@ class Both(Transform):
             "CREATE TABLE raw.items AS SELECT * FROM (VALUES (1, 1), (2, 2), (3, 1)) t(id, code)",
         )
         self.dbt = DbtProject(folder / "d", database, DBT)
-        super().__init__(
-            folder, [Project(folder / "p", database, SQLMESH)], code=PYTHON, plan="auto"
-        )
-
-    def configure(self, settings=None, **project_settings):  # type: ignore[no-untyped-def]
-        super().configure(settings, **project_settings)
-        path = self.folder / "transform.yaml"
-        config = yaml.safe_load(path.read_text())
-        config["projects"]["d"] = {"framework": "dbt", "path": "d", "profiles_dir": "d"}
-        path.write_text(yaml.safe_dump(config))
+        project = Project(folder / "p", database, SQLMESH)
+        dbt = {"framework": "dbt", "path": "d", "profiles_dir": "d"}
+        super().__init__(folder, [project], code=PYTHON, further={"d": dbt}, plan="auto")
 
 
 @pytest.fixture

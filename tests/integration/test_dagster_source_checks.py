@@ -7,7 +7,6 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
-import yaml
 from dagster import DagsterEventType as Kind
 
 from tests.integration.dbt_projects import DbtProject
@@ -67,14 +66,8 @@ class WithSources(Transform):
         database = Database.in_file(folder / "w.duckdb")
         DbtProject(folder / "d", database, DBT)
         project = Project(folder / "p", database, SQLMESH, files=FILES)
-        super().__init__(folder, [project], code=PYTHON, plan="auto")
-
-    def configure(self, settings=None, **project_settings):  # type: ignore[no-untyped-def]
-        super().configure(settings, **project_settings)
-        path = self.folder / "transform.yaml"
-        config = yaml.safe_load(path.read_text())
-        config["projects"]["d"] = {"framework": "dbt", "path": "d", "profiles_dir": "d"}
-        path.write_text(yaml.safe_dump(config))
+        dbt = {"framework": "dbt", "path": "d", "profiles_dir": "d"}
+        super().__init__(folder, [project], code=PYTHON, further={"d": dbt}, plan="auto")
 
     def key(self, name: str) -> dg.AssetKey:
         return dg.AssetKey(name.split("/")) if "/" in name else super().key(name)

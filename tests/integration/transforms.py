@@ -208,8 +208,10 @@ class Transform:
         code: str = "",
         module: str = DEFINITIONS,
         settings: Mapping[str, Any] | None = None,
+        further: Mapping[str, Mapping[str, Any]] | None = None,
         **project_settings: Any,
     ) -> None:
+        self.further = dict(further or {})
         self.folder = folder
         self.projects = list(projects)
         self.home = folder / "home"
@@ -226,7 +228,8 @@ class Transform:
         self.define(code, module)
 
     def configure(self, settings: Mapping[str, Any] | None = None, **project_settings: Any) -> None:
-        """Write transform.yaml; `project_settings` are given to each project."""
+        """Write transform.yaml; `project_settings` are given to each SQLMesh project, and `further`
+        projects stand beside them."""
         projects = {
             p.name: {
                 "framework": "sqlmesh",
@@ -236,6 +239,7 @@ class Transform:
             }
             for p in self.projects
         }
+        projects |= self.further
         text = yaml.safe_dump({"projects": projects, **(settings or {})})
         (self.folder / "transform.yaml").write_text(text, encoding="utf-8")
 

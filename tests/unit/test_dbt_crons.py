@@ -8,6 +8,9 @@ from croniter import croniter
 
 from dagster_transform.dbt.crons import cron_of, is_cron, is_time_zone
 from dagster_transform.dbt.errors import NodeConfigError
+from dagster_transform.dbt.properties import properties_of
+from dagster_transform.graph import Relation
+from dagster_transform.planning import CONCURRENCY
 
 
 def node(
@@ -111,3 +114,40 @@ def test_words_that_are_no_zone() -> None:
     assert not is_time_zone("../etc/passwd")
     assert not is_time_zone("")
     assert not is_time_zone(None)
+
+
+def concurrency(tags: Any) -> str | None:
+    found = node()
+    found["meta"] = {"dagster_transform": {"tags": tags}}
+    found |= {"name": "m", "package_name": "p", "alias": "m", "resource_type": "model"}
+    relation = Relation("postgres:db/shop", "shop", "mart", "m")
+    told = properties_of(found, adapter="postgres", relation=relation, functions=())
+    assert cron_of(found, None, None) == (None, None)
+    return told.get(CONCURRENCY)
+
+
+@pytest.mark.parametrize(
+    ("tags", "text"),
+    [
+        ({"heavy": 2}, "heavy:2"),
+        ({"heavy": 2, "gpu": 1}, "heavy:2 gpu"),
+        (["heavy", "gpu"], "heavy gpu"),
+        (["heavy:2"], "heavy:2"),
+        ({}, None),
+        ([], None),
+        (None, None),
+    ],
+)
+def test_concurrency_tags_in_meta_are_a_property_of_the_node(tags: Any, text: str | None) -> None:
+    assert concurrency(tags) == text
+
+
+@pytest.mark.parametrize(
+    "tags",
+    ["heavy", 2, {"heavy": "2"}, {"heavy": 0}, {"heavy": True}, {"a b": 1}, ["a b"], [1], {1: 1}],
+)
+def test_concurrency_tags_that_are_none_name_the_node(tags: Any) -> None:
+    with pytest.raises(NodeConfigError) as raised:
+        concurrency(tags)
+    assert f"meta.dagster_transform.tags is {tags!r}; a mapping of tags" in str(raised.value)
+    assert "model.p.m (models/m.sql)" in str(raised.value)

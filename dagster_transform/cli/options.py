@@ -1,0 +1,16 @@
+"""Options that several commands have."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+config_option = click.option(
+    "--config",
+    "-c",
+    "config_path",
+    type=click.Path(path_type=Path),
+    help="transform.yaml, or its folder.  [default: $DAGSTER_TRANSFORM_CONFIG, else the working "
+    "directory's]",
+)
