@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         build_sqlmesh_jobs,
         build_transform_assets,
         build_transform_definitions,
+        claimed_file,
         transform_executor,
     )
     from dagster_transform.errors import TransformError
@@ -31,6 +32,7 @@ _HOMES = {
     "build_sqlmesh_jobs": "dagster_transform.dagster",
     "build_transform_assets": "dagster_transform.dagster",
     "build_transform_definitions": "dagster_transform.dagster",
+    "claimed_file": "dagster_transform.dagster",
     "load_config": "dagster_transform.config",
     "transform_executor": "dagster_transform.dagster",
 }
@@ -44,6 +46,7 @@ __all__ = [
     "build_sqlmesh_jobs",
     "build_transform_assets",
     "build_transform_definitions",
+    "claimed_file",
     "load_config",
     "transform_executor",
 ]

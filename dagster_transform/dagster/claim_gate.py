@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from time import monotonic
 from uuid import uuid4
 
 from dagster_transform.claims import ClaimLostError, StoreError, Want
@@ -34,8 +33,9 @@ class ClaimGate:
         self._promotions = Counter(
             unit.project for unit in plan.units.values() if unit.kind is UnitKind.PROMOTE
         )
-        self._until = monotonic() + claims.manner.wait
-        self._asked = monotonic()
+        self._now = claims.inbox.now
+        self._until = self._now() + claims.manner.wait
+        self._asked = self._now()
         self._late: set[str] = set()
         self._used: Counter[str] = Counter()  # of slots, by this walk
         self._slots: dict[str, str] = {}  # unit -> its claim on slots, or on places in the queue
@@ -86,21 +86,22 @@ class ClaimGate:
 
     def _held_up(self, unit: Unit, key: str) -> Later | Refused | None:
         claims = self._claims
-        if key not in claims.missing:
+        if claims.has(key):
             return None
         self._late.add(unit.id)
-        if monotonic() - self._asked >= self._poll:
-            self._asked = monotonic()
+        if self._now() - self._asked >= self._poll:
+            self._asked = self._now()
+            claims.end_left()
             try:
                 claims.ask()
                 if key in claims.missing and claims.free_the_dead({key: claims.holders_of(key)}):
                     claims.ask()
             except StoreError as error:
                 claims.say(str(error))
-        if key not in claims.missing:
+        if claims.has(key):
             return None
         reason = claims.why_not(unit.id, key)
-        if monotonic() >= self._until:
+        if self._now() >= self._until:
             return Refused(Outcome.CLAIMED, reason)
         claims.say(f"Waiting for {reason}")
         return Later(self._poll)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from time import monotonic
+from time import sleep
 from uuid import uuid4
 
 from dagster_transform.claims import (
@@ -70,6 +70,10 @@ class RunClaims:
         keys: The table that a unit writes, or that it reads without the run building it.
         missing: Tables that are wanted and that others hold.
         holders: The run that holds what a unit did not get, by the unit's id.
+        to_end: Sessions on database servers in which others still build tables that this run has
+            now, by table: they are ended before anything else is done to the table.
+        end_sessions: Ends such sessions; says which are not there any more.
+        pause: Waits so many seconds.
     """
 
     store: Store
@@ -78,6 +82,9 @@ class RunClaims:
     keys: dict[str, str] = field(default_factory=dict)
     missing: dict[str, Want] = field(default_factory=dict)
     holders: dict[str, str] = field(default_factory=dict)
+    to_end: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    end_sessions: Callable[[Collection[str]], Collection[str]] = lambda _: ()
+    pause: Callable[[float], object] = sleep
 
     def __post_init__(self) -> None:
         self.keeper = Keeper(self.store, self._lost)
@@ -86,6 +93,11 @@ class RunClaims:
         self._fences: dict[str, int] = {}
         self._refused: Refusals = {}
         self._lost_because: dict[str, str] = {}
+        self._ground_lost = ""
+        self._projects: dict[str, str] = {}  # of the plan's units
+        self._sessions: dict[str, frozenset[str]] = {}  # project -> where it builds
+        self._told: dict[str, frozenset[str]] = {}  # table -> what the store knows of that
+        self._telling = threading.RLock()
         self._said: set[str] = set()
 
     # -- the ground -----------------------------------------------------------------------------
@@ -102,7 +114,7 @@ class RunClaims:
         """
         self._needs = dict(needs)
         wants = _ground(needs.values())
-        until = monotonic() + self.manner.wait
+        until = self.inbox.now() + self.manner.wait
         while wants:
             answer = self.acquire(wants, self._ground, all_or_nothing=True)
             if not answer.refused:
@@ -111,14 +123,14 @@ class RunClaims:
                 continue
             words = in_words(answer.refused)
             self.say(f"Waiting for {words}")
-            if monotonic() >= until:
+            if self.inbox.now() >= until:
                 self.keeper.release(self._ground)
                 raise ClaimTimeoutError(
                     f"This run has waited {self.manner.wait:g} s for {words}.",
                     remedy="Run it again when that has ended, or let it wait longer (claim_wait); "
                     "`dagster-transform claims list` shows who has what.",
                 )
-            threading.Event().wait(self.store.timing.poll)
+            self.pause(self.store.timing.poll)
 
     def settle(self, project: str, *, alone: bool) -> None:
         """Share a project's environment again, where it does not plan after all or has promoted.
@@ -152,6 +164,7 @@ class RunClaims:
             StoreError: The claims store can't be used.
         """
         self.keys = dict(keys)
+        self._projects = {unit.id: unit.project for unit in plan.units.values()}
         built = {
             keys[u.id] for u in plan.units.values() if u.kind is UnitKind.BUILD and u.id in keys
         }
@@ -166,7 +179,7 @@ class RunClaims:
         return {
             unit: LeftOut(Outcome.CLAIMED, self.why_not(unit, key))
             for unit, key in keys.items()
-            if key in self.missing
+            if not self.has(key)
         }
 
     def ask(self) -> None:
@@ -180,8 +193,14 @@ class RunClaims:
         answer = self.acquire(self.missing.values(), self._tables, all_or_nothing=False)
         if answer.granted is not None:
             self._fences.update(answer.granted.fences)
+            self.to_end.update(answer.granted.to_end)
         self._refused = answer.refused
         self.missing = {k: want for k, want in self.missing.items() if k in answer.refused}
+        self.end_left()
+
+    def has(self, key: str) -> bool:
+        """Whether a table that is wanted is this run's, and nobody else's statement is at it."""
+        return key not in self.missing and key not in self.to_end
 
     def holders_of(self, key: str) -> tuple[Holder, ...]:
         """Who holds a missing table, as of the last time it was asked for."""
@@ -189,6 +208,11 @@ class RunClaims:
 
     def why_not(self, unit: str, key: str) -> str:
         """Who holds what a unit needs; notes the holder."""
+        if sessions := self.to_end.get(key):
+            return (
+                f"{key}, which a run that has lost its claim still builds, in a session on the "
+                f"database server that could not be ended ({', '.join(sessions)})"
+            )
         found = self.holders_of(key)
         if found and found[0].owner_kind is not OwnerKind.PERSON:
             self.holders[unit] = found[0].run_id
@@ -197,6 +221,8 @@ class RunClaims:
     def holds(self, unit: str) -> bool:
         """Whether the run still has what a unit writes: asked before something is recorded."""
         key = self.keys.get(unit)
+        if self._ground_lost:
+            return False
         if key is None:
             return True
         if key not in self._fences or self.keeper.trust(self._tables, key) <= 0:
@@ -207,20 +233,81 @@ class RunClaims:
             return self.keeper.trust(self._tables, key) > 0
 
     def lost(self, unit: str) -> str:
-        """Why a unit's table, which was held, is not any more; empty if it is."""
-        return self._lost_because.get(self.keys.get(unit, ""), "")
+        """Why what a unit needs, which was held, is not any more; empty if it is."""
+        return self._ground_lost or self._lost_because.get(self.keys.get(unit, ""), "")
 
     def let_go(self, keys: Collection[str]) -> None:
-        """Release tables; where the store does not answer, later."""
+        """Release tables; where the store does not answer, later.
+
+        Not those in which others may still build: their claims end with their lease, so that
+        whoever comes next is told of those sessions too.
+        """
         held = [k for k in keys if self._fences.pop(k, None) or self.missing.pop(k, None)]
-        if held:
-            self.keeper.release(self._tables, held)
+        kept = [key for key in held if key in self.to_end]
+        if kept:
+            self.keeper.let_go(self._tables, kept)
+        if free := [key for key in held if key not in self.to_end]:
+            self.keeper.release(self._tables, free)
 
     def close(self) -> None:
         """Release all that is held."""
-        for claim in (self._tables, self._ground):
-            self.keeper.release(claim)
+        self.let_go([*self._fences, *self.missing])
+        self.keeper.release(self._ground)
         self.keeper.close()
+
+    # -- sessions on database servers -----------------------------------------------------------
+
+    def builds_in(self, unit: str, sessions: frozenset[str]) -> None:
+        """Write down in which sessions a unit's project builds, where that is not known yet.
+
+        Once for all tables of the run, so it is one write for each new session and not for each
+        node. Called before a node is built, from any thread. Where the store does not answer, the
+        node is built all the same: its statement would then outlive a takeover.
+        """
+        key = self.keys.get(unit, "")
+        with self._telling:
+            if key not in self._fences or self._told.get(key, frozenset()) >= sessions:
+                return
+            self._sessions[self._projects[unit]] = sessions
+            every = frozenset[str]().union(*self._sessions.values())
+            keys = [k for k in list(self._fences) if k not in self.to_end]
+            try:
+                self.store.set_session(self._tables, " ".join(sorted(every)), keys)
+            except StoreError as error:
+                self.say(str(error))
+                return
+            self._told.update(dict.fromkeys(keys, every))
+
+    def end_left(self) -> None:
+        """End the sessions in which those still build whose tables this run has taken over."""
+        with self._telling:
+            if not self.to_end:
+                return
+            gone = set(self.end_sessions({s for found in self.to_end.values() for s in found}))
+            done = [key for key, found in self.to_end.items() if gone.issuperset(found)]
+            if not done:
+                return
+            for key in done:
+                del self.to_end[key]
+                self._told.pop(key, None)
+            try:
+                self.store.set_session(self._tables, None, done)
+            except StoreError as error:
+                self.say(str(error))  # whoever comes next looks for them in vain
+
+    def _release_dead(self, run: str) -> bool:
+        """Release what a run holds that has ended, but not where its statements may go on."""
+        found = [*self.store.holders(run_id=run)]
+        found += [holder for holder in self.store.expired() if holder.run_id == run]
+        left = {session for holder in found for session in holder.sessions}
+        gone = set(self.end_sessions(left)) if left else left
+        if gone >= left:
+            return bool(self.store.release_run(run))
+        released = False
+        for holder in found:
+            if gone.issuperset(holder.sessions):
+                released |= bool(self.store.release(holder.claim_id, [holder.resource_key]))
+        return released
 
     # -- what both do ---------------------------------------------------------------------------
 
@@ -247,7 +334,7 @@ class RunClaims:
         }
         freed = False
         for run in sorted(runs - persons):
-            if self.manner.ended(run) and self.store.release_run(run):
+            if self.manner.ended(run) and self._release_dead(run):
                 self.manner.log(f"Run {run} has ended without releasing its claims: done now.")
                 freed = True
         return freed
@@ -260,12 +347,15 @@ class RunClaims:
 
     def _lost(self, lost: Lost) -> None:
         """On a thread of the keeper's: what is built there is to be ended."""
-        ground = lost.claim_id == self._ground
-        gone = set(lost.keys)
-        for unit, key in list(self.keys.items()):
-            if ground or (lost.claim_id == self._tables and key in gone):
-                reason = f"its claim was lost: {lost.reason}"
-                self._lost_because[key] = reason
+        reason = f"its claim was lost: {lost.reason}"
+        if lost.claim_id == self._ground:
+            self._ground_lost = f"the run's claim on {', '.join(lost.keys)} was lost: {lost.reason}"
+            for unit in list(self._projects):
+                self.inbox.put(Revoked(unit, self._ground_lost))
+        elif lost.claim_id == self._tables:
+            gone = set(lost.keys)
+            self._lost_because.update(dict.fromkeys(lost.keys, reason))
+            for unit in [unit for unit, key in list(self.keys.items()) if key in gone]:
                 self.inbox.put(Revoked(unit, reason))
 
 

@@ -182,6 +182,7 @@ class _Planning:
                 paths=[str(path) for path in self._project.paths],
                 now=now,
                 holds=claims.holds,
+                builds_in=claims.builds_in,
             )
             alone = asked.apply
             needs = needs_of_project(self._name, self._project, settings, alone=alone)
@@ -281,7 +282,7 @@ class _Planning:
         root = self._config.root
         graph = proposal.graph_file(root, sources, column_lineage=False).graph
         names = name_all(graph, self._translator)
-        limits = options.limits(self._config.max_concurrent_models)
+        limits = options.limits(self._config)
         context.log.info(f"Project {self._name}: applying its plan")
         if not graph.nodes:
             proposal.apply_without_models(graph)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import dagster as dg
@@ -13,12 +13,15 @@ from dagster_transform.walk import CheckResult, Report
 OUTCOME = "dagster_transform/outcome"
 
 
-def report_metadata(report: Report, node: Node) -> dict[str, Any]:
+def report_metadata(
+    report: Report, node: Node, keys: Mapping[str, dg.AssetKey]
+) -> dict[str, Any]:
     """What a node's report says.
 
     Args:
         report: It.
         node: The node, for the descriptions of its columns.
+        keys: Asset keys of all nodes and sources, by id.
     """
     metadata: dict[str, Any] = {OUTCOME: report.outcome.value}
     if report.seconds:
@@ -36,8 +39,30 @@ def report_metadata(report: Report, node: Node) -> dict[str, Any]:
                 for name, type in report.columns.items()
             ]
         )
+    if (lineage := column_lineage(report.column_lineage, keys)) is not None:
+        metadata["dagster/column_lineage"] = lineage
     details: Mapping[str, Any] = report.details
     return metadata | {f"dagster_transform/{key}": value for key, value in details.items()}
+
+
+def column_lineage(
+    columns: Mapping[str, Iterable[tuple[str, str]]], keys: Mapping[str, dg.AssetKey]
+) -> dg.TableColumnLineage | None:
+    """What columns are computed from, as Dagster shows it; None where nothing is known.
+
+    Args:
+        columns: By column: (id of a node or source, column there).
+        keys: Asset keys of all nodes and sources, by id.
+    """
+    found = {
+        column: [
+            dg.TableColumnDep(asset_key=key, column_name=name)
+            # Sources on two connections may have one key.
+            for key, name in dict.fromkeys((keys[id], name) for id, name in sources)
+        ]
+        for column, sources in columns.items()
+    }
+    return dg.TableColumnLineage(deps_by_column=found) if found else None
 
 
 def check_metadata(result: CheckResult) -> dict[str, dg.MetadataValue[Any]]:

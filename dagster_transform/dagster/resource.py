@@ -14,9 +14,10 @@ from typing import Any, TypeVar, cast
 import dagster as dg
 from pydantic import Field, PrivateAttr
 
+from dagster_transform.config import DbtProject, TransformConfig
 from dagster_transform.dbt import KEPT_RUNS, DbtTurn
 from dagster_transform.errors import TransformError
-from dagster_transform.planning import Limits
+from dagster_transform.planning import DEFAULT_MODELS, Limits
 from dagster_transform.sqlmesh import Restatement, Turn
 
 _TICK_TAGS = ("dagster/schedule_name", "dagster/sensor_name", "dagster/from_automation_condition")
@@ -129,6 +130,11 @@ class DbtOptions(dg.Config):
         default=False,
         description="Read the columns of what is built from the database; nothing waits for it.",
     )
+    fetch_column_lineage: bool = Field(
+        default=False,
+        description="Find out from the compiled SQL which columns the columns of what is built are "
+        "computed from; nothing waits for it.",
+    )
     kept_runs: int = Field(
         default=KEPT_RUNS, ge=1, description="Of how many runs dbt's artifacts are kept."
     )
@@ -151,8 +157,9 @@ class TransformResource(dg.ConfigurableResource[None]):
         ge=1,
         description=(
             "Models built at the same moment. Default: the environment variable "
-            "MAX_CONCURRENT_MODELS, else transform.yaml. A connection may allow fewer: DuckDB "
-            "through SQLMesh builds one at a time."
+            "MAX_CONCURRENT_MODELS, else transform.yaml, else 5 for SQLMesh's models while dbt "
+            "follows the threads of its profile. A connection may allow fewer: DuckDB through "
+            "SQLMesh builds one at a time."
         ),
     )
     fail_fast: bool = Field(
@@ -259,15 +266,18 @@ class TransformResource(dg.ConfigurableResource[None]):
             return None
         return Restatement(self.restate.start, self.restate.end, self.restate.downstream.value)
 
-    def limits(self, configured: int) -> Limits:
-        """How the walk may go about it; `configured` is what transform.yaml says.
+    def limits(self, config: TransformConfig) -> Limits:
+        """How the walk may go about it.
 
         Raises:
             RunOptionError: MAX_CONCURRENT_MODELS is not a number above 0.
         """
-        models = self.max_concurrent_models or _from_environment() or configured
+        models = self.max_concurrent_models or _from_environment() or config.max_concurrent_models
+        # dbt's users have said in the profile how many threads there are.
+        dbt = {n for n, project in config.projects.items() if isinstance(project, DbtProject)}
         return Limits(
-            max_concurrent_models=models,
+            max_concurrent_models=models or DEFAULT_MODELS,
+            unbounded=frozenset() if models else frozenset(dbt),
             fail_fast=self.fail_fast,
             retries=self.retries,
             retry_delay=self.retry_delay,

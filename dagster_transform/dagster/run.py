@@ -66,10 +66,10 @@ def run_transform(
     nodes = {names.nodes[key] for key in context.selected_asset_keys if key in names.nodes}
     checks = {names.checks[key] for key in context.selected_asset_check_keys}
     try:
-        limits = options.limits(config.max_concurrent_models)
+        limits = options.limits(config)
         scope = scope_of(context, graph, names)
         claims = claims_of(context, graph, config, options)
-        made = Sessions(context, graph, config, options, scope, claims.holds)
+        made = Sessions(context, graph, config, options, scope, claims.holds, claims.builds_in)
         sessions = made.of({*nodes, *checks})
     except TransformError as error:
         raise dg.Failure(description=str(error), allow_retries=False) from None
@@ -130,6 +130,7 @@ def carry_out(
     walk: Walk | None = None
     completed = False
     try:
+        claims.end_sessions = crew.end_sessions
         claims.take_ground(crew.needs())
         readiness = crew.assess(nodes, checks)
         for project, need in crew.needs().items():
@@ -258,6 +259,16 @@ class _Crew:
             else:
                 self._context.log.info(f"{self._called[unit]} not run: {why.reason}")
                 self.not_run[unit] = why
+
+    def end_sessions(self, sessions: Collection[str]) -> set[str]:
+        """End what other runs have left on database servers; those that are not there any more."""
+        gone: set[str] = set()
+        for session in self._sessions.values():
+            try:
+                gone |= set(session.end_sessions(set(sessions) - gone))
+            except TransformError as error:
+                self._context.log.warning(str(error))
+        return gone
 
     def refresh(self, unit: Unit) -> None:
         """A build was held up by another run's claim: its session is to look at it again."""

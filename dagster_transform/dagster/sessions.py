@@ -29,6 +29,7 @@ class Sessions:
         options: What this run asks for.
         scope: What the run does in its other ops.
         holds: Whether the run still has its claim on a node, by id.
+        builds_in: Told in which sessions on a database server a node, by its id, is built.
     """
 
     context: dg.AssetExecutionContext
@@ -37,6 +38,7 @@ class Sessions:
     options: TransformResource
     scope: Scope
     holds: Callable[[str], bool]
+    builds_in: Callable[[str, frozenset[str]], None]
 
     def of(self, selected: Collection[str]) -> dict[str, Session]:
         """The session of each project that has some of these nodes and checks.
@@ -74,6 +76,7 @@ class Sessions:
             in_run=self._selected(name),
             turn=options.turn(name, sqlmesh.Turn, last=name not in self.scope.later),
             holds=self.holds,
+            builds_in=self.builds_in,
         )
         options.at_end(name, partial(sqlmesh.finish_run, name, project, self.graph, settings))
         return sqlmesh.open_session(name, project, self.graph, settings)
@@ -105,6 +108,7 @@ class Sessions:
             kept_runs=asked.kept_runs,
             row_counts=asked.fetch_row_counts,
             columns=asked.fetch_columns,
+            column_lineage=asked.fetch_column_lineage,
             in_run=self._selected(name),
             turn=options.turn(name, dbt.DbtTurn, last=name not in self.scope.later),
         )

@@ -268,7 +268,10 @@ class Teller:
         pending = self._pending.get(node_id)
         if pending is not None:
             pending.report = replace(
-                pending.report, table_rows=facts.table_rows, columns=facts.columns
+                pending.report,
+                table_rows=facts.table_rows,
+                columns=facts.columns,
+                column_lineage=facts.column_lineage,
             )
         yield from self._release(_FACTS.format(node_id))
 
@@ -277,7 +280,9 @@ class Teller:
         promoted = node_id not in self._backfilled or not pending.held_back
         key = self.names.keys[node_id]
         if promoted:
-            metadata = report_metadata(pending.report, self.graph.nodes[node_id])
+            metadata = report_metadata(
+                pending.report, self.graph.nodes[node_id], self.names.keys
+            )
             if pending.held_back or not self.live or key not in self.context.selected_asset_keys:
                 # Stored without an output: exactly its Dagster descendants are held back, or it
                 # is a node that the run builds without having selected it.
@@ -374,7 +379,7 @@ class Teller:
             holder = dg.MetadataValue.dagster_run(self.holders[node_id])
             metadata["dagster_transform/claimed_by"] = holder
         if report is not None:
-            metadata |= report_metadata(report, self.graph.nodes[node_id])
+            metadata |= report_metadata(report, self.graph.nodes[node_id], self.names.keys)
             metadata[OUTCOME] = outcome.value
         self.context.log_event(dg.AssetObservation(self.names.keys[node_id], metadata=metadata))
 

@@ -16,6 +16,7 @@ import dagster as dg
 
 from dagster_transform.dagster import dbt_translation as of_dbt
 from dagster_transform.dagster._compat import code_references
+from dagster_transform.dagster.report_metadata import column_lineage
 from dagster_transform.graph import Check, Node, Source
 
 _QUOTED = re.compile(r'"((?:[^"]|"")*)"')
@@ -129,15 +130,7 @@ class TransformTranslator:
             node: The node.
             keys: Asset keys of all nodes and sources, by id.
         """
-        found = {
-            column: [
-                dg.TableColumnDep(asset_key=key, column_name=name)
-                # Sources on two connections may have one key.
-                for key, name in dict.fromkeys((keys[id], name) for id, name in sources)
-            ]
-            for column, sources in node.column_lineage().items()
-        }
-        return dg.TableColumnLineage(deps_by_column=found) if found else None
+        return column_lineage(node.column_lineage(), keys)
 
     def get_check_name(self, check: Check) -> str:
         """The check's own name, unique on its node."""

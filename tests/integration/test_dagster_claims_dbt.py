@@ -126,15 +126,27 @@ def test_two_plain_runs_of_dbt_make_rows_twice(
     assert len(have["history"]) > 74
 
 
+PYTHON = """
+import duckdb
+from dagster_transform import claimed_file
+
+@dg.asset(key=["raw", "items"])
+def items(context: dg.AssetExecutionContext):
+    with claimed_file(context, ROOT / "w.duckdb", config=ROOT) as path:
+        with duckdb.connect(str(path)) as connection:
+            connection.execute("CREATE OR REPLACE TABLE items AS SELECT 1 AS id")
+
+assets.append(items)
+"""
 SHARED = {"models/other.sql": "{{ config(materialized='table') }} select 1 as one"}
 MESH = {"marts.apart": "kind FULL\n---\nSELECT 1 AS one"}
 
 
-def test_two_runs_on_one_duckdb_file_take_turns(tmp_path: Path) -> None:
+def test_runs_on_one_duckdb_file_take_turns(tmp_path: Path) -> None:
     database = Database.in_file(tmp_path / "w.duckdb")
     DbtProject(tmp_path / "d", database, SHARED)
     project = Project(tmp_path / "p", database, MESH)
-    transform = Transform(tmp_path, [project], further={"d": PROJECT}, plan="auto")
+    transform = Transform(tmp_path, [project], code=PYTHON, further={"d": PROJECT}, plan="auto")
     transform.prepare()
     store = store_of(transform)
     key = f"file:{tmp_path / 'w.duckdb'}"
@@ -144,17 +156,17 @@ def test_two_runs_on_one_duckdb_file_take_turns(tmp_path: Path) -> None:
             store.acquire(owner, [Want(key)], claim_id="a" * 32, all_or_nothing=True)
             one = stack.enter_context(transform.launched(["other"]))
             two = stack.enter_context(transform.launched(["marts.apart"]))
-            for run in (one, two):
+            three = stack.enter_context(transform.launched(["raw/items"]))
+            for run in (one, two, three):
                 until(
                     lambda run=run: says(transform, run, f"Waiting for {key}"), 60, "both to wait"
                 )
             store.release("a" * 32)
-            first, second = ended(transform, one), ended(transform, two)
-        assert first.success, first.text[-3000:]
-        assert second.success, second.text[-3000:]
-        assert (first.materialized, second.materialized) == (["other"], ["apart"])
+            ends = [ended(transform, run) for run in (one, two, three)]
+        assert [end.materialized for end in ends] == [["other"], ["apart"], ["items"]]
+        assert all(end.success for end in ends), "".join(end.text[-3000:] for end in ends)
         turns = [e.kind for e in store.events() if e.resource_key == key and e.kind != "refused"]
-        assert turns == ["granted", "released"] * 3
+        assert turns == ["granted", "released"] * 4
         assert not held(transform)
     finally:
         transform.close()

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import dagster as dg
 import pytest
 from dagster import DagsterEventType as Kind
 
@@ -68,9 +67,6 @@ class WithSources(Transform):
         project = Project(folder / "p", database, SQLMESH, files=FILES)
         dbt = {"framework": "dbt", "path": "d", "profiles_dir": "d"}
         super().__init__(folder, [project], code=PYTHON, further={"d": dbt}, plan="auto")
-
-    def key(self, name: str) -> dg.AssetKey:
-        return dg.AssetKey(name.split("/")) if "/" in name else super().key(name)
 
 
 @pytest.fixture

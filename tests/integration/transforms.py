@@ -278,7 +278,9 @@ class Transform:
         ).get_definition()
 
     def key(self, name: str) -> dg.AssetKey:
-        """The key of a model (`mart.a`), or of a Python asset by its name."""
+        """The key of a model (`mart.a`), of a Python asset by its name, or of anything (`a/b`)."""
+        if "/" in name:
+            return dg.AssetKey(name.split("/"))
         if "." not in name:
             return dg.AssetKey([name])
         return dg.AssetKey([self.projects[0].database.catalog, *name.split(".")])
