@@ -82,8 +82,14 @@ def read_again(
     }
     if not changed:
         return
-    lacks = missing(setting, changed, ignore_cron=settings.ignore_cron)
-    left = {snapshot.name: list(intervals) for snapshot, intervals in lacks.items()}
+    left = {
+        snapshot.name: list(batches)
+        for snapshot, batches in setting.scheduler.batch_intervals(
+            missing(setting, changed, ignore_cron=settings.ignore_cron),
+            setting.deployability,
+            setting.naming,
+        ).items()
+    }
     for reference, work in changed.items():
         allowed = merged(work.batches)
         batches = [

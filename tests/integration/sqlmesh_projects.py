@@ -329,10 +329,12 @@ class Project:
         *,
         limits: Limits | None = None,
         told: Callable[[Event], None] | None = None,
+        assessed: Callable[[], None] = lambda: None,
+        opened: Callable[[Session, RunPlan], None] = lambda *_: None,
         **settings: Any,
     ) -> RunResult:
         """One run, as a Dagster run does it. None selects everything; short names select. `told`
-        hears each event when it happens."""
+        hears each event when it happens; `assessed` and `opened` are called in between."""
         names = self._names()
         node_ids = list(self.graph.nodes) if nodes is None else [names[n] for n in nodes]
         if checks is not None:
@@ -350,7 +352,9 @@ class Project:
                 limits or Limits(max_concurrent_models=8, retry_delay=0.05),
             )  # fmt: skip
             result = RunResult(plan, names=names)
+            assessed()
             session.open(list(plan.units.values()))
+            opened(session, plan)
             walk = Walk(plan, {self.name: session})
             for event in walk.events():
                 result.events.append(event)

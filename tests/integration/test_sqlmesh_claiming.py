@@ -1,0 +1,166 @@
+"""What a run reads again once it has its claims: nothing is built a second time, nothing left out.
+
+Another run comes in between: after this one has looked at the state and before it has its claims,
+or while it waits for a claim of one node.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dagster_transform.planning import RunPlan
+from dagster_transform.walk import Session
+from tests.integration.sqlmesh_projects import Database, Project, utc
+
+PLANNED, EARLIER, NOW = utc("2024-03-03 10:30"), utc("2024-03-05 10:30"), utc("2024-03-08 10:30")
+ROWS = """
+    SELECT id, moment::DATE AS ds FROM src.events
+    WHERE moment::DATE BETWEEN @start_ds AND @end_ds
+"""
+MODELS = {
+    "mart.added": f"kind INCREMENTAL_UNMANAGED, start '2024-03-01'\n---\n{ROWS}",
+    "mart.days": (
+        "kind INCREMENTAL_BY_TIME_RANGE (time_column ds, batch_size 1), start '2024-03-01'\n"
+        f"---\n{ROWS}"
+    ),
+    "mart.whole": "kind FULL\n---\nSELECT COUNT(*) AS n FROM src.events",
+    "mart.below": "kind FULL\n---\nSELECT COUNT(*) AS n FROM mart.days",
+}
+TABLES = sorted(MODELS)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    database = Database.in_file(tmp_path / "w.duckdb")
+    rows = ", ".join(
+        f"({i}, TIMESTAMP '2024-03-01 00:20:00' + INTERVAL '{i} hours')" for i in range(24 * 7)
+    )
+    database.execute(
+        "CREATE SCHEMA src", "CREATE TABLE src.events (id INT, moment TIMESTAMP)",
+        f"INSERT INTO src.events VALUES {rows}",
+    )  # fmt: skip
+    project = Project(tmp_path / "p", database, MODELS)
+    project.plan_natively(PLANNED)
+    return project
+
+
+def expected(project: Project) -> dict[str, list[tuple[Any, ...]]]:
+    """What one run of SQLMesh's own makes of it, in a database of its own."""
+    twin = Database.in_file(project.folder.parent / "twin" / "w.duckdb")
+    Path(twin.connection["database"]).parent.mkdir()
+    twin.execute(
+        f"ATTACH '{project.database.connection['database']}' AS other (READ_ONLY)",
+        "CREATE SCHEMA src",
+        "CREATE TABLE src.events AS FROM other.src.events",
+    )
+    native = Project(project.folder.parent / "native", twin, MODELS)
+    native.plan_natively(PLANNED)
+    native.run_natively(NOW)
+    return {**twin.contents(TABLES), "intervals": intervals(twin)}
+
+
+def intervals(database: Database) -> Any:
+    return sorted(database.intervals().items())
+
+
+def look(project: Project) -> dict[str, Any]:
+    return {**project.database.contents(TABLES), "intervals": intervals(project.database)}
+
+
+@pytest.mark.parametrize("ignore_cron", [True, False])
+def test_what_was_built_before_the_claims_were_there_is_left_out(
+    project: Project, ignore_cron: bool
+) -> None:
+    """The other run has built two of the five days that this one has found missing."""
+    want = expected(project)
+    other = lambda: project.run_natively(EARLIER)  # noqa: E731
+    run = project.run(NOW, assessed=other, ignore_cron=ignore_cron)
+    assert {run.outcome(name).value for name in MODELS} == {"built"}  # type: ignore[union-attr]
+    assert look(project) == want
+    assert run.report("mart.days").details["batches"] == 3
+    assert run.report("mart.added").details["intervals"] == "2024-03-05 to 2024-03-07"
+
+
+def test_a_node_that_was_rebuilt_meanwhile_is_up_to_date(project: Project) -> None:
+    project.run_natively(NOW)
+    run = project.run(NOW, assessed=lambda: void(project.run(NOW)))
+    assert run.outcomes == {
+        "mart.added": "up_to_date",
+        "mart.days": "up_to_date",
+        "mart.whole": "up_to_date",
+        "mart.below": "up_to_date",
+    }
+    assert run.reason("mart.whole") == "somebody has built it meanwhile"
+
+
+def test_nothing_is_left_out_where_nobody_came_in_between(project: Project) -> None:
+    project.run_natively(NOW)
+    run = project.run(NOW)
+    assert run.outcomes["mart.whole"] == run.outcomes["mart.below"] == "built"
+
+
+def test_a_node_whose_claim_comes_late_is_looked_at_again_when_it_starts(project: Project) -> None:
+    want = expected(project)
+    late = ["mart.added", "mart.days"]
+
+    def wait(session: Session, plan: RunPlan) -> None:
+        session.refresh([u for u in plan.units.values() if u.id in map(project.id, late)])
+        session.let_go()
+        project.run(NOW, nodes=late)
+
+    run = project.run(NOW, opened=wait, ignore_cron=False)
+    assert {n: run.outcomes[n] for n in MODELS} == {
+        "mart.added": "up_to_date",
+        "mart.days": "up_to_date",
+        "mart.whole": "built",
+        "mart.below": "built",
+    }
+    assert look(project) == want
+
+
+def void(_: object) -> None:
+    """For a callback whose result nobody wants."""
+
+
+def test_a_claim_that_is_gone_records_nothing(project: Project) -> None:
+    before = intervals(project.database)
+    held: Callable[[str], bool] = lambda unit: "days" not in unit  # noqa: E731
+    run = project.run(NOW, holds=held)
+    assert run.outcomes["mart.days"] == "cancelled"
+    assert run.reason("mart.days") == "its claim was lost"
+    assert run.outcomes["mart.below"] == "cancelled"
+    days = [i for i in before if "days" in i[0][0]]
+    assert [i for i in intervals(project.database) if "days" in i[0][0]] == days
+
+
+def test_a_claim_key_is_the_physical_table(project: Project) -> None:
+    """As the graph file has it, for `claims pause`."""
+    graph = project.graph
+    keys: dict[str, str | None] = {}
+
+    def ask(session: Session, plan: RunPlan) -> None:
+        keys.update({unit.id: session.claim_key(unit) for unit in plan.units.values()})
+        needs = session.needs()
+        path = project.database.connection["database"]
+        assert needs.files == {f"file:{Path(path).resolve()}"}
+        assert needs.environment == f"environment:duckdb:{path}/sqlmesh/prod"
+        assert not needs.alone
+
+    project.run(NOW, opened=ask)
+    for node in graph.nodes.values():
+        assert node.physical is not None
+        assert keys[node.id] == f"table:{node.physical.connection}/{node.physical}"
+
+
+def test_a_run_that_may_plan_needs_its_environment_alone(project: Project) -> None:
+    session = project.session(NOW, plan="auto")
+    try:
+        assert session.needs().alone
+        session.assess(list(project.graph.nodes), [])
+        assert not session.needs().alone  # nothing has changed
+    finally:
+        session.close(completed=False)
