@@ -27,6 +27,10 @@ MODELS = {
         "kind INCREMENTAL_BY_TIME_RANGE (time_column ds, batch_size 1), start '2024-03-01'\n"
         f"---\n{ROWS}"
     ),
+    "mart.child": (
+        "kind INCREMENTAL_BY_TIME_RANGE (time_column ds), start '2024-03-01'\n---\n"
+        "SELECT id, ds FROM mart.days WHERE ds BETWEEN @start_ds AND @end_ds"
+    ),
     "mart.whole": "kind FULL\n---\nSELECT COUNT(*) AS n FROM src.events",
     "mart.below": "kind FULL\n---\nSELECT COUNT(*) AS n FROM mart.days",
 }
@@ -85,12 +89,21 @@ def test_what_was_built_before_the_claims_were_there_is_left_out(
     assert run.report("mart.added").details["intervals"] == "2024-03-05 to 2024-03-07"
 
 
+def test_what_an_upstream_owes_stays_left_out(project: Project) -> None:
+    """The upstream has data to March 5; meanwhile the other run builds the child to March 4."""
+    project.run(utc("2024-03-06 10:30"), nodes=["mart.days"])
+    other = lambda: void(project.run(EARLIER, nodes=["mart.child"]))  # noqa: E731
+    run = project.run(NOW, nodes=["mart.child"], assessed=other)
+    assert run.report("mart.child").details["intervals"] == "2024-03-05"
+
+
 def test_a_node_that_was_rebuilt_meanwhile_is_up_to_date(project: Project) -> None:
     project.run_natively(NOW)
     run = project.run(NOW, assessed=lambda: void(project.run(NOW)))
     assert run.outcomes == {
         "mart.added": "up_to_date",
         "mart.days": "up_to_date",
+        "mart.child": "up_to_date",
         "mart.whole": "up_to_date",
         "mart.below": "up_to_date",
     }
@@ -116,6 +129,7 @@ def test_a_node_whose_claim_comes_late_is_looked_at_again_when_it_starts(project
     assert {n: run.outcomes[n] for n in MODELS} == {
         "mart.added": "up_to_date",
         "mart.days": "up_to_date",
+        "mart.child": "built",
         "mart.whole": "built",
         "mart.below": "built",
     }
