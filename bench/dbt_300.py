@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import json
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
@@ -21,7 +20,6 @@ ABOUT = (
 )
 _MODELS = 300
 _THREADS = 8
-_RUN_CONFIG = {"resources": {"transform": {"config": {"max_concurrent_models": _THREADS}}}}
 
 
 def prepared(cache: Path, _count: int, say: Callable[[str], None]) -> Prepared:
@@ -49,8 +47,7 @@ def compare(project: Prepared) -> Result:
     What is compared is the time in which models are built, as both sides' run_results.json tell
     it: neither dbt's start nor Dagster's is in it. `whole` is the whole process's.
     """
-    config = json.dumps(_RUN_CONFIG)
-    ours = [*project.dagster("*"), "--config-json", config]
+    ours = project.dagster("*")
     theirs = dbt_command("run")
 
     def side(name: str, label: str, command: list[str], folder: Path) -> Side:

@@ -183,7 +183,8 @@ class TransformConfig(_Model):
 
     Attributes:
         projects: By name.
-        max_concurrent_models: How many models one run builds at a time, at most.
+        max_concurrent_models: How many models one run builds at a time, at most, over all projects;
+            None: 5 of SQLMesh, and of dbt as many as its profile has threads.
         tags: Concurrency tags: how many nodes of each may be built at the same moment, over all
             runs that share a claims store. A node has the tags that its project gives it.
         connections: How many nodes may be built at the same moment over a connection, by its
@@ -196,7 +197,7 @@ class TransformConfig(_Model):
     """
 
     projects: dict[ProjectName, ProjectConfig]
-    max_concurrent_models: _Count = 5
+    max_concurrent_models: _Count | None = None
     tags: dict[str, _Count] = Field(default_factory=dict)
     connections: dict[str, _Count] = Field(default_factory=dict)
     claims_url: _Optional = None

@@ -32,7 +32,7 @@ class Lease:
     """A grant as it is stored. Times are seconds since 1970 by the store's clock.
 
     Attributes:
-        session: The server session that builds under it.
+        session: The server sessions that build under it, with spaces between them.
         to_end: Sessions of expired leases that it replaced, and that nobody has ended yet.
     """
 
@@ -49,7 +49,7 @@ class Lease:
     @property
     def sessions(self) -> tuple[str, ...]:
         """All that have to be ended before somebody else builds."""
-        return (*self.to_end, self.session) if self.session else self.to_end
+        return tuple(dict.fromkeys((*self.to_end, *(self.session or "").split())))
 
     def live(self, now: float) -> bool:
         """Whether it has not expired."""

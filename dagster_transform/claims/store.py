@@ -110,7 +110,8 @@ class Store(Protocol):
     def set_session(
         self, claim_id: str, session: str | None, keys: Collection[str] | None = None
     ) -> None:
-        """Name the server session that builds under a claim (None: none does).
+        """Name the server sessions that build under a claim, with spaces between them (None: none
+        does).
 
         It also says that the sessions of `Grant.to_end` have been ended.
         """

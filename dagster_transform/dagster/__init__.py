@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dagster_transform.dagster.assets import build_transform_assets
-from dagster_transform.dagster.duckdb_turns import claimed_file
 from dagster_transform.dagster.definitions import (
     build_sqlmesh_assets,
     build_transform_definitions,
     transform_executor,
 )
+from dagster_transform.dagster.duckdb_turns import claimed_file
 from dagster_transform.dagster.jobs import build_sqlmesh_jobs
 from dagster_transform.dagster.resource import TransformResource
 from dagster_transform.dagster.translator import TransformTranslator

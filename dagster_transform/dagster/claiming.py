@@ -349,9 +349,9 @@ class RunClaims:
         """On a thread of the keeper's: what is built there is to be ended."""
         reason = f"its claim was lost: {lost.reason}"
         if lost.claim_id == self._ground:
-            self._ground_lost = f"the run's claim on {', '.join(lost.keys)} was lost: {lost.reason}"
+            self._ground_lost = reason
             for unit in list(self._projects):
-                self.inbox.put(Revoked(unit, self._ground_lost))
+                self.inbox.put(Revoked(unit, reason))
         elif lost.claim_id == self._tables:
             gone = set(lost.keys)
             self._lost_because.update(dict.fromkeys(lost.keys, reason))

@@ -13,9 +13,7 @@ from dagster_transform.walk import CheckResult, Report
 OUTCOME = "dagster_transform/outcome"
 
 
-def report_metadata(
-    report: Report, node: Node, keys: Mapping[str, dg.AssetKey]
-) -> dict[str, Any]:
+def report_metadata(report: Report, node: Node, keys: Mapping[str, dg.AssetKey]) -> dict[str, Any]:
     """What a node's report says.
 
     Args:

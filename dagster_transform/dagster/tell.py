@@ -280,9 +280,7 @@ class Teller:
         promoted = node_id not in self._backfilled or not pending.held_back
         key = self.names.keys[node_id]
         if promoted:
-            metadata = report_metadata(
-                pending.report, self.graph.nodes[node_id], self.names.keys
-            )
+            metadata = report_metadata(pending.report, self.graph.nodes[node_id], self.names.keys)
             if pending.held_back or not self.live or key not in self.context.selected_asset_keys:
                 # Stored without an output: exactly its Dagster descendants are held back, or it
                 # is a node that the run builds without having selected it.

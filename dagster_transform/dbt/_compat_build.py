@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import Any, Protocol
 
 from dagster_transform.dbt._compat import Invocation, connection_facts
-from dagster_transform.dbt._compat_database import adapter_of
+from dagster_transform.dbt._compat_database import adapter_of, look_again
 from dagster_transform.dbt.queue import RunQueue
 
 
@@ -21,11 +21,13 @@ class Flight(Protocol):
     """A node that dbt does right now.
 
     Attributes:
+        again: Whether others may have made or dropped its relation since dbt looked.
         cancelled: Whether it was told to end.
         made: Whether the database has committed its relation.
         error: The exception that ended it, if one did.
     """
 
+    again: bool
     cancelled: bool
     made: bool
     error: BaseException | None
@@ -148,6 +150,8 @@ class _Walked(_Base):  # type: ignore[misc]
             if flight.cancelled:
                 result = _failed(runner, "cancelled")
             else:
+                if flight.again:
+                    look_again(self, runner.node)
                 result = super().call_runner(runner)
         except BaseException as error:  # noqa: BLE001 - a Python model may call sys.exit
             flight.error = error

@@ -63,6 +63,7 @@ class Flight:
 
     token: int
     node: str
+    again: bool = False
     cancelled: bool = False
     made: bool = False
     error: BaseException | None = None
@@ -260,7 +261,7 @@ class Child:
                 _compat_database.cancel_statements(self._build, name)
 
     def _start(self, order: Start) -> None:
-        flight = Flight(order.token, order.node)
+        flight = Flight(order.token, order.node, order.again)
         with self._lock:
             if order.node in self._flights:
                 raise ProtocolError(f"{order.node} is started, and not done yet.")

@@ -11,7 +11,7 @@ from croniter import croniter
 from dagster_transform.dbt.manifest import Resource
 from dagster_transform.dbt.names import settings_of, unclear
 
-_SETTINGS = frozenset({"cron", "time_zone"})
+_SETTINGS = frozenset({"cron", "tags", "time_zone"})
 _TAGS = ("hourly", "daily", "weekly", "monthly")
 _FIELDS = 5
 
@@ -38,8 +38,8 @@ def cron_of(
     settings = settings_of(resource, "dagster_transform")
     for name in settings:
         if name not in _SETTINGS:
-            known = " or ".join(sorted(_SETTINGS))
-            raise unclear(resource, f"dagster_transform.{name}", settings[name], f"{known}")
+            known = ", ".join(sorted(_SETTINGS))
+            raise unclear(resource, f"dagster_transform.{name}", settings[name], f"one of {known}")
     cron = settings.get("cron")
     if cron is not None and not is_cron(cron):
         raise unclear(

@@ -64,3 +64,7 @@ class DbtRunError(DbtError):
 
 class DbtHookError(DbtError):
     """An on-run-start or on-run-end hook of a dbt project failed."""
+
+
+class ColumnLineageError(DbtError):
+    """What a query's columns are computed from can't be found out."""

@@ -163,6 +163,8 @@ class DbtInvocation:
         node: str,
         answer: Callable[[Answer], None],
         learn: Callable[[Facts], None] = lambda _: None,
+        *,
+        again: bool = False,
     ) -> int:
         """Begin a node and return at once.
 
@@ -170,6 +172,7 @@ class DbtInvocation:
             node: Its unique id.
             answer: Called once, from another thread or, if dbt is gone, from this one.
             learn: Called once after a result that says that there is more, likewise.
+            again: Whether others may have made or dropped its relation since dbt looked.
 
         Returns:
             What `cancel` wants to know.
@@ -187,7 +190,7 @@ class DbtInvocation:
         elif late:
             answer(Answer(None, late=self._too_long_for_run()))
         else:
-            self._send(Start(token, node))
+            self._send(Start(token, node, again))
             if self._settings.node_timeout is not None or limit is not None:
                 self._watch()
         return token

@@ -7,9 +7,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dagster_transform.dbt.crons import build_after
+from dagster_transform.dbt.errors import NodeConfigError
 from dagster_transform.dbt.manifest import Resource
 from dagster_transform.dbt.names import settings_of, table_name, unclear
 from dagster_transform.graph import Relation
+from dagster_transform.planning import CONCURRENCY
 
 _OURS = frozenset({"dagster", "dagster_transform"})
 _OF_INCREMENTAL = ("incremental_strategy", "on_schema_change")
@@ -25,13 +27,14 @@ def properties_of(
     `adapter`, `package`, `language` (of Python models), `raw_code`, `table_name` (where it is not
     what the relation says), `access`, `version`, `latest_version`, `deprecation_date`, `contract`,
     `constraints`, `columns` (JSON: tags and constraints by column), `automation` (`eager` or
-    `lazy`), `build_after`, `functions` (unique ids, by comma), `meta` (JSON), and of the
+    `lazy`), `build_after`, `functions` (unique ids, by comma), `meta` (JSON), `concurrency` (of
+    `meta.dagster_transform.tags`: what building it takes of what is counted), and of the
     materialisation `unique_key`, `event_time`, `incremental_strategy`, `on_schema_change`,
     `batch_size`, `lookback`, `begin`, `concurrent_batches`, `strategy`, `updated_at`, `check_cols`.
     `access` is left out where it is the default, `protected`.
 
     Raises:
-        NodeConfigError: `meta.dagster` can't be understood.
+        NodeConfigError: `meta.dagster` or `meta.dagster_transform` can't be understood.
     """
     config: Mapping[str, Any] = node["config"]
     name = table_name(node)
@@ -50,6 +53,7 @@ def properties_of(
         "build_after": _build_after(node),
         "functions": ", ".join(functions),
         "meta": _meta(node),
+        CONCURRENCY: _concurrency(node),
         **{key: config.get(key) for key in _of_kind(config)},
     }
     return {key: _text(value) for key, value in found.items() if value not in (None, "", [], {})}
@@ -71,6 +75,31 @@ def _automation(node: Resource) -> str | None:
         raise unclear(node, "dagster.auto_materialize_policy", policy, "a mapping with `type`")
     kind = policy.get("type")
     return kind if kind in ("eager", "lazy") else None
+
+
+def _concurrency(node: Resource) -> str:
+    """`meta.dagster_transform.tags`, a mapping of names to weights or a list of names."""
+    tags = settings_of(node, "dagster_transform").get("tags")
+    if tags is None:
+        return ""
+    weights = dict.fromkeys(tags, 1) if _is_names(tags) else tags
+    if not isinstance(weights, dict) or not _is_names(list(weights)):
+        raise _no_tags(node, tags)
+    for weight in weights.values():
+        if not isinstance(weight, int) or isinstance(weight, bool) or weight < 1:
+            raise _no_tags(node, tags)
+    return " ".join(f"{name}:{weight}" if weight > 1 else name for name, weight in weights.items())
+
+
+def _is_names(found: object) -> bool:
+    return isinstance(found, list) and all(
+        isinstance(name, str) and name.split() == [name] for name in found
+    )
+
+
+def _no_tags(node: Resource, tags: object) -> NodeConfigError:
+    expected = "a mapping of tags to numbers above 0, or a list of tags, without spaces in them"
+    return unclear(node, "dagster_transform.tags", tags, expected)
 
 
 def _build_after(node: Resource) -> str | None:

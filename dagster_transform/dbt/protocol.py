@@ -13,7 +13,7 @@ from typing import Any
 
 from dagster_transform.dbt.errors import DbtError
 
-VERSION = 2
+VERSION = 3
 """Of the messages below. Both sides say theirs first: a package that was upgraded in mid-run would
 else start a process that speaks otherwise."""
 
@@ -34,7 +34,8 @@ class Begin:
         folder: The project's folder; dbt works in it.
         session: Name that the process gives its sessions on a database server.
         grace: Seconds that the process takes to end by itself once it was interrupted.
-        facts: What it finds out of each node when that is built: `row_counts`, `columns`.
+        facts: What it finds out of each node when that is built: `row_counts`, `columns`,
+            `column_lineage`.
     """
 
     arguments: tuple[str, ...]
@@ -58,10 +59,15 @@ class Open:
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Do a node. Answered by exactly one `Result` of the same token."""
+    """Do a node. Answered by exactly one `Result` of the same token.
+
+    Attributes:
+        again: Whether others may have made or dropped its relation since the process looked.
+    """
 
     token: int
     node: str
+    again: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,12 +182,18 @@ class Facts:
     Attributes:
         rows: How many rows it has; None: not asked for, or not known.
         columns: Its columns' types by name, in its order; likewise empty.
+        lineage: What its columns are computed from, by name: lists of two, the unique id of a node
+            or source and a column there. Likewise empty; columns that are computed from no column,
+            and those of which that is not certain, are left out.
+        reads: What the manifest says of where those are (`names.relation_of`), by unique id.
         problem: Why something is not known that was asked for; or "".
     """
 
     token: int
     rows: int | None = None
     columns: Mapping[str, Any] = field(default_factory=dict)
+    lineage: Mapping[str, Any] = field(default_factory=dict)
+    reads: Mapping[str, Any] = field(default_factory=dict)
     problem: str = ""
 
 

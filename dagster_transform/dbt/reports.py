@@ -6,14 +6,17 @@ A relation that was made is told as built, and one that was not is not, whatever
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from dagster_transform.dbt.flight import Answer
-from dagster_transform.dbt.protocol import Result
+from dagster_transform.dbt.manifest import Resource
+from dagster_transform.dbt.protocol import Facts, Result
 from dagster_transform.errors import redact
+from dagster_transform.graph import Graph, Node, Relation
 from dagster_transform.planning import Outcome, Unit, UnitKind
 from dagster_transform.walk import CheckResult, Report
+from dagster_transform.walk import Facts as Learned
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _JUDGED = ("pass", "warn", "fail")
@@ -79,6 +82,40 @@ def entry_of(report: Report, answer: Answer, node: str) -> dict[str, Any]:
     if report.reason:
         entry["message"] = report.reason
     return entry
+
+
+def learned(
+    node: Node, graph: Graph, found: Facts, locate: Callable[[Resource], Relation]
+) -> Learned:
+    """What the walk is told of a node that was built, and of which more was found out.
+
+    Args:
+        node: The node.
+        graph: The graph; other projects may build what dbt calls a source.
+        found: What the dbt process says.
+        locate: The relation of what an entry of `found.reads` says.
+    """
+    ids: dict[str, str | None] = {}
+    for unique_id, place in found.reads.items():
+        id = f"{node.project}:{unique_id}"
+        if id not in node.deps:
+            id = graph.by_relation.get(locate(place), "")
+        ids[unique_id] = id if id in node.deps else None
+    lineage: dict[str, tuple[tuple[str, str], ...]] = {}
+    strange: dict[str, None] = {}
+    for column, sources in found.lineage.items():
+        ends = [(ids[unique_id], name) for unique_id, name in sources]
+        if known := tuple((id, name) for id, name in ends if id is not None):
+            lineage[column] = known
+        if len(known) < len(ends):
+            lineage.pop(column, None)
+            strange.update(dict.fromkeys(u for u, _ in sources if ids[u] is None))
+    problems = [plain(found.problem)] * bool(found.problem)
+    if strange:
+        problems.append(
+            f"column lineage: the graph file does not know that it reads {', '.join(strange)}"
+        )
+    return Learned(node.id, found.rows, dict(found.columns), lineage, "; ".join(problems))
 
 
 def _lost(unit: Unit, answer: Answer) -> Report:

@@ -18,11 +18,12 @@ from dagster_transform.dbt.checks import FRESHNESS
 from dagster_transform.dbt.errors import DbtHookError
 from dagster_transform.dbt.flight import Answer
 from dagster_transform.dbt.invocation import DbtInvocation
-from dagster_transform.dbt.reports import entry_of, plain, report_of
+from dagster_transform.dbt.manifest import Resource
+from dagster_transform.dbt.reports import entry_of, learned, report_of
 from dagster_transform.dbt.settings import DbtSettings
-from dagster_transform.graph import Graph
+from dagster_transform.graph import Graph, Relation
 from dagster_transform.planning import Outcome, Readiness, Unit, UnitKind
-from dagster_transform.walk import CheckResult, Facts, Message, Needs, Report
+from dagster_transform.walk import CheckResult, Message, Needs, Report
 
 Logger = Callable[[str, str], None]
 
@@ -47,6 +48,9 @@ class DbtSession:
         self._log = log
         self._invocation: DbtInvocation | None = settings.turn.left
         self._missing: set[str] = set()
+        # What this invocation remembers of the database is as old as the run's earlier session.
+        self._left = self._invocation is not None
+        self._late: set[str] = set()  # units that others may have built while this run waited
         self._tokens: dict[str, int] = {}
 
     @property
@@ -91,7 +95,12 @@ class DbtSession:
         return f"table:{node.relation.connection}/{node.relation}"
 
     def refresh(self, units: Sequence[Unit]) -> None:
-        """Nothing: dbt looks at what there is whenever it builds."""
+        """Have dbt look whether their relations are there, before it builds them."""
+        self._late |= {unit.id for unit in units}
+
+    def end_sessions(self, sessions: Collection[str]) -> Collection[str]:  # noqa: ARG002
+        """None: dbt's statements end with dbt's process, which ends with the run's."""
+        return ()
 
     def assess(self, nodes: Collection[str], checks: Collection[str]) -> Mapping[str, Readiness]:
         """Every node is to be built: dbt keeps no state. The process loads the project meanwhile.
@@ -128,8 +137,9 @@ class DbtSession:
             done(_model_freshness(unit, invocation.entries.get(node)))
             return
         answered = partial(_answered, invocation, unit, node, done)
-        learned = partial(_learned, unit.id, node, self._log, done)
-        self._tokens[unit.id] = invocation.start(node, answered, learned)
+        learn = partial(self._learned, unit, done)
+        again = self._left or unit.id in self._late
+        self._tokens[unit.id] = invocation.start(node, answered, learn, again=again)
 
     def cancel(self, unit: str) -> None:
         """Ask dbt's adapter to end the unit's statements, until it is gone."""
@@ -172,6 +182,25 @@ class DbtSession:
 
     # -- small things ---------------------------------------------------------------------------
 
+    def _learned(self, unit: Unit, done: Callable[[Message], None], found: protocol.Facts) -> None:
+        """On the invocation's thread: tell what was found out of a node that was built."""
+        node = self._graph.nodes[unit.id]
+        facts = learned(node, self._graph, found, self._relation)
+        if facts.problem:
+            self._log("warn", f"{node.reference}: not all is known of it: {facts.problem}")
+        done(facts)
+
+    def _relation(self, place: Resource) -> Relation:
+        """Where something lies that the dbt process has told of."""
+        connection = self._begun().loaded().connection
+        identity = names.connection_identity(
+            connection,
+            folder=self._settings.folder,
+            project=self._name,
+            database=place.get("database"),
+        )
+        return names.relation_of(place, str(connection["type"]), identity)
+
     def _reference(self, unit: Unit) -> str:
         """The unique id of a node, or of the test or source that a check is."""
         if unit.kind is UnitKind.CHECK:
@@ -207,20 +236,6 @@ def _answered(
     except Exception as error:  # noqa: BLE001 - the walk would wait for ever
         report = Report(unit.id, Outcome.FAILED, f"dbt's answer was not understood: {error!r}")
     done(report)
-
-
-def _learned(
-    unit: str,
-    node: str,
-    log: Logger,
-    done: Callable[[Message], None],
-    found: protocol.Facts,
-) -> None:
-    """On the invocation's thread: tell what was found out of a node that was built."""
-    problem = plain(found.problem)
-    if problem:
-        log("warn", f"{node}: its rows or columns are not known: {problem}")
-    done(Facts(unit, found.rows, dict(found.columns), problem))
 
 
 def _model_freshness(unit: Unit, entry: Mapping[str, Any] | None) -> Report:

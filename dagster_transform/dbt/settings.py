@@ -61,6 +61,7 @@ class DbtSettings:
         kept_runs: Of how many runs the artifacts are kept.
         row_counts: Whether the rows of what is built are counted; those of views are not.
         columns: Whether the columns of what is built are read from the database.
+        column_lineage: Whether it is found out what those columns are computed from.
         in_run: References of all nodes and checks that the run selects, where that is more than
             one session sees; empty: the session sees all.
         turn: What the sessions of one run share.
@@ -88,6 +89,7 @@ class DbtSettings:
     kept_runs: int = KEPT_RUNS
     row_counts: bool = False
     columns: bool = False
+    column_lineage: bool = False
     in_run: frozenset[str] = frozenset()
     turn: DbtTurn = field(default_factory=DbtTurn)
 
@@ -99,7 +101,11 @@ class DbtSettings:
     @property
     def facts(self) -> tuple[str, ...]:
         """What is found out of each node that is built, as `protocol.Begin` names it."""
-        wanted = {"row_counts": self.row_counts, "columns": self.columns}
+        wanted = {
+            "row_counts": self.row_counts,
+            "columns": self.columns,
+            "column_lineage": self.column_lineage,
+        }
         return tuple(name for name, yes in wanted.items() if yes)
 
 

@@ -6,6 +6,7 @@ from dagster_transform.planning.advice import finer_than_upstream, restatable
 from dagster_transform.planning.run_plan import RunPlanError, plan_run
 from dagster_transform.planning.slots import CONCURRENCY, Slot, SlotError, slots_of
 from dagster_transform.planning.values import (
+    DEFAULT_MODELS,
     GOOD_OUTCOMES,
     LeftOut,
     Limits,
@@ -18,6 +19,7 @@ from dagster_transform.planning.values import (
 
 __all__ = [
     "CONCURRENCY",
+    "DEFAULT_MODELS",
     "GOOD_OUTCOMES",
     "LeftOut",
     "Limits",

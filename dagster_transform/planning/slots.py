@@ -50,11 +50,11 @@ def slots_of(
     """
     found: dict[str, Slot] = {}
     for text in [*node.tags, *node.properties.get(CONCURRENCY, "").split()]:
-        name, _, weight = text.partition(":")
-        if text in tags:  # a tag may have a colon in its name
+        name, colon, weight = text.rpartition(":")
+        if not colon or text in tags:  # a tag may have a colon in its name
             name, weight = text, ""
         if name in tags:
-            taken = _weight(node, text, weight, tags[name])
+            taken = 1 if name == text else _weight(node, name, weight, tags[name])
             key = f"tag:{name}"
             found[key] = max(
                 Slot(key, taken, tags[name]), found.get(key, Slot(key, 0, 0)), key=_by_weight
@@ -70,18 +70,18 @@ def _by_weight(slot: Slot) -> int:
     return slot.weight
 
 
-def _weight(node: Node, text: str, weight: str, capacity: int) -> int:
-    if not weight:
-        return 1
-    if not weight.isdigit() or int(weight) < 1:
+def _weight(node: Node, name: str, weight: str, capacity: int) -> int:
+    # `isdigit` alone is true of digits that `int` does not read.
+    if not (weight.isascii() and weight.isdigit()) or int(weight) < 1:
         raise SlotError(
-            f"{node.name}: '{text}' is no concurrency tag: after the colon comes a number above 0.",
+            f"{node.name}: '{name}:{weight}' is no concurrency tag: after the colon comes a number "
+            "above 0.",
             remedy="Write it like heavy, or heavy:2 for two slots.",
         )
     if int(weight) > capacity:
         raise SlotError(
-            f"{node.name} takes {weight} slots of the concurrency tag {text.partition(':')[0]}, "
-            f"which has {capacity}.",
+            f"{node.name} takes {weight} slots of the concurrency tag {name}, which has "
+            f"{capacity}.",
             remedy="Lower the weight, or raise the tag's number in transform.yaml.",
         )
     return int(weight)

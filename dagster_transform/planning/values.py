@@ -91,19 +91,26 @@ class Readiness:
     built_at: datetime | None = None
 
 
+DEFAULT_MODELS = 5
+"""Builds at the same moment where nobody has said how many."""
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """How a walk may go about its plan.
 
     Attributes:
         max_concurrent_models: Builds at the same moment, over all projects; at least 1.
+        unbounded: Projects that this does not bound, and whose builds it does not count: they
+            build as many as their session can do.
         fail_fast: After the first failure nothing starts, and what runs is cancelled.
         retries: How often a unit that failed transiently is tried again.
         retry_delay: Seconds before the first retry; doubled for each further one.
         cancel_grace: Seconds that a cancelled unit has to come back.
     """
 
-    max_concurrent_models: int = 5
+    max_concurrent_models: int = DEFAULT_MODELS
+    unbounded: frozenset[str] = frozenset()
     fail_fast: bool = False
     retries: int = 2
     retry_delay: float = 1.0

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import partial
 from time import perf_counter
 from typing import Any
 
@@ -25,6 +26,7 @@ from dagster_transform.sqlmesh.hooks import Hooks
 from dagster_transform.sqlmesh.plan import PlanInProgress, make_plan
 from dagster_transform.sqlmesh.project import clear_errors, is_transient, open_context
 from dagster_transform.sqlmesh.restate import RestatementInProgress, assess_restatement
+from dagster_transform.sqlmesh.server_sessions import ServerSessions, end_sessions
 from dagster_transform.sqlmesh.settings import SqlmeshSettings, Work
 from dagster_transform.sqlmesh.watch import PlanWatch
 from dagster_transform.sqlmesh.workers import Workers
@@ -74,6 +76,7 @@ class SqlmeshSession:
         self._exclusive: frozenset[str] = frozenset()
         self._late: set[str] = set()  # units that others may have built while this run waited
         self._connections: list[Any] = []
+        self._server_sessions: ServerSessions
 
     @property
     def capacity(self) -> int:
@@ -178,6 +181,7 @@ class SqlmeshSession:
                 if self._restatement is None:
                     read_again(building, assessment, self._context, self._settings)
             self._look_for_tables(builds)
+        self._server_sessions = ServerSessions(self._context, self._settings.builds_in)
         self._workers = Workers(self.capacity, f"sqlmesh-{self._name}")
 
     def start(self, unit: Unit, done: Callable[[Report], None]) -> None:
@@ -191,6 +195,15 @@ class SqlmeshSession:
         self._cancelled.add(unit)
         for thread in tuple(self._threads.get(unit, ())):
             _compat.cancel_statements(self._adapters(), thread)
+
+    def end_sessions(self, sessions: Collection[str]) -> Collection[str]:
+        """End them through the gateways that lead to their servers.
+
+        Raises:
+            SqlmeshError: A server can't be reached, or a session does not end.
+        """
+        with clear_errors(self._name, self._settings.paths, "can't end what another run left"):
+            return end_sessions(self._opened(), sessions)
 
     def let_go(self) -> None:
         """Close all connections; the next statement opens new ones."""
@@ -265,8 +278,10 @@ class SqlmeshSession:
             work.create = work.create and not table_exists(assessment.setting, work.snapshot)
         if work.batches and len(work.recorded) == len(work.batches):
             return Report(unit.id, Outcome.UP_TO_DATE, "somebody has built it meanwhile")
+        tell = partial(self._server_sessions.builds, unit.id, work.snapshot)
+        tell()
         held = lambda: self._settings.holds(unit.id)  # noqa: E731
-        hands = Hands(cancelled, held, lambda job: self._spread(unit.id, job), self._recover)
+        hands = Hands(cancelled, held, lambda job: self._spread(unit.id, job, tell), self._recover)
         return build_node(unit.id, work, assessment.setting, hands)
 
     def _recover(self, error: BaseException) -> None:
@@ -274,7 +289,7 @@ class SqlmeshSession:
         if is_transient(error):
             _compat.drop_connection(self._adapters())
 
-    def _spread(self, unit: str, job: Callable[[], None]) -> None:
+    def _spread(self, unit: str, job: Callable[[], None], first: Callable[[], object]) -> None:
         """Let another thread, once one is free, do a part of a unit."""
 
         def do() -> None:
@@ -284,7 +299,10 @@ class SqlmeshSession:
                 return  # the unit has ended
             threads.add(thread)
             try:
+                first()
                 job()
+            except Exception as error:  # noqa: BLE001 - the others do its part
+                self._recover(error)
             finally:
                 threads.discard(thread)
 

@@ -78,6 +78,8 @@ class SqlmeshSettings:
         plan_timeout: Seconds to wait for a plan that somebody else applies in mid-run.
         holds: Whether the run still has its claim on a node, by id: asked before an interval is
             recorded.
+        builds_in: Told, before a node is built, of all sessions on the database server in which
+            the project's nodes are; from any thread.
     """
 
     environment: str
@@ -92,6 +94,7 @@ class SqlmeshSettings:
     turn: Turn = field(default_factory=Turn)
     plan_timeout: float = 600.0
     holds: Callable[[str], bool] = lambda _: True
+    builds_in: Callable[[str, frozenset[str]], None] = lambda _, __: None
 
     @property
     def execution_time(self) -> int:

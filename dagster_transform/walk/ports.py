@@ -11,6 +11,8 @@ from typing import Any, Protocol
 from dagster_transform.planning import Outcome, Readiness, Unit
 from dagster_transform.walk.gate import Needs, Revoked
 
+ColumnLineage = Mapping[str, tuple[tuple[str, str], ...]]
+
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
@@ -46,6 +48,8 @@ class Report:
         rows: Rows written, where the engine tells.
         table_rows: Rows in the relation afterwards, where asking costs nothing.
         columns: Types of the relation's columns by name, where they were read from the database.
+        column_lineage: What its columns are computed from, by name, as far as that was found out
+            when it was built: (id of a node or source, column there).
         facts_follow: Whether `Facts` of the unit will be reported, once, after this.
         details: Further facts for people (`intervals`, `table`...), as strings or numbers.
     """
@@ -59,6 +63,7 @@ class Report:
     rows: int | None = None
     table_rows: int | None = None
     columns: Mapping[str, str] = field(default_factory=dict)
+    column_lineage: ColumnLineage = field(default_factory=dict)
     facts_follow: bool = False
     details: Mapping[str, Any] = field(default_factory=dict)
 
@@ -76,12 +81,16 @@ class Facts:
         unit: The unit's id.
         table_rows: Rows in the relation; None: not known.
         columns: Types of its columns by name; empty: not known.
+        column_lineage: What its columns are computed from, by name: (id of a node or source, column
+            there). Columns that are computed from no column, and those of which that is not
+            certain, are left out.
         problem: Why something is not known that was asked for; or "".
     """
 
     unit: str
     table_rows: int | None = None
     columns: Mapping[str, str] = field(default_factory=dict)
+    column_lineage: ColumnLineage = field(default_factory=dict)
     problem: str = ""
 
 
@@ -127,6 +136,13 @@ class Session(Protocol):
 
     def cancel(self, unit: str) -> None:
         """End a running unit's statement; called again until the unit has reported."""
+
+    def end_sessions(self, sessions: Collection[str]) -> Collection[str]:
+        """End sessions on database servers in which a run built that has lost its claims.
+
+        They are told as the session of that run has told them; those on servers that this project
+        does not reach are left alone. Returns those that are not there any more. Raises where one
+        that it reaches does not end."""
 
     def let_go(self) -> None:
         """Release what is exclusive; called when none of its units runs. `start` takes it again."""

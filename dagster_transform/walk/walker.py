@@ -101,7 +101,7 @@ class Walk:
                 self._make_ready(self._rank[unit_id])
         self._running: dict[str, Unit] = {}
         self._busy: Counter[str] = Counter()  # units in flight, by project
-        self._builds = 0
+        self._builds = 0  # in flight, of projects that are bounded
         self._alone: set[str] = set()  # projects whose promotion is in flight
         self._holder: dict[str, str] = {}  # exclusive resource -> project that holds it
         self._attempts: Counter[str] = Counter()
@@ -200,9 +200,13 @@ class Walk:
         # A promotion ends by closing the connections of every other thread.
         if project in self._alone or (kind is UnitKind.PROMOTE and self._busy[project]):
             return False
-        if kind is UnitKind.BUILD and self._builds >= self._plan.limits.max_concurrent_models:
+        most = self._plan.limits.max_concurrent_models
+        if self._is_bounded(project, kind) and self._builds >= most:
             return False
         return self._busy[project] < self._sessions[project].capacity
+
+    def _is_bounded(self, project: str, kind: UnitKind) -> bool:
+        return kind is UnitKind.BUILD and project not in self._plan.limits.unbounded
 
     def _holders(self, project: str) -> set[str]:
         """Other projects that hold what `project` needs alone."""
@@ -220,7 +224,7 @@ class Walk:
         self._attempts[unit.id] += 1
         self._running[unit.id] = unit
         self._busy[unit.project] += 1
-        self._builds += unit.kind is UnitKind.BUILD
+        self._builds += self._is_bounded(unit.project, unit.kind)
         if unit.kind is UnitKind.PROMOTE:
             self._alone.add(unit.project)
         self._told.append(Started(unit, self._attempts[unit.id]))
@@ -273,7 +277,7 @@ class Walk:
     def _end(self, unit: Unit, report: Report) -> None:
         del self._running[unit.id]
         self._busy[unit.project] -= 1
-        self._builds -= unit.kind is UnitKind.BUILD
+        self._builds -= self._is_bounded(unit.project, unit.kind)
         if unit.kind is UnitKind.PROMOTE:
             self._alone.discard(unit.project)
         self._gate.leave(unit)

@@ -469,8 +469,9 @@ def test_whoever_takes_over_is_told_which_sessions_to_end(store: SqlStore, clock
     third = store.acquire(run("three"), wants, claim_id="c3", all_or_nothing=True).granted
     assert third
     assert third.to_end == second.to_end
-    store.set_session("c3", "pg:4712")
-    assert [holder.sessions for holder in store.holders()] == [("pg:4712",), ("pg:4712",)]
+    store.set_session("c3", "pg:4712 pg:4713")
+    both = ("pg:4712", "pg:4713")
+    assert [holder.sessions for holder in store.holders()] == [both, both]
     again = store.acquire(run("three"), wants, claim_id="c3", all_or_nothing=True).granted
     assert again
     assert again.to_end == {}

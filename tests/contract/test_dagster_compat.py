@@ -10,16 +10,22 @@ import time
 import warnings
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import dagster as dg
 import pytest
+import yaml
 from dagster import DagsterEventType as Kind
 from dagster._core.definitions.reconstruct import ReconstructableRepository
 
+from dagster_transform.claims import open_store
 from dagster_transform.dagster import _compat
+
+if TYPE_CHECKING:
+    from tests.conftest import PostgresDatabase
 
 
 def run(*assets: Any) -> dg.ExecuteInProcessResult:
@@ -240,3 +246,61 @@ def test_a_code_server_executes_runs_in_processes_of_multiprocessing() -> None:
     assert "start_run_in_subprocess" in inspect.getsource(server.DagsterApiServer.StartRun)
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         assert pool.submit(_compat.executes_a_run).result()
+
+
+def instance(home: Path, **config: Any) -> dg.DagsterInstance:
+    home.mkdir(exist_ok=True)
+    text = yaml.safe_dump({"telemetry": {"enabled": False}, **config})
+    (home / "dagster.yaml").write_text(text, encoding="utf-8")
+    return dg.DagsterInstance.from_config(str(home))
+
+
+def test_the_folder_of_dagsters_sqlite_files_is_known(tmp_path: Path) -> None:
+    elsewhere = str(tmp_path / "elsewhere")
+    with instance(tmp_path / "home") as default:
+        assert _compat.sqlite_folder(default) == str(tmp_path / "home" / "history")
+        assert _compat.storage_url(default) is None
+    with instance(tmp_path / "b", storage={"sqlite": {"base_dir": elsewhere}}) as given:
+        assert _compat.sqlite_folder(given) == f"{elsewhere}/history"
+        assert Path(elsewhere, "history", "runs.db").is_file()
+        assert _compat.storage_url(given) is None
+
+
+def test_an_instance_in_memory_keeps_its_runs_nowhere() -> None:
+    with dg.DagsterInstance.ephemeral() as ephemeral:
+        assert _compat.sqlite_folder(ephemeral) is None
+        assert _compat.storage_url(ephemeral) is None
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("form", ["postgres_url", "postgres_db"])
+def test_the_url_of_dagsters_postgres_is_one_that_claims_can_be_kept_at(
+    tmp_path: Path, postgres_database: PostgresDatabase, form: str
+) -> None:
+    at = replace(postgres_database, password="ge%40heim")
+    config = {
+        "postgres_url": at.url,
+        "postgres_db": {
+            # Without a driver SQLAlchemy 2.1 takes psycopg 3, which dagster-postgres does not use.
+            "scheme": "postgresql+psycopg2",
+            "username": at.user,
+            "password": "ge@heim",
+            "hostname": "",
+            "port": at.port,
+            "db_name": at.database,
+            "params": {"host": at.host},
+        },
+    }
+    with instance(tmp_path, storage={"postgres": {form: config[form]}}) as found:
+        assert found.get_runs_count() == 0
+        assert _compat.sqlite_folder(found) is None
+        url = _compat.storage_url(found)
+        assert url is not None
+        store = open_store(url)
+    try:
+        assert store.holders() == []
+        assert "***" in store.url
+        assert at.database in store.url
+        assert "heim" not in store.url
+    finally:
+        store.close()

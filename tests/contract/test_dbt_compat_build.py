@@ -75,6 +75,8 @@ POSTGRES = "dbt.adapters.postgres.connections"
         ("dbt.artifacts.schemas.freshness.v3.freshness", "process_freshness_result", ["result"]),
         ("dbt.contracts.graph.manifest", "Manifest.expect", ["self", "unique_id"]),
         ("dbt.adapters.factory", "get_adapter", ["config"]),
+        ("dbt.adapters.base.impl", "BaseAdapter.type", []),
+        ("dbt.adapters.base.impl", "BaseAdapter.get_columns_in_relation", ["self", "relation"]),
         (ADAPTER, "BaseConnectionManager.commit_if_has_connection", ["self"]),
         (DUCKDB, "DuckDBConnectionManager.cancel", ["self", "connection"]),
         (POSTGRES, "PostgresConnectionManager.cancel", ["self", "connection"]),
@@ -93,6 +95,7 @@ def test_what_is_called_or_replaced_is_there(module: str, name: str, parameters:
         (DUCKDB, "DuckDBConnectionManager._ENV"),
         ("dbt.artifacts.schemas.freshness", "FreshnessExecutionResultArtifact.dbt_schema_version"),
         ("dbt.artifacts.schemas.run", "RunResultsArtifact.dbt_schema_version"),
+        ("dbt.contracts.graph.nodes", "ModelNode.defer_relation"),
         ("dbt.task.freshness", "FreshnessRunner"),
         ("dbt.version", "__version__"),
         ("dbt_common.events.functions", "get_invocation_id"),
@@ -231,6 +234,16 @@ def test_a_build_does_what_it_is_handed_and_decides_nothing(
     assert hand.facts["threads"] == 1
     assert hand.facts["connection"]["type"] == "duckdb"
     assert "vars" not in hand.facts["facts"]["args"]
+    query = _compat_database.query_of(hand.build, model + "below")
+    assert query is not None
+    assert query.startswith("select 2 as n")
+    [read] = _compat_database.reads_of(hand.build, model + "below")
+    assert (read.node, read.relation) == (model + "bad", '"w"."main"."bad"')
+    assert (read.place["schema"], read.place["alias"]) == ("main", "bad")
+    assert _compat_database.has_query(hand.build, model + "a")
+    with _compat_database.own_connection(hand.build, "test"):
+        own = _compat_database.relation_of(hand.build, model + "a")
+        assert _compat_database.columns_of(hand.build, own) == {"n": "INTEGER"}
     _compat_database.close_database(hand.build)
     assert len(hand.build.node_results) == 3
     assert not hand.build.graph.nodes(), "dbt's graph takes seconds to make"

@@ -99,6 +99,37 @@ def test_two_runs_of_dbt_make_the_rows_of_one(
 
 
 @pytest.mark.postgres
+def test_two_runs_that_build_the_same_for_the_first_time(
+    tmp_path: Path, databases: Callable[[], Database]
+) -> None:
+    """What the second run's dbt has seen of the database is older than what the first one made."""
+    database = databases()
+    prepare(database)
+    table = "{{ config(materialized='table') }}"
+    files = {
+        "models/made.sql": f"{table} {GATED}",
+        "models/added.sql": DBT["models/appended.sql"],
+        "models/apart.sql": f"{table} select 1 as one",
+    }
+    transform = transform_of(tmp_path, database, files)
+    transform.prepare()
+    both = ["made", "added"]
+    try:
+        with closed(database) as let_in, transform.launched(both) as one:
+            until(lambda: at_the_gate(database) >= 2, 60, "the first run to be at work")
+            with transform.launched([*both, "apart"]) as two:
+                until(lambda: says(transform, two, "apart: built"), 60, "the second run's own")
+                let_in()
+                first, second = ended(transform, one), ended(transform, two)
+        assert first.success, first.text[-3000:]
+        assert second.success, second.text[-3000:]
+        assert sorted(second.materialized) == ["added", "apart", "made"]
+        assert [len(database.content(f"main.{name}")) for name in both] == [32, 32]
+    finally:
+        transform.close()
+
+
+@pytest.mark.postgres
 def test_two_plain_runs_of_dbt_make_rows_twice(
     tmp_path: Path, databases: Callable[[], Database]
 ) -> None:

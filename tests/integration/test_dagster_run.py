@@ -14,6 +14,7 @@ import pytest
 from dagster import DagsterEventType as Kind
 
 from dagster_transform import TransformResource, build_transform_assets, load_config, sqlmesh
+from dagster_transform.config import TransformConfig
 from dagster_transform.dagster.resource import RunOptionError
 from dagster_transform.graph import Check, Graph, Node, Relation
 from dagster_transform.planning import Outcome, Readiness, Unit, UnitKind
@@ -323,16 +324,26 @@ def test_the_limit_comes_from_the_run_then_the_environment_then_the_file(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.delenv("MAX_CONCURRENT_MODELS", raising=False)
-    assert TransformResource().limits(7).max_concurrent_models == 7
+    projects = {"m": {"framework": "sqlmesh", "path": "."}, "d": {"framework": "dbt", "path": "."}}
+    unset = TransformConfig.model_validate({"projects": projects}, context={"root": Path.cwd()})
+    seven = unset.model_copy(update={"max_concurrent_models": 7})
+
+    def bound(config: TransformConfig, **options: int) -> tuple[int, set[str]]:
+        found = TransformResource(**options).limits(config)
+        return found.max_concurrent_models, set(found.unbounded)
+
+    assert bound(unset) == (5, {"d"}), "dbt follows its threads, where nobody has said how many"
+    assert bound(seven) == (7, set()), "said in the file: over both"
+    assert bound(unset, max_concurrent_models=2) == (2, set())
     monkeypatch.setenv("MAX_CONCURRENT_MODELS", " 3 ")
-    assert TransformResource().limits(7).max_concurrent_models == 3
-    assert TransformResource(max_concurrent_models=2).limits(7).max_concurrent_models == 2
+    assert bound(unset) == bound(seven) == (3, set())
+    assert bound(seven, max_concurrent_models=2) == (2, set())
     for wrong in ("0", "-1", "2.5", "x"):
         monkeypatch.setenv("MAX_CONCURRENT_MODELS", wrong)
         with pytest.raises(RunOptionError, match=f"MAX_CONCURRENT_MODELS is '{wrong}'"):
-            TransformResource().limits(7)
+            TransformResource().limits(seven)
     monkeypatch.setenv("MAX_CONCURRENT_MODELS", "")
-    assert TransformResource().limits(7).max_concurrent_models == 7
+    assert bound(seven) == (7, set())
 
 
 @pytest.mark.parametrize("wrong", [{"max_concurrent_models": 0}, {"retries": -1}, {"plan": "ask"}])

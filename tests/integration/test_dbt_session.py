@@ -16,6 +16,7 @@ from dagster_transform.dbt.errors import DbtHookError, DbtRunError
 from dagster_transform.dbt.memory import OutOfMemoryError
 from dagster_transform.dbt.settings import DbtTurn
 from dagster_transform.planning import Outcome
+from dagster_transform.walk import Learned
 from tests.conftest import PostgresDatabase
 from tests.integration.dbt_projects import DbtProject
 from tests.integration.dbt_runs import DbtRun, alive, graph_of, until
@@ -284,7 +285,8 @@ def test_the_sessions_of_one_run_share_an_invocation(database: Database, tmp_pat
     first = DbtRun(project, ["a"], **shared)
     assert first.go().outcomes == {"a": "built"}
     assert alive(first.pid)
-    database.execute("CREATE TABLE main.between AS SELECT 1 AS n")
+    # Another run may have it too, and build what this one's dbt has not seen.
+    database.execute("CREATE TABLE main.between AS SELECT 1 AS n", "CREATE TABLE main.b (n INT)")
     turn.last = True
     second = DbtRun(project, ["b"], **shared)
     assert second.pid == first.pid
@@ -380,8 +382,10 @@ def test_defer_leads_to_what_another_run_has_built(database: Database, tmp_path:
     profiles.write_text(profiles.read_text().replace("schema: main", "schema: mine"))
     plain = DbtRun(project, ["b"], [])
     assert plain.go().outcomes == {"b": "failed"}
-    deferred = DbtRun(project, ["b"], [], defer=True, state=state)
+    deferred = DbtRun(project, ["b"], [], defer=True, state=state, column_lineage=True)
     assert deferred.go().outcomes == {"b": "built"}
+    [facts] = [e.facts for e in deferred.result.events if isinstance(e, Learned)]
+    assert facts.column_lineage == {"n": (("d:model.shop.a", "n"),)}, facts.problem
     assert database.tables("mine") == {"mine.b"}
 
 

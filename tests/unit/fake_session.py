@@ -207,6 +207,9 @@ class FakeSession:
             report = Report(unit, Outcome.CANCELLED, "cancelled")
             self.inbox.later(CANCEL_SECONDS, lambda: self._end(ran, report))
 
+    def end_sessions(self, sessions: Collection[str]) -> Collection[str]:
+        return frozenset()
+
     def let_go(self) -> None:
         assert not self.running, f"{self.project} is at work"
         assert any(h == self.project for h in self.holders.values()), "it holds nothing"
@@ -243,6 +246,7 @@ class Rehearsal:
         capacity: Of each session, or by project.
         exclusive: What sessions need alone, by project.
         gate: What units need besides.
+        inbox: One that somebody else puts messages into as well.
         limits: Fields of `Limits`.
 
     Attributes:
@@ -256,11 +260,12 @@ class Rehearsal:
         capacity: int | Mapping[str, int] = 8,
         exclusive: Mapping[str, Collection[str]] | None = None,
         gate: Gate | None = None,
+        inbox: VirtualInbox | None = None,
         **limits: Any,
     ) -> None:
         limits.setdefault("max_concurrent_models", 100)
         self.plan = RunPlan({u.id: u for u in units}, limits=Limits(**limits))
-        self.inbox = VirtualInbox()
+        self.inbox = inbox or VirtualInbox()
         self.told: list[tuple[float, Event]] = []
         self.holders: dict[str, str] = {}
         self.sessions = {

@@ -22,8 +22,13 @@ ASKED: dict[str, Any] = {
     "state": "/state", "favor_state": True, "empty": True, "sample": "3 days",
     "node_timeout": 60.0, "run_timeout": 600.0, "memory": 0.5, "memory_wait": 5.0, "grace": 2.0,
     "kept_runs": 4, "fetch_row_counts": True, "fetch_columns": True,
+    "fetch_column_lineage": True,
 }  # fmt: skip
-CALLED = {"fetch_row_counts": "row_counts", "fetch_columns": "columns"}
+CALLED = {
+    "fetch_row_counts": "row_counts",
+    "fetch_columns": "columns",
+    "fetch_column_lineage": "column_lineage",
+}
 
 
 def settings(folder: Path, options: DbtOptions) -> DbtSettings:
@@ -35,7 +40,7 @@ def settings(folder: Path, options: DbtOptions) -> DbtSettings:
     nothing = Scope(frozenset(), frozenset(), frozenset())
     resource = TransformResource(dbt=options)
     make: Any = Sessions
-    sessions = make(context, Graph.of(()), config, resource, nothing, holds=None)
+    sessions = make(context, Graph.of(()), config, resource, nothing, holds=None, builds_in=None)
     found = sessions._dbt("d", config.project("d"))._settings
     assert isinstance(found, DbtSettings)
     return found

@@ -65,6 +65,7 @@ ORDERS = [BEGIN, Open(("model.p.a", "test.p.b")), Start(1, "model.p.a"), Cancel(
 ORDERS += [LetGo(), End(), Interrupt()]
 NEWS = [LOADED, Ready(("model.p.gone",)), Made(7), RESULT, Result(8, "pass"), Gone()]
 NEWS += [Facts(7, 10, {"id": "integer"}), Facts(8, problem="it is gone")]
+NEWS += [Facts(9, lineage={"id": [["model.p.a", "n"]]}, reads={"model.p.a": {"alias": "a"}})]
 NEWS += [Log("warn", "a\nb"), Ended(True), Ended(False, "it broke", ("a hook failed",))]
 
 

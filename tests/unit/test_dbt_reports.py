@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from dagster_transform.dbt.flight import Answer
-from dagster_transform.dbt.protocol import Result
-from dagster_transform.dbt.reports import entry_of, report_of
+from dagster_transform.dbt.protocol import Facts, Result
+from dagster_transform.dbt.reports import entry_of, learned, report_of
+from dagster_transform.graph import Graph, Node, Relation, Source
 from dagster_transform.planning import Outcome, Unit, UnitKind
 from dagster_transform.walk import Report
 
@@ -171,3 +172,47 @@ def test_a_node_that_dbt_never_answered_has_an_entry_too() -> None:
     assert (entry["unique_id"], entry["status"]) == ("model.p.a", "error")
     assert entry["message"] == "killed"
     assert {"timing", "thread_id", "adapter_response", "execution_time"} <= entry.keys()
+
+
+def relation(name: str) -> Relation:
+    return Relation("duckdb:/w", "w", "s", name)
+
+
+def graph() -> Graph:
+    """`p:a` reads a node, a source, and what another project builds and dbt calls a source."""
+    return Graph.of(
+        [
+            Node("p:a", "p", "dbt", "a", "a", "table", relation("a"), deps=("p:b", "p:s", "q:v")),
+            Node("p:b", "p", "dbt", "b", "b", "table", relation("b")),
+            Node("q:v", "q", "sqlmesh", "v", "v", "VIEW", relation("v")),
+            Node("p:c", "p", "dbt", "c", "c", "table", relation("c")),
+        ],
+        [Source("p:s", "p", "s", "s", relation("s"))],
+    )
+
+
+def lineage(**found: list[list[str]]) -> tuple[dict[str, Any], str]:
+    reads = {
+        unique_id: {"alias": unique_id.upper()} for ends in found.values() for unique_id, _ in ends
+    }
+    told = learned(
+        graph().nodes["p:a"],
+        graph(),
+        Facts(1, 3, {"x": "int"}, found, reads, "too \x1b[31mslow"),
+        lambda place: relation(str(place["alias"]).lower()),
+    )
+    assert (told.unit, told.table_rows, told.columns) == ("p:a", 3, {"x": "int"})
+    assert told.problem.startswith("too slow")
+    return dict(told.column_lineage), told.problem
+
+
+def test_column_lineage_ends_at_what_the_graph_says_it_reads() -> None:
+    found, _ = lineage(x=[["b", "n"], ["s", "m"]], y=[["v", "k"]])
+    assert found == {"x": (("p:b", "n"), ("p:s", "m")), "y": (("q:v", "k"),)}
+
+
+@pytest.mark.parametrize("strange", ["c", "gone"])
+def test_a_column_that_reads_what_the_graph_does_not_know_is_left_out(strange: str) -> None:
+    found, problem = lineage(x=[["b", "n"], [strange, "n"]], y=[["b", "k"]])
+    assert found == {"y": (("p:b", "k"),)}
+    assert f"does not know that it reads {strange}" in problem

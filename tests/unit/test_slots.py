@@ -45,7 +45,7 @@ def test_a_tag_may_have_a_colon_in_its_name() -> None:
     assert slots_of(node("heavy:2"), {"heavy:2": 1, "heavy": 3}, {}) == (Slot("tag:heavy:2", 1, 1),)
 
 
-def test_a_connection_is_counted_by_its_identity_or_its_projects_name_and_the_lower_counts() -> None:
+def test_a_connection_is_counted_by_its_identity_or_its_projects_name() -> None:
     def limit(**connections: int) -> tuple[Slot, ...]:
         return slots_of(node(), {}, {k.replace("place", PLACE): v for k, v in connections.items()})
 
@@ -61,7 +61,9 @@ def test_slots_are_sorted_so_that_everybody_takes_them_in_one_order() -> None:
     assert [slot.key for slot in found] == [f"connections:{PLACE}", "tag:a", "tag:z"]
 
 
-@pytest.mark.parametrize("tag", ["heavy:two", "heavy:0", "heavy:-1", "heavy:", "heavy:1.5", "heavy:²"])
+@pytest.mark.parametrize(
+    "tag", ["heavy:two", "heavy:0", "heavy:-1", "heavy:", "heavy:1.5", "heavy:²"]
+)
 def test_a_weight_is_a_number_above_0(tag: str) -> None:
     with pytest.raises(SlotError) as raised:
         slots_of(node(tag), {"heavy": 3}, {})

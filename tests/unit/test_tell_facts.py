@@ -88,6 +88,22 @@ def test_facts_are_metadata_under_dagsters_own_names() -> None:
     ]
 
 
+def test_column_lineage_is_told_by_asset_key() -> None:
+    run = Told()
+    run.built("below", facts_follow=True)
+    run.learned(
+        "below", column_lineage={"id": (("d:top", "ID"), ("d:top", "ID"), ("d:apart", "x"))}
+    )
+    [result] = run.results
+    found = result.metadata["dagster/column_lineage"].deps_by_column
+    assert found == {
+        "id": [
+            dg.TableColumnDep(asset_key=dg.AssetKey("apart"), column_name="x"),
+            dg.TableColumnDep(asset_key=dg.AssetKey("top"), column_name="ID"),
+        ]
+    }
+
+
 def test_a_run_that_is_cut_off_tells_what_was_built_without_its_facts() -> None:
     run = Told()
     run.built("top", facts_follow=True)

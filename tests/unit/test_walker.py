@@ -78,6 +78,15 @@ def test_no_session_gets_more_units_than_its_capacity() -> None:
     assert b == {"b:0": (0, 1), "b:1": (0, 1), "b:2": (1, 2), "b:3": (1, 2)}
 
 
+def test_a_project_that_is_not_bounded_builds_as_its_session_can_and_does_not_count() -> None:
+    units = [build(f"{project}:{i}") for project in "ab" for i in range(4)]
+    walk = Rehearsal(
+        *units, capacity={"a": 8, "b": 3}, max_concurrent_models=2, unbounded=frozenset("b")
+    ).run()
+    assert [walk.times[f"a:{i}"][0] for i in range(4)] == [0, 0, 1, 1]
+    assert [walk.times[f"b:{i}"][0] for i in range(4)] == [0, 0, 0, 1]
+
+
 def test_a_full_session_does_not_hold_back_another_one() -> None:
     units = [build("a:1"), build("a:2"), build("b:1")]
     walk = Rehearsal(*units, capacity={"a": 1}, max_concurrent_models=2).run()
