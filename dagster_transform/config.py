@@ -187,9 +187,10 @@ class TransformConfig(_Model):
             None: 5 of SQLMesh, and of dbt as many as its profile has threads.
         tags: Concurrency tags: how many nodes of each may be built at the same moment, over all
             runs that share a claims store. A node has the tags that its project gives it.
-        connections: How many nodes may be built at the same moment over a connection, by its
-            identity (`postgres:db.example:5432/warehouse`) or by the name of a project, which
-            means the connection of its nodes.
+        connections: How many nodes and checks may be under way at the same moment over a connection
+            (batches of one model go one after the other then), by its identity
+            (`postgres:db.example:5432/warehouse`) or by the name of a project, which means the
+            connection of its nodes.
         claims_url: Where claims are kept; None: the environment variable
             DAGSTER_TRANSFORM_CLAIMS_URL, else beside Dagster's own storage.
         claims_lease: Seconds after which a claim that nobody renews ends.

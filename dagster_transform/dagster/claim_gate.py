@@ -48,12 +48,10 @@ class ClaimGate:
         key = self._claims.keys.get(unit.id)
         if key is not None and (answer := self._held_up(unit, key)) is not None:
             return answer
-        if unit.kind is not UnitKind.BUILD:
-            return None
         slots = self._claims.manner.slots_of(unit.id)
         if slots and not self._take(unit, slots):
             return Later(self._poll)
-        if unit.id in self._late:
+        if unit.kind is UnitKind.BUILD and unit.id in self._late:
             self._late.discard(unit.id)
             self._refresh(unit)
         return None

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
 from time import sleep
 from uuid import uuid4
 
@@ -29,6 +31,9 @@ from dagster_transform.claims import (
 from dagster_transform.errors import TransformError
 from dagster_transform.planning import LeftOut, Outcome, RunPlan, Slot, UnitKind
 from dagster_transform.walk import Inbox, Needs, Revoked
+
+_HISTORY = timedelta(days=7)
+"""For how long the store remembers what was claimed."""
 
 Refusals = Mapping[str, tuple[Holder, ...]]
 """Who has what, by resource key."""
@@ -254,6 +259,8 @@ class RunClaims:
         self.let_go([*self._fences, *self.missing])
         self.keeper.release(self._ground)
         self.keeper.close()
+        with suppress(StoreError):  # the next run does it
+            self.store.prune(datetime.now(timezone.utc) - _HISTORY)
 
     # -- sessions on database servers -----------------------------------------------------------
 

@@ -15,7 +15,7 @@ from dagster_transform.dagster._compat import sqlite_folder, storage_url
 from dagster_transform.dagster.claiming import Manner, RunClaims
 from dagster_transform.dagster.resource import TransformResource, is_tick
 from dagster_transform.graph import Graph
-from dagster_transform.planning import slots_of
+from dagster_transform.planning import connection_slot, slots_of
 
 CLAIMS_VARIABLE = "DAGSTER_TRANSFORM_CLAIMS_URL"
 _FILE = "dagster_transform_claims.db"
@@ -91,6 +91,10 @@ def claims_of(
         for node in graph.nodes.values()
         if (found := slots_of(node, config.tags, config.connections))
     }
+    for check in graph.checks.values() if config.connections else ():
+        judged = graph.nodes.get(check.target) or graph.sources[check.target]
+        if slot := connection_slot(judged.relation, check.project, config.connections):
+            slots[check.id] = (slot,)
 
     def ended(run_id: str) -> bool:
         run = instance.get_run_by_id(run_id)
@@ -107,20 +111,19 @@ def claims_of(
     return RunClaims(open_claims(instance, config), manner)
 
 
-def owner_of(context: Any, *, tick: bool, plans: bool = False) -> Owner:
+def owner_of(context: Any, *, tick: bool) -> Owner:
     """As whom a run claims.
 
     Args:
         context: Dagster's context of an op.
         tick: Whether a schedule or sensor launched the run.
-        plans: Whether it applies a plan, or drops tables.
     """
     run = context.run
     attempt = 0
     if run.root_run_id and (record := context.instance.get_run_record_by_id(run.run_id)):
         attempt = int(record.create_timestamp.timestamp())  # later attempts are created later
     return Owner(
-        kind=OwnerKind.PLAN if plans else OwnerKind.RUN,
+        kind=OwnerKind.RUN,
         run_id=run.run_id,
         root_run_id=run.root_run_id or run.run_id,
         attempt=attempt,

@@ -9,6 +9,8 @@ import dagster as dg
 from dagster_transform.planning import LeftOut, Outcome, UnitKind
 from dagster_transform.walk import Finished
 
+_BAD = (Outcome.FAILED, Outcome.BLOCKED, Outcome.CANCELLED)
+
 
 def failure(
     names: Mapping[str, str], finished: Mapping[str, Finished], left_out: Mapping[str, LeftOut]
@@ -37,7 +39,8 @@ def failure(
                 hidden.append((name, end.outcome.value, reason))
             continue
         checks = end.report.failed_checks if end.report is not None else ()
-        failed |= end.outcome in (Outcome.FAILED, Outcome.BLOCKED) or bool(checks)
+        # Cancelled by nobody's wish: its claim was lost. What a person cancels ends elsewhere.
+        failed |= end.outcome in _BAD or bool(checks)
         what = "check failed" if checks else end.outcome.value
         reason = end.reason or ", ".join(
             f"{names.get(c.check, c.check)}: {c.failed_rows} rows" for c in checks

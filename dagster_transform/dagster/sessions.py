@@ -75,6 +75,7 @@ class Sessions:
             upstreams=options.upstreams.value,
             in_run=self._selected(name),
             turn=options.turn(name, sqlmesh.Turn, last=name not in self.scope.later),
+            batches_apart=bool(self.config.connections),
             holds=self.holds,
             builds_in=self.builds_in,
         )

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from dagster_transform.planning.advice import finer_than_upstream, restatable
 from dagster_transform.planning.run_plan import RunPlanError, plan_run
-from dagster_transform.planning.slots import CONCURRENCY, Slot, SlotError, slots_of
+from dagster_transform.planning.slots import (
+    CONCURRENCY,
+    Slot,
+    SlotError,
+    connection_slot,
+    slots_of,
+)
 from dagster_transform.planning.values import (
     DEFAULT_MODELS,
     GOOD_OUTCOMES,
@@ -31,6 +37,7 @@ __all__ = [
     "SlotError",
     "Unit",
     "UnitKind",
+    "connection_slot",
     "finer_than_upstream",
     "plan_run",
     "restatable",

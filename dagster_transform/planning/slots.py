@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from dagster_transform.errors import TransformError
-from dagster_transform.graph import Node
+from dagster_transform.graph import Node, Relation
 
 CONCURRENCY = "concurrency"
 """The property of a node that names concurrency tags which are not among its framework's tags:
@@ -59,11 +59,24 @@ def slots_of(
             found[key] = max(
                 Slot(key, taken, tags[name]), found.get(key, Slot(key, 0, 0)), key=_by_weight
             )
-    place = node.relation.connection
-    if limits := [connections[key] for key in (place, node.project) if key in connections]:
-        key = f"connections:{place}"
-        found[key] = Slot(key, 1, min(limits))
+    if slot := connection_slot(node.relation, node.project, connections):
+        found[slot.key] = slot
     return tuple(found[key] for key in sorted(found))
+
+
+def connection_slot(
+    relation: Relation, project: str, connections: Mapping[str, int]
+) -> Slot | None:
+    """What building or checking a relation takes of its connection; None if that has no limit.
+
+    Args:
+        relation: What is built or checked.
+        project: Whose session does it.
+        connections: As for `slots_of`.
+    """
+    place = relation.connection
+    limits = [connections[key] for key in (place, project) if key in connections]
+    return Slot(f"connections:{place}", 1, min(limits)) if limits else None
 
 
 def _by_weight(slot: Slot) -> int:

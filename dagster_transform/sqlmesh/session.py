@@ -306,7 +306,7 @@ class SqlmeshSession:
             finally:
                 threads.discard(thread)
 
-        if self._workers is not None:
+        if self._workers is not None and not self._settings.batches_apart:
             self._workers.submit(do)
 
     def _check(self, unit: Unit) -> Report:

@@ -75,6 +75,8 @@ class SqlmeshSettings:
         in_run: References of all nodes that the run selects, where that is more than one session
             sees; empty: the session sees all.
         turn: Whose turn the statements are that surround a run.
+        batches_apart: Whether batches of one model are built one after the other, where they could
+            go side by side: each would take a connection.
         plan_timeout: Seconds to wait for a plan that somebody else applies in mid-run.
         holds: Whether the run still has its claim on a node, by id: asked before an interval is
             recorded.
@@ -92,6 +94,7 @@ class SqlmeshSettings:
     upstreams: Upstreams = "hold"
     in_run: frozenset[str] = frozenset()
     turn: Turn = field(default_factory=Turn)
+    batches_apart: bool = False
     plan_timeout: float = 600.0
     holds: Callable[[str], bool] = lambda _: True
     builds_in: Callable[[str, frozenset[str]], None] = lambda _, __: None

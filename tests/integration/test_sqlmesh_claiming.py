@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from dagster_transform.planning import RunPlan
 from dagster_transform.walk import Session
 from tests.integration.sqlmesh_projects import Database, Project, utc
+
+if TYPE_CHECKING:
+    from tests.conftest import PostgresDatabase
 
 PLANNED, EARLIER, NOW = utc("2024-03-03 10:30"), utc("2024-03-05 10:30"), utc("2024-03-08 10:30")
 ROWS = """
@@ -178,3 +181,22 @@ def test_a_run_that_may_plan_needs_its_environment_alone(project: Project) -> No
         assert not session.needs().alone  # nothing has changed
     finally:
         session.close(completed=False)
+
+
+@pytest.mark.postgres
+def test_batches_go_one_after_the_other_where_connections_are_counted(
+    tmp_path: Path, postgres_database: PostgresDatabase
+) -> None:
+    query = "SELECT @start_ds::DATE AS ds, pg_backend_pid() AS pid, pg_sleep(0.05)::TEXT AS nothing"
+    kind = "INCREMENTAL_BY_TIME_RANGE (time_column ds, batch_size 1)"
+    models = {"mart.m": f"kind {kind}, start '2024-03-01'\n---\n{query}"}
+    for apart in (True, False):
+        database = Database.in_postgres(postgres_database)
+        project = Project(tmp_path / str(apart), database, models)
+        if apart:
+            project.plan_natively(PLANNED)
+        now = NOW if apart else utc("2024-03-16 10:30")
+        project.run(now, batches_apart=apart)
+        since = "2024-03-03" if apart else "2024-03-08"
+        ((count,),) = database.rows(f"SELECT COUNT(DISTINCT pid) FROM mart.m WHERE ds >= '{since}'")
+        assert (count == 1) is apart

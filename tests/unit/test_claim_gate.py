@@ -255,6 +255,14 @@ def test_slots_are_counted_within_the_walk_without_asking_the_store(runs: Runs) 
     assert runs.store.asked["acquire"] - before == 6
 
 
+def test_checks_take_connections_too(runs: Runs) -> None:
+    slot = (Slot("connections:c", 1, 1),)
+    runs.slots = {"a:x": slot, "a:c": slot, "a:d": slot}
+    walk = runs.walk(build("a:x"), check("a:c", "a:x"), check("a:d", "a:x"))
+    assert sorted(walk.times.values()) == [(0, 1), (1, 2), (2, 3)]
+    assert runs.held() == []
+
+
 def test_slots_are_counted_over_all_runs(runs: Runs) -> None:
     units = [build("a:0"), build("a:1"), build("a:2")]
     runs.slots = {unit.id: (Slot("tag:heavy", 1, 2),) for unit in units}
