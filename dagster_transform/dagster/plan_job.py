@@ -29,7 +29,7 @@ from dagster_transform.graph import (
 )
 from dagster_transform.sqlmesh import SqlmeshSettings, needs_of_project, propose_plan
 from dagster_transform.sqlmesh.errors import PlanRefusedError
-from dagster_transform.sqlmesh.explanation import (
+from dagster_transform.sqlmesh.plans.explanation import (
     PlanExplanation,
     PlanRequest,
     as_markdown,
@@ -39,7 +39,7 @@ from dagster_transform.sqlmesh.explanation import (
 )
 
 if TYPE_CHECKING:
-    from dagster_transform.sqlmesh.proposal import Proposal
+    from dagster_transform.sqlmesh.plans.proposal import Proposal
 
 PLAN = "dagster_transform/plan"
 JSON = "dagster_transform/plan_json"

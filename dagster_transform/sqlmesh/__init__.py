@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dagster_transform.sqlmesh._compat import import_sqlmesh
-from dagster_transform.sqlmesh.explanation import PlanExplanation, PlanRequest
+from dagster_transform.sqlmesh.plans.explanation import PlanExplanation, PlanRequest
 from dagster_transform.sqlmesh.settings import Restatement, SqlmeshSettings, Turn
 
 if TYPE_CHECKING:
     from dagster_transform.config import SqlmeshProject
     from dagster_transform.graph import Graph, GraphFile, SourceFile
-    from dagster_transform.sqlmesh.proposal import Proposal
+    from dagster_transform.sqlmesh.plans.proposal import Proposal
     from dagster_transform.sqlmesh.sweep import Sweep
     from dagster_transform.walk import Needs, Session
 
@@ -46,7 +46,7 @@ def read_project(
 ) -> GraphFile:
     """Read a project into a graph file's content; see `load.load_project`."""
     import_sqlmesh()
-    from dagster_transform.sqlmesh.load import load_project
+    from dagster_transform.sqlmesh.files.load import load_project
 
     return load_project(name, project, paths, root=root, sources=sources)
 
@@ -66,8 +66,9 @@ def needs_of_project(
         SqlmeshError: The project's configuration can't be used.
     """
     import_sqlmesh()
-    from dagster_transform.sqlmesh import _compat, claiming
+    from dagster_transform.sqlmesh import _compat
     from dagster_transform.sqlmesh.project import clear_errors, open_context
+    from dagster_transform.sqlmesh.runs import claiming
 
     context = open_context(name, project, settings.paths, load=False)
     try:
@@ -82,7 +83,7 @@ def open_session(
 ) -> Session:
     """A session for one run of one project; see `session.SqlmeshSession`."""
     import_sqlmesh()
-    from dagster_transform.sqlmesh.session import SqlmeshSession
+    from dagster_transform.sqlmesh.runs.session import SqlmeshSession
 
     return SqlmeshSession(name, project, graph, settings)
 
@@ -99,7 +100,7 @@ def propose_plan(
 ) -> Proposal:
     """Make and explain the plan of a project, and change nothing; see `proposal.propose`."""
     import_sqlmesh()
-    from dagster_transform.sqlmesh.proposal import propose
+    from dagster_transform.sqlmesh.plans.proposal import propose
 
     return propose(name, project, settings, request)
 

@@ -21,21 +21,22 @@ class Gateways:
         self._context = context
         self.default: str = context.selected_gateway
         """The gateway of what does not name one."""
-        self._connections = {self.default: context.connection_config}
+        self.connections = {self.default: context.connection_config}
+        """The connection configuration of each, by name."""
         # As SQLMesh does it, where several folders make one project: the first one's count.
         for config in context.configs.values():
             for gateway in config.gateways:
-                if gateway not in self._connections:
-                    self._connections[gateway] = config.get_connection(gateway)
+                if gateway not in self.connections:
+                    self.connections[gateway] = config.get_connection(gateway)
 
     def of(self, model: Any) -> str:
         """The gateway through which a model is built; the default one where another project has
         the model, and a gateway for it that this one does not know."""
-        return model.gateway if model.gateway in self._connections else self.default
+        return model.gateway if model.gateway in self.connections else self.default
 
     def table(self, gateway: str, table: exp.Table) -> Relation:
         """A normalised table as it is reached through a gateway."""
-        connection = names.connection_identity(self._connections[gateway], table.catalog or None)
+        connection = names.connection_identity(self.connections[gateway], table.catalog or None)
         return names.relation_of(connection, table)
 
     def view(self, model: Any, snapshot: Any, naming: Any) -> Relation:

@@ -178,7 +178,7 @@ class Recorder:
         return queue
 
     def begin(self, node: str) -> Any:
-        self.flights[node] = SimpleNamespace(cancelled=False, made=False, error=None)
+        self.flights[node] = SimpleNamespace(again=True, cancelled=False, made=False, error=None)
         return self.flights[node]
 
     def cancelled(self, node: str) -> bool:

@@ -454,7 +454,7 @@ def test_context_diff(planned: Any) -> None:
         part(snapshot.fingerprint, name, f"SnapshotFingerprint.{name}")
     from sqlmesh.core.snapshot import SnapshotChangeCategory
 
-    from dagster_transform.sqlmesh.explain import _CATEGORIES
+    from dagster_transform.sqlmesh.plans.explain import _CATEGORIES
 
     assert {c.name for c in SnapshotChangeCategory} == _CATEGORIES.keys()
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from dagster_transform.sqlmesh.server_sessions import ServerSessions, end_sessions
+from dagster_transform.sqlmesh.runs.server_sessions import ServerSessions, end_sessions
 from tests.integration.sqlmesh_projects import Database, Project, utc
 
 if TYPE_CHECKING:

@@ -223,8 +223,10 @@ def test_all_errors_of_a_file_come_at_once_in_its_order() -> None:
         "transform.yaml:12:5: projects.bad-name.target: must be a string; put it in quotes",
         "transform.yaml:13:5: projects.bad-name.target: duplicate key, first in line 12",
         "transform.yaml:14:3: projects.staging.path: missing key",
-        "transform.yaml:16:1: more: unknown key; known keys: projects, max_concurrent_models, "
-        "tags, connections, claims_url, claims_lease, claims_heartbeat",
+        (
+            "transform.yaml:16:1: more: unknown key; known keys: projects, max_concurrent_models, "
+            "tags, connections, claims_url, claims_lease, claims_heartbeat"
+        ),
     ]
 
 
@@ -307,8 +309,10 @@ MARTS = "projects:\n  marts:\n    framework: sqlmesh\n    path: marts\n"
         (
             MARTS + "root: x",
             [
-                "5:1: root: unknown key; known keys: projects, max_concurrent_models, "
-                "tags, connections, claims_url, claims_lease, claims_heartbeat"
+                (
+                    "5:1: root: unknown key; known keys: projects, max_concurrent_models, "
+                    "tags, connections, claims_url, claims_lease, claims_heartbeat"
+                )
             ],
         ),
         (

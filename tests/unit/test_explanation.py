@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from dagster_transform.sqlmesh.explanation import (
+from dagster_transform.sqlmesh.plans.explanation import (
     Backfill,
     Change,
     PlanExplanation,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dagster_transform.sqlmesh.marker import Marker
+from dagster_transform.sqlmesh.runs.marker import Marker
 from dagster_transform.sqlmesh.settings import SqlmeshSettings
 
 

@@ -15,13 +15,13 @@ from dagster_transform.config import SqlmeshProject
 from dagster_transform.graph import Graph, GraphFile, SourceFile
 from dagster_transform.sqlmesh import _compat
 from dagster_transform.sqlmesh.errors import PlanRefusedError
-from dagster_transform.sqlmesh.explain import Base, explain
-from dagster_transform.sqlmesh.explanation import PlanExplanation, PlanRequest
-from dagster_transform.sqlmesh.load import read_loaded
-from dagster_transform.sqlmesh.marker import Marker
-from dagster_transform.sqlmesh.plan import PlanInProgress, begin_previews
+from dagster_transform.sqlmesh.files.load import read_loaded
+from dagster_transform.sqlmesh.plans.explain import Base, explain
+from dagster_transform.sqlmesh.plans.explanation import PlanExplanation, PlanRequest
 from dagster_transform.sqlmesh.project import clear_errors, open_context, words_of
-from dagster_transform.sqlmesh.session import SqlmeshSession
+from dagster_transform.sqlmesh.runs.marker import Marker
+from dagster_transform.sqlmesh.runs.plan import PlanInProgress, begin_previews
+from dagster_transform.sqlmesh.runs.session import SqlmeshSession
 from dagster_transform.sqlmesh.settings import SqlmeshSettings
 from dagster_transform.walk import Session
 

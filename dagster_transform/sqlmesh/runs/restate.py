@@ -19,7 +19,10 @@ from sqlmesh.utils.errors import PlanError
 
 from dagster_transform.planning import Outcome, Readiness
 from dagster_transform.sqlmesh import _compat
-from dagster_transform.sqlmesh.environment import (
+from dagster_transform.sqlmesh.errors import RestatementRefusedError
+from dagster_transform.sqlmesh.intervals import Interval
+from dagster_transform.sqlmesh.settings import PROD, Restatement, Setting, SqlmeshSettings, Work
+from dagster_transform.sqlmesh.state.environment import (
     Assessment,
     built_at,
     missing,
@@ -30,10 +33,7 @@ from dagster_transform.sqlmesh.environment import (
     read_snapshots,
     with_ancestors,
 )
-from dagster_transform.sqlmesh.errors import RestatementRefusedError
-from dagster_transform.sqlmesh.guard import allot
-from dagster_transform.sqlmesh.intervals import Interval
-from dagster_transform.sqlmesh.settings import PROD, Restatement, Setting, SqlmeshSettings, Work
+from dagster_transform.sqlmesh.state.guard import allot
 
 
 @dataclass(slots=True)

@@ -8,10 +8,10 @@ from typing import Any
 from sqlglot import exp
 
 from dagster_transform.sqlmesh import names
-from dagster_transform.sqlmesh.environment import Assessment, built_at, missing
 from dagster_transform.sqlmesh.gateways import Gateways
 from dagster_transform.sqlmesh.intervals import merged, minus
 from dagster_transform.sqlmesh.settings import Setting, SqlmeshSettings, Work
+from dagster_transform.sqlmesh.state.environment import Assessment, built_at, missing
 from dagster_transform.walk import Needs
 
 
@@ -23,23 +23,31 @@ def needs_of(context: Any, settings: SqlmeshSettings, *, alone: bool) -> Needs:
         settings: What the run asks for.
         alone: Whether nobody else may use the environment meanwhile: the run plans.
     """
-    config, gateway = context.config, context.gateway
-    state = config.get_state_connection(gateway) or context.connection_config
-    connections = [state, *(c for c in _connections(context) if c is not None)]
-    files = {file for connection in connections for file in names.duckdb_files(connection)}
-    place = f"{names.connection_identity(state)}/{config.get_state_schema(gateway) or ''}"
+    state, schema = _state(context), context.config.get_state_schema(context.gateway)
+    place = f"{names.connection_identity(state)}/{schema or ''}"
     return Needs(
-        files=frozenset(f"file:{file}" for file in files),
+        files=files_of(context, Gateways(context).connections.values()),
         environment=f"environment:{place}/{settings.environment}",
         alone=alone,
     )
 
 
-def _connections(context: Any) -> list[Any]:
-    found = [context.connection_config]
-    for config in context.configs.values():
-        found += [config.get_connection(gateway) for gateway in config.gateways if gateway]
-    return found
+def connections_of(context: Any, assessment: Assessment) -> list[Any]:
+    """The connection configurations of the gateways that the run's models use."""
+    connections = Gateways(context).connections
+    snapshots = assessment.setting.scheduler.snapshots.values()
+    gateways = {s.model_gateway for s in snapshots if s.model_gateway} - {context.selected_gateway}
+    return [context.connection_config, *(connections[gateway] for gateway in sorted(gateways))]
+
+
+def files_of(context: Any, connections: Iterable[Any]) -> frozenset[str]:
+    """The DuckDB files that only one process can hold: of these connections, and the state's."""
+    found = (names.duckdb_files(connection) for connection in (*connections, _state(context)))
+    return frozenset(f"file:{path}" for files in found for path in files)
+
+
+def _state(context: Any) -> Any:
+    return context.config.get_state_connection(context.gateway) or context.connection_config
 
 
 def claim_key(context: Any, setting: Setting, snapshot: Any) -> str | None:

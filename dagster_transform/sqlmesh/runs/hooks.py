@@ -8,8 +8,8 @@ from sqlmesh.core.environment import execute_environment_statements
 from sqlmesh.core.macros import RuntimeStage
 
 from dagster_transform.sqlmesh import _compat
-from dagster_transform.sqlmesh.environment import Assessment
 from dagster_transform.sqlmesh.settings import SqlmeshSettings
+from dagster_transform.sqlmesh.state.environment import Assessment
 
 
 class Hooks:

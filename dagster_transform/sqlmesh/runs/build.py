@@ -19,9 +19,9 @@ from sqlmesh.utils.date import now_timestamp
 
 from dagster_transform.errors import redact
 from dagster_transform.planning import Outcome
-from dagster_transform.sqlmesh.audits import Audit, audits_of, merge, published, run_check
 from dagster_transform.sqlmesh.intervals import Interval, in_words
 from dagster_transform.sqlmesh.project import first_error, words_of
+from dagster_transform.sqlmesh.runs.audits import Audit, audits_of, merge, published, run_check
 from dagster_transform.sqlmesh.settings import PROD, Setting, Work
 from dagster_transform.walk import CheckResult, Report
 

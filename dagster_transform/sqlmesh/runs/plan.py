@@ -19,13 +19,13 @@ from sqlmesh.utils import to_snake_case
 from dagster_transform.config import SqlmeshProject
 from dagster_transform.planning import Outcome, Readiness
 from dagster_transform.sqlmesh import _compat
-from dagster_transform.sqlmesh.environment import Assessment, deployability_of
 from dagster_transform.sqlmesh.errors import PlanRefusedError
-from dagster_transform.sqlmesh.guard import within_reach
 from dagster_transform.sqlmesh.intervals import Interval
-from dagster_transform.sqlmesh.marker import Marker
 from dagster_transform.sqlmesh.project import open_context
+from dagster_transform.sqlmesh.runs.marker import Marker
 from dagster_transform.sqlmesh.settings import Setting, SqlmeshSettings, Work
+from dagster_transform.sqlmesh.state.environment import Assessment, deployability_of
+from dagster_transform.sqlmesh.state.guard import within_reach
 
 
 def make_plan(

@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 from dagster_transform.sqlmesh import names
 from dagster_transform.sqlmesh.errors import SqlmeshError
+from dagster_transform.sqlmesh.gateways import Gateways
 
 _STARTED = "CAST(extract(epoch FROM backend_start) * 1000000 AS BIGINT)"
 _MINE = f"SELECT pid, {_STARTED} FROM pg_stat_get_activity(pg_backend_pid())"
@@ -99,13 +100,8 @@ def _end(adapter: Any, sessions: Collection[str]) -> None:
 
 def _servers(context: Any) -> dict[str, str]:
     """What a session's text begins with, by gateway on a PostgreSQL server."""
-    connections = {context.selected_gateway: context.connection_config}
-    for config in context.configs.values():
-        for gateway in config.gateways:
-            if gateway not in connections:
-                connections[gateway] = config.get_connection(gateway)
     return {
         gateway: quote(names.connection_identity(connection), safe="")
-        for gateway, connection in connections.items()
+        for gateway, connection in Gateways(context).connections.items()
         if str(connection.type_) == "postgres"
     }

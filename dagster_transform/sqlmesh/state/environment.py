@@ -11,11 +11,11 @@ from sqlmesh.core.snapshot import DeployabilityIndex
 
 from dagster_transform.planning import Outcome, Readiness
 from dagster_transform.sqlmesh import _compat
-from dagster_transform.sqlmesh.auto_restate import mark_what_is_due
 from dagster_transform.sqlmesh.errors import EnvironmentNotPlannedError
-from dagster_transform.sqlmesh.guard import Allotment, allot
 from dagster_transform.sqlmesh.intervals import Interval, merged
 from dagster_transform.sqlmesh.settings import PROD, Setting, SqlmeshSettings, Work
+from dagster_transform.sqlmesh.state.auto_restate import mark_what_is_due
+from dagster_transform.sqlmesh.state.guard import Allotment, allot
 
 
 @dataclass(slots=True)

@@ -13,9 +13,9 @@ from time import monotonic
 from typing import Any
 
 from dagster_transform.sqlmesh import _compat
-from dagster_transform.sqlmesh.environment import Assessment, read_snapshots
 from dagster_transform.sqlmesh.intervals import merged
 from dagster_transform.sqlmesh.settings import SqlmeshSettings
+from dagster_transform.sqlmesh.state.environment import Assessment, read_snapshots
 
 _POLL = 0.5
 """Seconds between two looks at a plan that is being applied."""

@@ -10,7 +10,8 @@ from typing import Any
 
 from sqlglot import exp
 
-from dagster_transform.sqlmesh.explanation import (
+from dagster_transform.sqlmesh.intervals import Interval, merged
+from dagster_transform.sqlmesh.plans.explanation import (
     DIFFS,
     Backfill,
     Change,
@@ -18,7 +19,6 @@ from dagster_transform.sqlmesh.explanation import (
     PlanRequest,
     Restated,
 )
-from dagster_transform.sqlmesh.intervals import Interval, merged
 
 _CATEGORIES = {
     "BREAKING": "breaking",

@@ -17,19 +17,26 @@ from dagster_transform.config import SqlmeshProject
 from dagster_transform.errors import TransformError
 from dagster_transform.graph import Check, Graph
 from dagster_transform.planning import Outcome, Readiness, Unit, UnitKind
-from dagster_transform.sqlmesh import _compat, names
-from dagster_transform.sqlmesh.audits import audits_of, run_check, run_standalone
-from dagster_transform.sqlmesh.build import Cancelled, Hands, build_node, why
-from dagster_transform.sqlmesh.claiming import claim_key, needs_of, read_again, table_exists
-from dagster_transform.sqlmesh.environment import Assessment, assess_environment
-from dagster_transform.sqlmesh.hooks import Hooks
-from dagster_transform.sqlmesh.plan import PlanInProgress, make_plan
+from dagster_transform.sqlmesh import _compat
 from dagster_transform.sqlmesh.project import clear_errors, is_transient, open_context
-from dagster_transform.sqlmesh.restate import RestatementInProgress, assess_restatement
-from dagster_transform.sqlmesh.server_sessions import ServerSessions, end_sessions
+from dagster_transform.sqlmesh.runs.audits import audits_of, run_check, run_standalone
+from dagster_transform.sqlmesh.runs.build import Cancelled, Hands, build_node, why
+from dagster_transform.sqlmesh.runs.claiming import (
+    claim_key,
+    connections_of,
+    files_of,
+    needs_of,
+    read_again,
+    table_exists,
+)
+from dagster_transform.sqlmesh.runs.hooks import Hooks
+from dagster_transform.sqlmesh.runs.plan import PlanInProgress, make_plan
+from dagster_transform.sqlmesh.runs.restate import RestatementInProgress, assess_restatement
+from dagster_transform.sqlmesh.runs.server_sessions import ServerSessions, end_sessions
+from dagster_transform.sqlmesh.runs.watch import PlanWatch
+from dagster_transform.sqlmesh.runs.workers import Workers
 from dagster_transform.sqlmesh.settings import SqlmeshSettings, Work
-from dagster_transform.sqlmesh.watch import PlanWatch
-from dagster_transform.sqlmesh.workers import Workers
+from dagster_transform.sqlmesh.state.environment import Assessment, assess_environment
 from dagster_transform.walk import Needs, Report
 
 STANDALONE = "standalone_audit"
@@ -140,8 +147,8 @@ class SqlmeshSession:
             elif self._plan is None:
                 _compat.load_materializations(self._opened())
             self._assessment = self._assess(selected, judged)
-            self._connections = _connections(self._context, self._assessment)
-            self._exclusive = _files(self._context, self._connections)
+            self._connections = connections_of(self._context, self._assessment)
+            self._exclusive = files_of(self._context, self._connections)
         mine = self._ids()
         return {
             mine[reference]: readiness
@@ -402,20 +409,3 @@ class SqlmeshSession:
     def _adapters(self) -> list[Any]:
         adapters = list(self._context.snapshot_evaluator.adapters.values())
         return [*adapters, *_compat.state_adapters(self._context)]
-
-
-def _connections(context: Any, assessment: Assessment) -> list[Any]:
-    """The connection configurations of the gateways that the run's models use."""
-    snapshots = assessment.setting.scheduler.snapshots.values()
-    gateways = {s.model_gateway for s in snapshots if s.model_gateway} - {context.selected_gateway}
-    return [context.connection_config] + [
-        next(c.get_connection(g) for c in context.configs.values() if g in c.gateways)
-        for g in sorted(gateways)
-    ]
-
-
-def _files(context: Any, connections: Iterable[Any]) -> frozenset[str]:
-    """The DuckDB files that only one process can hold: the warehouse's and the state's."""
-    state = context.config.get_state_connection(context.gateway)
-    found = (names.duckdb_files(c) for c in (*connections, state) if c is not None)
-    return frozenset(f"file:{path}" for files in found for path in files)

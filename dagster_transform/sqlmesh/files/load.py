@@ -26,14 +26,14 @@ from dagster_transform.graph import (
     SourceFile,
 )
 from dagster_transform.sqlmesh import _compat
-from dagster_transform.sqlmesh.checks import model_checks, standalone_checks
-from dagster_transform.sqlmesh.drift import find_drift
+from dagster_transform.sqlmesh.files.checks import model_checks, standalone_checks
+from dagster_transform.sqlmesh.files.drift import find_drift
+from dagster_transform.sqlmesh.files.lineage import Lineage
+from dagster_transform.sqlmesh.files.locations import Locations
+from dagster_transform.sqlmesh.files.properties import properties_of
+from dagster_transform.sqlmesh.files.sources import Read, name_sources
 from dagster_transform.sqlmesh.gateways import Gateways
-from dagster_transform.sqlmesh.lineage import Lineage
-from dagster_transform.sqlmesh.locations import Locations
 from dagster_transform.sqlmesh.project import clear_errors, open_context
-from dagster_transform.sqlmesh.properties import properties_of
-from dagster_transform.sqlmesh.sources import Read, name_sources
 
 _log = logging.getLogger("dagster_transform")
 

@@ -1,0 +1,3 @@
+"""From the files of a project to the graph."""
+
+from __future__ import annotations
