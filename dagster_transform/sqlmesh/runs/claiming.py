@@ -10,8 +10,13 @@ from sqlglot import exp
 from dagster_transform.sqlmesh import names
 from dagster_transform.sqlmesh.gateways import Gateways
 from dagster_transform.sqlmesh.intervals import merged, minus
-from dagster_transform.sqlmesh.settings import Setting, SqlmeshSettings, Work
-from dagster_transform.sqlmesh.state.environment import Assessment, built_at, missing
+from dagster_transform.sqlmesh.settings import PROD, Setting, SqlmeshSettings, Work
+from dagster_transform.sqlmesh.state.environment import (
+    Assessment,
+    built_at,
+    missing,
+    read_intervals,
+)
 from dagster_transform.walk import Needs
 
 
@@ -82,7 +87,9 @@ def read_again(
     works = {r: assessment.work[r] for r in references if r in assessment.work}
     works = {r: w for r, w in works.items() if not w.snapshot.is_seed or w.snapshot.intervals}
     known = {r: (_recorded(w, setting), built_at(w.snapshot, setting)) for r, w in works.items()}
-    context.state_sync.refresh_snapshot_intervals([work.snapshot for work in works.values()])
+    snapshots = [work.snapshot for work in works.values()]
+    development = settings.environment != PROD
+    read_intervals(context.state_sync, snapshots, development=development)
     changed = {
         r: work
         for r, work in works.items()

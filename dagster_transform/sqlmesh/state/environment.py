@@ -103,13 +103,8 @@ def read_snapshots(
     closure = with_ancestors(wanted, infos)
     state = context.state_sync
     snapshots = _compat.fetch_snapshots(state, [infos[n] for n in closure], queries_of=wanted)
-    for snapshot in snapshots.values():  # from a cache they may have some that are built by now
-        snapshot.pending_restatement_intervals = []
-    state.refresh_snapshot_intervals(snapshots.values())
     development = settings.environment != PROD
-    if not development:
-        for snapshot in snapshots.values():  # what an auto-restatement has marked
-            snapshot.apply_pending_restatement_intervals()
+    read_intervals(state, snapshots.values(), development=development)
     return Setting(
         scheduler=context.create_scheduler(snapshots.values(), context.snapshot_evaluator),
         deployability=deployability_of(snapshots.values(), development=development),
@@ -118,6 +113,19 @@ def read_snapshots(
         plan={"selected_models": set()},
         shared=_production_has(context, snapshots.values()) if development else frozenset(),
     )
+
+
+def read_intervals(state: Any, snapshots: Collection[Any], *, development: bool) -> None:
+    """Give snapshots the intervals that the state has for them now.
+
+    In production without those that an auto-restatement has marked: they are to be built again.
+    """
+    for snapshot in snapshots:  # from a cache they may have some that are built by now
+        snapshot.pending_restatement_intervals = []
+    state.refresh_snapshot_intervals(snapshots)
+    if not development:
+        for snapshot in snapshots:
+            snapshot.apply_pending_restatement_intervals()
 
 
 def _production_has(context: Any, snapshots: Iterable[Any]) -> frozenset[str]:
