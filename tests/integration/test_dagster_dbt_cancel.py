@@ -64,6 +64,8 @@ def test_two_sleeping_models_end_on_the_server(
         story = transform.story(run_id)
         until(lambda: len(queries(postgres_database)) == 2, "both models to sleep", 60)
         until(lambda: "a_first" in transform.story(run_id).materialized, "a_first to be told")
+        slow = {"slow_1", "slow_2"}
+        until(lambda: slow <= set(transform.story(run_id).started), "their starts to be told")
         before = transform.story(run_id)
         assert before.pid is not None
         worker = psutil.Process(before.pid)
