@@ -194,7 +194,7 @@ def test_two_plain_runs_of_sqlmesh_make_rows_twice(
     with closed(database) as let_in:
         for thread in threads:
             thread.start()
-        until(lambda: at_the_gate(database) >= 10, 60, "both runs to be at work")
+        until(lambda: at_the_gate(database) >= len(KINDS), 60, "both runs to be at work")
         let_in()
     for thread in threads:
         thread.join(60)
