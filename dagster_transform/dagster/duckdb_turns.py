@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -49,9 +49,7 @@ def claimed_file(
     """
     settings = config if isinstance(config, TransformConfig) else load_config(config)
     file = Path(path).resolve()
-    claims = claims_of(context, Graph.of([]), settings, TransformResource(claim_wait=wait))
-    try:
+    options = TransformResource(claim_wait=wait)
+    with closing(claims_of(context, Graph.of([]), settings, options)) as claims:
         claims.take_ground({"": Needs(frozenset({f"file:{file}"}))})
         yield file
-    finally:
-        claims.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from datetime import datetime, timezone
 from typing import Any
 
@@ -9,7 +10,6 @@ import dagster as dg
 from pydantic import Field
 
 from dagster_transform.config import SqlmeshProject, TransformConfig
-from dagster_transform.dagster.claiming import RunClaims
 from dagster_transform.dagster.claims_store import claims_of
 from dagster_transform.dagster.resource import TransformResource
 from dagster_transform.errors import TransformError
@@ -88,14 +88,10 @@ def _sweep(
 ) -> Sweep:
     """Sweep while nobody else uses the environment."""
     paths, now = [str(path) for path in project.paths], datetime.now(timezone.utc)
-    claims: RunClaims | None = None
+    settings = SqlmeshSettings(environment=project.environment, paths=paths, now=now)
     try:
-        settings = SqlmeshSettings(environment=project.environment, paths=paths, now=now)
-        claims = claims_of(context, Graph.of([]), config, TransformResource())
-        claims.take_ground({name: needs_of_project(name, project, settings, alone=True)})
-        return sweep_project(name, project, paths, now=now, ignore_ttl=asked.ignore_ttl)
+        with closing(claims_of(context, Graph.of([]), config, TransformResource())) as claims:
+            claims.take_ground({name: needs_of_project(name, project, settings, alone=True)})
+            return sweep_project(name, project, paths, now=now, ignore_ttl=asked.ignore_ttl)
     except TransformError as error:
         raise dg.Failure(description=str(error), allow_retries=False) from None
-    finally:
-        if claims is not None:
-            claims.close()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from datetime import timedelta
 
 import dagster as dg
@@ -80,17 +80,18 @@ def run_transform(
         if options.ignores_cron(context.run.tags) and (found := restatable(graph, plan)):
             context.log.info(_RESTATE.format(names=", ".join(found), day=_last_day(options)))
 
-    yield from carry_out(
-        context,
-        graph,
-        names,
-        sessions,
-        claims,
-        nodes=nodes,
-        checks=checks,
-        limits=limits,
-        advise=advise,
-    )
+    with closing(claims):
+        yield from carry_out(
+            context,
+            graph,
+            names,
+            sessions,
+            claims,
+            nodes=nodes,
+            checks=checks,
+            limits=limits,
+            advise=advise,
+        )
 
 
 def carry_out(
@@ -113,7 +114,7 @@ def carry_out(
         graph: The graph of the sessions' projects.
         names: Keys of the graph.
         sessions: By project.
-        claims: Those of the op; released by it.
+        claims: Those of the op; whoever has made them releases them.
         nodes: Ids of the nodes to build.
         checks: Ids of the checks to run.
         limits: How the walk goes about it.
@@ -162,7 +163,6 @@ def carry_out(
         raise
     finally:
         problems = crew.close(completed=completed)
-        claims.close()
     left_out = {**plan.left_out, **crew.not_run, **problems}
     if bad := failure(called, walk.finished, left_out):
         raise bad

@@ -200,8 +200,8 @@ def test_two_plain_runs_of_sqlmesh_make_rows_twice(
         thread.join(60)
     have = contents(database)
     twice = {name for name in BOTH if len(have[name]) > len(want[name])}
-    # Which ones depends on who was at the gate when it opened.
-    assert twice & {"shared.by_time", "shared.unmanaged"}, (twice, errors)
+    # Others too, if both runs were at them when the gate opened.
+    assert "shared.unmanaged" in twice, (twice, errors)
 
 
 @pytest.mark.postgres
