@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from sqlalchemy import (
     Connection,
-    CursorResult,
     Executable,
-    Row,
     and_,
     bindparam,
     delete,
@@ -203,7 +202,7 @@ class Acquiring:
         rows = self._run(_locked_resources)
         return [Resource(row.resource_key, row.capacity, row.last_fence) for row in rows]
 
-    def _lock_batches(self, now: float) -> Row[Any] | None:
+    def _lock_batches(self, now: float) -> Any | None:
         """Lock the claim's own row and those of all expired claims that hold what it wants.
 
         A renewal that is under way is waited for: what it prolongs has not expired.
@@ -211,7 +210,7 @@ class Acquiring:
         Returns:
             The claim's own.
         """
-        rows = self._run(_locked_batches, now=now).all()
+        rows = self._run(_locked_batches, now=now)
         self.terms.at("acquire.batches")
         return next((row for row in rows if row.claim_id == self.request.claim_id), None)
 
@@ -221,16 +220,16 @@ class Acquiring:
     def _waiters(self, now: float) -> list[Waiter]:
         return [as_waiter(row) for row in self._run(_waiters_of, now=now)]
 
-    def _run(
-        self, statement: Callable[[Database], Executable], **values: object
-    ) -> CursorResult[Any]:
+    def _run(self, statement: Callable[[Database], Executable], **values: object) -> list[Any]:
         """Execute a statement about the resources that are wanted."""
-        database = self.terms.database
-        keys = database.listed(self.request.keys)
-        known = {"keys": keys, "claim_id": self.request.claim_id}
-        return database.run(self.connection, statement, known | values)
+        return self.terms.database.run(self.connection, statement, {**self._known, **values})
 
-    def _prolong(self, batch: Row[Any] | None, now: float) -> None:
+    @cached_property
+    def _known(self) -> Mapping[str, object]:
+        keys = self.terms.database.listed(self.request.keys)
+        return {"keys": keys, "claim_id": self.request.claim_id}
+
+    def _prolong(self, batch: Any | None, now: float) -> None:
         """What is granted now, and what was before, end together."""
         claim_id, until = self.request.claim_id, now + self.seconds
         if batch is None:

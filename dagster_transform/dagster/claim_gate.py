@@ -7,7 +7,8 @@ from collections.abc import Callable
 from uuid import uuid4
 
 from dagster_transform.claims import ClaimLostError, StoreError, Want
-from dagster_transform.dagster.claiming import RunClaims, in_words
+from dagster_transform.dagster.claiming import RunClaims
+from dagster_transform.dagster.claims_in_words import in_words
 from dagster_transform.planning import Outcome, RunPlan, Slot, Unit, UnitKind
 from dagster_transform.walk import Later, Refused
 
@@ -26,10 +27,11 @@ class ClaimGate:
         self._refresh = refresh
         self._poll = claims.store.timing.poll
         self._users: dict[str, set[str]] = {}  # table -> units that have not finished
-        for unit, key in claims.keys.items():
-            if unit in plan.units:
+        needed = {unit: claims.keys_of(unit) for unit in {*claims.keys, *claims.promotions}}
+        for unit, keys in needed.items():
+            for key in keys if unit in plan.units else ():
                 self._users.setdefault(key, set()).add(unit)
-        claims.let_go(set(claims.keys.values()) - self._users.keys())
+        claims.let_go({key for keys in needed.values() for key in keys} - self._users.keys())
         self._promotions = Counter(
             unit.project for unit in plan.units.values() if unit.kind is UnitKind.PROMOTE
         )
@@ -42,12 +44,12 @@ class ClaimGate:
         self._taken: set[str] = set()  # units that have their slots
 
     def enter(self, unit: Unit, /) -> Later | Refused | None:
-        """Its table must be held by now; slots are taken here."""
+        """Its tables must be held by now; slots are taken here."""
         if reason := self._claims.lost(unit.id):
             return Refused(Outcome.CANCELLED, reason)
-        key = self._claims.keys.get(unit.id)
-        if key is not None and (answer := self._held_up(unit, key)) is not None:
-            return answer
+        for key in self._claims.keys_of(unit.id):
+            if (answer := self._held_up(unit, key)) is not None:
+                return answer
         slots = self._claims.manner.slots_of(unit.id)
         if slots and not self._take(unit, slots):
             return Later(self._poll)
@@ -65,15 +67,14 @@ class ClaimGate:
             self._claims.keeper.release(claim)
 
     def finish(self, unit: Unit, /) -> None:
-        """Let its table go, if no other unit of the walk needs it; after a project's last
+        """Let its tables go, if no other unit of the walk needs them; after a project's last
         promotion its environment is shared again."""
         self.leave(unit)  # a place in the queue for slots, of a unit that never started
-        key = self._claims.keys.get(unit.id)
-        users = self._users.get(key or "", set())
-        if key is not None and unit.id in users:
-            users.discard(unit.id)
-            if not users:
-                self._claims.let_go([key])
+        done = [k for k in self._claims.keys_of(unit.id) if unit.id in self._users.get(k, ())]
+        for key in done:
+            self._users[key].discard(unit.id)
+        if free := [key for key in done if not self._users[key]]:
+            self._claims.let_go(free)
         if unit.kind is UnitKind.PROMOTE:
             self._promotions[unit.project] -= 1
             if not self._promotions[unit.project]:
@@ -99,7 +100,8 @@ class ClaimGate:
         if claims.has(key):
             return None
         reason = claims.why_not(unit.id, key)
-        if self._now() >= self._until:
+        # A run that does not wait has left out builds and checks; its promotion asks once more.
+        if self._now() >= self._until or claims.manner.skip:
             return Refused(Outcome.CLAIMED, reason)
         claims.say(f"Waiting for {reason}")
         return Later(self._poll)

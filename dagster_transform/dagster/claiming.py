@@ -28,16 +28,13 @@ from dagster_transform.claims import (
     StoreError,
     Want,
 )
+from dagster_transform.dagster.claims_in_words import Refusals, in_words, left_in_words
 from dagster_transform.errors import TransformError
 from dagster_transform.planning import LeftOut, Outcome, RunPlan, Slot, UnitKind
 from dagster_transform.walk import Inbox, Needs, Revoked
 
 _HISTORY = timedelta(days=7)
 """For how long the store remembers what was claimed."""
-
-Refusals = Mapping[str, tuple[Holder, ...]]
-"""Who has what, by resource key."""
-
 
 class ClaimTimeoutError(TransformError):
     """Another run kept for too long what this one needs before it can look at its projects."""
@@ -73,6 +70,7 @@ class RunClaims:
         manner: How the run goes about them.
         inbox: The walk's; it is told there of units whose table was lost.
         keys: The table that a unit writes, or that it reads without the run building it.
+        promotions: The tables of each promotion besides those, and whether it changes them.
         missing: Tables that are wanted and that others hold.
         holders: The run that holds what a unit did not get, by the unit's id.
         to_end: Sessions on database servers in which others still build tables that this run has
@@ -85,6 +83,7 @@ class RunClaims:
     manner: Manner
     inbox: Inbox = field(default_factory=Inbox)
     keys: dict[str, str] = field(default_factory=dict)
+    promotions: dict[str, Mapping[str, bool]] = field(default_factory=dict)
     missing: dict[str, Want] = field(default_factory=dict)
     holders: dict[str, str] = field(default_factory=dict)
     to_end: dict[str, tuple[str, ...]] = field(default_factory=dict)
@@ -99,6 +98,7 @@ class RunClaims:
         self._refused: Refusals = {}
         self._lost_because: dict[str, str] = {}
         self._ground_lost = ""
+        self._ground_to_end: dict[str, tuple[str, ...]] = {}
         self._projects: dict[str, str] = {}  # of the plan's units
         self._sessions: dict[str, frozenset[str]] = {}  # project -> where it builds
         self._told: dict[str, frozenset[str]] = {}  # table -> what the store knows of that
@@ -122,14 +122,16 @@ class RunClaims:
         until = self.inbox.now() + self.manner.wait
         while wants:
             answer = self.acquire(wants, self._ground, all_or_nothing=True)
-            if not answer.refused:
+            if answer.granted is not None:
+                self._end_on_ground(answer.granted.to_end)
+            if not answer.refused and not self._ground_to_end:
                 return
             if self.free_the_dead(answer.refused):
                 continue
-            words = in_words(answer.refused)
+            words = in_words(answer.refused) or left_in_words(self._ground_to_end)
             self.say(f"Waiting for {words}")
             if self.inbox.now() >= until:
-                self.keeper.release(self._ground)
+                self._leave_ground()
                 raise ClaimTimeoutError(
                     f"This run has waited {self.manner.wait:g} s for {words}.",
                     remedy="Run it again when that has ended, or let it wait longer (claim_wait); "
@@ -154,12 +156,18 @@ class RunClaims:
 
     # -- tables ---------------------------------------------------------------------------------
 
-    def claim(self, plan: RunPlan, keys: Mapping[str, str]) -> dict[str, LeftOut]:
+    def claim(
+        self,
+        plan: RunPlan,
+        keys: Mapping[str, str],
+        promotions: Mapping[str, Mapping[str, bool]] | None = None,
+    ) -> dict[str, LeftOut]:
         """Claim what the units of a plan write, and a reader's share of what its checks judge.
 
         Args:
             plan: The plan.
             keys: The table of each of its units that has one.
+            promotions: By promotion, further tables, and whether it changes them or only reads.
 
         Returns:
             Units to be left out, because another run has their table and this one does not wait
@@ -168,13 +176,16 @@ class RunClaims:
         Raises:
             StoreError: The claims store can't be used.
         """
-        self.keys = dict(keys)
+        self.keys, self.promotions = dict(keys), dict(promotions or {})
         self._projects = {unit.id: unit.project for unit in plan.units.values()}
         built = {
             keys[u.id] for u in plan.units.values() if u.kind is UnitKind.BUILD and u.id in keys
         }
+        further = [item for found in self.promotions.values() for item in found.items()]
+        built |= {key for key, changed in further if changed}
         self.missing = {
-            key: Want(key, WHOLE if key in built else 1, WHOLE) for key in set(keys.values())
+            key: Want(key, WHOLE if key in built else 1, WHOLE)
+            for key in {*keys.values(), *(key for key, _ in further)}
         }
         self.ask()
         if self.missing and self.free_the_dead(self._refused):
@@ -203,6 +214,10 @@ class RunClaims:
         self.missing = {k: want for k, want in self.missing.items() if k in answer.refused}
         self.end_left()
 
+    def keys_of(self, unit: str) -> list[str]:
+        """The tables that a unit needs."""
+        return [*([self.keys[unit]] if unit in self.keys else []), *self.promotions.get(unit, ())]
+
     def has(self, key: str) -> bool:
         """Whether a table that is wanted is this run's, and nobody else's statement is at it."""
         return key not in self.missing and key not in self.to_end
@@ -214,10 +229,7 @@ class RunClaims:
     def why_not(self, unit: str, key: str) -> str:
         """Who holds what a unit needs; notes the holder."""
         if sessions := self.to_end.get(key):
-            return (
-                f"{key}, which a run that has lost its claim still builds, in a session on the "
-                f"database server that could not be ended ({', '.join(sessions)})"
-            )
+            return left_in_words({key: sessions})
         found = self.holders_of(key)
         if found and found[0].owner_kind is not OwnerKind.PERSON:
             self.holders[unit] = found[0].run_id
@@ -225,11 +237,9 @@ class RunClaims:
 
     def holds(self, unit: str) -> bool:
         """Whether the run still has what a unit writes: asked before something is recorded."""
-        key = self.keys.get(unit)
-        if self._ground_lost:
-            return False
-        if key is None:
-            return True
+        return not self._ground_lost and all(map(self._still_has, self.keys_of(unit)))
+
+    def _still_has(self, key: str) -> bool:
         if key not in self._fences or self.keeper.trust(self._tables, key) <= 0:
             return False
         try:
@@ -239,7 +249,8 @@ class RunClaims:
 
     def lost(self, unit: str) -> str:
         """Why what a unit needs, which was held, is not any more; empty if it is."""
-        return self._ground_lost or self._lost_because.get(self.keys.get(unit, ""), "")
+        lost = [self._lost_because[k] for k in self.keys_of(unit) if k in self._lost_because]
+        return self._ground_lost or (lost[0] if lost else "")
 
     def let_go(self, keys: Collection[str]) -> None:
         """Release tables; where the store does not answer, later.
@@ -257,7 +268,7 @@ class RunClaims:
     def close(self) -> None:
         """Release all that is held."""
         self.let_go([*self._fences, *self.missing])
-        self.keeper.release(self._ground)
+        self._leave_ground()
         self.keeper.close()
         with suppress(StoreError):  # the next run does it
             self.store.prune(datetime.now(timezone.utc) - _HISTORY)
@@ -267,10 +278,14 @@ class RunClaims:
     def builds_in(self, unit: str, sessions: frozenset[str]) -> None:
         """Write down in which sessions a unit's project builds, where that is not known yet.
 
-        Once for all tables of the run, so it is one write for each new session and not for each
-        node. Called before a node is built, from any thread. Where the store does not answer, the
-        node is built all the same: its statement would then outlive a takeover.
+        Once for all tables of the run, so it is one write for each new text and not for each
+        node. Called before a node is built, from any thread; for the stages of a plan with the key
+        of its environment in the unit's place. Where the store does not answer, the node is built
+        all the same: its statement would then outlive a takeover.
         """
+        if any(needs.environment == unit for needs in self._needs.values()):
+            self._works_in(unit, sessions)
+            return
         key = self.keys.get(unit, "")
         with self._telling:
             if key not in self._fences or self._told.get(key, frozenset()) >= sessions:
@@ -290,7 +305,7 @@ class RunClaims:
         with self._telling:
             if not self.to_end:
                 return
-            gone = set(self.end_sessions({s for found in self.to_end.values() for s in found}))
+            gone = self._end({s for found in self.to_end.values() for s in found})
             done = [key for key, found in self.to_end.items() if gone.issuperset(found)]
             if not done:
                 return
@@ -302,12 +317,53 @@ class RunClaims:
             except StoreError as error:
                 self.say(str(error))  # whoever comes next looks for them in vain
 
+    def _works_in(self, environment: str, sessions: frozenset[str]) -> None:
+        with self._telling:
+            known = self._told.get(environment, frozenset())
+            if known >= sessions:
+                return
+            try:
+                text = " ".join(sorted(known | sessions))
+                self.store.set_session(self._ground, text, [environment])
+            except StoreError as error:
+                self.say(str(error))
+                return
+            self._told[environment] = known | sessions
+
+    def _end_on_ground(self, left: Mapping[str, tuple[str, ...]]) -> None:
+        """End the sessions in which runs plan that have lost their claims."""
+        self._ground_to_end = dict(left)
+        if not left:
+            return
+        gone = self._end({session for found in left.values() for session in found})
+        done = [key for key, found in left.items() if gone.issuperset(found)]
+        for key in done:
+            del self._ground_to_end[key]
+        try:
+            self.store.set_session(self._ground, None, done)
+        except StoreError as error:
+            self.say(str(error))  # as in `end_left`
+
+    def _leave_ground(self) -> None:
+        """Release it; not that in which others may still be at work, as `let_go` does it."""
+        if left := self._ground_to_end:
+            self.keeper.let_go(self._ground, left)
+        keys = [want.resource_key for want in _ground(self._needs.values())]
+        self.keeper.release(self._ground, [k for k in keys if k not in left] if left else None)
+
+    def _end(self, sessions: Collection[str]) -> set[str]:
+        try:
+            return set(self.end_sessions(sessions))
+        except TransformError as error:
+            self.say(str(error))
+            return set()
+
     def _release_dead(self, run: str) -> bool:
         """Release what a run holds that has ended, but not where its statements may go on."""
         found = [*self.store.holders(run_id=run)]
         found += [holder for holder in self.store.expired() if holder.run_id == run]
         left = {session for holder in found for session in holder.sessions}
-        gone = set(self.end_sessions(left)) if left else left
+        gone = self._end(left) if left else left
         if gone >= left:
             return bool(self.store.release_run(run))
         released = False
@@ -362,7 +418,7 @@ class RunClaims:
         elif lost.claim_id == self._tables:
             gone = set(lost.keys)
             self._lost_because.update(dict.fromkeys(lost.keys, reason))
-            for unit in [unit for unit, key in list(self.keys.items()) if key in gone]:
+            for unit in [u for u in {*self.keys, *self.promotions} if gone & {*self.keys_of(u)}]:
                 self.inbox.put(Revoked(unit, reason))
 
 
@@ -376,22 +432,3 @@ def _ground(needs: Collection[Needs]) -> list[Want]:
         *(Want(file) for file in sorted(files)),
         *(Want(place, WHOLE if alone else 1, WHOLE) for place, alone in sorted(whole.items())),
     ]
-
-
-def in_words(refused: Refusals) -> str:
-    """Who has it, since when, and why: for people."""
-    words = []
-    for key, holders in sorted(refused.items()):
-        who = "; ".join(_holder_in_words(holder) for holder in holders) or "another run"
-        words.append(f"{key}, which {who}")
-    return " and ".join(words)
-
-
-def _holder_in_words(holder: Holder) -> str:
-    since = f"since {holder.since:%Y-%m-%d %H:%M:%S} UTC"
-    why = f" ({holder.reason})" if holder.reason else ""
-    if holder.owner_kind is OwnerKind.PERSON:
-        until = f", until {holder.expires_at:%Y-%m-%d %H:%M} UTC" if holder.expires_at else ""
-        return f"{holder.run_id or 'somebody'} has paused {since}{until}{why}"
-    doing = "waits for" if holder.waiting else "has claimed"
-    return f"run {holder.run_id} {doing} {since}{why}"

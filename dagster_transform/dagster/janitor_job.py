@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import closing
 from datetime import datetime, timezone
+from functools import partial
 from typing import Any
 
 import dagster as dg
@@ -14,7 +15,12 @@ from dagster_transform.dagster.claims_store import claims_of
 from dagster_transform.dagster.resource import TransformResource
 from dagster_transform.errors import TransformError
 from dagster_transform.graph import Graph
-from dagster_transform.sqlmesh import SqlmeshSettings, needs_of_project, sweep_project
+from dagster_transform.sqlmesh import (
+    SqlmeshSettings,
+    end_sessions,
+    needs_of_project,
+    sweep_project,
+)
 from dagster_transform.sqlmesh.sweep import Sweep, as_markdown
 
 _OUTPUT = "sweep"
@@ -91,6 +97,7 @@ def _sweep(
     settings = SqlmeshSettings(environment=project.environment, paths=paths, now=now)
     try:
         with closing(claims_of(context, Graph.of([]), config, TransformResource())) as claims:
+            claims.end_sessions = partial(end_sessions, name, project, paths)
             claims.take_ground({name: needs_of_project(name, project, settings, alone=True)})
             return sweep_project(name, project, paths, now=now, ignore_ttl=asked.ignore_ttl)
     except TransformError as error:

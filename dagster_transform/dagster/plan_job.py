@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -27,7 +28,12 @@ from dagster_transform.graph import (
     fingerprint,
     write_graph_file,
 )
-from dagster_transform.sqlmesh import SqlmeshSettings, needs_of_project, propose_plan
+from dagster_transform.sqlmesh import (
+    SqlmeshSettings,
+    end_sessions,
+    needs_of_project,
+    propose_plan,
+)
 from dagster_transform.sqlmesh.errors import PlanRefusedError
 from dagster_transform.sqlmesh.plans.explanation import (
     PlanExplanation,
@@ -184,6 +190,8 @@ class _Planning:
                 holds=claims.holds,
                 builds_in=claims.builds_in,
             )
+            paths = list(settings.paths)
+            claims.end_sessions = partial(end_sessions, self._name, self._project, paths)
             alone = asked.apply
             needs = needs_of_project(self._name, self._project, settings, alone=alone)
             claims.take_ground({self._name: needs})

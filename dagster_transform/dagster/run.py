@@ -144,7 +144,8 @@ def carry_out(
             return plan_run(graph, build, crew.runnable({*checks, *judge}), readiness, limits)
 
         first = make_plan()
-        crew.leave_out(claims.claim(first, crew.claim_keys(first)), readiness)
+        claimed = claims.claim(first, crew.claim_keys(first), crew.promotion_keys(first))
+        crew.leave_out(claimed, readiness)
         plan = crew.open(make_plan, readiness, nodes)
         gate = ClaimGate(claims, plan, crew.refresh)
         teller = Teller(context, graph, names, plan, called, live, claims.holders)
@@ -250,6 +251,14 @@ class _Crew:
         found = {u.id: self._sessions[u.project].claim_key(u) for u in plan.units.values()
                  if u.kind is not UnitKind.PROMOTE}  # fmt: skip
         return {unit: key for unit, key in found.items() if key is not None}
+
+    def promotion_keys(self, plan: RunPlan) -> dict[str, Mapping[str, bool]]:
+        """The tables of each promotion besides those of its builds, and whether it changes them."""
+        return {
+            unit.id: self._sessions[unit.project].promotion_keys(unit)
+            for unit in plan.units.values()
+            if unit.kind is UnitKind.PROMOTE
+        }
 
     def leave_out(self, claimed: Mapping[str, LeftOut], readiness: dict[str, Readiness]) -> None:
         """Take out of the plan what other runs are building."""

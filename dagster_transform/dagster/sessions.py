@@ -112,6 +112,8 @@ class Sessions:
             column_lineage=asked.fetch_column_lineage,
             in_run=self._selected(name),
             turn=options.turn(name, dbt.DbtTurn, last=name not in self.scope.later),
+            holds=self.holds,
+            builds_in=self.builds_in,
         )
         session = dbt.open_session(name, self.graph, settings, self._log)
         options.at_end(name, partial(session.close, completed=True))

@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from dagster_transform.server_sessions import application_name
+
 _RELATIONS = ("model", "seed", "snapshot")
 _QUERIES = ("model", "snapshot")
 _PLACE = ("resource_type", "database", "schema", "alias", "identifier", "relation_name")
@@ -38,15 +40,17 @@ class Read:
 def name_sessions(build: Any, name: str) -> dict[str, Any]:
     """Give the sessions on the database server a name of this process's own.
 
+    Args:
+        build: The build.
+        name: As of `server_sessions.new_name`.
+
     Returns:
         How to end them from another process (`sweep.end_sessions`); empty where the adapter can't.
     """
     credentials = build.config.credentials
     if credentials.type != "postgres":
         return {}
-    theirs = credentials.application_name
-    # PostgreSQL cuts names off at 63 characters.
-    credentials.application_name = f"{theirs[: 62 - len(name)]} {name}" if theirs else name
+    credentials.application_name = application_name(name, credentials.application_name)
     found = {
         key: getattr(credentials, key)
         for key in ("host", "port", "user", "password", "sslmode", "sslcert", "sslkey",

@@ -6,7 +6,6 @@ answered, and nothing of it is left: neither a process nor a statement on a serv
 
 from __future__ import annotations
 
-import secrets
 import threading
 from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
@@ -40,6 +39,7 @@ from dagster_transform.dbt.protocol import (
 from dagster_transform.dbt.settings import DbtSettings, arguments
 from dagster_transform.dbt.sweep import end_sessions
 from dagster_transform.errors import redact
+from dagster_transform.server_sessions import new_name
 
 _LET_GO_TIMEOUT = 30.0
 _WATCH = 0.2
@@ -58,6 +58,7 @@ class DbtInvocation:
 
     Attributes:
         began: When it was made, in UTC.
+        session: The name of its sessions on a database server (`server_sessions.new_name`).
         entries: What run_results.json will say of each node, by unique id; whoever hears the
             answers writes it.
     """
@@ -66,6 +67,7 @@ class DbtInvocation:
         self, project: str, settings: DbtSettings, log: Callable[[str, str], None]
     ) -> None:
         self.began = datetime.now(timezone.utc)
+        self.session = new_name()
         self.entries: dict[str, dict[str, Any]] = {}
         self._project = project
         self._settings = settings
@@ -97,9 +99,8 @@ class DbtInvocation:
         settings = self._settings
         wait_for_memory(self._project, settings.memory, settings.memory_wait)
         settings.run_folder.mkdir(parents=True, exist_ok=True)
-        session = f"dagster-transform:{secrets.token_hex(6)}"
         folder = str(settings.folder)
-        begin = Begin(arguments(settings), folder, session, settings.grace, settings.facts)
+        begin = Begin(arguments(settings), folder, self.session, settings.grace, settings.facts)
         self._process = DbtProcess(begin, settings.run_folder, self._hear, self._lose)
 
     def loaded(self) -> Loaded:

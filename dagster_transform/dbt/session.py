@@ -94,13 +94,28 @@ class DbtSession:
             return None
         return f"table:{node.relation.connection}/{node.relation}"
 
+    def promotion_keys(self, unit: Unit) -> Mapping[str, bool]:  # noqa: ARG002
+        """None: dbt promotes nothing."""
+        return {}
+
     def refresh(self, units: Sequence[Unit]) -> None:
         """Have dbt look whether their relations are there, before it builds them."""
         self._late |= {unit.id for unit in units}
 
-    def end_sessions(self, sessions: Collection[str]) -> Collection[str]:  # noqa: ARG002
-        """None: dbt's statements end with dbt's process, which ends with the run's."""
-        return ()
+    def end_sessions(self, sessions: Collection[str]) -> Collection[str]:
+        """End them with what the profile says of the server, once dbt has loaded the project.
+
+        Raises:
+            DbtRunError: dbt can't load the project, the server can't be reached, or it refuses.
+            SessionsLeftError: Some do not end.
+            OutOfMemoryError: There was too little memory to load the project.
+        """
+        places = {n.relation.connection for n in self._graph.nodes.values() if n.project == self._name}
+        if not any(server_sessions.among(place, sessions) for place in places):
+            return ()
+        self.launch()
+        loaded = self._begun().loaded()
+        return end_left(loaded.server, self._identity(None), sessions)
 
     def assess(self, nodes: Collection[str], checks: Collection[str]) -> Mapping[str, Readiness]:
         """Every node is to be built: dbt keeps no state. The process loads the project meanwhile.
@@ -136,9 +151,12 @@ class DbtSession:
         if self._is_model_freshness(unit):
             done(_model_freshness(unit, invocation.entries.get(node)))
             return
-        answered = partial(_answered, invocation, unit, node, done)
+        answered = partial(_answered, invocation, unit, node, self._truthful(done))
         learn = partial(self._learned, unit, done)
         again = self._left or unit.id in self._late
+        if unit.kind is UnitKind.BUILD and invocation.loaded().server:
+            session = server_sessions.told(self._identity(None), invocation.session)
+            self._settings.builds_in(unit.id, frozenset({session}))
         self._tokens[unit.id] = invocation.start(node, answered, learn, again=again)
 
     def cancel(self, unit: str) -> None:
@@ -192,14 +210,17 @@ class DbtSession:
 
     def _relation(self, place: Resource) -> Relation:
         """Where something lies that the dbt process has told of."""
-        connection = self._begun().loaded().connection
-        identity = names.connection_identity(
-            connection,
+        kind = str(self._begun().loaded().connection["type"])
+        return names.relation_of(place, kind, self._identity(place.get("database")))
+
+    def _identity(self, database: str | None) -> str:
+        """The connection identity of a database of the target; None: its main one."""
+        return names.connection_identity(
+            self._begun().loaded().connection,
             folder=self._settings.folder,
             project=self._name,
-            database=place.get("database"),
+            database=database,
         )
-        return names.relation_of(place, str(connection["type"]), identity)
 
     def _reference(self, unit: Unit) -> str:
         """The unique id of a node, or of the test or source that a check is."""

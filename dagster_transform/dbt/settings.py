@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -65,6 +65,9 @@ class DbtSettings:
         in_run: References of all nodes and checks that the run selects, where that is more than
             one session sees; empty: the session sees all.
         turn: What the sessions of one run share.
+        holds: Whether the run still has its claim on a node or check, by id.
+        builds_in: Told, before a node is built (its id), in which sessions on a database server
+            (`server_sessions.told`).
     """
 
     folder: Path
@@ -92,6 +95,8 @@ class DbtSettings:
     column_lineage: bool = False
     in_run: frozenset[str] = frozenset()
     turn: DbtTurn = field(default_factory=DbtTurn)
+    holds: Callable[[str], bool] = lambda _: True
+    builds_in: Callable[[str, frozenset[str]], None] = lambda _, __: None
 
     @property
     def run_folder(self) -> Path:

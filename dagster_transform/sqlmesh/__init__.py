@@ -5,7 +5,7 @@ Importing this package does not; the functions below do, once they are called.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,6 +27,7 @@ __all__ = [
     "Restatement",
     "SqlmeshSettings",
     "Turn",
+    "end_sessions",
     "finish_run",
     "needs_of_project",
     "open_session",
@@ -86,6 +87,28 @@ def open_session(
     from dagster_transform.sqlmesh.runs.session import SqlmeshSession
 
     return SqlmeshSession(name, project, graph, settings)
+
+
+def end_sessions(
+    name: str, project: SqlmeshProject, paths: list[str], sessions: Collection[str]
+) -> frozenset[str]:
+    """End what runs have left on servers that a project reaches; see `server_sessions.end_left`.
+
+    Raises:
+        SqlmeshError: The project's configuration or its database can't be used.
+        SessionsLeftError: Some do not end.
+    """
+    import_sqlmesh()
+    from dagster_transform.sqlmesh import _compat
+    from dagster_transform.sqlmesh.project import clear_errors, open_context
+    from dagster_transform.sqlmesh.runs.server_sessions import end_left
+
+    context = open_context(name, project, paths, load=False)
+    try:
+        with clear_errors(name, paths, "can't end what a run left"):
+            return end_left(context, sessions)
+    finally:
+        _compat.close_connections(context)
 
 
 def finish_run(name: str, project: SqlmeshProject, graph: Graph, settings: SqlmeshSettings) -> None:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import importlib.util
 import os
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from dagster_transform.collector import kept
@@ -90,6 +91,23 @@ def drop_connection(adapters: Iterable[Any]) -> None:
     """Close the calling thread's connections, so that the next statement opens new ones."""
     for adapter in adapters:
         adapter._connection_pool.close()
+
+
+def name_sessions(adapter: Any, name: Callable[[str | None], str]) -> None:
+    """Give what an adapter for PostgreSQL connects from now on an `application_name`; what it has
+    open is closed.
+
+    Not in the connection's configuration: SQLMesh's cache of models is of one configuration.
+
+    Args:
+        adapter: The adapter; those that SQLMesh derives from it have its connections.
+        name: The name, made of the one that the user has set.
+    """
+    pool = adapter._connection_pool
+    connect = pool._connection_factory
+    named = name(connect.keywords.get("application_name"))
+    pool._connection_factory = partial(connect, application_name=named)
+    pool.close_all()
 
 
 def plan_evaluator(context: Any) -> Any:

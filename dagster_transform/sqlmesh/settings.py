@@ -80,8 +80,8 @@ class SqlmeshSettings:
         plan_timeout: Seconds to wait for a plan that somebody else applies in mid-run.
         holds: Whether the run still has its claim on a node, by id: asked before an interval is
             recorded.
-        builds_in: Told, before a node is built, of all sessions on the database server in which
-            the project's nodes are; from any thread.
+        builds_in: Told, before a node is built (its id) or a plan's stages begin (the environment's
+            key), in which sessions on database servers (`server_sessions.told`); from any thread.
     """
 
     environment: str

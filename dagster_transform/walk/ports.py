@@ -122,6 +122,10 @@ class Session(Protocol):
         """What a build writes, or what a check reads, physically: connection identity and table
         (`table:...`). Asked after `assess`; None: nothing that is claimed."""
 
+    def promotion_keys(self, unit: Unit) -> Mapping[str, bool]:
+        """What a promotion writes (True) or reads (False) of that, besides what its plan's builds
+        write: tables that it makes, changes or audits. Asked as `claim_key` is."""
+
     def refresh(self, units: Sequence[Unit]) -> None:
         """These builds were held by another run until now: look at each again when it starts."""
 

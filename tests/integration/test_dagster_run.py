@@ -388,6 +388,9 @@ class _Session:
 
     def claim_key(self, unit: Unit) -> None: ...
 
+    def promotion_keys(self, unit: Unit) -> Mapping[str, bool]:
+        return {}
+
     def refresh(self, units: Sequence[Unit]) -> None: ...
 
     def assess(self, nodes: Collection[str], checks: Collection[str]) -> Mapping[str, Readiness]:

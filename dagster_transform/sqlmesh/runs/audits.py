@@ -9,10 +9,16 @@ from typing import Any, NamedTuple
 from sqlmesh.core.snapshot.definition import parent_snapshots_by_name
 from sqlmesh.utils.date import now_timestamp
 
+from dagster_transform.graph import Check
+from dagster_transform.planning import Outcome
 from dagster_transform.sqlmesh import _compat, names
 from dagster_transform.sqlmesh.intervals import in_words
-from dagster_transform.sqlmesh.settings import Setting
-from dagster_transform.walk import CheckResult
+from dagster_transform.sqlmesh.settings import Setting, SqlmeshSettings
+from dagster_transform.sqlmesh.state.environment import Assessment
+from dagster_transform.walk import CheckResult, Report
+
+STANDALONE = "standalone_audit"
+"""The kind of the checks that are snapshots of their own."""
 
 
 class Audit(NamedTuple):
@@ -48,6 +54,47 @@ def _not_blocking(audit: Audit) -> Audit:
         audit=audit.audit.model_copy(update={"blocking": False}),
         arguments={k: v for k, v in audit.arguments.items() if k != "blocking"},
     )
+
+
+def judge(
+    check: Check, reference: str, assessment: Assessment, settings: SqlmeshSettings
+) -> Report:
+    """Run a check that is apart from its node's build.
+
+    Args:
+        check: The check.
+        reference: The snapshot that it is about, which the environment has.
+        assessment: What the session knows.
+        settings: What the run asks for.
+
+    Returns:
+        `checked`, or why it did not run: `up_to_date`, `not_promoted`, `waiting`.
+
+    Raises:
+        Exception: Whatever the audit's query raised.
+    """
+    setting = assessment.setting
+    if check.kind == STANDALONE:
+        snapshot = setting.scheduler.snapshots_by_name[reference]
+        lacks = assessment.lacks.get(reference, [])
+        if not lacks and not settings.ignore_cron:
+            reason = f"nothing is due by its cron '{snapshot.node.cron}'"
+            return Report(check.id, Outcome.UP_TO_DATE, reason)
+        result = run_standalone(check.id, snapshot, setting, lacks)
+        return Report(check.id, Outcome.CHECKED, checks=(result,))
+    snapshot, batches = assessment.judged(reference)
+    audits = {audit.name: audit for audit in audits_of(snapshot, setting)}
+    if check.reference not in audits:
+        reason = (
+            f"environment {settings.environment} has a version of {snapshot.model.name} "
+            "without this audit: apply a plan"
+        )
+        return Report(check.id, Outcome.NOT_PROMOTED, reason)
+    if not batches:
+        reason = "its node has no data yet: no interval was ever built"
+        return Report(check.id, Outcome.WAITING, reason)
+    result = run_check(check.id, audits[check.reference], snapshot, setting, batches)
+    return Report(check.id, Outcome.CHECKED, checks=(result,))
 
 
 def run_check(

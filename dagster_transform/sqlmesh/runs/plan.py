@@ -8,23 +8,23 @@ own that waits for all of them. So a backfill that fails promotes nothing.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
 from datetime import timedelta, timezone
 from typing import Any
 
 from sqlmesh.core.plan import stages
-from sqlmesh.core.snapshot import DeployabilityIndex, snapshots_to_dag
+from sqlmesh.core.snapshot import snapshots_to_dag
 from sqlmesh.utils import to_snake_case
 
 from dagster_transform.config import SqlmeshProject
 from dagster_transform.planning import Outcome, Readiness
 from dagster_transform.sqlmesh import _compat
 from dagster_transform.sqlmesh.errors import PlanRefusedError
-from dagster_transform.sqlmesh.intervals import Interval
+from dagster_transform.sqlmesh.intervals import Interval, minus
 from dagster_transform.sqlmesh.project import open_context
 from dagster_transform.sqlmesh.runs.marker import Marker
-from dagster_transform.sqlmesh.settings import Setting, SqlmeshSettings, Work
-from dagster_transform.sqlmesh.state.environment import Assessment, deployability_of
+from dagster_transform.sqlmesh.runs.phases import Phases
+from dagster_transform.sqlmesh.settings import PROD, Setting, SqlmeshSettings, Work
+from dagster_transform.sqlmesh.state.environment import Assessment, read_intervals
 from dagster_transform.sqlmesh.state.guard import within_reach
 
 
@@ -195,11 +195,14 @@ class PlanInProgress:
                 remedy=f"Decide once: sqlmesh -p {context.path} plan {settings.environment}",
             )
         self._plan = plan.to_evaluatable()
+        # Before the stages are made: they leave out what is recorded by then.
+        self._had = self._read(plan.snapshots.values())
         plan_stages = stages.build_plan_stages(
             self._plan, context.state_sync, context.default_catalog
         )
-        self._phases = _Phases.of(plan_stages, self._plan, plan.snapshots.values())
+        self._phases = Phases.of(plan_stages, self._plan, plan.snapshots.values())
         self.step = f"{name}:record of {settings.environment}" if self._phases.late else None
+        self._apart: dict[str, bool] = {}
         self._between_done = False
         self.promoted = False
         self._evaluator = _compat.plan_evaluator(context)
@@ -262,6 +265,7 @@ class PlanInProgress:
         assessment = Assessment({}, {}, setting, infos=list(phases.snapshots.values()))
         assessment.lacks = {s.name: list(i) for s, i in phases.intervals.items() if s.is_audit}
         by_name = within_reach(setting, batches)
+        to_make = self._to_make()
         for reference in selected:
             snapshot = phases.snapshots.get(reference)
             if snapshot is None:
@@ -270,7 +274,9 @@ class PlanInProgress:
                     f"an upstream is not in environment {self._settings.environment}: "
                     "select it too",
                 )
-            elif by_name.get(reference) or self._is_to_make(snapshot):
+            elif by_name.get(reference) or (
+                reference in to_make and self._plan.is_selected_for_backfill(reference)
+            ):
                 assessment.work[reference] = Work(snapshot, by_name.get(reference, []))
                 assessment.readiness[reference] = Readiness(
                     promotion=self.promotion, step=self.step if reference in phases.late else None
@@ -281,10 +287,47 @@ class PlanInProgress:
                 assessment.readiness[reference] = Readiness(
                     Outcome.UP_TO_DATE, reason, promotion=self.promotion, shown=shown
                 )
+        # The walk makes the tables of what it builds, each under its claim.
+        self._phases = phases.without(assessment.work.keys())
+        made = {s.name for s in self._phases.made_apart()} & to_make
+        self._apart = {**self._phases.touched(), **dict.fromkeys(made, True)}
         return assessment
 
+    def touches(self, unit: str) -> Mapping[str, bool]:
+        """The models whose tables a unit of this plan makes or changes (True) or judges (False)
+        besides the backfill: the first unit that is no build, by its id."""
+        return self._apart if unit == (self.step or self.promotion) else {}
+
+    def read_again(self, references: Iterable[str], assessment: Assessment) -> None:
+        """Leave out what others have built since the plan was made, now that nobody else can.
+
+        Other environments may share a version, and with it the table and its intervals. A node
+        with nothing left has all its batches recorded.
+
+        Args:
+            references: Nodes that are claimed and have not started.
+            assessment: Its `work` is changed.
+        """
+        works = {r: w for r in references if (w := assessment.work.get(r)) and w.batches}
+        now, recorded = self._read(w.snapshot for w in works.values()), assessment.setting
+        for reference, work in works.items():
+            had = recorded.intervals_of(self._had[reference])
+            new = minus(recorded.intervals_of(now[reference]), had)
+            left = [part for batch in work.batches for part in minus([batch], new)]
+            if left:
+                work.batches = left
+            else:
+                work.recorded = set(range(len(work.batches)))
+
+    def _read(self, snapshots: Iterable[Any]) -> dict[str, Any]:
+        """Copies of the models' snapshots with what the state has recorded, by name."""
+        found = {s.name: s.copy() for s in snapshots if s.is_model and not s.is_symbolic}
+        development = self._settings.environment != PROD
+        read_intervals(self._context.state_sync, found.values(), development=development)
+        return found
+
     def before_backfill(self) -> None:
-        """The stages before the backfill: snapshot records, schemas, tables."""
+        """The stages before the backfill: snapshot records and schemas."""
         turn = self._settings.turn
         for stage in self._phases.before:
             if not (isinstance(stage, stages.BeforeAllStage) and turn.begun):
@@ -292,7 +335,8 @@ class PlanInProgress:
         turn.begun = True
 
     def between_backfills(self) -> None:
-        """The environment's record and changes of tables, which forward-only changes wait for."""
+        """Tables that the walk does not make, audits that are new, the environment's record and
+        changes of tables, which forward-only changes wait for."""
         for stage in self._phases.between:
             if not isinstance(stage, stages.AfterAllStage):
                 self._visit(stage)
@@ -311,63 +355,14 @@ class PlanInProgress:
     def _visit(self, stage: Any) -> None:
         getattr(self._evaluator, f"visit_{to_snake_case(type(stage).__name__)}")(stage, self._plan)
 
-    def _is_to_make(self, snapshot: Any) -> bool:
-        """Whether its table has to be made although the plan has no data for it."""
-        chosen = self._plan.is_selected_for_backfill(snapshot.name)
-        if not chosen or not snapshot.is_model or snapshot.is_symbolic:
-            return False
+    def _to_make(self) -> frozenset[str]:
+        """Names of the models whose tables are not there, of those that the plan makes or builds."""
+        apart = {s.name for s in self._phases.made_apart()}
+        found = [
+            s
+            for s in self._phases.snapshots.values()
+            if s.name in apart or self._plan.is_selected_for_backfill(s.name)
+        ]
         evaluator = self._evaluator.snapshot_evaluator
-        return bool(evaluator.get_snapshots_to_create([snapshot], self._phases.deployability))
-
-
-@dataclass(frozen=True)
-class _Phases:
-    """A plan's stages, in the order in which a run carries them out.
-
-    SQLMesh has up to two backfills: one before the environment's record, and one after it, for
-    forward-only changes in production. It leaves out a backfill with nothing to do.
-
-    Attributes:
-        before: Stages before the first backfill.
-        between: Stages between it and the second one; the last ones but `after` if there is none.
-        after: The stages after the second one; empty if there is none.
-        intervals: What all backfills build.
-        late: Names of the models that the second backfill builds.
-        snapshots: All snapshots of the plan, by name.
-        deployability: SQLMesh's DeployabilityIndex.
-    """
-
-    before: list[Any]
-    between: list[Any]
-    after: list[Any]
-    intervals: dict[Any, Any]
-    late: frozenset[str]
-    snapshots: dict[str, Any]
-    deployability: DeployabilityIndex
-
-    @classmethod
-    def of(cls, plan_stages: list[Any], plan: Any, snapshots: Iterable[Any]) -> _Phases:
-        kinds = [type(stage) for stage in plan_stages]
-        record = kinds.index(stages.EnvironmentRecordUpdateStage)
-        backfills = [i for i, kind in enumerate(kinds) if kind is stages.BackfillStage]
-        first = next((i for i in backfills if i < record), record)
-        second = next((i for i in backfills if i > record), len(kinds))
-        intervals: dict[Any, Any] = {}
-        for i in backfills:
-            intervals |= plan_stages[i].snapshot_to_intervals
-        if backfills:  # two of them have the same snapshots and the same index
-            stage = plan_stages[backfills[-1]]
-            by_name, deployability = stage.all_snapshots, stage.deployability_index
-        else:
-            by_name = {s.name: s for s in snapshots}
-            deployability = deployability_of(by_name.values(), development=plan.is_dev)
-        late = plan_stages[second].selected_snapshot_ids if second < len(kinds) else ()
-        return cls(
-            before=plan_stages[:first],
-            between=[s for s in plan_stages[first:second] if type(s) is not stages.BackfillStage],
-            after=plan_stages[second + 1 :],
-            intervals=intervals,
-            late=frozenset(snapshot_id.name for snapshot_id in late),
-            snapshots=by_name,
-            deployability=deployability,
-        )
+        made = evaluator.get_snapshots_to_create(found, self._phases.deployability)
+        return frozenset(snapshot.name for snapshot in made)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from time import perf_counter
 from typing import Any
@@ -19,7 +20,7 @@ from dagster_transform.graph import Check, Graph
 from dagster_transform.planning import Outcome, Readiness, Unit, UnitKind
 from dagster_transform.sqlmesh import _compat
 from dagster_transform.sqlmesh.project import clear_errors, is_transient, open_context
-from dagster_transform.sqlmesh.runs.audits import audits_of, run_check, run_standalone
+from dagster_transform.sqlmesh.runs.audits import STANDALONE, judge
 from dagster_transform.sqlmesh.runs.build import Cancelled, Hands, build_node, why
 from dagster_transform.sqlmesh.runs.claiming import (
     claim_key,
@@ -32,15 +33,12 @@ from dagster_transform.sqlmesh.runs.claiming import (
 from dagster_transform.sqlmesh.runs.hooks import Hooks
 from dagster_transform.sqlmesh.runs.plan import PlanInProgress, make_plan
 from dagster_transform.sqlmesh.runs.restate import RestatementInProgress, assess_restatement
-from dagster_transform.sqlmesh.runs.server_sessions import ServerSessions, end_sessions
+from dagster_transform.sqlmesh.runs.server_sessions import ServerSessions, end_left
 from dagster_transform.sqlmesh.runs.watch import PlanWatch
 from dagster_transform.sqlmesh.runs.workers import Workers
 from dagster_transform.sqlmesh.settings import SqlmeshSettings, Work
 from dagster_transform.sqlmesh.state.environment import Assessment, assess_environment
 from dagster_transform.walk import Needs, Report
-
-STANDALONE = "standalone_audit"
-"""The kind of the checks that are snapshots of their own."""
 
 _STOP_TIMEOUT = 1.0
 """Seconds that an idle thread gets to end when the session closes."""
@@ -117,6 +115,15 @@ class SqlmeshSession:
         snapshot = setting.scheduler.snapshots_by_name.get(reference)
         return claim_key(self._context, setting, snapshot) if snapshot is not None else None
 
+    def promotion_keys(self, unit: Unit) -> Mapping[str, bool]:
+        """The tables that a plan makes, migrates or audits apart from its builds."""
+        if self._plan is None:
+            return {}
+        setting, found = self._assessed().setting, self._plan.touches(unit.id)
+        snapshots = setting.scheduler.snapshots_by_name
+        keys = {n: claim_key(self._context, setting, snapshots[n]) for n in found}
+        return {key: found[name] for name, key in keys.items() if key is not None}
+
     def refresh(self, units: Sequence[Unit]) -> None:
         """Read the intervals of these nodes again before each is built."""
         self._late |= {unit.id for unit in units}
@@ -176,7 +183,10 @@ class SqlmeshSession:
         building = [self._graph.nodes[u.id].reference for u in units if u.kind is UnitKind.BUILD]
         builds = [assessment.work[reference] for reference in building]
         with clear_errors(self._name, self._settings.paths, "can't begin its run"):
+            self._server_sessions = ServerSessions(self._context, self._settings.builds_in)
             if self._plan is not None:
+                self._server_sessions.plans(str(self.needs().environment))
+                self._plan.read_again(building, assessment)
                 self._plan.before_backfill()
             elif builds:
                 if not self._settings.turn.begun:
@@ -188,7 +198,6 @@ class SqlmeshSession:
                 if self._restatement is None:
                     read_again(building, assessment, self._context, self._settings)
             self._look_for_tables(builds)
-        self._server_sessions = ServerSessions(self._context, self._settings.builds_in)
         self._workers = Workers(self.capacity, f"sqlmesh-{self._name}")
 
     def start(self, unit: Unit, done: Callable[[Report], None]) -> None:
@@ -210,7 +219,7 @@ class SqlmeshSession:
             SqlmeshError: A server can't be reached, or a session does not end.
         """
         with clear_errors(self._name, self._settings.paths, "can't end what another run left"):
-            return end_sessions(self._opened(), sessions)
+            return end_left(self._opened(), sessions)
 
     def let_go(self) -> None:
         """Close all connections; the next statement opens new ones."""
@@ -281,14 +290,16 @@ class SqlmeshSession:
         work = assessment.work[reference]
         if unit.id in self._late:
             self._late.discard(unit.id)
-            read_again([reference], assessment, self._context, self._settings)
+            if self._plan is not None:
+                self._plan.read_again([reference], assessment)
+            else:
+                read_again([reference], assessment, self._context, self._settings)
             work.create = work.create and not table_exists(assessment.setting, work.snapshot)
         if work.batches and len(work.recorded) == len(work.batches):
             return Report(unit.id, Outcome.UP_TO_DATE, "somebody has built it meanwhile")
-        tell = partial(self._server_sessions.builds, unit.id, work.snapshot)
-        tell()
+        self._server_sessions.builds(unit.id, work.snapshot)
         held = lambda: self._settings.holds(unit.id)  # noqa: E731
-        hands = Hands(cancelled, held, lambda job: self._spread(unit.id, job, tell), self._recover)
+        hands = Hands(cancelled, held, partial(self._spread, unit.id), self._recover)
         return build_node(unit.id, work, assessment.setting, hands)
 
     def _recover(self, error: BaseException) -> None:
@@ -296,7 +307,7 @@ class SqlmeshSession:
         if is_transient(error):
             _compat.drop_connection(self._adapters())
 
-    def _spread(self, unit: str, job: Callable[[], None], first: Callable[[], object]) -> None:
+    def _spread(self, unit: str, job: Callable[[], None]) -> None:
         """Let another thread, once one is free, do a part of a unit."""
 
         def do() -> None:
@@ -306,7 +317,6 @@ class SqlmeshSession:
                 return  # the unit has ended
             threads.add(thread)
             try:
-                first()
                 job()
             except Exception as error:  # noqa: BLE001 - the others do its part
                 self._recover(error)
@@ -317,40 +327,20 @@ class SqlmeshSession:
             self._workers.submit(do)
 
     def _check(self, unit: Unit) -> Report:
-        assessment = self._assessed()
-        check = self._graph.checks[unit.id]
-        reference = self._judged(check)
-        setting, environment = assessment.setting, self._settings.environment
+        check, environment = self._graph.checks[unit.id], self._settings.environment
+        reference, assessment = self._judged(check), self._assessed()
         began = perf_counter()
-        if reference not in setting.scheduler.snapshots_by_name:
+        if reference not in assessment.setting.scheduler.snapshots_by_name:
             reason = f"{self._called(reference)} is not in environment {environment}: apply a plan"
             return Report(unit.id, Outcome.NOT_PROMOTED, reason)
-        if check.kind == STANDALONE:
-            snapshot = setting.scheduler.snapshots_by_name[reference]
-            lacks = assessment.lacks.get(reference, [])
-            if not lacks and not self._settings.ignore_cron:
-                reason = f"nothing is due by its cron '{snapshot.node.cron}'"
-                return Report(unit.id, Outcome.UP_TO_DATE, reason)
-            result = run_standalone(unit.id, snapshot, setting, lacks)
-        else:
-            snapshot, batches = assessment.judged(reference)
-            audits = {audit.name: audit for audit in audits_of(snapshot, setting)}
-            if check.reference not in audits:
-                reason = (
-                    f"environment {environment} has a version of {snapshot.model.name} "
-                    "without this audit: apply a plan"
-                )
-                return Report(unit.id, Outcome.NOT_PROMOTED, reason)
-            if not batches:
-                reason = "its node has no data yet: no interval was ever built"
-                return Report(unit.id, Outcome.WAITING, reason)
-            result = run_check(unit.id, audits[check.reference], snapshot, setting, batches)
-        seconds = perf_counter() - began
-        return Report(unit.id, Outcome.CHECKED, checks=(result,), seconds=seconds)
+        report = judge(check, reference, assessment, self._settings)
+        return replace(report, seconds=perf_counter() - began)
 
     def _promote(self, unit: Unit) -> Report:
         if self._plan is None:
             raise RuntimeError("a promotion without a plan")
+        if not self._settings.holds(unit.id):
+            return Report(unit.id, Outcome.CANCELLED, "its claim was lost")
         began = perf_counter()
         if unit.id == self._plan.step:
             self._plan.between_backfills()
