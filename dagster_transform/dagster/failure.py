@@ -13,7 +13,11 @@ _BAD = (Outcome.FAILED, Outcome.BLOCKED, Outcome.CANCELLED)
 
 
 def failure(
-    names: Mapping[str, str], finished: Mapping[str, Finished], left_out: Mapping[str, LeftOut]
+    names: Mapping[str, str],
+    finished: Mapping[str, Finished],
+    left_out: Mapping[str, LeftOut],
+    *,
+    waited: bool,
 ) -> dg.Failure | None:
     """The one failure of a run, with a table; None if nothing failed.
 
@@ -21,7 +25,10 @@ def failure(
         names: How to call the units.
         finished: How the units of the walk ended.
         left_out: What was not in the plan.
+        waited: Whether the run waits for what others hold: what it did not get after all, it has
+            failed to build. A run that does not wait leaves that to others.
     """
+    bad_ends = {*_BAD, Outcome.CLAIMED} if waited else {*_BAD}
     rows: list[tuple[str, str, str]] = []
     hidden: list[tuple[str, str, str]] = []
     promotions = [e for e in finished.values() if e.unit.kind is UnitKind.PROMOTE]
@@ -40,7 +47,7 @@ def failure(
             continue
         checks = end.report.failed_checks if end.report is not None else ()
         # Cancelled by nobody's wish: its claim was lost. What a person cancels ends elsewhere.
-        failed |= end.outcome in _BAD or bool(checks)
+        failed |= end.outcome in bad_ends or bool(checks)
         what = "check failed" if checks else end.outcome.value
         reason = end.reason or ", ".join(
             f"{names.get(c.check, c.check)}: {c.failed_rows} rows" for c in checks

@@ -221,7 +221,7 @@ class TransformResource(dg.ConfigurableResource[None]):
         ge=0,
         description=(
             "Seconds to wait, at most, for what another run holds: its nodes, a DuckDB file, an "
-            "environment that is being planned."
+            "environment that is being planned. Then the run fails; what it could build is built."
         ),
     )
     execution_time: str | None = Field(

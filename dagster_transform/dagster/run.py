@@ -165,7 +165,8 @@ def carry_out(
     finally:
         problems = crew.close(completed=completed)
     left_out = {**plan.left_out, **crew.not_run, **problems}
-    if bad := failure(called, walk.finished, left_out):
+    waited = not claims.manner.skip
+    if bad := failure(called, walk.finished, left_out, waited=waited):
         raise bad
 
 

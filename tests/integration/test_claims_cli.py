@@ -97,6 +97,19 @@ def test_a_paused_node_is_left_out_and_what_reads_it_waits(
     assert run.materialized == ["a"]
 
 
+def test_a_run_that_waits_in_vain_fails(transform: Transform, claims: Any) -> None:
+    """As a person's does, who wanted it built; other nodes are built all the same."""
+    assert claims("pause", "mart.a", "--reason", "bad source").exit_code == 0
+    run = transform.run(["mart.a", "mart.b", "mart.c"], execution_time=NEXT, claim_wait=0)
+    assert run.observed == {"a": ["claimed"], "b": ["waiting"]}
+    assert run.materialized == ["c"]
+    assert not run.success
+    assert "has paused since" in run.failure
+    assert claims("resume", "mart.a").exit_code == 0
+    run = transform.run(["mart.a", "mart.b"], execution_time=NEXT, claim_wait=0)
+    assert (run.success, run.materialized) == (True, ["a", "b"])
+
+
 def test_a_paused_environment_makes_a_run_wait_and_then_fail(
     transform: Transform, store: Store, claims: Any
 ) -> None:
