@@ -10,10 +10,12 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Collection, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from dagster_transform.claims.clock import elapsed
 from dagster_transform.claims.errors import ClaimLostError, StoreError
+from dagster_transform.claims.releasing import Releases
 from dagster_transform.claims.store import Store
 from dagster_transform.claims.values import Answer, Grant, Owner, Want
 
@@ -37,16 +39,19 @@ class _Kept:
 
 
 class Keeper:
-    """Keeps the claims of one process alive, from two threads of its own.
+    """Keeps the claims of one process alive, from threads of its own.
 
-    One renews; the other watches the time, as the first may be stuck in a request that no answer
-    comes to. Both are daemons: they end with the process, and its leases a lease later.
+    One renews; one watches the time, as the first may be stuck in a request that no answer comes
+    to; one releases. All are daemons: they end with the process, and its leases a lease later.
 
     Args:
         store: Where the claims are.
         on_lost: Called once for each resource that is lost without having been let go, from a
             thread of the keeper's: what is built there is to be cancelled. It must not block.
         clock: Seconds that only rise; for tests.
+
+    Attributes:
+        releases: What has been let go and is not released yet.
     """
 
     def __init__(
@@ -61,7 +66,7 @@ class Keeper:
         self._clock = clock
         self._margin = store.timing.margin
         self._kept: dict[str, _Kept] = {}
-        self._owed: list[tuple[str, tuple[str, ...] | None]] = []
+        self.releases = Releases(store, store.timing.heartbeat / 5)
         self._changed = threading.Condition()
         self._closed = False
         self._threads: list[threading.Thread] = []
@@ -81,7 +86,12 @@ class Keeper:
         all_or_nothing: bool,
         wait: bool = False,
     ) -> Answer:
-        """Claim, as `Store.acquire` does, and keep what is granted."""
+        """Claim, as `Store.acquire` does, and keep what is granted.
+
+        What is being released is released first: it may be what is wanted here.
+        """
+        with suppress(StoreError):  # then this does not get far either
+            self.releases.pay()
         answer = self._store.acquire(
             owner, wants, claim_id=claim_id, all_or_nothing=all_or_nothing, wait=wait
         )
@@ -105,16 +115,9 @@ class Keeper:
             self._forget(claim_id, keys)
 
     def release(self, claim_id: str, keys: Collection[str] | None = None) -> None:
-        """Let go, and release; where the store does not answer, later."""
-        owed = None if keys is None else tuple(keys)
+        """Let go, and release soon, without waiting for it."""
         self.let_go(claim_id, keys)
-        try:
-            self._store.release(claim_id, owed)
-        except StoreError as error:
-            _log.warning("Will be released later: %s", error.cause)
-            with self._changed:
-                self._owed.append((claim_id, owed))
-                self._start()
+        self.releases.add(claim_id, keys)
 
     def trust(self, claim_id: str, resource_key: str | None = None) -> float:
         """For how many seconds a claim can still be relied upon; 0 if it cannot."""
@@ -125,7 +128,7 @@ class Keeper:
             return max(0.0, kept.trusted_until - self._clock())
 
     def close(self) -> None:
-        """Stop; what is still held expires. Try once to release what is owed."""
+        """Stop; what is still held expires. What was to be released is, if the store answers."""
         with self._changed:
             self._closed = True
             self._kept.clear()
@@ -133,10 +136,7 @@ class Keeper:
         for thread in self._threads:
             if thread is not threading.current_thread():
                 thread.join(timeout=self._store.timing.patience)
-        try:
-            self._pay()
-        except StoreError as error:
-            _log.warning("Ends with its lease instead of being released: %s", error.cause)
+        self.releases.close(self._store.timing.patience)
 
     def renew(self) -> None:
         """Renew all that is kept, now; what is lost is reported.
@@ -196,18 +196,6 @@ class Keeper:
         if not kept.fences:
             del self._kept[claim_id]
 
-    def _pay(self) -> None:
-        with self._changed:
-            owed, self._owed = self._owed, []
-        while owed:
-            try:
-                self._store.release(*owed[0])
-            except StoreError:
-                with self._changed:
-                    self._owed += owed
-                raise
-            del owed[0]
-
     def _start(self) -> None:
         if not self._threads and not self._closed:
             for work in (self._beat, self._watch):
@@ -223,7 +211,6 @@ class Keeper:
         while not self._sleep(pause):
             try:
                 self.renew()
-                self._pay()
                 pause = timing.heartbeat
             except StoreError as error:
                 _log.warning("Claims are not renewed, and will be tried again: %s", error.cause)

@@ -265,8 +265,22 @@ MUTANTS = (
         f"{KEEPER}::test_what_is_kept_outlives_its_lease_and_what_is_let_go_does_not",
     ),
     mutant(
-        "what is owed is forgotten", "keeper.py", "self._owed.append((claim_id, owed))", "pass",
+        "what is owed is forgotten", "releasing.py",
+        "                        self._owe(*owed)", "                        pass",
         f"{KEEPER}::test_what_could_not_be_released_is_released_later",
+    ),
+    mutant(
+        "closing forgets what is owed", "releasing.py",
+        "                self.pay()\n        except", "                pass\n        except",
+        f"{KEEPER}::test_closing_releases_what_is_owed",
+    ),
+    mutant(
+        "asked for before it is released", "keeper.py", "self.releases.pay()", "pass",
+        f"{KEEPER}::test_what_is_asked_for_after_a_release_is_free",
+    ),
+    mutant(
+        "releases one by one", "releasing.py", "known | set(keys)", "set(keys)",
+        f"{KEEPER}::test_nobody_waits_for_a_release_and_what_comes_meanwhile_goes_together",
     ),
     mutant(
         "the new is taken for the lost", "keeper.py",

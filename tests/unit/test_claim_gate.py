@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -13,12 +14,15 @@ from dagster_transform.claims import (
     Holder,
     Owner,
     OwnerKind,
+    StoreError,
     StoreUnreachableError,
     Timing,
     Want,
 )
+from dagster_transform.claims.releasing import Releases
 from dagster_transform.dagster.claim_gate import ClaimGate
 from dagster_transform.dagster.claiming import ClaimTimeoutError, Manner, RunClaims
+from dagster_transform.errors import TransformError
 from dagster_transform.planning import Limits, Outcome, RunPlan, Slot, Unit
 from dagster_transform.walk import Needs, Refused
 from tests.contract.claims_stores import store_at
@@ -50,6 +54,15 @@ class Counting:
         return call
 
 
+class AtOnce(Releases):
+    """Time is the test's here, so nothing can be left to a thread."""
+
+    def add(self, claim_id: str, keys: Collection[str] | None) -> None:
+        super().add(claim_id, keys)
+        with suppress(StoreError):
+            self.pay()
+
+
 class Runs:
     """Runs whose claims are in one store; time is virtual, the store's too."""
 
@@ -76,8 +89,10 @@ class Runs:
             log=self.log.append,
         )
         store: Any = self.store
-        self.made.append(RunClaims(store, manner, self.inbox, pause=self.inbox.let_time_pass))
-        return self.made[-1]
+        claims = RunClaims(store, manner, self.inbox, pause=self.inbox.let_time_pass)
+        claims.keeper.releases = AtOnce(store, 1)
+        self.made.append(claims)
+        return claims
 
     def has_ended(self, run: str) -> bool:
         self.asked_about.add(run)
@@ -406,6 +421,53 @@ def test_the_sessions_of_a_run_that_has_ended_end_before_its_tables_are_released
     assert server.sessions == {"s3"}
     assert {h.run_id for h in server.while_ending} == {"dead"}
     assert runs.held() == []
+
+
+def test_the_sessions_of_a_plan_end_before_its_environment_is_used(runs: Runs) -> None:
+    needs = {"a": Needs(frozenset({FILE}), PLACE, alone=True)}
+    stopped = runs.run("stopped")
+    stopped.take_ground(needs)
+    stopped.builds_in(PLACE, frozenset({"s1"}))
+    stopped.builds_in(PLACE, frozenset({"s2"}))
+    stopped.builds_in(PLACE, frozenset({"s2"}))
+    assert runs.store.asked["set_session"] == 2
+    assert {h.resource_key: h.sessions for h in runs.real.holders()} == {
+        FILE: (), PLACE: ("s1", "s2"),
+    }  # fmt: skip
+    runs.inbox.let_time_pass(LEASE + 1)
+    server = Server(runs, "s1", "s2", "s3")
+    server.stubborn = True
+    runs.inbox.later(5, lambda: setattr(server, "stubborn", False))
+    runs.claims.end_sessions = server.end
+    runs.claims.take_ground(needs)
+    assert runs.inbox.now() == LEASE + 7
+    assert server.sessions == {"s3"}
+    assert any("could not be ended (s1, s2)" in line for line in runs.log)
+    assert {(h.run_id, h.sessions) for h in runs.real.holders()} == {("mine", ())}
+
+
+def test_an_environment_whose_sessions_never_end_is_left_to_whoever_comes_next(runs: Runs) -> None:
+    needs = {"a": Needs(frozenset({FILE}), PLACE, alone=True)}
+    stopped = runs.run("stopped")
+    stopped.take_ground(needs)
+    stopped.builds_in(PLACE, frozenset({"s1"}))
+    runs.inbox.let_time_pass(LEASE + 1)
+
+    def refuse(_: Collection[str]) -> Collection[str]:
+        raise TransformError("permission denied")
+
+    hasty = runs.run("hasty", wait=5)
+    hasty.end_sessions = refuse
+    with pytest.raises(ClaimTimeoutError, match=r"could not be ended \(s1\)"):
+        hasty.take_ground(needs)
+    hasty.close()
+    assert "permission denied" in runs.log
+    assert runs.held() == [("hasty", PLACE, WHOLE)]
+    runs.inbox.let_time_pass(LEASE + 1)
+    server = Server(runs, "s1")
+    runs.claims.end_sessions = server.end
+    runs.claims.take_ground(needs)
+    assert server.sessions == set()
 
 
 def test_what_others_still_build_is_ended_before_a_table_is_built_that_was_taken_over(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from time import monotonic, sleep
 from typing import Any
 
@@ -24,7 +26,10 @@ class Flaky:
         self.down = False
         self.hang = threading.Event()
         self.hang.set()
-        self.renewals = 0
+        self.releases = threading.Event()  # cleared: they hang, and nothing else
+        self.releases.set()
+        self.calls: Counter[str] = Counter()
+        self.failed: Counter[str] = Counter()
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self.real, name)
@@ -32,9 +37,12 @@ class Flaky:
             return found
 
         def call(*args: Any, **options: Any) -> Any:
-            self.renewals += name == "renew"
+            self.calls[name] += 1
             self.hang.wait(20)
+            if name == "release":
+                self.releases.wait(20)
             if self.down:
+                self.failed[name] += 1
                 raise StoreUnreachableError(self.real.url, "the line is cut")
             return found(*args, **options)
 
@@ -106,8 +114,8 @@ def test_what_somebody_else_released_is_reported_once_and_the_rest_kept(
         claim(keeper, "c1", "a", "b")
         store.real.release("c1", ["table:a"])
         eventually(lambda: lost)
-        seen = store.renewals
-        eventually(lambda: store.renewals > seen + 2)
+        seen = store.calls["renew"]
+        eventually(lambda: store.calls["renew"] > seen + 2)
         assert [(x.claim_id, x.keys) for x in lost] == [("c1", ("table:a",))]
         assert keeper.trust("c1", "table:b") > 0
 
@@ -118,8 +126,8 @@ def test_while_the_store_is_away_it_is_tried_again_and_nothing_is_lost_in_time(
     with Keeper(as_store(store), lost.append) as keeper:
         claim(keeper, "c1", "a")
         store.down = True
-        seen = store.renewals
-        eventually(lambda: store.renewals >= seen + 2)
+        seen = store.calls["renew"]
+        eventually(lambda: store.calls["renew"] >= seen + 2)
         store.down = False
         eventually(lambda: [e for e in store.real.events() if e.kind == "renewed"])
         assert keeper.trust("c1") > 0
@@ -167,8 +175,42 @@ def test_what_could_not_be_released_is_released_later(store: Flaky, lost: list[L
         claim(keeper, "c1", "a", "b")
         store.down = True
         keeper.release("c1", ["table:a"])
+        eventually(lambda: store.failed["release"])
         store.down = False
         eventually(lambda: [h.resource_key for h in store.real.holders()] == ["table:b"])
+    assert lost == []
+
+
+def test_nobody_waits_for_a_release_and_what_comes_meanwhile_goes_together(
+    store: Flaky, lost: list[Lost]
+) -> None:
+    with Keeper(as_store(store), lost.append) as keeper:
+        claim(keeper, "c1", *"abcdefgh")
+        store.releases.clear()
+        keeper.release("c1", ["table:a"])
+        eventually(lambda: store.calls["release"])
+        for name in "bcdefg":
+            keeper.release("c1", [f"table:{name}"])
+        assert len(store.real.holders()) == 8
+        store.releases.set()
+        eventually(lambda: [h.resource_key for h in store.real.holders()] == ["table:h"])
+        assert store.calls["release"] == 2
+    assert lost == []
+
+
+def test_what_is_asked_for_after_a_release_is_free(store: Flaky, lost: list[Lost]) -> None:
+    """A slot that one node has given back is there for the run's next one, without a poll."""
+    with Keeper(as_store(store), lost.append) as keeper, ThreadPoolExecutor() as threads:
+        claim(keeper, "c1", "a")
+        store.releases.clear()
+        keeper.release("c1")
+        eventually(lambda: store.calls["release"])
+        asked = threads.submit(
+            keeper.acquire, run(), [table("a")], claim_id="c2", all_or_nothing=True
+        )
+        wait([asked], 0.2)  # whoever does not wait for the release is refused by now
+        store.releases.set()
+        assert asked.result(20).granted
     assert lost == []
 
 
