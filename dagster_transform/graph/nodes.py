@@ -158,7 +158,7 @@ class Check:
         name: Unique on its target.
         target: Id of the node or source that it is shown on.
         also: Ids of further nodes and sources that it reads.
-        kind: `audit`, `standalone_audit`, `test`, `unit_test` or `freshness`.
+        kind: `audit`, `standalone_audit`, `external_audit`, `test`, `unit_test` or `freshness`.
         reference: What the framework's session finds it by.
         blocking: Whether its failure holds back what is downstream of its target.
         in_build: Whether building the target runs it (SQLMesh's blocking audits come between the

@@ -11,6 +11,14 @@ from sqlglot import exp
 
 from dagster_transform.graph import Relation
 
+STANDALONE_AUDIT = "standalone_audit"
+"""The kind of a check that is a standalone audit; its `reference` is the audit's own name, under
+which the state has its snapshot."""
+
+EXTERNAL_AUDIT = "external_audit"
+"""The kind of a check that is an audit of an external model; its `reference` is the model's fully
+qualified name, under which the state has its snapshot, a colon, and the name of the check."""
+
 _NOT_A_NAME = re.compile(r"[^A-Za-z0-9_]+")
 _MAX_SUFFIX = 60
 

@@ -32,7 +32,13 @@ DBT = {
 }
 SQLMESH = {"marts.ids": "kind FULL\n---\nSELECT id FROM w.raw.items"}
 FILES = {
-    "external_models.yaml": "- name: w.raw.items\n  columns: {id: INT, loaded_at: TIMESTAMP}\n",
+    "external_models.yaml": """
+        - name: w.raw.items
+          columns: {id: INT, loaded_at: TIMESTAMP}
+          audits:
+            - name: number_of_rows
+              threshold: "2"
+    """,
     "audits/sane.sql": "AUDIT (name sane, standalone true); SELECT 1 FROM w.raw.items WHERE id < 0",
 }
 PYTHON = """
@@ -98,6 +104,7 @@ def test_one_table_is_one_asset_and_its_checks_hold_back_what_reads_it(
         UNIQUE: False,
         "items:freshness": True,
         "items:sane": True,
+        "items:number_of_rows": True,
     }
     judged = run.ended(f"raw.{UNIQUE}", "check started")
     assert run.stored(Kind.ASSET_MATERIALIZATION, "items") < judged
@@ -108,6 +115,13 @@ def test_one_table_is_one_asset_and_its_checks_hold_back_what_reads_it(
 
     (transform.folder / "ids.txt").write_text("1 2 3")
     assert transform.run().success
+
+    (transform.folder / "ids.txt").write_text("1 2")
+    run = transform.run()
+    assert run.checks["items:number_of_rows"] is False
+    # To dbt as well: the audit is one of the table, whoever reads it.
+    assert run.observed == {"stg_items": ["blocked"], "ids": ["blocked"]}
+    assert run.reason("ids") == "blocking check failed: raw.items:number_of_rows"
 
 
 def test_checks_of_sources_run_alone(transform: WithSources) -> None:

@@ -139,31 +139,43 @@ def test_a_development_environment_on_postgres(
     compare(tmp_path, Database.in_postgres(postgres_database), empty)
 
 
-def test_an_external_model_with_audits_holds_nobody_back(tmp_path: Path) -> None:
-    """To SQLMesh it has intervals, which say until when it was audited; here it is a source."""
+def test_audits_of_an_external_model_run_when_they_are_due(tmp_path: Path) -> None:
+    """To SQLMesh it has a cron, and intervals which say until when it was audited."""
     declared = """
         - name: src.events
           columns: {id: int, moment: timestamp}
           audits:
             - name: not_null
               columns: "[id]"
+            - name: number_of_rows
+              threshold: "1000"
+              blocking: "false"
     """
-    found = {}
+    found: dict[str, list[Any]] = {}
     for side in ("theirs", "ours"):
         database = Database.in_file(tmp_path / f"{side}.duckdb")
         prepare(database)
         project = Project(
             tmp_path / side, database, MODELS, files={"external_models.yaml": declared}
         )
+        not_null = f"{side}.src.events:not_null"
         project.plan_natively(PLANNED)
-        if side == "theirs":
-            project.run_natively(FORKED)
-        else:
-            run = project.run(FORKED, ignore_cron=False)
-            assert run.outcome("stage.days") is Outcome.BUILT
-        intervals = {(k[0].split(".", 1)[1], k[2]): v for k, v in database.intervals().items()}
-        found[side] = database.contents(MODELS), intervals
-    # Its audits are the one thing that SQLMesh did and we did not.
-    external = ('"src"."events"', False)
-    assert found["theirs"][1].pop(external) != found["ours"][1].pop(external)
+        for now in (FORKED, LATER[1]):
+            if side == "theirs":
+                project.run_natively(now)
+            else:
+                # A part of them says nothing of the others, so it is not recorded.
+                part = project.run(now, [], [not_null], ignore_cron=False)
+                assert part.outcome(not_null) is Outcome.CHECKED
+                run = project.run(now, ignore_cron=False)
+                few = run.checks["ours.src.events:number_of_rows"]
+                assert (few.passed, few.blocking) == (False, False)
+                good = now == FORKED
+                assert run.checks[not_null].passed == good
+                assert run.outcome("stage.days") is (Outcome.BUILT if good else Outcome.BLOCKED)
+                again = project.run(now, [], [not_null], ignore_cron=False)
+                assert again.outcome(not_null) is (Outcome.UP_TO_DATE if good else Outcome.CHECKED)
+            intervals = {(k[0].split(".", 1)[1], k[2]): v for k, v in database.intervals().items()}
+            found.setdefault(side, []).append((database.contents(MODELS), intervals))
+            database.execute("INSERT INTO src.events VALUES (NULL, TIMESTAMP '2024-03-07 08:00')")
     assert found["ours"] == found["theirs"]

@@ -15,23 +15,23 @@ _log = logging.getLogger("dagster_transform")
 Locate = Callable[[Path | None, str], Location | None]
 """Where a name is written in a file."""
 
-STANDALONE_AUDIT = "standalone_audit"
-"""The kind of a check that is a SQLMesh standalone audit: its `reference` is the audit's own name,
-under which the state has its snapshot."""
-
 
 def model_checks(project: str, target: str, model: Any, locate: Locate) -> Iterator[Check]:
     """The audits of a model; skipped ones are left out.
 
+    Those of an external model are never a part of a build, as there is none. Blocking ones hold
+    back what reads it, as in SQLMesh's own runs.
+
     Args:
         project: The project's name.
-        target: Id of the model's node.
+        target: Id of the model's node; of an external model's source.
         model: A sqlmesh Model.
         locate: Finds where an audit is written.
     """
     audits = [(a, args) for a, args in model.audits_with_args if not a.skip]
     texts = [names.argument_texts(args, model.dialect) for _, args in audits]
     unique = names.check_names([(a.name, t) for (a, _), t in zip(audits, texts, strict=True)])
+    external = model.kind.is_external
     for (audit, arguments), text, name in zip(audits, texts, unique, strict=True):
         blocking = names.is_blocking(audit, arguments)
         call = ", ".join(f"{key} := {value}" for key, value in text.items())
@@ -40,10 +40,10 @@ def model_checks(project: str, target: str, model: Any, locate: Locate) -> Itera
             project=project,
             name=name,
             target=target,
-            kind="audit",
-            reference=name,
+            kind=names.EXTERNAL_AUDIT if external else "audit",
+            reference=f"{model.fqn}:{name}" if external else name,
             blocking=blocking,
-            in_build=blocking,
+            in_build=blocking and not external,
             description=f"SQLMesh audit {audit.name}({call})",
             location=locate(getattr(audit, "_path", None) or model._path, audit.name),
             properties=text,
@@ -89,7 +89,7 @@ def standalone_checks(
             name=name,
             target=target,
             also=tuple(sorted(set(reads) - {target})),
-            kind=STANDALONE_AUDIT,
+            kind=names.STANDALONE_AUDIT,
             reference=audit.fqn,
             blocking=False,
             in_build=False,

@@ -145,10 +145,9 @@ class _Reader:
         for model in self._built.values():
             checks += model_checks(self._name, self._id(model.fqn), model, self._locations.find)
         for model in self._declared:
-            if model.audits:
-                # SQLMesh runs them with its own runs; ours don't yet.
-                audits = ", ".join(audit.name for audit, _ in model.audits_with_args)
-                _log.warning("Audits of external models are left out: %s: %s", model.name, audits)
+            checks += model_checks(
+                self._name, self._id_declared(model), model, self._locations.find
+            )
         graph = Graph.of(nodes, sources.values(), checks)
         alone = [
             (a, [self._id_read(fqn, self._gateways.default) for fqn in self._parents(a)])
@@ -299,6 +298,13 @@ class _Reader:
     def _id_read(self, fqn: str, gateway: str) -> str:
         """Id of the node or source that a gateway reads by this name."""
         return self._id(fqn if fqn in self._built else self._sources[Read(fqn, gateway)][0])
+
+    def _id_declared(self, model: Model) -> str:
+        """Id of the source that an external model is; of several gateways' ones, its own's."""
+        found = {
+            read.gateway: name for read, (name, _) in self._sources.items() if read.fqn == model.fqn
+        }
+        return self._id(found.get(self._gateways.of(model)) or found[min(found)])
 
     def _id(self, name: str) -> str:
         return f"{self._name}:{name}"

@@ -9,16 +9,13 @@ from typing import Any, NamedTuple
 from sqlmesh.core.snapshot.definition import parent_snapshots_by_name
 from sqlmesh.utils.date import now_timestamp
 
-from dagster_transform.graph import Check
+from dagster_transform.graph import Check, Graph
 from dagster_transform.planning import Outcome
 from dagster_transform.sqlmesh import _compat, names
 from dagster_transform.sqlmesh.intervals import in_words
 from dagster_transform.sqlmesh.settings import Setting, SqlmeshSettings
 from dagster_transform.sqlmesh.state.environment import Assessment
 from dagster_transform.walk import CheckResult, Report
-
-STANDALONE = "standalone_audit"
-"""The kind of the checks that are snapshots of their own."""
 
 
 class Audit(NamedTuple):
@@ -74,27 +71,72 @@ def judge(
         Exception: Whatever the audit's query raised.
     """
     setting = assessment.setting
-    if check.kind == STANDALONE:
-        snapshot = setting.scheduler.snapshots_by_name[reference]
-        lacks = assessment.lacks.get(reference, [])
-        if not lacks and not settings.ignore_cron:
-            reason = f"nothing is due by its cron '{snapshot.node.cron}'"
-            return Report(check.id, Outcome.UP_TO_DATE, reason)
-        result = run_standalone(check.id, snapshot, setting, lacks)
-        return Report(check.id, Outcome.CHECKED, checks=(result,))
     snapshot, batches = assessment.judged(reference)
     audits = {audit.name: audit for audit in audits_of(snapshot, setting)}
-    if check.reference not in audits:
+    if check.kind == names.STANDALONE_AUDIT:
+        audit = next(iter(audits.values()), None)
+    else:
+        audit = audits.get(check.reference.rpartition(":")[2])
+    if audit is None:
         reason = (
-            f"environment {settings.environment} has a version of {snapshot.model.name} "
+            f"environment {settings.environment} has a version of {snapshot.node.name} "
             "without this audit: apply a plan"
         )
         return Report(check.id, Outcome.NOT_PROMOTED, reason)
+    if _own_snapshot(check) is not None:
+        if not assessment.lacks.get(reference) and not settings.ignore_cron:
+            reason = f"nothing is due by its cron '{snapshot.node.cron}'"
+            return Report(check.id, Outcome.UP_TO_DATE, reason)
+        result = _judge_own(check, audit, snapshot, assessment, of=len(audits))
+        return Report(check.id, Outcome.CHECKED, checks=(result,))
     if not batches:
         reason = "its node has no data yet: no interval was ever built"
         return Report(check.id, Outcome.WAITING, reason)
-    result = run_check(check.id, audits[check.reference], snapshot, setting, batches)
+    result = run_check(check.id, audit, snapshot, setting, batches)
     return Report(check.id, Outcome.CHECKED, checks=(result,))
+
+
+def snapshot_judged(check: Check, graph: Graph) -> str:
+    """The name of the snapshot that a check is about."""
+    return _own_snapshot(check) or graph.nodes[check.target].reference
+
+
+def _own_snapshot(check: Check) -> str | None:
+    """The snapshot of a check that has intervals of its own: those over which it has run."""
+    if check.kind == names.STANDALONE_AUDIT:
+        return check.reference
+    if check.kind == names.EXTERNAL_AUDIT:
+        return check.reference.rpartition(":")[0]
+    return None
+
+
+def _judge_own(
+    check: Check, audit: Audit, snapshot: Any, assessment: Assessment, *, of: int
+) -> CheckResult:
+    """Run an audit of a snapshot that nobody builds: a standalone audit or an external model.
+
+    SQLMesh gives such a snapshot a cron, and intervals that say until when it was audited. Those of
+    a standalone audit are recorded also where it fails; those of an external model when all `of`
+    its audits have run, and none that blocks has failed. If nothing is due, it runs again over all
+    that it has.
+
+    Raises:
+        Exception: Whatever the audit's query raised.
+    """
+    setting, lacks = assessment.setting, assessment.lacks.get(snapshot.name, [])
+    deployable = setting.deployability.is_deployable(snapshot)
+    had = list(snapshot.intervals if deployable else snapshot.dev_intervals)
+    now = setting.execution_time
+    result = run_check(check.id, audit, snapshot, setting, [*lacks] or had or [(now, now)])
+    passed = assessment.audited.setdefault(snapshot.name, set())
+    if result.passed or not result.blocking:
+        passed.add(audit.name)
+    if check.kind == names.STANDALONE_AUDIT or len(passed) == of:
+        for start, end in lacks:
+            setting.scheduler.state_sync.add_interval(
+                snapshot, start, end, is_dev=not deployable, last_altered_ts=now_timestamp()
+            )
+    return result
 
 
 def run_check(
@@ -145,33 +187,6 @@ def run_check(
             "seconds": round(perf_counter() - began, 3),
         },
     )
-
-
-def run_standalone(
-    check: str, snapshot: Any, setting: Setting, lacks: Sequence[tuple[int, int]]
-) -> CheckResult:
-    """Run a standalone audit, which is a snapshot with a cron and intervals of its own.
-
-    Args:
-        check: The check's id.
-        snapshot: The audit's snapshot.
-        setting: What the run's nodes share.
-        lacks: Intervals over which it has not run yet. They are recorded then, as SQLMesh does it
-            also for an audit that did not pass. Empty: it runs again over all that it has.
-
-    Raises:
-        Exception: Whatever the audit's query raised.
-    """
-    deployable = setting.deployability.is_deployable(snapshot)
-    had = list(snapshot.intervals if deployable else snapshot.dev_intervals)
-    now = setting.execution_time
-    (audit,) = audits_of(snapshot, setting)
-    result = run_check(check, audit, snapshot, setting, [*lacks] or had or [(now, now)])
-    for start, end in lacks:
-        setting.scheduler.state_sync.add_interval(
-            snapshot, start, end, is_dev=not deployable, last_altered_ts=now_timestamp()
-        )
-    return result
 
 
 def published(unit: str, snapshot: Any, audited: Sequence[Any]) -> list[CheckResult]:

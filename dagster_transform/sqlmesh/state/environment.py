@@ -29,7 +29,9 @@ class Assessment:
         setting: What the nodes share.
         infos: The environment's own records, for the statements that surround a run.
         plan_id: The environment's plan, as it was read.
-        lacks: Over which time standalone audits have not run yet, by reference.
+        lacks: Over which time standalone audits, and those of external models, have not run yet,
+            by reference.
+        audited: Of an external model, the audits that this run has run, and that let it go on.
     """
 
     readiness: dict[str, Readiness]
@@ -38,6 +40,7 @@ class Assessment:
     infos: list[Any] = field(default_factory=list)
     plan_id: str = ""
     lacks: dict[str, list[Interval]] = field(default_factory=dict)
+    audited: dict[str, set[str]] = field(default_factory=dict)
 
     def judged(self, reference: str) -> tuple[Any, list[Interval]]:
         """The snapshot that a check on `reference` judges, and over which time.
@@ -53,6 +56,11 @@ class Assessment:
             return work.snapshot, work.done or work.batches[:1]
         snapshot = self.setting.scheduler.snapshots_by_name[reference]
         return snapshot, merged(self.setting.intervals_of(snapshot))
+
+
+def is_only_judged(snapshot: Any) -> bool:
+    """Whether it has audits and nothing that is built: a standalone audit, an external model."""
+    return bool(snapshot.is_audit or snapshot.is_external)
 
 
 def read_environment(name: str, context: Any, environment: str) -> Any:
@@ -168,9 +176,11 @@ def assess_environment(
     assessment = Assessment(
         {}, {}, setting, infos=list(record.snapshots), plan_id=str(record.plan_id)
     )
-    audits = {n for n in judged if n in infos and setting.scheduler.snapshots_by_name[n].is_audit}
-    if audits:
-        lacks = missing(setting, audits, ignore_cron=settings.ignore_cron)
+    apart = {
+        n for n in judged if n in infos and is_only_judged(setting.scheduler.snapshots_by_name[n])
+    }
+    if apart:
+        lacks = missing(setting, apart, ignore_cron=settings.ignore_cron)
         assessment.lacks = {s.name: list(i) for s, i in lacks.items()}
     for reference in sorted({*selected, *included}):
         if reference in selected and reference not in mine:
