@@ -1,10 +1,13 @@
-"""What a person calls a node or an environment, as the resource key that runs claim."""
+"""What runs claim, for a person: the resource key of what is called by a name, and the sessions on
+database servers that a run has left."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime, timezone
 from difflib import get_close_matches
 
+from dagster_transform import dbt, sqlmesh
 from dagster_transform.config import SqlmeshProject, TransformConfig
 from dagster_transform.errors import TransformError
 from dagster_transform.graph import Node, read_graph_file
@@ -71,3 +74,35 @@ def key_of_node(config: TransformConfig, called: str) -> str:
             remedy=f"Run `dagster-transform prepare`, or pause project {node.project} as a whole.",
         )
     return f"table:{table.connection}/{table}"
+
+
+def end_sessions(
+    config: TransformConfig, sessions: Collection[str]
+) -> tuple[frozenset[str], list[str]]:
+    """End sessions on database servers, through whichever project reaches them.
+
+    Args:
+        config: Where the projects are. Those of SQLMesh are asked first: dbt takes seconds.
+        sessions: As `server_sessions.told`.
+
+    Returns:
+        Those that are not there any more; and why projects could not be asked, or have failed.
+    """
+    gone: frozenset[str] = frozenset()
+    problems: list[str] = []
+    projects = config.projects.items()
+    for name, project in sorted(projects, key=lambda p: not isinstance(p[1], SqlmeshProject)):
+        left = set(sessions) - gone
+        if not left:
+            break
+        try:
+            if isinstance(project, SqlmeshProject):
+                paths = [str(path) for path in project.paths]
+                gone |= sqlmesh.end_sessions(name, project, paths, left)
+            else:
+                graph = read_graph_file(config.graph_path(name), name).graph
+                artifacts = config.artifacts_path(name)
+                gone |= dbt.end_sessions(name, project, graph, artifacts=artifacts, sessions=left)
+        except TransformError as error:
+            problems.append(str(error))
+    return gone, problems

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from datetime import datetime, timezone
 from getpass import getuser
 from pathlib import Path
@@ -16,6 +16,7 @@ from rich.table import Table
 from dagster_transform.claims import WHOLE, Holder, OwnerKind, Store
 from dagster_transform.cli.options import config_option
 from dagster_transform.config import TransformConfig, load_config
+from dagster_transform.server_sessions import in_words, statement_to_end
 
 
 @click.group()
@@ -106,13 +107,23 @@ def resume(what: str, config_path: Path | None) -> None:
 @claims.command()
 @click.option("--run", "run_id", required=True, help="The run's id, as `claims list` shows it.")
 @config_option
-@click.option("--force", is_flag=True, help="Also where Dagster says that the run is alive.")
+@click.option(
+    "--force",
+    is_flag=True,
+    help="Also where Dagster says that the run is alive, or where its sessions on a database "
+    "server can't be ended.",
+)
 @click.option("--yes", "-y", is_flag=True, help="Don't ask.")
 def release(run_id: str, config_path: Path | None, force: bool, yes: bool) -> None:
-    """Release all that a run holds.
+    """Release all that a run holds, and end its sessions on PostgreSQL servers before that.
 
     For a run whose process is known to be dead: what it has not released ends by itself a lease
     after that. Releasing what a living run builds lets another run build it at the same moment.
+
+    A server goes on with a statement of a process that is dead. The sessions in which the run has
+    built are ended through the projects of transform.yaml, with what these connect with; where
+    none of them reaches a server, or the user may not end them, nothing is released, and it is
+    said what to end there.
     """
     config = load_config(config_path)
     store, status = _open(config)
@@ -127,10 +138,37 @@ def release(run_id: str, config_path: Path | None, force: bool, yes: bool) -> No
             "If its process is certainly dead, use --force."
         )
     keys = _listing(held)
+    sessions = sorted({session for holder in held for session in holder.sessions})
     if not yes:
-        click.confirm(f"Release {keys} of run {run_id}?", abort=True)
+        also = f", and end {_places(sessions)}" if sessions else ""
+        click.confirm(f"Release {keys} of run {run_id}{also}?", abort=True)
+    if sessions:
+        _end(config, run_id, sessions, force=force)
     released = store.release_run(run_id)
     click.echo(f"Released {_listing(released)}")
+
+
+def _end(config: TransformConfig, run_id: str, sessions: Collection[str], *, force: bool) -> None:
+    """End a run's sessions on database servers, and say which have ended."""
+    from dagster_transform.cli.claimed import end_sessions
+
+    gone, problems = end_sessions(config, sessions)
+    if gone:
+        click.echo(f"Ended {_places(gone)}")
+    if not (left := set(sessions) - gone):
+        return
+    reason = "\n".join(problems) or "No project of transform.yaml reaches that server."
+    if force:
+        click.echo(f"Not ended: {_places(left)}. {reason}", err=True)
+        return
+    raise click.ClickException(
+        f"Nothing was released: statements of run {run_id} may go on in {_places(left)}.\n"
+        f"{reason}\nEnd them there, and then use --force:\n{statement_to_end(left)}"
+    )
+
+
+def _places(sessions: Iterable[str]) -> str:
+    return ", ".join(f"session {in_words(session)}" for session in sorted(sessions))
 
 
 def _open(config: TransformConfig) -> tuple[Store, Callable[[str], str]]:
@@ -192,4 +230,5 @@ def _as_json(holder: Holder) -> dict[str, Any]:
         "expires_at": holder.expires_at.isoformat() if holder.expires_at else None,
         "reason": holder.reason,
         "claim_id": holder.claim_id,
+        "sessions": list(holder.sessions),
     }

@@ -2,7 +2,8 @@
 
 Three kinds, each a claim of its own in the store. The *ground*, environments and DuckDB files, is
 taken before the projects are looked at, and held to the end. The *tables* of all nodes are taken
-in one call before the first node starts, and each is let go when its node and its checks are done.
+in one call before the first node starts, and each is let go when its node and its checks are done;
+what a plan does to tables apart from its nodes is claimed with them, until it has promoted.
 *Slots* are taken when a node starts and given back when it ends (`claim_gate`).
 """
 
@@ -35,6 +36,7 @@ from dagster_transform.walk import Inbox, Needs, Revoked
 
 _HISTORY = timedelta(days=7)
 """For how long the store remembers what was claimed."""
+
 
 class ClaimTimeoutError(TransformError):
     """Another run kept for too long what this one needs before it can look at its projects."""
@@ -286,7 +288,7 @@ class RunClaims:
         if any(needs.environment == unit for needs in self._needs.values()):
             self._works_in(unit, sessions)
             return
-        key = self.keys.get(unit, "")
+        key = next(iter(self.keys_of(unit)), "")
         with self._telling:
             if key not in self._fences or self._told.get(key, frozenset()) >= sessions:
                 return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import partial
@@ -12,10 +13,16 @@ import dagster as dg
 
 from dagster_transform import dbt, sqlmesh
 from dagster_transform.config import DbtProject, SqlmeshProject, TransformConfig
+from dagster_transform.dagster.claims_store import claims_of
 from dagster_transform.dagster.resource import RunOptionError, TransformResource
 from dagster_transform.dagster.scope import Scope
+from dagster_transform.errors import TransformError
 from dagster_transform.graph import Graph
-from dagster_transform.walk import Session
+from dagster_transform.walk import Needs, Session
+
+
+class NotEndedError(TransformError):
+    """What comes at the end of a project's part of a run was not carried out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +86,13 @@ class Sessions:
             holds=self.holds,
             builds_in=self.builds_in,
         )
-        options.at_end(name, partial(sqlmesh.finish_run, name, project, self.graph, settings))
+
+        def finish(*, completed: bool) -> None:
+            if completed:
+                sqlmesh.finish_run(name, project, self.graph, settings)
+
+        needs = partial(sqlmesh.needs_of_project, name, project, settings, alone=False)
+        options.at_end(name, lambda: self._end("after_all", name, needs, finish))
         return sqlmesh.open_session(name, project, self.graph, settings)
 
     def _dbt(self, name: str, project: DbtProject) -> Session:
@@ -116,8 +129,39 @@ class Sessions:
             builds_in=self.builds_in,
         )
         session = dbt.open_session(name, self.graph, settings, self._log)
-        options.at_end(name, partial(session.close, completed=True))
+        options.at_end(name, lambda: self._end("on-run-end", name, session.needs, session.close))
         return session
+
+    def _end(
+        self, hooks: str, project: str, needs: Callable[[], Needs], end: Callable[..., None]
+    ) -> None:
+        """End a project's part of the run in place of an op that never came.
+
+        The claims of the ops are released by then, so it has its own: nobody plans the environment
+        or has the DuckDB files meanwhile.
+
+        Args:
+            hooks: What is carried out.
+            project: The project.
+            needs: What it shares with other runs.
+            end: Given whether to carry it out (`completed`), or only to let everything go.
+
+        Raises:
+            NotEndedError: Others have kept for too long what it needs, or it failed.
+        """
+        failed = "was not carried out"
+        try:
+            with closing(
+                claims_of(self.context, Graph.of([]), self.config, self.options)
+            ) as claims:
+                claims.take_ground({project: needs()})
+                failed = "has not come to its end"
+                end(completed=True)
+        except TransformError as error:
+            end(completed=False)
+            raise NotEndedError(
+                f"Project {project}: its {hooks} {failed}. {error.cause}", remedy=error.remedy
+            ) from None
 
     def _selected(self, project: str) -> frozenset[str]:
         """References of the nodes and checks of a project that the whole run selects."""

@@ -5,10 +5,11 @@ Importing this package does not, nor do the functions below: dbt runs in child p
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 from dagster_transform.dbt.settings import KEPT_RUNS, DbtSettings, DbtTurn
 
@@ -21,6 +22,7 @@ __all__ = [
     "KEPT_RUNS",
     "DbtSettings",
     "DbtTurn",
+    "end_sessions",
     "expect_no_run",
     "expect_run",
     "install_packages",
@@ -52,6 +54,40 @@ def open_session(name: str, graph: Graph, settings: DbtSettings, log: Logger) ->
     from dagster_transform.dbt.session import DbtSession
 
     return DbtSession(name, graph, settings, log)
+
+
+def end_sessions(
+    name: str, project: DbtProject, graph: Graph, *, artifacts: Path, sessions: Collection[str]
+) -> frozenset[str]:
+    """End what runs have left on the server that a project reaches; dbt is started where there is
+    something to end there.
+
+    Args:
+        name: The project's name in transform.yaml.
+        project: Its configuration.
+        graph: Its graph.
+        artifacts: The folder where `prepare` keeps the project's artifacts.
+        sessions: As `server_sessions.told`.
+
+    Returns:
+        Those that are not there any more.
+
+    Raises:
+        DbtError: The project can't be loaded, the server can't be reached, or it refuses.
+        SessionsLeftError: Some do not end.
+    """
+    settings = DbtSettings(
+        folder=project.path,
+        runs=artifacts / "runs",
+        run=f"ends-{uuid4().hex}",
+        target=project.target,
+        profiles_dir=project.profiles_dir,
+    )
+    session = open_session(name, graph, settings, lambda _, __: None)
+    try:
+        return frozenset(session.end_sessions(sessions))
+    finally:
+        session.close(completed=False)
 
 
 def install_packages(name: str, project: DbtProject, *, artifacts: Path) -> bool:

@@ -7,6 +7,7 @@ Only the dbt process of a run calls what is here; dbt is imported inside the fun
 from __future__ import annotations
 
 import importlib
+import sys
 import threading
 from collections.abc import Collection
 from contextlib import suppress
@@ -43,7 +44,7 @@ class Hand(Protocol):
         """A thread of dbt's begins a node."""
 
     def cancelled(self, node: str) -> bool:
-        """Whether a node that dbt does right now was told to end."""
+        """Whether no more is to be done for a node that dbt does right now."""
 
     def made(self, flight: Flight) -> None:
         """The database has committed its relation."""
@@ -290,11 +291,15 @@ def worth_reading(event: Any) -> tuple[str, str] | None:
     return level if level in ("warn", "error") else "info", str(event.info.msg).strip()
 
 
-def failed_batch(event: Any) -> tuple[str, str] | None:
-    """A node's unique id and what went wrong in one of its batches: its result does not say it."""
+def failed_batch(event: Any) -> tuple[str, str, BaseException | None] | None:
+    """A node's unique id and what went wrong in one of its batches: its result does not say it.
+
+    dbt keeps the text only, but it says so while it handles the exception.
+    """
     if str(event.info.name) != "GenericExceptionOnRun":
         return None
-    return str(event.data.unique_id), str(event.data.exc).removeprefix(_IN_THREAD)
+    text = str(event.data.exc).removeprefix(_IN_THREAD)
+    return str(event.data.unique_id), text, sys.exc_info()[1]
 
 
 def reason_of(invocation: Invocation) -> str:

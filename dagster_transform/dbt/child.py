@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from dagster_transform.dbt import _compat, _compat_build, _compat_database
-from dagster_transform.dbt.failures import is_transient
+from dagster_transform.dbt.failures import is_cut_off, is_transient
 from dagster_transform.dbt.measure import Measuring
 from dagster_transform.dbt.protocol import (
     Begin,
@@ -69,6 +69,9 @@ class Flight:
     error: BaseException | None = None
     batch: str = ""
     """What went wrong in its first batch that failed."""
+    cut_off: bool = False
+    """Whether a batch has lost its connection. Another run may have ended its session, because it
+    builds there now: no further batch is begun."""
     ended: threading.Event = field(default_factory=threading.Event)
     turn: threading.Lock = field(default_factory=threading.Lock)
     """Held while the node is cancelled: its thread does not go on to another node meanwhile, which
@@ -153,9 +156,9 @@ class Child:
         return self._flights[node]
 
     def cancelled(self, node: str) -> bool:
-        """Whether a node in flight was told to end."""
+        """Whether no more is to be done for a node in flight."""
         flight = self._flights.get(node)
-        return flight is not None and flight.cancelled
+        return flight is not None and (flight.cancelled or flight.cut_off)
 
     def made(self, flight: _compat_build.Flight) -> None:
         """Tell at once: this process may be killed before the node's end."""
@@ -199,6 +202,7 @@ class Child:
         failed = _compat_build.failed_batch(event)
         if failed is not None and (flight := self._flights.get(failed[0])) is not None:
             flight.batch = flight.batch or failed[1]
+            flight.cut_off = flight.cut_off or is_cut_off(failed[2])
         said = _compat_build.worth_reading(event)
         if said is not None:
             self._say(Log(*said))

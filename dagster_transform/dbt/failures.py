@@ -15,6 +15,13 @@ _TRANSIENT = frozenset(
         "SerializationFailure", "ServiceUnavailable", "TooManyConnections",
     }
 )  # fmt: skip
+# psycopg2 calls it by the bare name where the server could not say why.
+_CUT_OFF = frozenset(
+    {
+        "AdminShutdown", "ConnectionException", "ConnectionFailure", "CrashShutdown",
+        "InterfaceError", "OperationalError",
+    }
+)  # fmt: skip
 _PERMANENT = frozenset({"QueryCanceled", "DiskFull", "InsufficientPrivilege"})
 _FILE_IS_LOCKED = "Could not set lock on file"
 
@@ -22,6 +29,14 @@ _FILE_IS_LOCKED = "Could not set lock on file"
 def is_transient(error: BaseException | None) -> bool:
     """Whether trying again may help: the connection, a lock or a deadlock, not the query."""
     return any(map(_passes, _chain(error)))
+
+
+def is_cut_off(error: BaseException | None) -> bool:
+    """Whether the connection to the database was lost: somebody may have ended its session."""
+    return any(
+        type(link).__module__.split(".")[0] in _DRIVERS and type(link).__name__ in _CUT_OFF
+        for link in _chain(error)
+    )
 
 
 def _passes(error: BaseException) -> bool:

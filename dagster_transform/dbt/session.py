@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from dagster_transform import server_sessions
 from dagster_transform.dbt import names, protocol, runs
 from dagster_transform.dbt.checks import FRESHNESS
 from dagster_transform.dbt.errors import DbtHookError
@@ -21,6 +22,7 @@ from dagster_transform.dbt.invocation import DbtInvocation
 from dagster_transform.dbt.manifest import Resource
 from dagster_transform.dbt.reports import entry_of, learned, report_of
 from dagster_transform.dbt.settings import DbtSettings
+from dagster_transform.dbt.sweep import end_left
 from dagster_transform.graph import Graph, Relation
 from dagster_transform.planning import Outcome, Readiness, Unit, UnitKind
 from dagster_transform.walk import CheckResult, Message, Needs, Report
@@ -110,7 +112,8 @@ class DbtSession:
             SessionsLeftError: Some do not end.
             OutOfMemoryError: There was too little memory to load the project.
         """
-        places = {n.relation.connection for n in self._graph.nodes.values() if n.project == self._name}
+        mine = (n.relation for n in self._graph.nodes.values() if n.project == self._name)
+        places = {relation.connection for relation in mine}
         if not any(server_sessions.among(place, sessions) for place in places):
             return ()
         self.launch()
@@ -151,7 +154,7 @@ class DbtSession:
         if self._is_model_freshness(unit):
             done(_model_freshness(unit, invocation.entries.get(node)))
             return
-        answered = partial(_answered, invocation, unit, node, self._truthful(done))
+        answered = partial(self._answered, invocation, unit, node, done)
         learn = partial(self._learned, unit, done)
         again = self._left or unit.id in self._late
         if unit.kind is UnitKind.BUILD and invocation.loaded().server:
@@ -200,6 +203,28 @@ class DbtSession:
 
     # -- small things ---------------------------------------------------------------------------
 
+    def _answered(
+        self,
+        invocation: DbtInvocation,
+        unit: Unit,
+        node: str,
+        done: Callable[[Message], None],
+        answer: Answer,
+    ) -> None:
+        """On the invocation's thread: note what became of a node, and tell."""
+        if answer.result is not None:
+            message = runs.kept_path(invocation.folder, answer.result.message)
+            answer = replace(answer, result=replace(answer.result, message=message))
+        try:
+            report = report_of(unit, answer, invocation.id)
+            if report.outcome is Outcome.FAILED and not self._settings.holds(unit.id):
+                lost = "its claim was lost"  # whoever has it now has ended it
+                report = replace(report, outcome=Outcome.CANCELLED, reason=lost, transient=False)
+            invocation.entries[node] = entry_of(report, answer, node)
+        except Exception as error:  # noqa: BLE001 - the walk would wait for ever
+            report = Report(unit.id, Outcome.FAILED, f"dbt's answer was not understood: {error!r}")
+        done(report)
+
     def _learned(self, unit: Unit, done: Callable[[Message], None], found: protocol.Facts) -> None:
         """On the invocation's thread: tell what was found out of a node that was built."""
         node = self._graph.nodes[unit.id]
@@ -238,25 +263,6 @@ class DbtSession:
         if self._invocation is None:
             raise RuntimeError("assess comes first")
         return self._invocation
-
-
-def _answered(
-    invocation: DbtInvocation,
-    unit: Unit,
-    node: str,
-    done: Callable[[Message], None],
-    answer: Answer,
-) -> None:
-    """On the invocation's thread: note what became of a node, and tell."""
-    if answer.result is not None:
-        message = runs.kept_path(invocation.folder, answer.result.message)
-        answer = replace(answer, result=replace(answer.result, message=message))
-    try:
-        report = report_of(unit, answer, invocation.id)
-        invocation.entries[node] = entry_of(report, answer, node)
-    except Exception as error:  # noqa: BLE001 - the walk would wait for ever
-        report = Report(unit.id, Outcome.FAILED, f"dbt's answer was not understood: {error!r}")
-    done(report)
 
 
 def _model_freshness(unit: Unit, entry: Mapping[str, Any] | None) -> Report:

@@ -42,9 +42,7 @@ def end_sessions(server: Mapping[str, Any]) -> int:
         return int(cursor.rowcount)
 
 
-def end_left(
-    server: Mapping[str, Any], identity: str, sessions: Collection[str]
-) -> frozenset[str]:
+def end_left(server: Mapping[str, Any], identity: str, sessions: Collection[str]) -> frozenset[str]:
     """End what other runs have left on the server that a dbt process reaches.
 
     Args:
@@ -71,7 +69,7 @@ def end_left(
             return server_sessions.end_sessions(identity, sessions, ask)
     except TransformError:
         raise
-    except Exception as error:  # drivers raise what they like, and put passwords into it
+    except Exception as error:  # noqa: BLE001 - drivers raise what they like
         raise DbtRunError(
             f"What another run has left on {identity} can't be ended: {str(error).strip()}",
             remedy="The user of the profile must reach the server and be allowed to end sessions of"

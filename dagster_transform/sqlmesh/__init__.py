@@ -112,10 +112,18 @@ def end_sessions(
 
 
 def finish_run(name: str, project: SqlmeshProject, graph: Graph, settings: SqlmeshSettings) -> None:
-    """Run after_all for a run whose last op never came; `settings.turn` says whether it is due."""
+    """Run after_all for a run whose last op never came; `settings.turn` says whether it is due.
+
+    Raises:
+        SqlmeshError: It failed, or the environment can't be read.
+    """
     session = open_session(name, project, graph, settings)
-    session.assess((), ())
-    session.close(completed=True)
+    assessed = False
+    try:
+        session.assess((), ())
+        assessed = True
+    finally:
+        session.close(completed=assessed)
 
 
 def propose_plan(

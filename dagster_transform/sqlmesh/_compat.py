@@ -110,6 +110,19 @@ def name_sessions(adapter: Any, name: Callable[[str | None], str]) -> None:
     pool.close_all()
 
 
+def forget_tables(adapter: Any, table: Any = None) -> None:
+    """Have an engine adapter look again whether tables are there.
+
+    It remembers of each table that it has looked for whether it was, for as long as it lives; what
+    another process makes or drops meanwhile it does not see.
+
+    Args:
+        adapter: The adapter.
+        table: One table, where other threads use the adapter; None: all.
+    """
+    adapter._clear_data_object_cache(table)
+
+
 def plan_evaluator(context: Any) -> Any:
     """The evaluator whose `visit_*` methods carry out the stages of a plan."""
     from sqlmesh.core.plan.evaluator import BuiltInPlanEvaluator

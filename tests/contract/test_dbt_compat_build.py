@@ -13,6 +13,7 @@ import pytest
 
 from dagster_transform.dbt import _compat, _compat_build, _compat_database
 from dagster_transform.dbt.queue import RunQueue
+from dagster_transform.server_sessions import new_name
 from tests.contract.test_dbt_compat import write
 
 
@@ -142,14 +143,15 @@ def test_dbt_calls_an_exception_in_a_batch_as_we_cut_it_off() -> None:
 def test_postgres_sessions_are_named_by_the_credentials() -> None:
     from dbt.adapters.postgres.connections import PostgresCredentials
 
+    name = new_name()
     given = {"host": "h", "port": 5432, "user": "u", "password": "hunter2", "schema": "s",
              "database": "w", "application_name": "mine" * 20}  # fmt: skip
     credentials = PostgresCredentials.from_dict(given)
     build = SimpleNamespace(config=SimpleNamespace(credentials=credentials))
-    server = _compat_database.name_sessions(build, "dagster-transform:abc")
+    server = _compat_database.name_sessions(build, name)
     assert credentials.application_name == server["name"]
     assert server["name"].startswith("minemine")
-    assert server["name"].endswith(" dagster-transform:abc")
+    assert server["name"].endswith(f" {name}")
     assert len(server["name"]) <= 63
     assert server["connect"] == {
         "dbname": "w", "host": "h", "port": 5432, "user": "u", "password": "hunter2"

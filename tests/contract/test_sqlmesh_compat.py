@@ -227,11 +227,50 @@ def test_connection_pools() -> None:
             assert Connection.cancelled == before, f"{name}: close() no longer forgets"
 
 
+def test_sessions_are_named_where_pools_connect() -> None:
+    """`name_sessions`: what an adapter connects by is a partial, which each pool asks anew."""
+    _compat.import_sqlmesh()
+    from sqlmesh.core.config.connection import PostgresConnectionConfig
+
+    for tasks in (1, 4):
+        config = PostgresConnectionConfig(
+            host="/nowhere", user="u", password="p", port=1, database="d",
+            application_name="mine", concurrent_tasks=tasks,
+        )  # fmt: skip
+        adapter = config.create_engine_adapter()
+        derived = adapter.with_settings()
+        _compat.name_sessions(adapter, lambda theirs: f"{theirs} ours")
+        for one in (adapter, derived):
+            connect = part(one._connection_pool, "_connection_factory", "ConnectionPool's factory")
+            assert connect.keywords["application_name"] == "mine ours"
+
+
 def test_engine_adapter_connection_pool(context: Any) -> None:
     adapter = context.engine_adapter
     pool = part(adapter, "_connection_pool", "EngineAdapter._connection_pool")
     for name in ("get", "get_cursor", "close", "close_all"):
         part(pool, name, f"ConnectionPool.{name}")
+
+
+def test_an_adapter_remembers_what_was_not_there(planned: Any) -> None:
+    """`forget_tables`: else a table that another process has made meanwhile is not seen."""
+    from sqlmesh.core.snapshot import DeployabilityIndex
+
+    evaluator = planned.snapshot_evaluator
+    adapter = evaluator.adapter
+    snapshot = next(s for s in planned.snapshots.values() if s.is_model and not s.is_symbolic)
+    table = snapshot.table_name()
+    adapter.execute(f"DROP {'VIEW' if snapshot.is_view else 'TABLE'} {table} CASCADE")
+    evaluator.get_snapshots_to_create([snapshot], DeployabilityIndex.all_deployable())
+    adapter.execute(f"CREATE TABLE {table} (n INT)")
+    assert not adapter.table_exists(table), "EngineAdapter remembers no absence any more"
+    _compat.forget_tables(adapter, table)
+    assert adapter.table_exists(table)
+    adapter.execute(f"DROP TABLE {table}")
+    evaluator.get_snapshots_to_create([snapshot], DeployabilityIndex.all_deployable())
+    adapter.execute(f"CREATE TABLE {table} (n INT)")
+    _compat.forget_tables(adapter)
+    assert adapter.table_exists(table)
 
 
 def test_drivers_can_cancel() -> None:
@@ -341,6 +380,9 @@ def test_plan_evaluator_visits_every_stage(context: Any) -> None:
     ):  # fmt: skip
         if name not in stages.BackfillStage.__dataclass_fields__:
             pytest.fail(f"SQLMesh has moved BackfillStage.{name}")
+    for name in ("PhysicalLayerUpdateStage", "AuditOnlyRunStage", "MigrateSchemasStage"):
+        if "snapshots" not in part(stages, name, f"plan.stages.{name}").__dataclass_fields__:
+            pytest.fail(f"SQLMesh has moved {name}.snapshots")
     takes(
         part(stages, "build_plan_stages", "plan.stages.build_plan_stages"),
         "plan", "state_reader", "default_catalog", named="plan.stages.build_plan_stages",

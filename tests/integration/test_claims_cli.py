@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Any
+from contextlib import ExitStack, closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import dagster as dg
@@ -13,10 +15,18 @@ from click.testing import CliRunner, Result
 
 from dagster_transform.claims import Owner, OwnerKind, Store, Want
 from dagster_transform.cli.main import main
+from dagster_transform.cli.prepare import prepare_project
 from dagster_transform.config import load_config
 from dagster_transform.dagster.claims_store import open_claims
+from dagster_transform.server_sessions import new_name, told
+from tests.integration.dbt_projects import DbtProject
+from tests.integration.dbt_runs import sessions
 from tests.integration.sqlmesh_projects import Database, Project, utc
+from tests.integration.test_server_sessions import identity_of, session
 from tests.integration.transforms import Transform
+
+if TYPE_CHECKING:
+    from tests.conftest import PostgresDatabase
 
 FIRST, NEXT = utc("2024-03-05 10:30"), "2024-03-06T10:30:00+00:00"
 MODELS = {
@@ -58,10 +68,13 @@ def claims(transform: Transform, monkeypatch: pytest.MonkeyPatch) -> Any:
     return command
 
 
-def hold(store: Store, run_id: str, *keys: str) -> None:
+def hold(store: Store, run_id: str, *keys: str) -> str:
+    """Returns the claim's id."""
+    claim = uuid4().hex
     owner = Owner(OwnerKind.RUN, run_id, run_id, 0, "nightly")
     wants = [Want(key) for key in keys]
-    assert not store.acquire(owner, wants, claim_id=uuid4().hex, all_or_nothing=True).refused
+    assert not store.acquire(owner, wants, claim_id=claim, all_or_nothing=True).refused
+    return claim
 
 
 def test_what_is_held_is_listed(store: Store, claims: Any) -> None:
@@ -155,6 +168,62 @@ def test_a_run_that_is_alive_keeps_what_it_holds(
     assert "Released file:/data/x" in done.output
     assert not store.holders()
     assert "holds nothing" in claims("release", "--run", run.run_id).output
+
+
+@pytest.mark.postgres
+def test_the_sessions_of_a_run_end_before_what_it_holds_is_released(
+    tmp_path: Path,
+    claims: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    postgres: PostgresDatabase,
+    postgres_database: PostgresDatabase,
+) -> None:
+    """SQLMesh reaches one database, dbt another, and nobody the third."""
+    mesh = Project(tmp_path / "p", Database.in_postgres(postgres_database), {})
+    model = {"models/a.sql": "select 1 as n"}
+    DbtProject(tmp_path / "d", Database.in_postgres(postgres), model)
+    further = {"d": {"framework": "dbt", "path": "d", "profiles_dir": "d"}}
+    transform = Transform(tmp_path, [mesh], further=further)
+    prepare_project(config := load_config(tmp_path), "d")
+    monkeypatch.setenv("DAGSTER_HOME", str(transform.home))
+    monkeypatch.setenv("DAGSTER_TRANSFORM_CONFIG", str(tmp_path))
+    store = open_claims(transform.instance, config)
+    places = [identity_of(postgres_database), identity_of(postgres), "postgres:elsewhere/db"]
+    texts = [told(place, new_name()) for place in places]
+    names = [text.rpartition("|")[2] for text in texts]
+    with ExitStack() as stack:
+        for where, name in zip((postgres_database, postgres), names, strict=False):
+            stack.enter_context(closing(session(where, name)))
+        there = lambda: sorted(sessions(postgres) + sessions(postgres_database))  # noqa: E731
+        claim = hold(store, "1a2b", "table:x", "table:y")
+        store.set_session(claim, " ".join(texts), ["table:x"])
+        assert claims("release", "--run", "1a2b", answer="n\n").exit_code == 1
+        assert there() == sorted(names[:2])
+        refused = claims("release", "--run", "1a2b", "--yes")
+        assert refused.exit_code == 1
+        assert there() == []
+        ended, why = refused.output.split("Error: Nothing was released")
+        assert all(name in ended for name in names[:2])
+        assert f"{names[2]} on postgres:elsewhere/db" in why
+        assert "No project of transform.yaml reaches" in why
+        assert "pg_terminate_backend" in why
+        assert [name for name in names if name in why] == names[2:]
+        assert len(store.holders(run_id="1a2b")) == 2
+        store.set_session(claim, " ".join(texts[:2]), ["table:x"])
+        (found,) = json.loads(claims("list", "--json").output)[:1]
+        assert found["sessions"] == texts[:2]
+        done = claims("release", "--run", "1a2b", "--yes")
+        assert "Released table:x, table:y" in done.output
+        hold(store, "3c4d", "table:x")
+        claim = hold(store, "3c4d", "table:y")
+        store.set_session(claim, texts[2])
+        forced = claims("release", "--run", "3c4d", "--yes", "--force")
+        assert forced.exit_code == 0
+        assert "Not ended" in forced.output
+        assert store.holders() == []
+    assert not list((tmp_path / ".dagster_transform" / "d").glob("runs/*"))
+    store.close()
+    transform.close()
 
 
 def test_what_a_run_has_left_that_ended_is_taken_at_once(

@@ -2,6 +2,9 @@
 
 Models wait for a gate, an advisory lock that the test holds, so that both runs are at work at the
 same moment without a clock. Beside our runs, SQLMesh's own do the same.
+
+All kinds are here whose builds write rows in a run. Not so SEED, whose rows come when a plan makes
+its table; EMBEDDED and EXTERNAL, which have no table of ours; MANAGED, which PostgreSQL has not.
 """
 
 from __future__ import annotations
@@ -31,9 +34,23 @@ KINDS = {
     "unmanaged": "INCREMENTAL_UNMANAGED",
     "by_moment": "SCD_TYPE_2_BY_TIME (unique_key id, updated_at_name moment)",
     "by_column": "SCD_TYPE_2_BY_COLUMN (unique_key id, columns [ds])",
+    "custom": "CUSTOM (materialization 'appended')",
     "full": "FULL",
     "view": "VIEW",
 }
+APPENDED = """
+    from sqlmesh import CustomMaterialization
+
+    class Appended(CustomMaterialization):
+        NAME = "appended"
+
+        def insert(self, table_name, query_or_df, model, is_first_insert, render_kwargs, **kwargs):
+            there = self.adapter.table_exists(table_name)
+            write = self.adapter.insert_append if there else self.adapter.ctas
+            write(table_name, query_or_df)
+"""
+"""A materialisation that minds nothing: what is built twice is there twice."""
+FILES = {"materializations/appended.py": APPENDED}
 ALL = "SELECT id, moment, moment::DATE AS ds FROM src.events"
 GATED = f"{ALL} WHERE (SELECT gate.open() FROM (SELECT 1) AS one)"
 PART = f"{GATED} AND moment::DATE BETWEEN @start_ds AND @end_ds"
@@ -96,7 +113,7 @@ def contents(database: Database) -> dict[str, list[tuple[Any, ...]]]:
 def expected(folder: Path, database: Database) -> dict[str, list[tuple[Any, ...]]]:
     """What one run of SQLMesh's own makes of it."""
     prepare(database)
-    project = Project(folder, database, MODELS)
+    project = Project(folder, database, MODELS, files=FILES)
     project.plan_natively(FIRST)
     project.run_natively(NEXT)
     return contents(database)
@@ -136,7 +153,7 @@ def test_two_runs_that_overlap_make_the_rows_of_one(
     want = expected(tmp_path / "native", databases())
     database = databases()
     prepare(database)
-    project = Project(tmp_path / "p", database, MODELS)
+    project = Project(tmp_path / "p", database, MODELS, files=FILES)
     project.plan_natively(FIRST)
     transform = Transform(tmp_path, [project])
     transform.prepare()
@@ -180,7 +197,7 @@ def test_two_plain_runs_of_sqlmesh_make_rows_twice(
     want = expected(tmp_path / "native", databases())
     database = databases()
     prepare(database)
-    projects = [Project(tmp_path / name, database, MODELS) for name in ("p", "q")]
+    projects = [Project(tmp_path / name, database, MODELS, files=FILES) for name in ("p", "q")]
     projects[0].plan_natively(FIRST)
     errors: list[Exception] = []
 
@@ -210,7 +227,7 @@ def test_a_tick_leaves_out_what_another_run_builds(
 ) -> None:
     database = databases()
     prepare(database)
-    project = Project(tmp_path / "p", database, {**BOTH, **BELOW})
+    project = Project(tmp_path / "p", database, {**BOTH, **BELOW}, files=FILES)
     project.plan_natively(FIRST)
     transform = Transform(tmp_path, [project])
     transform.prepare()

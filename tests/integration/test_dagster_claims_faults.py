@@ -10,7 +10,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,11 @@ from uuid import uuid4
 import pytest
 import yaml
 
+from dagster_transform.claims import WHOLE, Owner, OwnerKind, Want
+from dagster_transform.server_sessions import new_name, told
+from dagster_transform.sqlmesh import needs_of_project
+from tests.integration.dbt_projects import DbtProject
+from tests.integration.dbt_runs import sessions
 from tests.integration.sqlmesh_projects import Database, Project
 from tests.integration.test_dagster_cancel import alive, status, until
 from tests.integration.test_dagster_claims import (
@@ -32,7 +37,9 @@ from tests.integration.test_dagster_claims import (
     held,
     prepare,
     says,
+    store_of,
 )
+from tests.integration.test_server_sessions import identity_of, session
 from tests.integration.transforms import Transform
 
 if TYPE_CHECKING:
@@ -40,6 +47,10 @@ if TYPE_CHECKING:
 
 OPTIONS = {"execution_time": NEXT.isoformat(), "ignore_cron": False, "on_claimed": "wait"}
 NAMES = ["shared.by_time", "two.below"]
+MADE_BY_DBT = """
+{{ config(materialized='incremental', incremental_strategy='append') }}
+select id from src.events where (select gate.open() from (select 1) one)
+"""
 GONE = "postgresql+psycopg2://someone:geheim@/nowhere?host=/nonexistent"
 
 
@@ -338,6 +349,133 @@ def test_a_run_that_was_stopped_past_its_lease_is_cut_off_and_records_nothing(
         assert_rows_of_one_run(database)
         assert not held(transform)
     finally:
+        transform.close()
+
+
+@pytest.mark.postgres
+def test_what_dbt_builds_for_a_run_that_was_stopped_ends_before_the_next_run_builds_it(
+    tmp_path: Path, postgres_database: PostgresDatabase
+) -> None:
+    """dbt's own process was not stopped: it would build on."""
+    database = Database.in_postgres(postgres_database)
+    prepare(database)
+    DbtProject(tmp_path / "d", database, {"models/made.sql": MADE_BY_DBT})
+    further = {"d": {"framework": "dbt", "path": "d", "profiles_dir": "d"}}
+    short = {"claims_lease": 4.0, "claims_heartbeat": 1.0}
+    transform = Transform(tmp_path, [], further=further, settings=short)
+    transform.prepare()
+    try:
+        with closed(database) as let_in, transform.launched(on_claimed="wait") as one:
+            until(lambda: at_the_gate(database), 60, "the first run to be at work")
+            (left,) = builders(database)
+            pid = transform.story(one).pid
+            assert pid is not None
+            os.kill(pid, signal.SIGSTOP)
+            try:
+                seen: list[set[int]] = []
+
+                def watch() -> None:
+                    until(lambda: builders(database) - {left}, 60, "the second run to be at work")
+                    seen.append(builders(database))
+                    let_in()
+
+                with meanwhile(watch):
+                    second = transform.run(on_claimed="wait")
+                assert second.success, second.text[-3000:]
+                assert left not in seen[0]
+            finally:
+                os.kill(pid, signal.SIGCONT)
+            first = ended(transform, one)
+        assert first.materialized == []
+        assert first.observed == {"made": ["cancelled"]}
+        assert "its claim was lost" in first.reason("made")
+        assert sorted(id for (id,) in database.content("main.made")) == list(range(32))
+        assert not held(transform)
+    finally:
+        transform.close()
+
+
+def blocked(database: Database) -> set[int]:
+    """The server's processes that wait for a lock on a relation."""
+    found = database.rows(
+        "SELECT pid FROM pg_stat_activity WHERE datname = current_database() "
+        "AND wait_event_type = 'Lock' AND wait_event = 'relation'"
+    )
+    return {pid for (pid,) in found}
+
+
+@pytest.mark.postgres
+def test_a_plan_of_a_run_that_was_stopped_goes_no_further_once_another_run_plans(
+    tmp_path: Path, postgres_database: PostgresDatabase
+) -> None:
+    """Its promotion waits for somebody who reads the view, when it is stopped."""
+    database = Database.in_postgres(postgres_database)
+    model = "kind FULL\n---\nSELECT {} AS n"
+    project = Project(tmp_path / "p", database, {"mart.a": model.format(1)})
+    project.plan_natively(FIRST)
+    project.model("mart.a", model.format(2))
+    short = {"claims_lease": 4.0, "claims_heartbeat": 1.0}
+    transform = Transform(tmp_path, [project], settings=short, plan="auto")
+    transform.prepare()
+    try:
+        with database.cursor() as reader, transform.launched(**OPTIONS) as one:
+            reader.execute("BEGIN; SELECT * FROM mart.a")
+            until(lambda: blocked(database), 60, "the first run to promote")
+            left = blocked(database)
+            pid = transform.story(one).pid
+            assert pid is not None
+            os.kill(pid, signal.SIGSTOP)
+            try:
+                seen: list[set[int]] = []
+
+                def watch() -> None:
+                    until(lambda: blocked(database) - left, 60, "the second run to promote")
+                    seen.append(blocked(database))
+                    reader.execute("COMMIT")
+
+                with meanwhile(watch):
+                    second = transform.run(**OPTIONS)
+                assert second.success, second.text[-3000:]
+                assert not left & seen[0]
+            finally:
+                os.kill(pid, signal.SIGCONT)
+            assert not ended(transform, one).success
+        assert database.content("mart.a") == [(2,)]
+        assert not held(transform)
+    finally:
+        transform.close()
+
+
+@pytest.mark.postgres
+def test_jobs_of_a_project_end_what_a_plan_has_left(
+    tmp_path: Path, postgres_database: PostgresDatabase
+) -> None:
+    database = Database.in_postgres(postgres_database)
+    project = Project(tmp_path / "p", database, {"mart.a": "kind FULL\n---\nSELECT 1 AS n"})
+    project.plan_natively(FIRST)
+    transform = Transform(tmp_path, [project])
+    transform.prepare()
+    store = store_of(transform)
+    needs = needs_of_project("p", project.config, project.settings(NEXT), alone=True)
+    environment = str(needs.environment)
+    stopped = Owner(OwnerKind.RUN, "stopped", "stopped", 0)
+    try:
+        for job, config in {"p_janitor": {}, "p_plan": {"apply": True}}.items():
+            name, claim = new_name(), uuid4().hex
+            with closing(session(postgres_database, name)):
+                store.acquire(
+                    stopped, [Want(environment, WHOLE, WHOLE)], claim_id=claim,
+                    all_or_nothing=True, lease=0.1,
+                )  # fmt: skip
+                store.set_session(claim, told(identity_of(postgres_database), name))
+                until(store.expired, 10, "the lease to end")
+                assert sessions(postgres_database) == [name]
+                run = transform.job(job, config)
+                assert run.success, run.text[-3000:]
+                assert sessions(postgres_database) == []
+        assert not held(transform)
+    finally:
+        store.close()
         transform.close()
 
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from dagster_transform.claims import Owner, OwnerKind, Want
 from tests.integration.sqlmesh_projects import Database, Project, utc
+from tests.integration.test_dagster_cancel import until
+from tests.integration.test_dagster_claims import store_of
 from tests.integration.transforms import Transform, python_asset
 
 FIRST = utc("2024-03-05 10:30")
@@ -49,9 +53,12 @@ FILES = {
     "audits/small.sql": "AUDIT (name small);\nSELECT * FROM @this_model WHERE id > 10;\n",
     "external_models.yaml": '- name: \'"w"."src"."counted"\'\n  columns:\n    n: INT\n',
 }
+BETWEEN: list[Callable[[], None]] = []
+"""What is done between the two halves of a run."""
 COUNTED = python_asset(
     "counted", ["w", "mart", "c"], key="['w', 'src', 'counted']",
-    body="if Path(__file__).with_name('broken').exists(): raise ValueError('no')",
+    body=f"from {__name__} import BETWEEN; [do() for do in BETWEEN]\n"
+    "    if Path(__file__).with_name('broken').exists(): raise ValueError('no')",
 )  # fmt: skip
 
 
@@ -183,6 +190,48 @@ def test_after_all_runs_also_when_the_second_half_is_never_reached(transform: Tr
     assert not run.success
     assert "d" not in run.materialized
     assert hooks(transform) == ["before", "after 1"]
+
+
+@pytest.mark.parametrize("patient", [True, False])
+def test_after_all_waits_for_those_who_have_the_file_by_then(
+    transform: Transform, patient: bool
+) -> None:
+    """Another run has taken the DuckDB file when the first half was done."""
+    (transform.folder / "broken").touch()
+    store = store_of(transform)
+    owner = Owner(OwnerKind.RUN, "other", "other", 0)
+    key = f"file:{transform.projects[0].database.connection['database']}"
+
+    def take() -> None:
+        answer = store.acquire(owner, [Want(key)], claim_id="o", all_or_nothing=True)
+        assert answer.granted is not None, answer
+
+    def says(text: str) -> bool:
+        return any(text in line for story in transform.stories() for line in story.log)
+
+    def give() -> None:
+        until(lambda: says(f"Waiting for {key}, which run other has claimed"), 60, "it to wait")
+        store.release("o")
+
+    BETWEEN.append(take)
+    thread = threading.Thread(target=give)
+    if patient:
+        thread.start()
+    try:
+        run = transform.run(
+            execution_time=NEXT_DAY, ignore_cron=False, claim_wait=60 if patient else 0
+        )
+    finally:
+        BETWEEN.clear()
+    assert not run.success
+    if patient:
+        thread.join()
+        assert hooks(transform) == ["before", "after 1"]
+    else:
+        assert hooks(transform) == ["before"]
+        (line,) = [x for x in run.log if x.startswith("Project p: its after_all was not carried")]
+        assert f"{key}, which run other has claimed since" in line
+    assert [holder.run_id for holder in store.holders()] == ["other"] * (not patient)
 
 
 def test_a_run_with_nothing_to_build_runs_no_hooks(transform: Transform) -> None:

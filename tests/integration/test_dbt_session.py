@@ -426,6 +426,24 @@ def test_batches_of_a_model_are_one_node(database: Database, tmp_path: Path, thr
     assert result.report("whole").details["batches"] == "5 of 5"
 
 
+@pytest.mark.postgres
+def test_a_batch_whose_session_was_ended_is_the_last_one(
+    tmp_path: Path, postgres_database: PostgresDatabase
+) -> None:
+    """Another run that builds the model now has ended it: dbt would go on with the next batch."""
+    database = Database.in_postgres(postgres_database)
+    begin = datetime.now(timezone.utc).date() - timedelta(days=4)
+    second = f"{begin + timedelta(days=1):%Y%m%d}"
+    this = "{{ model.batch.event_time_start.strftime('%Y%m%d') }}"
+    ends = f"CASE WHEN {this} = {second} THEN pg_terminate_backend(pg_backend_pid())::INT END"
+    model = MICROBATCH.format(n=ends, begin=begin, more=", unique_key='day'")
+    project = project_of(database, tmp_path, {"models/cut.sql": model})
+    database.execute("CREATE SCHEMA main", "CREATE TABLE main.zero AS SELECT 0 AS zero")
+    run = DbtRun(project)
+    assert run.go().outcomes == {"cut": "failed"}
+    assert run.result.reason("cut").startswith("1 of 5 batches were built: ")
+
+
 # -- bad input --------------------------------------------------------------------------------
 
 

@@ -6,7 +6,7 @@ or while it waits for a claim of one node.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,8 +24,9 @@ ROWS = """
     SELECT id, moment::DATE AS ds FROM src.events
     WHERE moment::DATE BETWEEN @start_ds AND @end_ds
 """
+UNMANAGED = f"kind INCREMENTAL_UNMANAGED (forward_only false), start '2024-03-01'\n---\n{ROWS}"
 MODELS = {
-    "mart.added": f"kind INCREMENTAL_UNMANAGED, start '2024-03-01'\n---\n{ROWS}",
+    "mart.added": UNMANAGED,
     "mart.days": (
         "kind INCREMENTAL_BY_TIME_RANGE (time_column ds, batch_size 1), start '2024-03-01'\n"
         f"---\n{ROWS}"
@@ -139,6 +140,36 @@ def test_a_node_whose_claim_comes_late_is_looked_at_again_when_it_starts(project
     assert look(project) == want
 
 
+@pytest.mark.parametrize("late", [False, True])
+def test_a_plan_leaves_out_what_another_environment_has_built_since_it_was_made(
+    project: Project, late: bool
+) -> None:
+    """Environments of equal files share tables and intervals. The other one builds two days of a
+    table that was there, and four of a new one, when this plan has been made; or later, while it
+    waits for the other's claims."""
+    project.model("mart.fresh", UNMANAGED)
+    files = {f"models/{path.name}": path.read_text() for path in project.folder.glob("models/*")}
+    other = Project(project.folder.parent / "q", project.database, files=files)
+    mine = {project.id(name) for name in ("mart.fresh", "mart.added")}
+
+    def come_in_between() -> None:
+        other.plan_natively(EARLIER, "dev", include_unmodified=True)
+        other.run_natively(EARLIER, "dev")
+
+    def wait(session: Session, plan: RunPlan) -> None:
+        if late:
+            session.refresh([unit for unit in plan.units.values() if unit.id in mine])
+            session.let_go()
+            come_in_between()
+
+    assessed = (lambda: None) if late else come_in_between
+    run = project.run(NOW, plan="auto", assessed=assessed, opened=wait)
+    assert set(run.outcomes.values()) == {"backfilled", "promoted"}
+    for name in ("mart.fresh", "mart.added"):
+        assert run.report(name).details["intervals"] == "2024-03-05 to 2024-03-07"
+        assert sorted(n for n, _ in project.database.content(name)) == list(range(24 * 7))
+
+
 def void(_: object) -> None:
     """For a callback whose result nobody wants."""
 
@@ -181,6 +212,44 @@ def test_a_run_that_may_plan_needs_its_environment_alone(project: Project) -> No
         assert not session.needs().alone  # nothing has changed
     finally:
         session.close(completed=False)
+
+
+def test_a_plan_claims_what_it_migrates_makes_or_audits_apart_from_its_builds(
+    tmp_path: Path,
+) -> None:
+    kind = "kind INCREMENTAL_BY_TIME_RANGE (time_column ds, forward_only true), start '2024-03-01'"
+    query = "SELECT @start_ds::DATE AS ds, 1 AS n"
+    models = {
+        "mart.kept": f"{kind}\n---\n{query}",
+        "mart.judged": "kind FULL\n---\nSELECT 1 AS n",
+        "mart.same": "kind FULL\n---\nSELECT 2 AS n",
+    }
+    project = Project(tmp_path / "p", Database.in_file(tmp_path / "w.duckdb"), models)
+    project.plan_natively(PLANNED)
+    tables = {n.name: f"table:{n.physical.connection}/{n.physical}"  # type: ignore[union-attr]
+              for n in project.read().graph.nodes.values()}  # fmt: skip
+    project.model("mart.kept", models["mart.kept"] + ", 2 AS m")
+    project.model("mart.judged", "audits (not_null(columns := (n))), " + models["mart.judged"])
+    # Its first year is not over: nothing is built, but the table is made.
+    project.model("mart.empty", f"{kind}, cron '@yearly'\n---\n{query}")
+    asked: dict[str, Mapping[str, bool]] = {}
+
+    def ask(session: Session, plan: RunPlan) -> None:
+        session.let_go()
+        assert not any("mart__empty" in table for table in project.database.tables())
+        asked.update({unit.id: session.promotion_keys(unit) for unit in plan.units.values()})
+        made = session.claim_key(plan.units[project.id("mart.empty")])
+        assert made is not None
+        tables["mart.empty"] = made
+
+    run = project.run(PLANNED, plan="auto", opened=ask)
+    assert set(run.outcomes.values()) <= {"backfilled", "promoted", "up_to_date", "checked"}
+    found = {unit: keys for unit, keys in asked.items() if keys}
+    # SQLMesh migrates also what has new metadata only, and what was made in this plan.
+    changed = [tables[name] for name in ("mart.kept", "mart.judged", "mart.empty")]
+    assert found == {"p:promotion of prod": dict.fromkeys(changed, True)}
+    assert any("mart__empty" in table for table in project.database.tables())
+    assert "m" in {column for column, *_ in project.database.rows("DESCRIBE mart.kept")}
 
 
 @pytest.mark.postgres

@@ -77,6 +77,7 @@ class Runs:
         self.refreshed: list[str] = []
         self.slots: dict[str, tuple[Slot, ...]] = {}
         self.made: list[RunClaims] = []
+        self.left_out: Any = None
         self.claims = self.run("mine")
 
     def run(self, name: str, *, skip: bool = False, wait: float = 900) -> RunClaims:
@@ -255,6 +256,82 @@ def test_an_out_of_band_check_takes_a_share_which_others_have_too(runs: Runs) ->
     second = runs.run("second")
     second.claim(plan_of(outside), keys_of(outside))
     assert [weight for _, _, weight in runs.held()] == [1, 1]
+
+
+# -- what a promotion needs besides ------------------------------------------------------------
+
+LAST = promotion("a:last", "a:x")
+FURTHER = {"a:last": {"table:a:x": True, "table:old": True, "table:read": False}}
+
+
+def begin_with_further(runs: Runs, *units: Unit, **scripts: Script) -> Rehearsal:
+    plan = plan_of(*units)
+    runs.left_out = runs.claims.claim(plan, keys_of(*units), FURTHER)
+    gate = ClaimGate(runs.claims, plan, lambda unit: runs.refreshed.append(unit.id))
+    named = {f"a:{name}": script for name, script in scripts.items()}
+    return Rehearsal(*units, scripts=named, gate=gate, inbox=runs.inbox)
+
+
+def test_what_a_promotion_needs_is_claimed_in_the_same_call_and_held_until_it_has_ended(
+    runs: Runs,
+) -> None:
+    before = runs.store.asked["acquire"]
+    rehearsal = begin_with_further(runs, X, LAST, last=Script(3))
+    assert runs.store.asked["acquire"] - before == 1
+    every = [("mine", "table:a:x", WHOLE), ("mine", "table:old", WHOLE), ("mine", "table:read", 1)]
+    assert sorted(runs.held()) == every
+    between, after = runs.at(2, runs.held), runs.at(5, runs.held)
+    assert rehearsal.run().outcomes == {"a:x": "built", "a:last": "promoted"}
+    assert sorted(between[0]) == every  # also what a build has written: it is changed again
+    runs.inbox.let_time_pass(6)
+    assert after == [[]]
+
+
+def test_a_promotion_waits_until_others_have_let_go_of_what_it_changes(runs: Runs) -> None:
+    old = build("a:old")
+    other = runs.run("other")
+    other.claim(plan_of(old), {"a:old": "table:old"})
+    rehearsal = begin_with_further(runs, X, LAST)
+    runs.inbox.later(20, other.close)
+    walk = rehearsal.run()
+    assert walk.times == {"a:x": (0, 1), "a:last": (21, 22)}
+    assert sum("Waiting for table:old, which run other has claimed" in x for x in runs.log) == 1
+    assert runs.refreshed == []
+
+
+def test_a_run_that_does_not_wait_builds_and_leaves_the_promotion(runs: Runs) -> None:
+    old = build("a:old")
+    other = runs.run("other")
+    other.claim(plan_of(old), {"a:old": "table:old"})
+    runs.claims = runs.run("mine", skip=True)
+    walk = begin_with_further(runs, X, LAST).run()
+    assert runs.left_out == {}
+    assert walk.outcomes == {"a:x": "built", "a:last": "claimed"}
+    assert runs.inbox.now() == 1
+    assert "table:old, which run other has claimed since" in walk.reasons["a:last"]
+    assert runs.held() == [("other", "table:old", WHOLE)]
+
+
+def test_a_promotion_that_has_lost_a_table_does_not_start(runs: Runs) -> None:
+    rehearsal = begin_with_further(runs, X, LAST, x=Script(5))
+
+    def lose() -> None:
+        tables = next(h.claim_id for h in runs.real.holders(["table:old"]))
+        runs.real.release(tables, ["table:old"])
+        runs.claims.keeper.renew()
+
+    runs.inbox.later(1, lose)
+    held = runs.at(2, lambda: (runs.claims.holds("a:x"), runs.claims.holds("a:last")))
+    walk = rehearsal.run()
+    assert held == [(True, False)]
+    assert walk.outcomes == {"a:x": "built", "a:last": "cancelled"}
+    assert "its claim was lost" in walk.reasons["a:last"]
+
+
+def test_the_sessions_of_a_promotion_are_written_down_too(runs: Runs) -> None:
+    begin_with_further(runs, X, LAST)
+    runs.claims.builds_in("a:last", frozenset({"s1"}))
+    assert {h.sessions for h in runs.real.holders()} == {("s1",)}
 
 
 # -- slots --------------------------------------------------------------------------------------

@@ -120,10 +120,3 @@ def read_again(
 
 def _recorded(work: Work, setting: Setting) -> list[tuple[int, int]]:
     return merged(setting.intervals_of(work.snapshot))
-
-
-def table_exists(setting: Setting, snapshot: Any) -> bool:
-    """Whether the physical table of a snapshot is there, whoever made it."""
-    adapter = setting.scheduler.snapshot_evaluator.get_adapter(snapshot.model_gateway)
-    deployable = setting.deployability.is_deployable(snapshot)
-    return bool(adapter.table_exists(snapshot.table_name(is_deployable=deployable)))

@@ -24,7 +24,11 @@ from dagster_transform.sqlmesh.project import open_context
 from dagster_transform.sqlmesh.runs.marker import Marker
 from dagster_transform.sqlmesh.runs.phases import Phases
 from dagster_transform.sqlmesh.settings import PROD, Setting, SqlmeshSettings, Work
-from dagster_transform.sqlmesh.state.environment import Assessment, read_intervals
+from dagster_transform.sqlmesh.state.environment import (
+    Assessment,
+    is_only_judged,
+    read_intervals,
+)
 from dagster_transform.sqlmesh.state.guard import within_reach
 
 
@@ -263,7 +267,9 @@ class PlanInProgress:
             },
         )
         assessment = Assessment({}, {}, setting, infos=list(phases.snapshots.values()))
-        assessment.lacks = {s.name: list(i) for s, i in phases.intervals.items() if s.is_audit}
+        assessment.lacks = {
+            s.name: list(i) for s, i in phases.intervals.items() if is_only_judged(s)
+        }
         by_name = within_reach(setting, batches)
         to_make = self._to_make()
         for reference in selected:
@@ -288,9 +294,8 @@ class PlanInProgress:
                     Outcome.UP_TO_DATE, reason, promotion=self.promotion, shown=shown
                 )
         # The walk makes the tables of what it builds, each under its claim.
-        self._phases = phases.without(assessment.work.keys())
-        made = {s.name for s in self._phases.made_apart()} & to_make
-        self._apart = {**self._phases.touched(), **dict.fromkeys(made, True)}
+        made = ({s.name for s in phases.made_apart()} & to_make) - assessment.work.keys()
+        self._apart = {**phases.touched(), **dict.fromkeys(made, True)}
         return assessment
 
     def touches(self, unit: str) -> Mapping[str, bool]:
@@ -309,10 +314,16 @@ class PlanInProgress:
             assessment: Its `work` is changed.
         """
         works = {r: w for r in references if (w := assessment.work.get(r)) and w.batches}
-        now, recorded = self._read(w.snapshot for w in works.values()), assessment.setting
+        now, setting = self._read(w.snapshot for w in works.values()), assessment.setting
         for reference, work in works.items():
-            had = recorded.intervals_of(self._had[reference])
-            new = minus(recorded.intervals_of(now[reference]), had)
+            had = setting.intervals_of(self._had[reference])
+            if not (new := minus(setting.intervals_of(now[reference]), had)):
+                continue
+            # SQLMesh empties a table before the first insert of a version without intervals.
+            for start, end in new:
+                work.snapshot.add_interval(
+                    start, end, is_dev=not setting.deployability.is_representative(work.snapshot)
+                )
             left = [part for batch in work.batches for part in minus([batch], new)]
             if left:
                 work.batches = left
@@ -356,7 +367,7 @@ class PlanInProgress:
         getattr(self._evaluator, f"visit_{to_snake_case(type(stage).__name__)}")(stage, self._plan)
 
     def _to_make(self) -> frozenset[str]:
-        """Names of the models whose tables are not there, of those that the plan makes or builds."""
+        """Names of the models whose tables are not there, of what the plan makes or builds."""
         apart = {s.name for s in self._phases.made_apart()}
         found = [
             s

@@ -8,7 +8,7 @@ node that it is told to.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from time import perf_counter
@@ -16,11 +16,11 @@ from typing import Any
 
 from dagster_transform.config import SqlmeshProject
 from dagster_transform.errors import TransformError
-from dagster_transform.graph import Check, Graph
+from dagster_transform.graph import Graph
 from dagster_transform.planning import Outcome, Readiness, Unit, UnitKind
 from dagster_transform.sqlmesh import _compat
 from dagster_transform.sqlmesh.project import clear_errors, is_transient, open_context
-from dagster_transform.sqlmesh.runs.audits import STANDALONE, judge
+from dagster_transform.sqlmesh.runs.audits import judge, snapshot_judged
 from dagster_transform.sqlmesh.runs.build import Cancelled, Hands, build_node, why
 from dagster_transform.sqlmesh.runs.claiming import (
     claim_key,
@@ -28,15 +28,15 @@ from dagster_transform.sqlmesh.runs.claiming import (
     files_of,
     needs_of,
     read_again,
-    table_exists,
 )
 from dagster_transform.sqlmesh.runs.hooks import Hooks
 from dagster_transform.sqlmesh.runs.plan import PlanInProgress, make_plan
 from dagster_transform.sqlmesh.runs.restate import RestatementInProgress, assess_restatement
 from dagster_transform.sqlmesh.runs.server_sessions import ServerSessions, end_left
+from dagster_transform.sqlmesh.runs.tables import look_again, look_for_tables, table_exists
 from dagster_transform.sqlmesh.runs.watch import PlanWatch
 from dagster_transform.sqlmesh.runs.workers import Workers
-from dagster_transform.sqlmesh.settings import SqlmeshSettings, Work
+from dagster_transform.sqlmesh.settings import SqlmeshSettings
 from dagster_transform.sqlmesh.state.environment import Assessment, assess_environment
 from dagster_transform.walk import Needs, Report
 
@@ -110,7 +110,7 @@ class SqlmeshSession:
         """The physical table of the node, or of the node that the check judges."""
         reference = self._graph.nodes[unit.id].reference if unit.id in self._graph.nodes else None
         if unit.id in self._graph.checks:
-            reference = self._judged(self._graph.checks[unit.id])
+            reference = snapshot_judged(self._graph.checks[unit.id], self._graph)
         setting = self._assessed().setting
         snapshot = setting.scheduler.snapshots_by_name.get(reference)
         return claim_key(self._context, setting, snapshot) if snapshot is not None else None
@@ -135,7 +135,7 @@ class SqlmeshSession:
             SqlmeshError: The project, its database or its environment can't be used.
         """
         selected = {self._graph.nodes[n].reference: n for n in nodes}
-        judged = {self._judged(self._graph.checks[c]) for c in checks}
+        judged = {snapshot_judged(self._graph.checks[c], self._graph) for c in checks}
         settings, paths = self._settings, self._settings.paths
         plan_first = bool(nodes) and settings.plan == "auto" and settings.restate is None
         with clear_errors(self._name, paths):
@@ -197,7 +197,7 @@ class SqlmeshSession:
                 self._watch = PlanWatch(self._context, self._settings, assessment)
                 if self._restatement is None:
                     read_again(building, assessment, self._context, self._settings)
-            self._look_for_tables(builds)
+            look_for_tables(builds, assessment.setting)
         self._workers = Workers(self.capacity, f"sqlmesh-{self._name}")
 
     def start(self, unit: Unit, done: Callable[[Report], None]) -> None:
@@ -328,7 +328,7 @@ class SqlmeshSession:
 
     def _check(self, unit: Unit) -> Report:
         check, environment = self._graph.checks[unit.id], self._settings.environment
-        reference, assessment = self._judged(check), self._assessed()
+        reference, assessment = snapshot_judged(check, self._graph), self._assessed()
         began = perf_counter()
         if reference not in assessment.setting.scheduler.snapshots_by_name:
             reason = f"{self._called(reference)} is not in environment {environment}: apply a plan"
@@ -341,29 +341,17 @@ class SqlmeshSession:
             raise RuntimeError("a promotion without a plan")
         if not self._settings.holds(unit.id):
             return Report(unit.id, Outcome.CANCELLED, "its claim was lost")
-        began = perf_counter()
+        began, assessment = perf_counter(), self._assessed()
+        for name in self._plan.touches(unit.id):
+            snapshot = assessment.setting.scheduler.snapshots_by_name[name]
+            self._server_sessions.builds(unit.id, snapshot)
+        look_again(assessment.setting)
         if unit.id == self._plan.step:
             self._plan.between_backfills()
-            self._look_for_tables(self._assessed().work.values())  # it may have made some
+            look_for_tables(assessment.work.values(), assessment.setting)  # it may have made some
         else:
             self._plan.after_backfill()
         return Report(unit.id, Outcome.PROMOTED, seconds=perf_counter() - began)
-
-    def _look_for_tables(self, works: Iterable[Work]) -> None:
-        """Find out which tables have to be made.
-
-        It ends by closing every other thread's connections, so nothing else may run meanwhile.
-        """
-        setting = self._assessed().setting
-        waiting = [work for work in works if not work.recorded]
-        to_create = {
-            s.snapshot_id
-            for s in setting.scheduler.snapshot_evaluator.get_snapshots_to_create(
-                [work.snapshot for work in waiting], setting.deployability
-            )
-        }
-        for work in waiting:
-            work.create = work.snapshot.snapshot_id in to_create
 
     # -- small things ---------------------------------------------------------------------------
 
@@ -375,12 +363,6 @@ class SqlmeshSession:
 
     def _ids(self) -> dict[str, str]:
         return {n.reference: n.id for n in self._graph.nodes.values() if n.project == self._name}
-
-    def _judged(self, check: Check) -> str:
-        """The snapshot that a check is about: the model's, or the standalone audit's own."""
-        if check.kind == STANDALONE:
-            return check.reference
-        return self._graph.nodes[check.target].reference
 
     def _called(self, reference: str) -> str:
         node = self._graph.nodes.get(self._ids().get(reference, ""))
