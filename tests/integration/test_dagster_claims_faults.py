@@ -375,9 +375,11 @@ def test_what_dbt_builds_for_a_run_that_was_stopped_ends_before_the_next_run_bui
                 seen: list[set[int]] = []
 
                 def watch() -> None:
-                    until(lambda: builders(database) - {left}, 60, "the second run to be at work")
-                    seen.append(builders(database))
-                    let_in()
+                    try:
+                        until(lambda: builders(database) - {left}, 40, "the second to be at work")
+                        seen.append(builders(database))
+                    finally:  # else both wait for ever
+                        let_in()
 
                 with meanwhile(watch):
                     second = transform.run(on_claimed="wait")
@@ -429,9 +431,11 @@ def test_a_plan_of_a_run_that_was_stopped_goes_no_further_once_another_run_plans
                 seen: list[set[int]] = []
 
                 def watch() -> None:
-                    until(lambda: blocked(database) - left, 60, "the second run to promote")
-                    seen.append(blocked(database))
-                    reader.execute("COMMIT")
+                    try:
+                        until(lambda: blocked(database) - left, 40, "the second run to promote")
+                        seen.append(blocked(database))
+                    finally:
+                        reader.execute("COMMIT")
 
                 with meanwhile(watch):
                     second = transform.run(**OPTIONS)
