@@ -41,7 +41,6 @@ class Releases:
                     target=self._run, name="claims-releases", daemon=True
                 )
                 self._thread.start()
-            self._changed.notify_all()
 
     def pay(self) -> None:
         """Release all that is owed, now; what is under way is waited for.
@@ -78,6 +77,7 @@ class Releases:
     def _owe(self, claim_id: str, keys: Collection[str] | None) -> None:
         known = self._owed.get(claim_id, set())
         self._owed[claim_id] = None if keys is None or known is None else known | set(keys)
+        self._changed.notify_all()  # it may be somebody else's `pay` that has failed
 
     def _next(self) -> tuple[str, tuple[str, ...] | None] | None:
         with self._changed:

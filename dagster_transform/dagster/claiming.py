@@ -9,11 +9,11 @@ what a plan does to tables apart from its nodes is claimed with them, until it h
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
+from functools import partial
 from time import sleep
 from uuid import uuid4
 
@@ -29,6 +29,7 @@ from dagster_transform.claims import (
     StoreError,
     Want,
 )
+from dagster_transform.dagster.claim_sessions import ClaimSessions
 from dagster_transform.dagster.claims_in_words import Refusals, in_words, left_in_words
 from dagster_transform.errors import TransformError
 from dagster_transform.planning import LeftOut, Outcome, RunPlan, Slot, UnitKind
@@ -75,8 +76,6 @@ class RunClaims:
         promotions: The tables of each promotion besides those, and whether it changes them.
         missing: Tables that are wanted and that others hold.
         holders: The run that holds what a unit did not get, by the unit's id.
-        to_end: Sessions on database servers in which others still build tables that this run has
-            now, by table: they are ended before anything else is done to the table.
         end_sessions: Ends such sessions; says which are not there any more.
         pause: Waits so many seconds.
     """
@@ -88,7 +87,6 @@ class RunClaims:
     promotions: dict[str, Mapping[str, bool]] = field(default_factory=dict)
     missing: dict[str, Want] = field(default_factory=dict)
     holders: dict[str, str] = field(default_factory=dict)
-    to_end: dict[str, tuple[str, ...]] = field(default_factory=dict)
     end_sessions: Callable[[Collection[str]], Collection[str]] = lambda _: ()
     pause: Callable[[float], object] = sleep
 
@@ -100,11 +98,9 @@ class RunClaims:
         self._refused: Refusals = {}
         self._lost_because: dict[str, str] = {}
         self._ground_lost = ""
-        self._ground_to_end: dict[str, tuple[str, ...]] = {}
         self._projects: dict[str, str] = {}  # of the plan's units
-        self._sessions: dict[str, frozenset[str]] = {}  # project -> where it builds
-        self._told: dict[str, frozenset[str]] = {}  # table -> what the store knows of that
-        self._telling = threading.RLock()
+        sessions = partial(ClaimSessions, self.store, end=self._end, say=self.say)
+        self._on_ground, self._at_tables = sessions(self._ground), sessions(self._tables)
         self._said: set[str] = set()
 
     # -- the ground -----------------------------------------------------------------------------
@@ -125,12 +121,12 @@ class RunClaims:
         while wants:
             answer = self.acquire(wants, self._ground, all_or_nothing=True)
             if answer.granted is not None:
-                self._end_on_ground(answer.granted.to_end)
-            if not answer.refused and not self._ground_to_end:
+                self._on_ground.take_over(answer.granted.to_end)
+            if not answer.refused and not self._on_ground.left:
                 return
             if self.free_the_dead(answer.refused):
                 continue
-            words = in_words(answer.refused) or left_in_words(self._ground_to_end)
+            words = in_words(answer.refused) or left_in_words(self._on_ground.left)
             self.say(f"Waiting for {words}")
             if self.inbox.now() >= until:
                 self._leave_ground()
@@ -211,10 +207,9 @@ class RunClaims:
         answer = self.acquire(self.missing.values(), self._tables, all_or_nothing=False)
         if answer.granted is not None:
             self._fences.update(answer.granted.fences)
-            self.to_end.update(answer.granted.to_end)
+            self._at_tables.take_over(answer.granted.to_end)
         self._refused = answer.refused
         self.missing = {k: want for k, want in self.missing.items() if k in answer.refused}
-        self.end_left()
 
     def keys_of(self, unit: str) -> list[str]:
         """The tables that a unit needs."""
@@ -222,7 +217,7 @@ class RunClaims:
 
     def has(self, key: str) -> bool:
         """Whether a table that is wanted is this run's, and nobody else's statement is at it."""
-        return key not in self.missing and key not in self.to_end
+        return key not in self.missing and key not in self._at_tables.left
 
     def holders_of(self, key: str) -> tuple[Holder, ...]:
         """Who holds a missing table, as of the last time it was asked for."""
@@ -230,7 +225,7 @@ class RunClaims:
 
     def why_not(self, unit: str, key: str) -> str:
         """Who holds what a unit needs; notes the holder."""
-        if sessions := self.to_end.get(key):
+        if sessions := self._at_tables.left.get(key):
             return left_in_words({key: sessions})
         found = self.holders_of(key)
         if found and found[0].owner_kind is not OwnerKind.PERSON:
@@ -261,10 +256,10 @@ class RunClaims:
         whoever comes next is told of those sessions too.
         """
         held = [k for k in keys if self._fences.pop(k, None) or self.missing.pop(k, None)]
-        kept = [key for key in held if key in self.to_end]
+        kept = [key for key in held if key in self._at_tables.left]
         if kept:
             self.keeper.let_go(self._tables, kept)
-        if free := [key for key in held if key not in self.to_end]:
+        if free := [key for key in held if key not in self._at_tables.left]:
             self.keeper.release(self._tables, free)
 
     def close(self) -> None:
@@ -278,77 +273,25 @@ class RunClaims:
     # -- sessions on database servers -----------------------------------------------------------
 
     def builds_in(self, unit: str, sessions: frozenset[str]) -> None:
-        """Write down in which sessions a unit's project builds, where that is not known yet.
+        """Write down in which sessions a unit is built, where the store does not know it yet.
 
-        Once for all tables of the run, so it is one write for each new text and not for each
-        node. Called before a node is built, from any thread; for the stages of a plan with the key
-        of its environment in the unit's place. Where the store does not answer, the node is built
-        all the same: its statement would then outlive a takeover.
+        Called before it is built, from any thread; for the stages of a plan with the key of its
+        environment in the unit's place.
         """
         if any(needs.environment == unit for needs in self._needs.values()):
-            self._works_in(unit, sessions)
+            self._on_ground.tell(unit, sessions, lambda: [unit])
             return
-        key = next(iter(self.keys_of(unit)), "")
-        with self._telling:
-            if key not in self._fences or self._told.get(key, frozenset()) >= sessions:
-                return
-            self._sessions[self._projects[unit]] = sessions
-            every = frozenset[str]().union(*self._sessions.values())
-            keys = [k for k in list(self._fences) if k not in self.to_end]
-            try:
-                self.store.set_session(self._tables, " ".join(sorted(every)), keys)
-            except StoreError as error:
-                self.say(str(error))
-                return
-            self._told.update(dict.fromkeys(keys, every))
+        key = next(iter(self.keys_of(unit)), None)
+        if key in self._fences:
+            self._at_tables.tell(key, sessions, lambda: list(self._fences))
 
     def end_left(self) -> None:
         """End the sessions in which those still build whose tables this run has taken over."""
-        with self._telling:
-            if not self.to_end:
-                return
-            gone = self._end({s for found in self.to_end.values() for s in found})
-            done = [key for key, found in self.to_end.items() if gone.issuperset(found)]
-            if not done:
-                return
-            for key in done:
-                del self.to_end[key]
-                self._told.pop(key, None)
-            try:
-                self.store.set_session(self._tables, None, done)
-            except StoreError as error:
-                self.say(str(error))  # whoever comes next looks for them in vain
-
-    def _works_in(self, environment: str, sessions: frozenset[str]) -> None:
-        with self._telling:
-            known = self._told.get(environment, frozenset())
-            if known >= sessions:
-                return
-            try:
-                text = " ".join(sorted(known | sessions))
-                self.store.set_session(self._ground, text, [environment])
-            except StoreError as error:
-                self.say(str(error))
-                return
-            self._told[environment] = known | sessions
-
-    def _end_on_ground(self, left: Mapping[str, tuple[str, ...]]) -> None:
-        """End the sessions in which runs plan that have lost their claims."""
-        self._ground_to_end = dict(left)
-        if not left:
-            return
-        gone = self._end({session for found in left.values() for session in found})
-        done = [key for key, found in left.items() if gone.issuperset(found)]
-        for key in done:
-            del self._ground_to_end[key]
-        try:
-            self.store.set_session(self._ground, None, done)
-        except StoreError as error:
-            self.say(str(error))  # as in `end_left`
+        self._at_tables.end_left()
 
     def _leave_ground(self) -> None:
         """Release it; not that in which others may still be at work, as `let_go` does it."""
-        if left := self._ground_to_end:
+        if left := self._on_ground.left:
             self.keeper.let_go(self._ground, left)
         keys = [want.resource_key for want in _ground(self._needs.values())]
         self.keeper.release(self._ground, [k for k in keys if k not in left] if left else None)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from time import monotonic, sleep
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
@@ -178,6 +179,27 @@ def test_what_could_not_be_released_is_released_later(store: Flaky, lost: list[L
         eventually(lambda: store.failed["release"])
         store.down = False
         eventually(lambda: [h.resource_key for h in store.real.holders()] == ["table:b"])
+    assert lost == []
+
+
+def test_what_somebody_else_could_not_release_is_released_later(
+    store: Flaky, lost: list[Lost]
+) -> None:
+    with Keeper(as_store(store), lost.append) as keeper, ThreadPoolExecutor() as threads:
+        claim(keeper, "c1", "a", "b")
+        keeper.release("c1", ["table:a"])
+        eventually(lambda: len(store.real.holders()) == 1)  # its thread waits for more
+        store.releases.clear()
+        releases = keeper.releases
+        with releases._changed, patch.object(releases._changed, "notify_all"):
+            releases._owe("c1", ["table:b"])  # whoever asks for something was faster
+        paying = threads.submit(releases.pay)
+        eventually(lambda: store.calls["release"] == 2)
+        store.down = True
+        store.releases.set()
+        assert isinstance(paying.exception(20), StoreUnreachableError)
+        store.down = False
+        eventually(lambda: store.real.holders() == [])
     assert lost == []
 
 
