@@ -45,7 +45,7 @@ dev: $(STAMP) $(HOME_FILE) ## Start Dagster's UI and daemon on the example proje
 
 .PHONY: test
 test: $(STAMP) ## Run all tests; ARGS="-k name" selects; WORKERS=0: one after the other
-	$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
 .PHONY: soak
 soak: $(STAMP) ## Build and audit side by side on PostgreSQL for a while; SECONDS=60
