@@ -18,9 +18,9 @@ from sqlalchemy import (
     bindparam,
     insert,
 )
-from sqlalchemy.engine.interfaces import Compiled
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.sql.compiler import SQLCompiler
 
 from dagster_transform.claims.errors import StoreBusyError, StoreError, StoreUnreachableError
 from dagster_transform.claims.schema import VERSION, create_or_upgrade, current_version
@@ -32,11 +32,11 @@ _INSERTS: dict[tuple[str, ...], Callable[[Database], Executable]] = {}
 class _Statement:
     """A compiled statement, and how its rows are called."""
 
-    def __init__(self, compiled: Compiled) -> None:
+    def __init__(self, compiled: SQLCompiler) -> None:
         self.sql = str(compiled)
-        binds: Mapping[str, BindParameter[Any]] = compiled.binds  # type: ignore[attr-defined]
-        self._fixed = {name: bind.value for name, bind in binds.items() if not bind.required}
-        self._order = getattr(compiled, "positiontup", None)  # the driver wants them in order
+        binds = compiled.binds.items()
+        self._fixed = {name: bind.value for name, bind in binds if not bind.required}
+        self._order = compiled.positiontup  # where the driver wants them in order
         self._names: Callable[..., Any] | None = None
 
     def parameters(self, values: Mapping[str, object]) -> Any:

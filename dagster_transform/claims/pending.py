@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from datetime import datetime, timezone
 
-from sqlalchemy import Connection, and_, delete, select, update
+from sqlalchemy import ColumnElement, Connection, and_, delete, select, update
 
 from dagster_transform.claims.database import Database
 from dagster_transform.claims.schema import pending
@@ -95,7 +95,7 @@ def _key(node: PendingNode) -> tuple[str, str, str]:
     return (node.job_group, node.tick, node.node)
 
 
-def _is(node: PendingNode):  # type: ignore[no-untyped-def]
+def _is(node: PendingNode) -> ColumnElement[bool]:
     return and_(
         pending.c.job_group == node.job_group,
         pending.c.tick == node.tick,

@@ -255,11 +255,12 @@ def test_what_a_run_builds_is_cancelled_when_its_store_stays_away(
         transform.close()
 
 
-def builders(database: Database) -> set[int]:
-    """The server's processes that execute a model's statement: they wait at the gate."""
+def waiting(database: Database, what: str) -> set[int]:
+    """The server's processes that wait for a lock: `advisory`, those that execute a model's
+    statement and wait at the gate; `relation`, those that want a table which another one has."""
     found = database.rows(
         "SELECT pid FROM pg_stat_activity WHERE datname = current_database() "
-        "AND wait_event_type = 'Lock' AND wait_event = 'advisory'"
+        f"AND wait_event_type = 'Lock' AND wait_event = '{what}'"
     )
     return {pid for (pid,) in found}
 
@@ -278,7 +279,7 @@ def test_what_a_killed_run_held_goes_to_the_next_run_and_its_statement_ends_firs
     try:
         with closed(database) as let_in, transform.launched(NAMES, **OPTIONS) as one:
             until(lambda: at_the_gate(database), 60, "the first run to be at work")
-            (left,) = builders(database)
+            (left,) = waiting(database, "advisory")
             pid = transform.story(one).pid
             assert pid is not None
             server = parent(pid)
@@ -286,15 +287,19 @@ def test_what_a_killed_run_held_goes_to_the_next_run_and_its_statement_ends_firs
                 os.kill(server, signal.SIGSTOP)
             os.kill(pid, signal.SIGKILL)
             until(lambda: not alive(pid), 10, "the process to be gone")
-            assert builders(database) == {left}  # the database server has not noticed
+            assert waiting(database, "advisory") == {left}  # the database server has not noticed
             if found_by == "dagster":
                 failed = lambda: status(transform, one).name == "FAILURE"  # noqa: E731
                 until(failed, 30, "the code server to notice")
             seen: list[set[int]] = []
 
             def watch() -> None:
-                until(lambda: builders(database) - {left}, 60, "the second run to be at work")
-                seen.append(builders(database))
+                until(
+                    lambda: waiting(database, "advisory") - {left},
+                    60,
+                    "the second run to be at work",
+                )
+                seen.append(waiting(database, "advisory"))
                 let_in()
 
             try:
@@ -322,7 +327,7 @@ def test_a_run_that_was_stopped_past_its_lease_is_cut_off_and_records_nothing(
     try:
         with closed(database) as let_in, transform.launched(NAMES, **OPTIONS) as one:
             until(lambda: at_the_gate(database), 60, "the first run to be at work")
-            (left,) = builders(database)
+            (left,) = waiting(database, "advisory")
             pid = transform.story(one).pid
             assert pid is not None
             os.kill(pid, signal.SIGSTOP)
@@ -330,8 +335,12 @@ def test_a_run_that_was_stopped_past_its_lease_is_cut_off_and_records_nothing(
                 seen: list[set[int]] = []
 
                 def watch() -> None:
-                    until(lambda: builders(database) - {left}, 60, "the second run to be at work")
-                    seen.append(builders(database))
+                    until(
+                        lambda: waiting(database, "advisory") - {left},
+                        60,
+                        "the second run to be at work",
+                    )
+                    seen.append(waiting(database, "advisory"))
                     let_in()
 
                 with meanwhile(watch):
@@ -367,7 +376,7 @@ def test_what_dbt_builds_for_a_run_that_was_stopped_ends_before_the_next_run_bui
     try:
         with closed(database) as let_in, transform.launched(on_claimed="wait") as one:
             until(lambda: at_the_gate(database), 60, "the first run to be at work")
-            (left,) = builders(database)
+            (left,) = waiting(database, "advisory")
             pid = transform.story(one).pid
             assert pid is not None
             os.kill(pid, signal.SIGSTOP)
@@ -376,8 +385,12 @@ def test_what_dbt_builds_for_a_run_that_was_stopped_ends_before_the_next_run_bui
 
                 def watch() -> None:
                     try:
-                        until(lambda: builders(database) - {left}, 40, "the second to be at work")
-                        seen.append(builders(database))
+                        until(
+                            lambda: waiting(database, "advisory") - {left},
+                            40,
+                            "the second to be at work",
+                        )
+                        seen.append(waiting(database, "advisory"))
                     finally:  # else both wait for ever
                         let_in()
 
@@ -397,15 +410,6 @@ def test_what_dbt_builds_for_a_run_that_was_stopped_ends_before_the_next_run_bui
         transform.close()
 
 
-def blocked(database: Database) -> set[int]:
-    """The server's processes that wait for a lock on a relation."""
-    found = database.rows(
-        "SELECT pid FROM pg_stat_activity WHERE datname = current_database() "
-        "AND wait_event_type = 'Lock' AND wait_event = 'relation'"
-    )
-    return {pid for (pid,) in found}
-
-
 @pytest.mark.postgres
 def test_a_plan_of_a_run_that_was_stopped_goes_no_further_once_another_run_plans(
     tmp_path: Path, postgres_database: PostgresDatabase
@@ -422,8 +426,8 @@ def test_a_plan_of_a_run_that_was_stopped_goes_no_further_once_another_run_plans
     try:
         with database.cursor() as reader, transform.launched(**OPTIONS) as one:
             reader.execute("BEGIN; SELECT * FROM mart.a")
-            until(lambda: blocked(database), 60, "the first run to promote")
-            left = blocked(database)
+            until(lambda: waiting(database, "relation"), 60, "the first run to promote")
+            left = waiting(database, "relation")
             pid = transform.story(one).pid
             assert pid is not None
             os.kill(pid, signal.SIGSTOP)
@@ -432,8 +436,12 @@ def test_a_plan_of_a_run_that_was_stopped_goes_no_further_once_another_run_plans
 
                 def watch() -> None:
                     try:
-                        until(lambda: blocked(database) - left, 40, "the second run to promote")
-                        seen.append(blocked(database))
+                        until(
+                            lambda: waiting(database, "relation") - left,
+                            40,
+                            "the second run to promote",
+                        )
+                        seen.append(waiting(database, "relation"))
                     finally:
                         reader.execute("COMMIT")
 
