@@ -252,7 +252,7 @@ MUTANTS = (
     mutant(
         "trust to the very end", "keeper.py",
         "self._margin = store.timing.margin", "self._margin = 0.0",
-        f"{KEEPER}::test_a_store_that_stays_away_is_a_loss_before_the_lease_ends",
+        f"{KEEPER}::test_trust_runs_from_before_the_request_less_a_margin",
     ),
     mutant(
         "nobody watches the time", "keeper.py", "for work in (self._beat, self._watch):",
