@@ -7,7 +7,6 @@ while this process lives. Knows neither a framework nor Dagster.
 
 from __future__ import annotations
 
-from dagster_transform.claims.clock import elapsed
 from dagster_transform.claims.errors import (
     ClaimLostError,
     ClaimsError,
@@ -21,9 +20,10 @@ from dagster_transform.claims.errors import (
     UpgradeError,
     WeightTooLargeError,
 )
-from dagster_transform.claims.keeper import Keeper, Lost
-from dagster_transform.claims.opening import open_store
-from dagster_transform.claims.store import Store
+from dagster_transform.claims.lease.clock import elapsed
+from dagster_transform.claims.lease.keeper import Keeper, Lost
+from dagster_transform.claims.store.opening import open_store
+from dagster_transform.claims.store.port import Store
 from dagster_transform.claims.values import (
     WHOLE,
     Answer,

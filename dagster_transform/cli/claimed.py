@@ -83,7 +83,7 @@ def end_sessions(
 
     Args:
         config: Where the projects are. Those of SQLMesh are asked first: dbt takes seconds.
-        sessions: As `server_sessions.told`.
+        sessions: As `backends.told`.
 
     Returns:
         Those that are not there any more; and why projects could not be asked, or have failed.

@@ -16,7 +16,7 @@ from rich.table import Table
 from dagster_transform.claims import WHOLE, Holder, OwnerKind, Store
 from dagster_transform.cli.options import config_option
 from dagster_transform.config import TransformConfig, load_config
-from dagster_transform.server_sessions import in_words, statement_to_end
+from dagster_transform.databases.backends import in_words, statement_to_end
 
 
 @click.group()
@@ -173,7 +173,7 @@ def _places(sessions: Iterable[str]) -> str:
 
 def _open(config: TransformConfig) -> tuple[Store, Callable[[str], str]]:
     """The store that runs use, and what Dagster says of a run that is alive."""
-    from dagster_transform.dagster.claims_store import claims_of_instance
+    from dagster_transform.dagster.execution.claims_store import claims_of_instance
 
     store, status = claims_of_instance(config)
     if not store.shared:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dagster_transform.dagster.assets import build_transform_assets
-from dagster_transform.dagster.definitions import (
+from dagster_transform.dagster.definitions.assets import build_transform_assets
+from dagster_transform.dagster.definitions.build import (
     build_sqlmesh_assets,
     build_transform_definitions,
     transform_executor,
 )
-from dagster_transform.dagster.duckdb_turns import claimed_file
-from dagster_transform.dagster.jobs import build_sqlmesh_jobs
-from dagster_transform.dagster.resource import TransformResource
-from dagster_transform.dagster.translator import TransformTranslator
+from dagster_transform.dagster.execution.claimed_file import claimed_file
+from dagster_transform.dagster.execution.resource import TransformResource
+from dagster_transform.dagster.jobs.build import build_sqlmesh_jobs
+from dagster_transform.dagster.translation.translator import TransformTranslator
 
 __all__ = [
     "TransformResource",

@@ -11,11 +11,11 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from dagster_transform.dbt.settings import KEPT_RUNS, DbtSettings, DbtTurn
+from dagster_transform.dbt.runs.settings import KEPT_RUNS, DbtSettings, DbtTurn
 
 if TYPE_CHECKING:
     from dagster_transform.config import DbtProject
-    from dagster_transform.dbt.session import DbtSession, Logger
+    from dagster_transform.dbt.runs.project_run import DbtSession, Logger
     from dagster_transform.graph import Graph, GraphFile, SourceFile
 
 __all__ = [
@@ -37,21 +37,21 @@ def expect_run(artifacts: Path) -> None:
     Args:
         artifacts: The folder where `prepare` keeps a project's artifacts.
     """
-    from dagster_transform.dbt.spawn import spawn_ahead
+    from dagster_transform.dbt.runs.spawn import spawn_ahead
 
     spawn_ahead(artifacts / "partial_parse.msgpack")
 
 
 def expect_no_run() -> None:
     """The run needs no dbt; see `spawn.dismiss`."""
-    from dagster_transform.dbt.spawn import dismiss
+    from dagster_transform.dbt.runs.spawn import dismiss
 
     dismiss()
 
 
 def open_session(name: str, graph: Graph, settings: DbtSettings, log: Logger) -> DbtSession:
     """A session for one run of one project; see `session.DbtSession`."""
-    from dagster_transform.dbt.session import DbtSession
+    from dagster_transform.dbt.runs.project_run import DbtSession
 
     return DbtSession(name, graph, settings, log)
 
@@ -67,7 +67,7 @@ def end_sessions(
         project: Its configuration.
         graph: Its graph.
         artifacts: The folder where `prepare` keeps the project's artifacts.
-        sessions: As `server_sessions.told`.
+        sessions: As `backends.told`.
 
     Returns:
         Those that are not there any more.
@@ -98,8 +98,8 @@ def install_packages(name: str, project: DbtProject, *, artifacts: Path) -> bool
         project: Its configuration.
         artifacts: The folder where `prepare` keeps the project's artifacts.
     """
-    from dagster_transform.dbt.artifacts import Artifacts
-    from dagster_transform.dbt.parse import install_packages as install
+    from dagster_transform.dbt.files.artifacts import Artifacts
+    from dagster_transform.dbt.files.parse import install_packages as install
 
     return install(Artifacts(name, artifacts), project)
 
@@ -126,10 +126,10 @@ def read_project(
         DbtError: dbt is missing, or it can't parse the project; the message says why.
         GraphError: Its nodes don't make a graph.
     """
-    from dagster_transform.dbt.artifacts import Artifacts
-    from dagster_transform.dbt.load import load_manifest
-    from dagster_transform.dbt.manifest import read_manifest
-    from dagster_transform.dbt.parse import parse
+    from dagster_transform.dbt.files.artifacts import Artifacts
+    from dagster_transform.dbt.files.load import load_manifest
+    from dagster_transform.dbt.files.manifest import read_manifest
+    from dagster_transform.dbt.files.parse import parse
 
     if artifacts is None:
         with TemporaryDirectory(prefix="dagster-transform-") as folder:

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import closing, contextmanager
 from typing import Any
 
-from dagster_transform import server_sessions
+from dagster_transform.databases import backends
 from dagster_transform.dbt.errors import DbtRunError
 from dagster_transform.errors import TransformError
 
@@ -48,7 +48,7 @@ def end_left(server: Mapping[str, Any], identity: str, sessions: Collection[str]
     Args:
         server: What `Loaded.server` says of one.
         identity: The connection identity of the database.
-        sessions: As `server_sessions.told`.
+        sessions: As `backends.told`.
 
     Returns:
         Those that are not there any more; of other databases, none.
@@ -57,7 +57,7 @@ def end_left(server: Mapping[str, Any], identity: str, sessions: Collection[str]
         SessionsLeftError: Some do not end.
         DbtRunError: The server can't be reached, or it refuses.
     """
-    if server.get("type") != "postgres" or not server_sessions.among(identity, sessions):
+    if server.get("type") != "postgres" or not backends.among(identity, sessions):
         return frozenset()
     try:
         with _cursor(server) as cursor:
@@ -66,7 +66,7 @@ def end_left(server: Mapping[str, Any], identity: str, sessions: Collection[str]
                 cursor.execute(statement)
                 return list(cursor.fetchall())
 
-            return server_sessions.end_sessions(identity, sessions, ask)
+            return backends.end_sessions(identity, sessions, ask)
     except TransformError:
         raise
     except Exception as error:  # noqa: BLE001 - drivers raise what they like

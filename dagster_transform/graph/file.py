@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dagster_transform.collector import collector_paused
 from dagster_transform.graph.drift import Drift
 from dagster_transform.graph.errors import GraphError, GraphFileError
 from dagster_transform.graph.file_format import (
@@ -29,6 +28,7 @@ from dagster_transform.graph.shapes import (
     texts_by_key,
 )
 from dagster_transform.graph.source_files import SourceFile
+from dagster_transform.process.collector import collector_paused
 
 FORMAT_VERSION = 2
 """Rises with every change of the format, additions too: a reader knows exactly one version."""

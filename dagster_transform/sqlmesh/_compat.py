@@ -12,7 +12,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from dagster_transform.collector import kept
+from dagster_transform.process.collector import kept
 from dagster_transform.sqlmesh.errors import SqlmeshMissingError
 
 

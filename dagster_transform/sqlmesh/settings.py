@@ -81,7 +81,7 @@ class SqlmeshSettings:
         holds: Whether the run still has its claim on a node, by id: asked before an interval is
             recorded.
         builds_in: Told, before a node is built (its id) or a plan's stages begin (the environment's
-            key), in which sessions on database servers (`server_sessions.told`); from any thread.
+            key), in which sessions on database servers (`backends.told`); from any thread.
     """
 
     environment: str

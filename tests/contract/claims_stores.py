@@ -10,8 +10,8 @@ from uuid import uuid4
 
 from dagster_transform.claims import WHOLE, Owner, OwnerKind, Timing, Want
 from dagster_transform.claims.admission import Policy, tickets
-from dagster_transform.claims.opening import database_at
-from dagster_transform.claims.sql import SqlStore
+from dagster_transform.claims.store.opening import database_at
+from dagster_transform.claims.store.sql import SqlStore
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -15,9 +15,9 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from dagster_transform.claims import ClaimLostError, Grant, PendingNode
-from dagster_transform.claims.opening import database_at
-from dagster_transform.claims.schema import create_or_upgrade
-from dagster_transform.claims.sql import SqlStore
+from dagster_transform.claims.store.opening import database_at
+from dagster_transform.claims.store.schema import create_or_upgrade
+from dagster_transform.claims.store.sql import SqlStore
 from tests.conftest import PostgresDatabase
 from tests.contract.claims_stores import (
     TIMING,

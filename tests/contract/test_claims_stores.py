@@ -20,7 +20,7 @@ from dagster_transform.claims import (
     Want,
     WeightTooLargeError,
 )
-from dagster_transform.claims.sql import SqlStore
+from dagster_transform.claims.store.sql import SqlStore
 from tests.contract.claims_stores import (
     TIMING,
     Clock,
@@ -569,7 +569,9 @@ def test_a_machines_clock_that_is_set_changes_nothing(
     for step in (10_000, -10_000):
         stepped = time.time() + step
         with monkeypatch.context() as patch:
-            patch.setattr("dagster_transform.claims.sqlite.time.time", lambda now=stepped: now)
+            patch.setattr(
+                "dagster_transform.claims.store.sqlite.time.time", lambda now=stepped: now
+            )
             for other in (store, store_at(url)):
                 assert [holder.claim_id for holder in other.holders()] == [claim]
                 assert other.holders()[0].since.timestamp() == pytest.approx(

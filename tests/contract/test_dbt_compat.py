@@ -1,4 +1,4 @@
-"""The private parts of dbt that `dagster_transform.dbt._compat` touches."""
+"""The private parts of dbt that `dagster_transform.dbt.child._compat` touches."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from dagster_transform.dbt import _compat, names
+from dagster_transform.dbt.child import _compat
+from dagster_transform.dbt.files import names
 from dagster_transform.sqlmesh import names as sqlmesh_names
 
 # -- reading a project ---------------------------------------------------------------------------

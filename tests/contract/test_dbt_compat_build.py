@@ -1,4 +1,4 @@
-"""The private parts of dbt that `dagster_transform.dbt._compat_build` touches."""
+"""The private parts of dbt that `dagster_transform.dbt.child._compat_build` touches."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from dagster_transform.dbt import _compat, _compat_build, _compat_database
-from dagster_transform.dbt.queue import RunQueue
-from dagster_transform.server_sessions import new_name
+from dagster_transform.databases.backends import new_name
+from dagster_transform.dbt.child import _compat, _compat_build, _compat_database
+from dagster_transform.dbt.child.queue import RunQueue
 from tests.contract.test_dbt_compat import write
 
 

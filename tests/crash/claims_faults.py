@@ -27,7 +27,7 @@ from dagster_transform.claims import (
     Timing,
     Want,
 )
-from dagster_transform.claims.sql import SqlStore
+from dagster_transform.claims.store.sql import SqlStore
 from tests.conftest import PostgresDatabase
 from tests.contract.claims_stores import new_id, run, slot, store_at, table, url_of
 from tests.crash.processes import fork, signal_at

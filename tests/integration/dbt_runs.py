@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
-from dagster_transform.dbt.session import DbtSession
-from dagster_transform.dbt.settings import DbtSettings
+from dagster_transform.dbt.runs.project_run import DbtSession
+from dagster_transform.dbt.runs.settings import DbtSettings
 from dagster_transform.planning import Limits, Unit, plan_run
 from dagster_transform.walk import (
     Event,

@@ -17,8 +17,8 @@ from dagster_transform.claims import Owner, OwnerKind, Store, Want
 from dagster_transform.cli.main import main
 from dagster_transform.cli.prepare import prepare_project
 from dagster_transform.config import load_config
-from dagster_transform.dagster.claims_store import open_claims
-from dagster_transform.server_sessions import new_name, told
+from dagster_transform.dagster.execution.claims_store import open_claims
+from dagster_transform.databases.backends import new_name, told
 from tests.integration.dbt_projects import DbtProject
 from tests.integration.dbt_runs import sessions
 from tests.integration.sqlmesh_projects import Database, Project, utc

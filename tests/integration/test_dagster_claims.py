@@ -317,7 +317,7 @@ def test_no_more_nodes_are_built_than_their_tags_and_connection_allow(
 def store_of(transform: Transform) -> Any:
     """The store that runs of this instance use."""
     from dagster_transform.config import load_config
-    from dagster_transform.dagster.claims_store import open_claims
+    from dagster_transform.dagster.execution.claims_store import open_claims
 
     return open_claims(transform.instance, load_config(transform.folder))
 

@@ -20,7 +20,7 @@ import pytest
 import yaml
 
 from dagster_transform.claims import WHOLE, Owner, OwnerKind, Want
-from dagster_transform.server_sessions import new_name, told
+from dagster_transform.databases.backends import new_name, told
 from dagster_transform.sqlmesh import needs_of_project
 from tests.integration.dbt_projects import DbtProject
 from tests.integration.dbt_runs import sessions

@@ -21,8 +21,8 @@ from dagster_transform import (
     transform_executor,
 )
 from dagster_transform.config import UnknownProjectError
-from dagster_transform.dagster.errors import DuplicateKeyError, StaleGraphError
-from dagster_transform.dagster.loading import Loaded, load_graphs
+from dagster_transform.dagster.definitions.errors import DuplicateKeyError, StaleGraphError
+from dagster_transform.dagster.definitions.loading import Loaded, load_graphs
 from dagster_transform.graph import GraphFileError
 from tests.integration.sqlmesh_projects import Database, Project, utc
 from tests.integration.transforms import Transform

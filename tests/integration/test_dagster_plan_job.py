@@ -13,7 +13,7 @@ import pytest
 import yaml
 from dagster import DagsterEventType as Kind
 
-from dagster_transform.dagster import plan_job
+from dagster_transform.dagster.jobs import plan as plan_job
 from dagster_transform.graph import Presence, read_graph_file
 from tests.integration.sqlmesh_projects import Database, Project, utc
 from tests.integration.transforms import Story, Transform

@@ -15,7 +15,7 @@ from dagster import DagsterEventType as Kind
 
 from dagster_transform import TransformResource, build_transform_assets, load_config, sqlmesh
 from dagster_transform.config import TransformConfig
-from dagster_transform.dagster.resource import RunOptionError
+from dagster_transform.dagster.execution.resource import RunOptionError
 from dagster_transform.graph import Check, Graph, Node, Relation
 from dagster_transform.planning import Outcome, Readiness, Unit, UnitKind
 from dagster_transform.walk import CheckResult, Needs, Report

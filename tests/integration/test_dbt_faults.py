@@ -227,8 +227,8 @@ def test_a_process_that_hangs_is_killed_when_the_run_ends(
 PARENT = """
     import sys
     from pathlib import Path
-    from dagster_transform.dbt.session import DbtSession
-    from dagster_transform.dbt.settings import DbtSettings
+    from dagster_transform.dbt.runs.project_run import DbtSession
+    from dagster_transform.dbt.runs.settings import DbtSettings
     from dagster_transform.graph import Graph, Node, Relation
     from dagster_transform.planning import Unit, UnitKind
 

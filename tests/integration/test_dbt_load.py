@@ -18,11 +18,10 @@ from click.testing import CliRunner, Result
 
 from dagster_transform import TransformTranslator, build_transform_definitions, load_config
 from dagster_transform.cli import main
-from dagster_transform.dagster.errors import DuplicateKeyError, StaleGraphError
-from dagster_transform.dagster.loading import load_graphs
-from dagster_transform.dagster.names import name_all
+from dagster_transform.dagster.definitions.errors import DuplicateKeyError, StaleGraphError
+from dagster_transform.dagster.definitions.loading import load_graphs
+from dagster_transform.dagster.translation.keys import name_all
 from dagster_transform.dbt import install_packages, read_project
-from dagster_transform.dbt.artifacts import Artifacts
 from dagster_transform.dbt.errors import (
     AdapterMissingError,
     DbtError,
@@ -32,7 +31,8 @@ from dagster_transform.dbt.errors import (
     PackagesError,
     ProfileError,
 )
-from dagster_transform.dbt.manifest import read_manifest
+from dagster_transform.dbt.files.artifacts import Artifacts
+from dagster_transform.dbt.files.manifest import read_manifest
 from dagster_transform.graph import CycleError, DuplicateRelationError, Graph
 from tests.integration.dbt_projects import DbtProject
 from tests.integration.sqlmesh_projects import Database, Project

@@ -24,11 +24,11 @@ import yaml
 
 from dagster_transform import TransformTranslator, load_config
 from dagster_transform.config import DbtProject
-from dagster_transform.dagster.assets import build_transform_assets
+from dagster_transform.dagster.definitions.assets import build_transform_assets
 from dagster_transform.dbt import install_packages, read_project
-from dagster_transform.dbt.artifacts import Artifacts, Facts
-from dagster_transform.dbt.load import load_manifest
-from dagster_transform.dbt.manifest import read_manifest
+from dagster_transform.dbt.files.artifacts import Artifacts, Facts
+from dagster_transform.dbt.files.load import load_manifest
+from dagster_transform.dbt.files.manifest import read_manifest
 from dagster_transform.graph import Graph
 from dagster_transform.graph.file_format import encode_graph
 

@@ -13,8 +13,8 @@ import duckdb
 import pytest
 
 from dagster_transform.dbt.errors import DbtHookError, DbtRunError
-from dagster_transform.dbt.memory import OutOfMemoryError
-from dagster_transform.dbt.settings import DbtTurn
+from dagster_transform.dbt.runs.memory import OutOfMemoryError
+from dagster_transform.dbt.runs.settings import DbtTurn
 from dagster_transform.planning import Outcome
 from dagster_transform.walk import Learned
 from tests.conftest import PostgresDatabase

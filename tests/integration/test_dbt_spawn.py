@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 import pytest
 
-from dagster_transform.dbt import spawn
+from dagster_transform.dbt.runs import spawn
 from tests.integration.dbt_projects import DbtProject
 from tests.integration.dbt_runs import DbtRun, alive, graph_of, until
 from tests.integration.sqlmesh_projects import Database

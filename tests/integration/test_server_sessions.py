@@ -14,9 +14,7 @@ from uuid import uuid4
 import psycopg2
 import pytest
 
-from dagster_transform.dbt import sweep
-from dagster_transform.dbt.errors import DbtRunError
-from dagster_transform.server_sessions import (
+from dagster_transform.databases.backends import (
     SessionsLeftError,
     application_name,
     end_sessions,
@@ -24,6 +22,8 @@ from dagster_transform.server_sessions import (
     new_name,
     told,
 )
+from dagster_transform.dbt import sweep
+from dagster_transform.dbt.errors import DbtRunError
 from dagster_transform.sqlmesh.runs.server_sessions import ServerSessions, end_left
 from tests.integration.dbt_projects import DbtProject
 from tests.integration.dbt_runs import DbtRun
@@ -101,7 +101,7 @@ def test_only_the_sessions_of_a_text_are_ended(postgres_database: PostgresDataba
 def test_a_session_that_does_not_end_is_an_error_that_names_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("dagster_transform.server_sessions._PATIENCE", 0.05)
+    monkeypatch.setattr("dagster_transform.databases.backends._PATIENCE", 0.05)
     text = told("postgres:db:5432/w", new_name())
     with pytest.raises(SessionsLeftError, match="process 4711") as raised:
         end_sessions("postgres:db:5432/w", {text}, lambda _: [(4711, True)])

@@ -21,7 +21,7 @@ from hypothesis.stateful import (
 from sqlalchemy import text
 
 from dagster_transform.claims import ClaimLostError, Grant, Owner, Want
-from dagster_transform.claims.sql import SqlStore
+from dagster_transform.claims.store.sql import SqlStore
 from tests.contract.claims_stores import TABLES, TIMING, Clock, run, store_at
 from tests.property.claims_oracle import assert_sound
 

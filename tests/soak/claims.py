@@ -24,7 +24,7 @@ from sqlalchemy import func, select
 
 from dagster_transform.claims import Keeper, Lost, StoreError, Timing, elapsed
 from dagster_transform.claims.errors import ClaimLostError
-from dagster_transform.claims.schema import batch, lease
+from dagster_transform.claims.store.schema import batch, lease
 from tests.contract.claims_stores import new_id, run, slot, store_at, table, url_of
 from tests.crash.processes import Child, fork
 from tests.property.claims_oracle import assert_sound

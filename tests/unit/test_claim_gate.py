@@ -19,11 +19,11 @@ from dagster_transform.claims import (
     Timing,
     Want,
 )
-from dagster_transform.claims.releasing import Releases
-from dagster_transform.dagster.claim_gate import ClaimGate
-from dagster_transform.dagster.claiming import ClaimTimeoutError, Manner, RunClaims
+from dagster_transform.claims.lease.releasing import Releases
 from dagster_transform.errors import TransformError
 from dagster_transform.planning import Limits, Outcome, RunPlan, Slot, Unit
+from dagster_transform.runs.claiming import ClaimTimeoutError, Manner, RunClaims
+from dagster_transform.runs.gate import ClaimGate
 from dagster_transform.walk import Needs, Refused
 from tests.contract.claims_stores import store_at
 from tests.unit.fake_session import NEVER, Rehearsal, Script, VirtualInbox, build, check, promotion

@@ -17,7 +17,7 @@ from dagster_transform.claims import (
     UnknownStoreError,
     open_store,
 )
-from dagster_transform.claims.schema import VERSION, version
+from dagster_transform.claims.store.schema import VERSION, version
 from tests.contract.claims_stores import new_id, run, store_at, table
 
 
@@ -101,9 +101,9 @@ def test_tables_of_an_older_version_are_upgraded_once_and_keep_what_they_hold(
         steps.append(1)
         connection.execute(text("ALTER TABLE dagster_transform_batch ADD COLUMN extra TEXT"))
 
-    monkeypatch.setattr("dagster_transform.claims.schema.VERSION", VERSION + 1)
-    monkeypatch.setattr("dagster_transform.claims.database.VERSION", VERSION + 1)
-    monkeypatch.setattr("dagster_transform.claims.schema.UPGRADES", {VERSION: [add_column]})
+    monkeypatch.setattr("dagster_transform.claims.store.schema.VERSION", VERSION + 1)
+    monkeypatch.setattr("dagster_transform.claims.store.database.VERSION", VERSION + 1)
+    monkeypatch.setattr("dagster_transform.claims.store.schema.UPGRADES", {VERSION: [add_column]})
     for _ in range(2):
         after = store_at(url)
     assert steps == [1]

@@ -12,7 +12,7 @@ import pytest
 LEAVES_OPEN = """
 import gc, sys
 from contextlib import nullcontext
-from dagster_transform.collector import kept
+from dagster_transform.process.collector import kept
 
 folder, how = sys.argv[1:]
 
@@ -72,7 +72,7 @@ def test_the_collector_rests_and_does_not_see_what_was_made() -> None:
     assert (
         run("""
 import gc
-from dagster_transform.collector import kept
+from dagster_transform.process.collector import kept
 with kept("this"):
     inside = gc.isenabled()
     made = [[] for _ in range(1000)]
@@ -87,7 +87,7 @@ def test_what_comes_later_is_collected() -> None:
     assert (
         run("""
 import gc, weakref
-from dagster_transform.collector import kept
+from dagster_transform.process.collector import kept
 class Node: ...
 def garbage():
     node = Node()
@@ -113,7 +113,7 @@ def test_an_error_keeps_nothing() -> None:
     assert (
         run("""
 import gc
-from dagster_transform.collector import kept
+from dagster_transform.process.collector import kept
 try:
     with kept("this"):
         raise ValueError
@@ -130,7 +130,7 @@ def test_a_collector_that_is_off_stays_off() -> None:
     assert (
         run("""
 import gc
-from dagster_transform.collector import kept
+from dagster_transform.process.collector import kept
 gc.disable()
 with kept("this"): ...
 print(gc.isenabled(), gc.get_freeze_count())

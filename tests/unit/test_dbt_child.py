@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from dagster_transform.dbt.child import Child, Flight
+from dagster_transform.dbt.child.build import Child, Flight
 from dagster_transform.dbt.protocol import (
     Begin,
     Cancel,

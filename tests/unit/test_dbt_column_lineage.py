@@ -9,7 +9,7 @@ import pytest
 import sqlglot
 from sqlglot.lineage import Node as Step
 
-from dagster_transform.dbt.column_lineage import Query, _ends
+from dagster_transform.dbt.child.column_lineage import Query, _ends
 from dagster_transform.dbt.errors import ColumnLineageError
 
 KNOWN = {("w", "s", "t"): ["a", "b", "c", "d"], ("w", "s", "u"): ["a", "x"]}

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from croniter import croniter
 
-from dagster_transform.dbt.crons import cron_of, is_cron, is_time_zone
 from dagster_transform.dbt.errors import NodeConfigError
-from dagster_transform.dbt.properties import properties_of
+from dagster_transform.dbt.files.crons import cron_of, is_cron, is_time_zone
+from dagster_transform.dbt.files.properties import properties_of
 from dagster_transform.graph import Relation
 from dagster_transform.planning import CONCURRENCY
 

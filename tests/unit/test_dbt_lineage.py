@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from dagster_transform.dbt.errors import UnknownNodeError
-from dagster_transform.dbt.lineage import Lineage
-from dagster_transform.dbt.manifest import Manifest
+from dagster_transform.dbt.files.lineage import Lineage
+from dagster_transform.dbt.files.manifest import Manifest
 from dagster_transform.graph import Graph, Node, Relation, Source
 
 # What each reads; the word before the first dot is the resource type, `ephemeral` a model.

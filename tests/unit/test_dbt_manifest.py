@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from dagster_transform.dbt.artifacts import Artifacts, Facts
 from dagster_transform.dbt.errors import ManifestError, UnknownNodeError
-from dagster_transform.dbt.manifest import read_manifest
+from dagster_transform.dbt.files.artifacts import Artifacts, Facts
+from dagster_transform.dbt.files.manifest import read_manifest
 from dagster_transform.graph import fingerprint
 
 VERSIONS = Path(__file__).parent.parent / "golden" / "dbt_versions"

@@ -8,7 +8,7 @@ from sqlglot import exp
 from sqlglot.optimizer.normalize_identifiers import normalize_identifiers
 
 from dagster_transform.dbt.errors import NodeConfigError
-from dagster_transform.dbt.names import (
+from dagster_transform.dbt.files.names import (
     asset_key,
     connection_identity,
     name_of,

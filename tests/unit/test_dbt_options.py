@@ -10,10 +10,10 @@ from typing import Any
 import yaml
 
 from dagster_transform.config import load_config
-from dagster_transform.dagster.resource import DbtOptions, TransformResource
-from dagster_transform.dagster.scope import Scope
-from dagster_transform.dagster.sessions import Sessions
-from dagster_transform.dbt.settings import DbtSettings
+from dagster_transform.dagster.execution.resource import DbtOptions, TransformResource
+from dagster_transform.dagster.execution.scope import Scope
+from dagster_transform.dagster.execution.sessions import Sessions
+from dagster_transform.dbt.runs.settings import DbtSettings
 from dagster_transform.graph import Graph
 
 # Every option, with a value that is not its default.

@@ -8,7 +8,7 @@ from time import monotonic, sleep
 
 import pytest
 
-from dagster_transform.dbt.queue import RunQueue
+from dagster_transform.dbt.child.queue import RunQueue
 
 SHORT = 0.05
 LONG = 5.0

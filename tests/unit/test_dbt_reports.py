@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from dagster_transform.dbt.flight import Answer
 from dagster_transform.dbt.protocol import Facts, Result
-from dagster_transform.dbt.reports import entry_of, learned, report_of
+from dagster_transform.dbt.runs.flight import Answer
+from dagster_transform.dbt.runs.reports import entry_of, learned, report_of
 from dagster_transform.graph import Graph, Node, Relation, Source
 from dagster_transform.planning import Outcome, Unit, UnitKind
 from dagster_transform.walk import Report

@@ -14,10 +14,10 @@ import pytest
 from dbt.adapters.exceptions import FailedToConnectError
 from psycopg2 import errors
 
-from dagster_transform.dbt import runs
 from dagster_transform.dbt.failures import is_transient
-from dagster_transform.dbt.memory import OutOfMemoryError, memory_in_use, wait_for_memory
-from dagster_transform.dbt.settings import DbtSettings, arguments
+from dagster_transform.dbt.runs import folders as runs
+from dagster_transform.dbt.runs.memory import OutOfMemoryError, memory_in_use, wait_for_memory
+from dagster_transform.dbt.runs.settings import DbtSettings, arguments
 
 # -- arguments ----------------------------------------------------------------------------------
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import dagster as dg
 
-from dagster_transform.dagster.names import Names
-from dagster_transform.dagster.tell import Teller
+from dagster_transform.dagster.execution.tell import Teller
+from dagster_transform.dagster.translation.keys import Names
 from dagster_transform.graph import Column, Graph, Node, Relation
 from dagster_transform.planning import Limits, Outcome, RunPlan, Unit, UnitKind
 from dagster_transform.walk import Facts, Finished, Learned, Report

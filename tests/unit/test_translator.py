@@ -12,8 +12,8 @@ import dagster as dg
 import pytest
 
 from dagster_transform import TransformTranslator, build_transform_assets, load_config
-from dagster_transform.dagster.errors import DuplicateKeyError
-from dagster_transform.dagster.names import name_all
+from dagster_transform.dagster.definitions.errors import DuplicateKeyError
+from dagster_transform.dagster.translation.keys import name_all
 from dagster_transform.graph import Check, Column, Graph, Location, Node, Relation, Source
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "translation.json"

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection
 from functools import partial
 from typing import Any
 
-from dagster_transform.server_sessions import (
+from dagster_transform.databases.backends import (
     among,
     application_name,
     end_sessions,
@@ -57,7 +57,7 @@ def end_left(context: Any, sessions: Collection[str]) -> frozenset[str]:
 
     Args:
         context: A SQLMesh Context; connections are opened where there is something to end.
-        sessions: As `server_sessions.told`.
+        sessions: As `backends.told`.
 
     Returns:
         Those that are not there any more.

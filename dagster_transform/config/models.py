@@ -1,0 +1,298 @@
+"""transform.yaml: which projects there are, and how they run.
+
+Every string in it may hold `${NAME}` and `${NAME:-default}`, which stand for environment variables;
+`$${` is a literal `${`. An error says file, line and column, all errors of a file come at once, and
+none of them shows the value of an environment variable.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    StringConstraints,
+    ValidationError,
+    ValidationInfo,
+)
+from pydantic_core import ErrorDetails, PydanticCustomError
+
+from dagster_transform.config.document import ConfigDocument, ConfigError, Where
+from dagster_transform.errors import TransformError, redact
+
+CONFIG_FILE = "transform.yaml"
+CONFIG_VARIABLE = "DAGSTER_TRANSFORM_CONFIG"
+_CRON_FIELDS = 5
+
+
+class UnknownProjectError(TransformError):
+    """The configuration has no project of this name.
+
+    Attributes:
+        name: The name that was asked for.
+        known: The names that there are, sorted.
+    """
+
+    def __init__(self, name: str, known: Iterable[str]) -> None:
+        self.name = name
+        self.known = tuple(sorted(known))
+        listing = ", ".join(self.known) or "none"
+        close = get_close_matches(name, self.known, n=1)
+        super().__init__(
+            f"There is no project {name!r}; known projects: {listing}.",
+            remedy=f"Did you mean {close[0]!r}?" if close else None,
+        )
+
+
+def _as_list(value: Any) -> Any:
+    return [value] if isinstance(value, str | Path) else value
+
+
+def _not_empty(value: Any) -> Any:
+    if value == "":
+        raise PydanticCustomError("empty", "must not be empty")
+    return value
+
+
+def _none_if_empty(value: Any) -> Any:
+    """Lets `${GATEWAY:-}` mean that there is none."""
+    return None if value == "" else value
+
+
+def _not_bool(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise PydanticCustomError("int_type", "must be a valid integer")
+    return value
+
+
+def _cron(value: str | None) -> str | None:
+    from croniter import croniter  # only those pay for it who use it
+
+    if value is None or (
+        croniter.is_valid(value) and (value.startswith("@") or len(value.split()) == _CRON_FIELDS)
+    ):
+        return value
+    raise PydanticCustomError("cron", "must be a cron of five fields, or @daily and such")
+
+
+def _time_zone(value: str | None) -> str | None:
+    try:
+        return value and ZoneInfo(value).key
+    except (KeyError, ValueError, OSError):
+        raise PydanticCustomError("time_zone", "must be a name such as Europe/Zurich") from None
+
+
+def _existing_folder(path: Path, info: ValidationInfo) -> Path:
+    """The path resolved against the folder of the file; unchanged where there is no file."""
+    root: Path | None = (info.context or {}).get("root")
+    if root is None:
+        return path
+    folder = Path(os.path.abspath(root / path))
+    if not folder.exists():
+        raise PydanticCustomError("folder_missing", "does not exist")
+    if not folder.is_dir():
+        raise PydanticCustomError("folder_expected", "is not a folder")
+    return folder
+
+
+_Count = Annotated[int, BeforeValidator(_not_bool), Field(ge=1)]
+_Folder = Annotated[Path, BeforeValidator(_not_empty), AfterValidator(_existing_folder)]
+_Optional = Annotated[str | None, BeforeValidator(_none_if_empty)]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class SqlmeshProject(_Model):
+    """A SQLMesh project.
+
+    Attributes:
+        path: Its folder or folders (SQLMesh runs several as one); absolute in a loaded config.
+        environment: The environment that runs target.
+        gateway: A gateway of the project's config; None is its default one.
+        plan: Whether a run may apply a plan by itself.
+        column_lineage: Whether `prepare` finds out what each column is computed from.
+    """
+
+    framework: Literal["sqlmesh"]
+    path: Annotated[tuple[_Folder, ...], BeforeValidator(_as_list), Field(min_length=1)]
+    environment: Annotated[str, BeforeValidator(_not_empty)] = "prod"
+    gateway: _Optional = None
+    plan: Literal["never", "auto"] = "never"
+    column_lineage: bool = True
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """All folders of the project."""
+        return self.path
+
+
+class DbtProject(_Model):
+    """A dbt project.
+
+    Attributes:
+        path: The folder of dbt_project.yml; absolute in a loaded config.
+        target: A target of its profile; None is the profile's default one.
+        profiles_dir: The folder of profiles.yml; None leaves the search to dbt, which begins in the
+            project's folder.
+        cron: When a node is due that says nothing of its own about it; None: no schedule.
+        time_zone: IANA name of the zone in which the crons of the project are meant; None is UTC.
+    """
+
+    framework: Literal["dbt"]
+    path: _Folder
+    target: _Optional = None
+    profiles_dir: Annotated[_Folder | None, BeforeValidator(_none_if_empty)] = None
+    cron: Annotated[_Optional, AfterValidator(_cron)] = None
+    time_zone: Annotated[_Optional, AfterValidator(_time_zone)] = None
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """All folders of the project."""
+        return (self.path,)
+
+
+ProjectConfig = Annotated[SqlmeshProject | DbtProject, Field(discriminator="framework")]
+ProjectName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+
+
+class TransformConfig(_Model):
+    """transform.yaml as a value; `load_config` makes it.
+
+    Attributes:
+        projects: By name.
+        max_concurrent_models: How many models one run builds at a time, at most, over all projects;
+            None: 5 of SQLMesh, and of dbt as many as its profile has threads.
+        tags: Concurrency tags: how many nodes of each may be built at the same moment, over all
+            runs that share a claims store. A node has the tags that its project gives it.
+        connections: How many nodes and checks may be under way at the same moment over a connection
+            (batches of one model go one after the other then), by its identity
+            (`postgres:db.example:5432/warehouse`) or by the name of a project, which means the
+            connection of its nodes.
+        claims_url: Where claims are kept; None: the environment variable
+            DAGSTER_TRANSFORM_CLAIMS_URL, else beside Dagster's own storage.
+        claims_lease: Seconds after which a claim that nobody renews ends.
+        claims_heartbeat: Seconds between two renewals; at most a quarter of the lease.
+    """
+
+    projects: dict[ProjectName, ProjectConfig]
+    max_concurrent_models: _Count | None = None
+    tags: dict[str, _Count] = Field(default_factory=dict)
+    connections: dict[str, _Count] = Field(default_factory=dict)
+    claims_url: _Optional = None
+    claims_lease: Annotated[float, BeforeValidator(_not_bool), Field(gt=0)] = 60.0
+    claims_heartbeat: Annotated[float, BeforeValidator(_not_bool), Field(gt=0)] = 15.0
+    _file: Path = PrivateAttr(default=Path(CONFIG_FILE))
+
+    @property
+    def file(self) -> Path:
+        """The file that it was loaded from, absolute."""
+        return self._file
+
+    @property
+    def root(self) -> Path:
+        """The folder of the file; relative paths in it are meant from here."""
+        return self._file.parent
+
+    def project(self, name: str) -> SqlmeshProject | DbtProject:
+        """The project of this name. Raises UnknownProjectError."""
+        if name not in self.projects:
+            raise UnknownProjectError(name, self.projects)
+        return self.projects[name]
+
+    def artifacts_path(self, name: str) -> Path:
+        """The folder where the framework's own artifacts of a project are kept for its runs (dbt's
+        manifest). Raises UnknownProjectError."""
+        self.project(name)
+        return self.root / ".dagster_transform" / name
+
+    def graph_path(self, name: str) -> Path:
+        """Where the graph file of a project lies. Raises UnknownProjectError."""
+        self.project(name)
+        return self.root / ".dagster_transform" / f"{name}.graph.json"
+
+
+def load_config(path: str | Path | None = None) -> TransformConfig:
+    """The configuration in a file.
+
+    Args:
+        path: The file, or the folder that has it as transform.yaml. None is what the environment
+            variable DAGSTER_TRANSFORM_CONFIG says, else transform.yaml in the working directory.
+
+    Raises:
+        ConfigError: The file is missing, or something in it is wrong.
+    """
+    chosen = path if path is not None else os.environ.get(CONFIG_VARIABLE) or CONFIG_FILE
+    file = Path(os.path.abspath(chosen))
+    if file.is_dir():
+        file /= CONFIG_FILE
+    document = ConfigDocument(file)
+    data = document.read()
+    try:
+        config = TransformConfig.model_validate(data, context={"root": file.parent})
+    except ValidationError as error:
+        for details in error.errors(include_url=False, include_input=False):
+            _report_invalid(document, details)
+        config = None
+    if config is None or document.problems:
+        # Not chained: pydantic's text is the same thing told worse.
+        raise ConfigError(document.problems) from None
+    config._file = file
+    return config
+
+
+_MODELS: Mapping[str, type[_Model]] = {"sqlmesh": SqlmeshProject, "dbt": DbtProject}
+_WORDS = {
+    "missing": "missing key",
+    "framework": f"must be {' or '.join(map(repr, _MODELS))}",
+    "string_pattern_mismatch": (
+        "a project's name has letters, digits and underscores, and does not begin with a digit"
+    ),
+    "path_type": "must be a path",
+    "string_type": "must be a string; put it in quotes",
+    **dict.fromkeys(("dict_type", "model_type", "model_attributes_type"), "must be a mapping"),
+}
+
+
+def _report_invalid(document: ConfigDocument, details: ErrorDetails) -> None:
+    """Reports what pydantic found, unless that value is known to be wrong already."""
+    where = tuple(details["loc"])
+    kind = details["type"]
+    model: type[_Model] = TransformConfig
+    if len(where) > 2 and where[0] == "projects":
+        # Between a project and its settings pydantic has the framework, or "[key]".
+        model = _MODELS.get(str(where[2]), model)
+        where = where[:2] + where[3:]
+    if kind in {"union_tag_invalid", "union_tag_not_found"}:
+        where = (*where, "framework")
+        kind = "framework" if where in document.marks else "missing"
+    if kind != "missing":
+        where = document.nearest(where)
+    if where not in document.reported:
+        written = redact(document.written.get(where, ""))
+        document.report(where, _explain(details, kind, where, model, written))
+
+
+def _explain(
+    details: ErrorDetails, kind: str, where: Where, model: type[_Model], written: str
+) -> str:
+    """What is wrong, in words that hold no value: only `written`, which is text of the file."""
+    if kind == "extra_forbidden":
+        known = list(model.model_fields)
+        close = get_close_matches(str(where[-1]), known, n=1)
+        hint = f"did you mean {close[0]!r}? " if close else ""
+        return f"unknown key; {hint}known keys: {', '.join(known)}"
+    if kind in {"folder_missing", "folder_expected"}:
+        return f"{written!r} {details['msg']}"
+    return _WORDS.get(kind) or details["msg"].replace("Input should be", "must be")

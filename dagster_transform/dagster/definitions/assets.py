@@ -1,0 +1,109 @@
+"""The asset factory: a graph becomes one subsettable multi-asset."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import dagster as dg
+
+from dagster_transform.config import TransformConfig
+from dagster_transform.dagster.execution.resource import TransformResource
+from dagster_transform.dagster.execution.run import run_transform
+from dagster_transform.dagster.translation.keys import Names, name_all
+from dagster_transform.dagster.translation.translator import TransformTranslator
+from dagster_transform.graph import Graph, Node
+from dagster_transform.process.collector import kept
+
+
+@kept("definitions")
+def build_transform_assets(
+    graph: Graph,
+    config: TransformConfig,
+    *,
+    translator: TransformTranslator | None = None,
+    name: str = "transform",
+) -> dg.AssetsDefinition:
+    """One multi-asset, and one op, for all nodes of a graph and all checks.
+
+    A check on a source is a check on the asset that has the source's key, whoever makes it.
+
+    Args:
+        graph: The combined graph of the projects.
+        config: Where the projects are.
+        translator: How nodes look in Dagster.
+        name: The op's name; several in one code location need different ones.
+
+    Returns:
+        An AssetsDefinition that needs a resource `transform` (a TransformResource).
+
+    Raises:
+        DuplicateKeyError: Two nodes have one asset key.
+    """
+    translator = translator or TransformTranslator(config.root)
+    names = name_all(graph, translator)
+    specs = [
+        dg.AssetSpec(
+            key=names.keys[node.id],
+            deps=[names.keys[dep] for dep in node.deps],
+            description=translator.get_description(node),
+            metadata=_metadata(node, names, translator),
+            group_name=translator.get_group_name(node),
+            code_version=translator.get_code_version(node),
+            owners=translator.get_owners(node),
+            tags=translator.get_tags(node),
+            kinds=translator.get_kinds(node),
+            automation_condition=translator.get_automation_condition(node),
+            skippable=True,
+        )
+        for node in graph.nodes.values()
+    ]
+    check_specs = [
+        dg.AssetCheckSpec(
+            name=names.check_keys[check.id].name,
+            asset=names.check_keys[check.id].asset_key,
+            additional_deps=[names.keys[n] for n in check.also],
+            description=translator.get_check_description(check),
+            blocking=translator.get_check_blocking(check),
+            metadata=translator.get_check_metadata(check),
+        )
+        for check in graph.checks.values()
+    ]
+    return _multi_asset(name, specs, check_specs, _body(graph, config, names))
+
+
+def _metadata(node: Node, names: Names, translator: TransformTranslator) -> dict[str, Any]:
+    metadata = dict(translator.get_metadata(node))
+    lineage = translator.get_column_lineage(node, names.keys)
+    if lineage is not None:
+        metadata["dagster/column_lineage"] = lineage
+    return metadata
+
+
+def _multi_asset(
+    name: str,
+    specs: Sequence[dg.AssetSpec],
+    check_specs: Sequence[dg.AssetCheckSpec],
+    body: Callable[[Any, TransformResource], Iterator[Any]],
+) -> dg.AssetsDefinition:
+    @dg.multi_asset(
+        name=name,
+        specs=specs,
+        check_specs=check_specs,
+        can_subset=True,
+        allow_arbitrary_check_specs=True,  # checks on sources
+        required_resource_keys={"transform"},
+    )
+    def transform_op(context):  # type: ignore[no-untyped-def]  # Dagster reads the annotation
+        yield from body(context, context.resources.transform)
+
+    return transform_op
+
+
+def _body(
+    graph: Graph, config: TransformConfig, names: Names
+) -> Callable[[Any, TransformResource], Iterator[Any]]:
+    def body(context: dg.AssetExecutionContext, options: TransformResource) -> Iterator[Any]:
+        return run_transform(context, graph, config, names, options)
+
+    return body

@@ -1,0 +1,156 @@
+"""Definitions for a whole transform, and parts of them for people who compose by hand."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from dagster_transform import dbt
+from dagster_transform.config import DbtProject, TransformConfig, load_config
+from dagster_transform.dagster._compat import executes_a_run
+from dagster_transform.dagster.definitions.assets import build_transform_assets
+from dagster_transform.dagster.definitions.loading import Loaded, load_graphs
+from dagster_transform.dagster.execution.resource import TransformResource
+from dagster_transform.dagster.jobs.build import build_sqlmesh_jobs
+from dagster_transform.dagster.translation.translator import TransformTranslator
+from dagster_transform.errors import TransformError
+
+_log = logging.getLogger("dagster_transform")
+
+
+def transform_executor() -> dg.ExecutorDefinition:
+    """One process, and a failed model stops no Python asset that only needs models that were built.
+
+    A process for each step would cost seconds, and Dagster's default would abandon every step
+    downstream of the op in which one of a hundred models failed.
+    """
+    return dg.in_process_executor.configured(
+        {"step_dependency_config": {"require_upstream_step_success": False}}
+    )
+
+
+def build_transform_definitions(
+    config: TransformConfig | str | Path | None = None,
+    *,
+    translator: TransformTranslator | None = None,
+    executor: dg.ExecutorDefinition | bool | None = True,
+    name: str = "transform",
+) -> dg.Definitions:
+    """Everything that a transform.yaml describes.
+
+    Args:
+        config: The configuration, its file or its folder. None: what DAGSTER_TRANSFORM_CONFIG
+            says, else transform.yaml in the working directory.
+        translator: How nodes look in Dagster.
+        executor: True sets `transform_executor()` as the location's default, which is what
+            pressing Materialize uses. None leaves the choice to the Definitions that these are
+            merged into: Dagster allows one.
+        name: The op's name.
+
+    Returns:
+        Definitions with the assets, their checks, the resource `transform`, and two jobs for each
+        SQLMesh project: `<project>_plan` and `<project>_janitor`. A project that can't be loaded
+        is an asset `<project>/not_loaded` whose description says why; the others load. Where an
+        environment has what the project's files have not, `<project>/not_in_files` names it.
+
+    Raises:
+        ConfigError: The configuration is wrong.
+        GraphError: The projects' graphs don't fit together.
+    """
+    if not isinstance(config, TransformConfig):
+        config = load_config(config)
+    _expect_run(config)
+    loaded = load_graphs(config)
+    assets: list[Any] = [_broken(project, error) for project, error in loaded.errors.items()]
+    assets += [_not_in_files(project, config, loaded) for project in loaded.not_in_files]
+    if loaded.graph.nodes:
+        assets.append(
+            build_transform_assets(loaded.graph, config, translator=translator, name=name)
+        )
+    chosen = transform_executor() if executor is True else executor or None
+    jobs = [
+        job
+        for project in config.projects
+        for job in build_sqlmesh_jobs(project, config, translator=translator)
+    ]
+    return dg.Definitions(
+        assets=assets,
+        jobs=jobs,
+        resources={"transform": TransformResource()},
+        executor=chosen,
+        metadata=_errors(loaded),
+    )
+
+
+def build_sqlmesh_assets(
+    project: str,
+    config: TransformConfig | str | Path | None = None,
+    *,
+    translator: TransformTranslator | None = None,
+) -> dg.AssetsDefinition:
+    """One SQLMesh project as one multi-asset, for people who compose by hand.
+
+    Args:
+        project: Its name in transform.yaml.
+        config: As for `build_transform_definitions`.
+        translator: How nodes look in Dagster.
+
+    Returns:
+        An AssetsDefinition that needs a resource `transform` (a `TransformResource`).
+
+    Raises:
+        UnknownProjectError: There is no such project.
+        TransformError: The project can't be loaded.
+    """
+    if not isinstance(config, TransformConfig):
+        config = load_config(config)
+    config.project(project)
+    loaded = load_graphs(config, [project])
+    for error in loaded.errors.values():
+        raise error
+    return build_transform_assets(loaded.graph, config, translator=translator, name=project)
+
+
+def _expect_run(config: TransformConfig) -> None:
+    """Start dbt at once where a run is about to begin, beside Dagster's loading and planning."""
+    projects = [name for name, p in config.projects.items() if isinstance(p, DbtProject)]
+    if projects and executes_a_run():
+        dbt.expect_run(config.artifacts_path(projects[0]))
+
+
+def _broken(project: str, error: TransformError) -> dg.AssetSpec:
+    _log.error("%s", error)
+    return dg.AssetSpec(
+        key=dg.AssetKey([project, "not_loaded"]),
+        description=f"**Project {project} could not be loaded.**\n\n```\n{error}\n```",
+        group_name="not_loaded",
+    )
+
+
+def _not_in_files(project: str, config: TransformConfig, loaded: Loaded) -> dg.AssetSpec:
+    """One asset for all of a project: their own keys may be others' by now, for what is gone from a
+    SQLMesh project may have become a Python asset."""
+    names = loaded.not_in_files[project]
+    environment = getattr(config.project(project), "environment", None)
+    listing = "\n".join(f"- `{name}`" for name in names)
+    return dg.AssetSpec(
+        key=dg.AssetKey([project, "not_in_files"]),
+        description=(
+            f"**Environment {environment} has what the files of project {project} have not.** "
+            "People read it there as it was built last: no run builds it any more. Applying a plan "
+            f"takes it out; adding it to the files keeps it.\n\n{listing}"
+        ),
+        metadata={"dagster_transform/not_in_files": list(names)},
+        group_name="not_in_files",
+    )
+
+
+def _errors(loaded: Loaded) -> Mapping[str, Any]:
+    return {
+        f"dagster_transform/{project}": dg.MetadataValue.md(f"```\n{error}\n```")
+        for project, error in loaded.errors.items()
+    }

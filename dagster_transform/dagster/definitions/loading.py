@@ -1,0 +1,105 @@
+"""From transform.yaml to the combined graph, without importing a framework."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from dagster_transform.config import TransformConfig
+from dagster_transform.dagster.definitions.errors import PrepareFailedError, StaleGraphError
+from dagster_transform.errors import TransformError
+from dagster_transform.graph import (
+    Graph,
+    GraphFile,
+    GraphFileError,
+    read_graph_file,
+    why_stale,
+)
+
+_DEVELOPMENT = "DAGSTER_IS_DEV_CLI"
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What could be loaded.
+
+    Attributes:
+        graph: The combined graph of the projects that could be.
+        errors: What is wrong with a project. It is left out of the graph, or (in development,
+            where its files can't be read now) in it as it was before.
+        not_in_files: By project: what its environment has and its files have not, where there is
+            such a thing.
+    """
+
+    graph: Graph
+    errors: Mapping[str, TransformError]
+    not_in_files: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+
+def load_graphs(config: TransformConfig, projects: Iterable[str] | None = None) -> Loaded:
+    """Read the graph files of all projects, or of some.
+
+    Under `dagster dev` a graph file that is missing or older than its project's files is made
+    anew, in a process of its own. Everywhere else that is an error which names the command.
+
+    Raises:
+        UnknownProjectError: There is no such project.
+        GraphError: The projects' graphs don't fit together.
+    """
+    graphs: list[Graph] = []
+    errors: dict[str, TransformError] = {}
+    not_in_files: dict[str, Sequence[str]] = {}
+    for name in config.projects if projects is None else projects:
+        try:
+            found, problem = _load(config, name)
+        except TransformError as error:
+            errors[name] = error
+        else:
+            graphs.append(found.graph)
+            if found.drift.removed:
+                not_in_files[name] = found.drift.removed
+            if problem is not None:
+                errors[name] = problem
+    return Loaded(Graph.combine(graphs), errors, not_in_files)
+
+
+def _load(config: TransformConfig, name: str) -> tuple[GraphFile, TransformError | None]:
+    path = config.graph_path(name)
+    development = bool(os.environ.get(_DEVELOPMENT))
+    found: GraphFile | None = None
+    try:
+        found = read_graph_file(path, name)
+    except GraphFileError:
+        if not development:
+            raise
+    if found is not None:
+        project = config.project(name)
+        environment = getattr(project, "environment", None)  # dbt has none
+        stale = why_stale(found, config.root, project.paths, environment)
+        if stale is None:
+            return found, None
+        if not development:
+            raise StaleGraphError(
+                f"The graph file {path} {stale}.",
+                remedy=f"Run `dagster-transform prepare --project {name}` where you deploy from.",
+            )
+    try:
+        _prepare(config, name)
+    except PrepareFailedError as error:
+        if found is None:
+            raise
+        return found, error  # a typo in one model must not empty the lineage that one looks at
+    return read_graph_file(path, name), None
+
+
+def _prepare(config: TransformConfig, name: str) -> None:
+    """In another process, because a code server that has imported SQLMesh stays slow and big."""
+    command = [sys.executable, "-m", "dagster_transform.cli", "prepare"]
+    command += ["--config", str(config.file), "--project", name]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        said = (done.stderr.strip() or done.stdout.strip()).removeprefix("Error: ")
+        raise PrepareFailedError(said or f"Project {name} could not be read.")

@@ -1,0 +1,104 @@
+"""The job that drops what has expired in a SQLMesh project. No run of models ever does that."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from datetime import datetime, timezone
+from functools import partial
+from typing import Any
+
+import dagster as dg
+from pydantic import Field
+
+from dagster_transform.config import SqlmeshProject, TransformConfig
+from dagster_transform.dagster.execution.claims_store import claims_of
+from dagster_transform.dagster.execution.resource import TransformResource
+from dagster_transform.errors import TransformError
+from dagster_transform.graph import Graph
+from dagster_transform.sqlmesh import (
+    SqlmeshSettings,
+    end_sessions,
+    needs_of_project,
+    sweep_project,
+)
+from dagster_transform.sqlmesh.sweep import Sweep, as_markdown
+
+_OUTPUT = "sweep"
+
+
+class JanitorConfig(dg.Config):
+    """How thorough the sweep is."""
+
+    ignore_ttl: bool = Field(
+        default=False,
+        description="Drop also tables that no environment uses and whose snapshot_ttl is not over "
+        "yet. Not while a plan is being applied: its new tables are in no environment yet.",
+    )
+
+
+def build_janitor_job(project: str, config: TransformConfig) -> dg.JobDefinition:
+    """`<project>_janitor`: a job of one op.
+
+    Args:
+        project: A SQLMesh project of `config`.
+        config: Where the projects are.
+    """
+    name = f"{project}_janitor"
+    settings = config.project(project)
+    if not isinstance(settings, SqlmeshProject):
+        raise TypeError(f"{project} is no SQLMesh project")
+    about = (
+        f"Drops what has expired in SQLMesh project {project}: environments with their views, "
+        "tables that no environment uses; and compacts the state's intervals. Schedule it daily: "
+        "no other run does it."
+    )
+
+    @dg.op(
+        name=f"sweep_{project}",  # Dagster has one set of names for jobs and ops
+        description=about,
+        config_schema=JanitorConfig.to_fields_dict(),  # no annotation: Dagster can't read it here
+        out={_OUTPUT: dg.Out(dg.Nothing, is_required=False)},
+    )
+    def janitor_op(context):  # type: ignore[no-untyped-def]  # Dagster reads the annotation
+        done = _sweep(context, project, settings, config, JanitorConfig(**context.op_config))
+        text = as_markdown(done)
+        (context.log.warning if done.failures else context.log.info)(text)
+        metadata: dict[str, Any] = {
+            "dagster_transform/sweep": dg.MetadataValue.md(text),
+            "dagster_transform/sweep_json": dg.MetadataValue.json(done.to_json()),
+            **{f"dagster_transform/{key}": n for key, n in done.counts.items()},
+        }
+        yield dg.Output(None, _OUTPUT, metadata=metadata)
+        if done.failures and not done.tolerated:
+            listing = "\n- ".join(done.failures)
+            raise dg.Failure(
+                description=f"{len(done.failures)} could not be dropped; all else is done:\n"
+                f"- {listing}",
+                metadata=metadata,
+                allow_retries=False,
+            )
+
+    @dg.job(name=name, description=about, executor_def=dg.in_process_executor)
+    def janitor_job() -> None:
+        janitor_op()
+
+    return janitor_job
+
+
+def _sweep(
+    context: dg.OpExecutionContext,
+    name: str,
+    project: SqlmeshProject,
+    config: TransformConfig,
+    asked: JanitorConfig,
+) -> Sweep:
+    """Sweep while nobody else uses the environment."""
+    paths, now = [str(path) for path in project.paths], datetime.now(timezone.utc)
+    settings = SqlmeshSettings(environment=project.environment, paths=paths, now=now)
+    try:
+        with closing(claims_of(context, Graph.of([]), config, TransformResource())) as claims:
+            claims.end_sessions = partial(end_sessions, name, project, paths)
+            claims.take_ground({name: needs_of_project(name, project, settings, alone=True)})
+            return sweep_project(name, project, paths, now=now, ignore_ttl=asked.ignore_ttl)
+    except TransformError as error:
+        raise dg.Failure(description=str(error), allow_retries=False) from None

@@ -1,0 +1,371 @@
+"""The job that explains a SQLMesh project's plan, and applies exactly what was explained."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+import yaml
+from pydantic import Field
+
+from dagster_transform.config import SqlmeshProject, TransformConfig
+from dagster_transform.dagster._compat import output_metadata, tag_run
+from dagster_transform.dagster.execution.claims_store import claims_of
+from dagster_transform.dagster.execution.resource import RunOptionError, TransformResource
+from dagster_transform.dagster.execution.run import carry_out
+from dagster_transform.dagster.execution.sessions import moment_of_run
+from dagster_transform.dagster.translation.keys import name_all
+from dagster_transform.dagster.translation.translator import TransformTranslator
+from dagster_transform.errors import TransformError
+from dagster_transform.graph import (
+    Graph,
+    GraphFileError,
+    SourceFile,
+    fingerprint,
+    write_graph_file,
+)
+from dagster_transform.runs.claiming import RunClaims
+from dagster_transform.sqlmesh import (
+    SqlmeshSettings,
+    end_sessions,
+    needs_of_project,
+    propose_plan,
+)
+from dagster_transform.sqlmesh.errors import PlanRefusedError
+from dagster_transform.sqlmesh.plans.explanation import (
+    PlanExplanation,
+    PlanRequest,
+    as_markdown,
+    differences,
+    from_json,
+    moment_of,
+)
+
+if TYPE_CHECKING:
+    from dagster_transform.sqlmesh.plans.proposal import Proposal
+
+PLAN = "dagster_transform/plan"
+JSON = "dagster_transform/plan_json"
+DIGEST = "dagster_transform/plan_digest"
+SNIPPET = "dagster_transform/apply_with"
+_OUTPUT = "plan"
+_SHOWN = 20
+"""Differences that a refusal lists."""
+
+
+class PlanConfig(dg.Config):
+    """What to do with the plan, and what to ask of it."""
+
+    apply: bool = Field(
+        default=False,
+        description="False: only explain. True: apply what has been explained: in this run, or in "
+        "the run that showed `digest`.",
+    )
+    digest: str | None = Field(
+        default=None,
+        description="With `apply`: the digest of the plan that was shown. Any other plan is "
+        "refused, and the run says what has changed. A plan of which a part was built since is "
+        "the same plan.",
+    )
+    run: bool = Field(
+        default=False,
+        description="Build also what is due of models that the plan does not change, as "
+        "`sqlmesh plan --run`.",
+    )
+    start: str | None = Field(
+        default=None, description="Backfill from here; in development environments only."
+    )
+    end: str | None = Field(
+        default=None, description="Backfill up to here; in development environments only."
+    )
+    forward_only: bool = Field(
+        default=False, description="Changed models keep their tables: only new data is affected."
+    )
+    allow_destructive_models: list[str] = Field(
+        default=[], description="Models whose forward-only changes may drop or narrow columns."
+    )
+    allow_additive_models: list[str] = Field(
+        default=[],
+        description="Models whose forward-only changes may add columns although they forbid it.",
+    )
+    skip_tests: bool = Field(
+        default=False, description="Apply without running the project's unit tests first."
+    )
+
+    @property
+    def request(self) -> PlanRequest:
+        """What is asked of the plan itself."""
+        return PlanRequest(
+            start=self.start,
+            end=self.end,
+            run=self.run,
+            forward_only=self.forward_only,
+            allow_destructive_models=tuple(self.allow_destructive_models),
+            allow_additive_models=tuple(self.allow_additive_models),
+        )
+
+
+def build_plan_job(
+    project: str, config: TransformConfig, translator: TransformTranslator
+) -> dg.JobDefinition:
+    """`<project>_plan`: a job of one op, which needs the resource `transform`.
+
+    It is no asset job: the files may have models that the code location has not loaded yet.
+
+    Args:
+        project: A SQLMesh project of `config`.
+        config: Where the projects are.
+        translator: How nodes are called in Dagster.
+    """
+    name = f"{project}_plan"
+    op = f"plan_{project}"  # Dagster has one set of names for jobs and ops
+    settings = config.project(project)
+    if not isinstance(settings, SqlmeshProject):
+        raise TypeError(f"{project} is no SQLMesh project")
+    about = (
+        f"Explains SQLMesh's plan of project {project} for environment {settings.environment}: "
+        "what is added, changed and removed, and what would be backfilled. `apply: true` applies "
+        "it, with `digest` only if it is still what was shown."
+    )
+
+    @dg.op(
+        name=op,
+        description=about,
+        config_schema=PlanConfig.to_fields_dict(),  # Dagster can't read it as an annotation here
+        required_resource_keys={"transform"},
+        out={_OUTPUT: dg.Out(dg.Nothing, is_required=False)},
+    )
+    def plan_op(context):  # type: ignore[no-untyped-def]  # Dagster reads the annotation
+        asked = PlanConfig(**context.op_config)
+        yield from planning.run(context, asked, context.resources.transform)
+
+    planning = _Planning(op, project, settings, config, translator)
+
+    @dg.job(name=name, description=about, executor_def=dg.in_process_executor)
+    def plan_job() -> None:
+        plan_op()
+
+    return plan_job
+
+
+class _Planning:
+    """What one plan job works with."""
+
+    def __init__(
+        self,
+        op: str,
+        name: str,
+        project: SqlmeshProject,
+        config: TransformConfig,
+        translator: TransformTranslator,
+    ) -> None:
+        self._op = op
+        self._name = name
+        self._project = project
+        self._config = config
+        self._translator = translator
+
+    def run(
+        self, context: dg.OpExecutionContext, asked: PlanConfig, options: TransformResource
+    ) -> Iterator[dg.Output[None]]:
+        """Explain, and apply if that was asked for.
+
+        Raises:
+            dg.Failure: The plan is refused, or its application failed.
+        """
+        proposal: Proposal | None = None
+        claims: RunClaims | None = None
+        try:
+            now = _moment(asked, options)
+            # Taken before reading: a file that changes in between makes the graph file stale.
+            sources = fingerprint(self._config.root, self._project.paths)
+            claims = claims_of(context, Graph.of([]), self._config, options)
+            settings = SqlmeshSettings(
+                environment=self._project.environment,
+                paths=[str(path) for path in self._project.paths],
+                now=now,
+                holds=claims.holds,
+                builds_in=claims.builds_in,
+            )
+            paths = list(settings.paths)
+            claims.end_sessions = partial(end_sessions, self._name, self._project, paths)
+            alone = asked.apply
+            needs = needs_of_project(self._name, self._project, settings, alone=alone)
+            claims.take_ground({self._name: needs})
+            context.log.info(f"Project {self._name}: reading its files, making its plan")
+            proposal = propose_plan(self._name, self._project, settings, asked.request)
+            yield self._show(context, proposal.explanation)
+            if asked.apply and self._may_apply(context, asked, proposal):
+                self._apply(context, options, proposal, sources, claims)
+        except TransformError as error:
+            raise dg.Failure(description=str(error), allow_retries=False) from None
+        finally:
+            if proposal is not None:
+                proposal.close()
+            if claims is not None:
+                claims.close()
+
+    def _show(
+        self, context: dg.OpExecutionContext, explanation: PlanExplanation
+    ) -> dg.Output[None]:
+        """Into the log, and as metadata: stored now, whatever becomes of the rest of the run."""
+        text = as_markdown(explanation)
+        metadata: dict[str, Any] = {
+            PLAN: dg.MetadataValue.md(text),
+            JSON: dg.MetadataValue.json(explanation.to_json()),
+            DIGEST: explanation.digest,
+            **{f"dagster_transform/{key}": n for key, n in explanation.counts.items()},
+        }
+        if explanation.needed and not explanation.undecided:
+            snippet = self._snippet(explanation)
+            metadata[SNIPPET] = dg.MetadataValue.md(f"```yaml\n{snippet}\n```")
+            text += f"\n\nTo apply exactly this, run {self._name}_plan with:\n\n{snippet}"
+        context.log.info(text)
+        tag_run(context.instance, context.run_id, {DIGEST: explanation.digest})
+        return dg.Output(None, _OUTPUT, metadata=metadata)
+
+    def _snippet(self, explanation: PlanExplanation) -> str:
+        """Run config that applies what was explained."""
+        config = {"apply": True, "digest": explanation.digest, **explanation.request.given}
+        return yaml.safe_dump({"ops": {self._op: {"config": config}}}, sort_keys=False).rstrip()
+
+    def _may_apply(
+        self, context: dg.OpExecutionContext, asked: PlanConfig, proposal: Proposal
+    ) -> bool:
+        """Whether there is something to apply.
+
+        Raises:
+            PlanRefusedError: It must not be: it is not what was shown, or the tests fail.
+        """
+        now = proposal.explanation
+        if asked.digest is not None and now.digest != asked.digest:
+            shown = _shown(context.instance, asked.digest)
+            if shown is not None and not now.needed and shown.target == now.target:
+                context.log.info(f"Plan {asked.digest} has been applied already: nothing to do.")
+                return False
+            if changes := self._what_changed(asked.digest, shown, now):
+                raise PlanRefusedError(
+                    f"Project {self._name}: nothing was applied. {changes}",
+                    remedy="Look at the new plan in this run's log. Apply it with digest "
+                    f"{now.digest}.",
+                )
+            context.log.info("A part of what was shown has been built since: the rest is applied.")
+        if not now.needed:
+            context.log.info("Nothing to apply.")
+            return False
+        if not asked.skip_tests and (failing := proposal.failing_tests()):
+            raise PlanRefusedError(
+                f"Project {self._name}: nothing was applied, because unit tests fail:\n- "
+                + "\n- ".join(failing),
+                remedy="Correct them, or set skip_tests: true.",
+            )
+        return True
+
+    def _what_changed(
+        self, digest: str, shown: PlanExplanation | None, now: PlanExplanation
+    ) -> str:
+        """Why the plan is not the one that was shown; empty if it is a part of it."""
+        if shown is None:
+            return (
+                f"The plan has another digest now, {now.digest}. What has changed since {digest} "
+                "can't be told: this Dagster instance does not have the run that showed it."
+            )
+        if not (found := differences(shown, now)):
+            return ""
+        listing = "\n- ".join(found[:_SHOWN])
+        more = f"\n- and {len(found) - _SHOWN} more" * (len(found) > _SHOWN)
+        return f"The plan is not what was shown as {digest}:\n- {listing}{more}"
+
+    def _apply(
+        self,
+        context: dg.OpExecutionContext,
+        options: TransformResource,
+        proposal: Proposal,
+        sources: Mapping[str, SourceFile],
+        claims: RunClaims,
+    ) -> None:
+        root = self._config.root
+        graph = proposal.graph_file(root, sources, column_lineage=False).graph
+        names = name_all(graph, self._translator)
+        limits = options.limits(self._config)
+        context.log.info(f"Project {self._name}: applying its plan")
+        if not graph.nodes:
+            proposal.apply_without_models(graph)
+        else:
+            for _ in carry_out(
+                context,
+                graph,
+                names,
+                {self._name: proposal.session(graph)},
+                claims,
+                nodes=graph.nodes.keys(),
+                checks=graph.checks.keys(),
+                limits=limits,
+                live=False,
+            ):
+                pass  # nothing is yielded: it is no asset op
+        environment = proposal.explanation.environment
+        if not proposal.is_applied():
+            raise PlanRefusedError(
+                f"Project {self._name}: the plan was not applied, and environment {environment} "
+                "is what it was: the log says what its models wait for."
+            )
+        context.log.info(f"Plan applied: environment {environment} is equal to the files.")
+        self._refresh_graph(context, proposal, sources)
+
+    def _refresh_graph(
+        self, context: dg.OpExecutionContext, proposal: Proposal, sources: Mapping[str, SourceFile]
+    ) -> None:
+        """Write what is promoted now into the graph file, where it can be written."""
+        path = self._config.graph_path(self._name)
+        try:
+            lineage = self._project.column_lineage
+            found = proposal.graph_file(self._config.root, sources, column_lineage=lineage)
+            write_graph_file(path, found)
+        except GraphFileError as error:
+            context.log.warning(
+                f"{error.cause}\nIt still says what was promoted before this plan: run "
+                f"`dagster-transform prepare --project {self._name}` where you deploy from."
+            )
+        else:
+            context.log.info(f"{path} is up to date: reload the code location to see new models.")
+
+
+def _moment(asked: PlanConfig, options: TransformResource) -> datetime:
+    """The plan's moment: that of the plan that was shown, so that it can be the same plan."""
+    if asked.digest is None:
+        return moment_of_run(options.execution_time).replace(microsecond=0)
+    if not asked.apply:
+        raise RunOptionError(
+            "digest says what to apply, and apply is false.",
+            remedy="Set apply: true, or leave the digest out.",
+        )
+    if options.execution_time is not None:
+        raise RunOptionError(
+            "digest and execution_time exclude each other: a digest has its own time.",
+            remedy="Leave execution_time out.",
+        )
+    try:
+        return moment_of(asked.digest)
+    except ValueError as error:
+        raise RunOptionError(
+            f"{error}.", remedy="Copy it from the log of the run that has explained the plan."
+        ) from None
+
+
+def _shown(instance: dg.DagsterInstance, digest: str) -> PlanExplanation | None:
+    """What was explained under this digest, in the newest run that did it."""
+    records = instance.get_run_records(dg.RunsFilter(tags={DIGEST: digest}), limit=_SHOWN)
+    for record in records:
+        for metadata in output_metadata(instance, record.dagster_run.run_id):
+            value = metadata.get(JSON)
+            try:
+                found = from_json(value.value) if value is not None else None
+            except ValueError:
+                continue  # of another version of this package
+            if found is not None and found.digest == digest:
+                return found
+    return None

@@ -1,0 +1,336 @@
+"""Private parts of dbt that a build whose nodes the run hands out touches, each with a contract
+test (tests/contract/test_dbt_compat_build.py).
+
+Only the dbt process of a run calls what is here; dbt is imported inside the functions.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import threading
+from collections.abc import Collection
+from contextlib import suppress
+from typing import Any, Protocol
+
+from dagster_transform.dbt.child._compat import Invocation, connection_facts
+from dagster_transform.dbt.child._compat_database import adapter_of, look_again
+from dagster_transform.dbt.child.queue import RunQueue
+
+
+class Flight(Protocol):
+    """A node that dbt does right now.
+
+    Attributes:
+        again: Whether others may have made or dropped its relation since dbt looked.
+        cancelled: Whether it was told to end.
+        made: Whether the database has committed its relation.
+        error: The exception that ended it, if one did.
+    """
+
+    again: bool
+    cancelled: bool
+    made: bool
+    error: BaseException | None
+
+
+class Hand(Protocol):
+    """Who hands the nodes to a build, and hears of them."""
+
+    def take_over(self, build: Any) -> RunQueue[Any]:
+        """The queue of a build whose project is loaded; waits until the run opens it."""
+
+    def begin(self, node: str) -> Flight:
+        """A thread of dbt's begins a node."""
+
+    def cancelled(self, node: str) -> bool:
+        """Whether no more is to be done for a node that dbt does right now."""
+
+    def made(self, flight: Flight) -> None:
+        """The database has committed its relation."""
+
+    def finish(self, flight: Flight, facts: dict[str, Any]) -> None:
+        """It has ended; `facts` are fields of a `Result`."""
+
+    def refuse(self, node: str, reason: str) -> None:
+        """Hear that dbt can't begin a node."""
+
+
+def warm(parsed: bytes) -> None:
+    """Do ahead what every build does first, whatever its options: import, validators, parsed files.
+
+    Args:
+        parsed: Content of partial_parse.msgpack. A project that is loaded from the same content
+            takes what was made of it here.
+
+    Raises:
+        Exception: Whatever dbt raises; it will say so again when the build is begun.
+    """
+    for name in ("dbt.cli.main", "dbt.task.build"):
+        _module(name)
+    manifests, parser = _module("dbt.contracts.graph.manifest"), _module("dbt.parser.manifest")
+    read = manifests.Manifest.from_msgpack
+    made = [read(parsed, decoder=parser.extended_mashumuro_decoder)]
+
+    def from_msgpack(content: bytes, *args: Any, **kwargs: Any) -> Any:
+        return made.pop() if made and content == parsed else read(content, *args, **kwargs)
+
+    manifests.Manifest.from_msgpack = from_msgpack
+    plugin = _module(f"dbt.adapters.{made[0].metadata.adapter_type}").Plugin
+    project = _module("dbt.contracts.project")
+    validated = (project.Project, project.ProjectFlags, project.PackageConfig,
+                 project.Configuration, plugin.credentials)  # fmt: skip
+    for kind in validated:
+        kind.json_schema()
+
+
+def hand_over(hand: Hand) -> None:
+    """Make `dbt build` in this process a build whose nodes come from `hand`."""
+    module = _module("dbt.task.build")
+    # `dbt build` looks the class up when it runs. Of its methods, `_Walked` has its own.
+    module.BuildTask = type("WalkedBuild", (_Walked, module.BuildTask), {"hand": hand})
+
+
+_Base: Any = object  # dbt's class is there only once dbt is imported
+
+
+class _Walked(_Base):  # type: ignore[misc]
+    """What is different in dbt's BuildTask: all that decides on nodes is taken out.
+
+    No graph is made (with tests at 1,000 models that takes dbt ten seconds), unit tests are nodes
+    like others, freshness is one too, nothing is skipped because something else failed, and
+    whatever a node raises becomes its result.
+    """
+
+    hand: Hand
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._here = threading.local()  # the flight of a thread, and its results by name
+        self._ended: set[str] = set()
+
+    def compile_manifest(self) -> None:
+        self.compiler.initialize()
+        self.graph = _module("dbt.graph").Graph(_module("networkx").DiGraph())
+
+    def get_graph_queue(self) -> Any:
+        connections = adapter_of(self).connections
+        commit = connections.commit
+
+        def commit_and_tell(*args: Any, **kwargs: Any) -> Any:
+            done = commit(*args, **kwargs)
+            flight, result = (getattr(self._here, name, None) for name in ("flight", "result"))
+            if flight is not None and result is not None and result("main") is not None:
+                flight.made = True
+                self.hand.made(flight)
+            return done
+
+        connections.commit = commit_and_tell
+        return self.hand.take_over(self)
+
+    def handle_job_queue(self, pool: Any, callback: Any) -> None:
+        node = self.job_queue.get()
+        try:
+            self.handle_job_queue_node(node, pool, callback)
+        except Exception as error:  # noqa: BLE001 - else the whole invocation would end
+            self.job_queue.mark_done(node.unique_id)
+            self.hand.refuse(node.unique_id, str(error) or type(error).__name__)
+
+    def get_runner_type(self, node: Any) -> Any:
+        if str(node.resource_type) == "source":
+            return _module("dbt.task.freshness").FreshnessRunner
+        return super().get_runner_type(node)
+
+    def call_runner(self, runner: Any) -> Any:
+        if hasattr(runner, "batch_idx"):
+            return self._call_batch(runner)
+        flight = self.hand.begin(runner.node.unique_id)
+        self._here.flight, self._here.result = flight, None
+        try:
+            self._watch(runner, flight)
+            if flight.cancelled:
+                result = _failed(runner, "cancelled")
+            else:
+                if flight.again:
+                    look_again(self, runner.node)
+                result = super().call_runner(runner)
+        except BaseException as error:  # noqa: BLE001 - a Python model may call sys.exit
+            flight.error = error
+            result = _failed(runner, f"{type(error).__name__}: {error}")
+        finally:
+            self._here.flight = None
+        self.hand.finish(flight, _facts_of(result))
+        return result
+
+    def _call_batch(self, runner: Any) -> Any:
+        """A batch of a microbatch model: on the model's thread, or on another one of the pool."""
+        with suppress(BaseException):  # as above; dbt has logged what went wrong
+            if not self.hand.cancelled(runner.node.unique_id):
+                return super().call_runner(runner)
+        return runner._build_failed_run_batch_result(runner.node, runner.batches[runner.batch_idx])
+
+    def _watch(self, runner: Any, flight: Flight) -> None:
+        """Keep the exception, of which dbt keeps the text only, and see what the node executes."""
+        handle_exception = runner.handle_exception
+
+        def keep(error: Exception, context: Any) -> Any:
+            flight.error = error
+            return handle_exception(error, context)
+
+        runner.handle_exception = keep
+        if not hasattr(runner, "_execute_model"):
+            return  # a test
+        execute_model = runner._execute_model
+
+        def see(
+            hook_ctx: Any, context_config: Any, model: Any, context: Any, materialization: Any
+        ) -> Any:
+            self._here.result = context["load_result"]
+            return execute_model(hook_ctx, context_config, model, context, materialization)
+
+        runner._execute_model = see
+
+    def _mark_dependent_errors(self, *_: Any) -> None:
+        pass
+
+    def _handle_result(self, result: Any) -> None:
+        node = result.node
+        if str(node.resource_type) == "source":
+            return  # neither the on-run-end hooks nor run_results.json know such results
+        if node.unique_id in self._ended:  # it was tried again: the last time counts
+            self.node_results[:] = [
+                r for r in self.node_results if r.node.unique_id != node.unique_id
+            ]
+        self._ended.add(node.unique_id)
+        super()._handle_result(result)
+
+
+def _failed(runner: Any, message: str) -> Any:
+    error = _module("dbt.artifacts.schemas.results").RunStatus.Error
+    return _module("dbt.artifacts.schemas.run").RunResult.from_node(runner.node, error, message)
+
+
+def _facts_of(result: Any) -> dict[str, Any]:
+    """A result of dbt's as the fields of a `Result`."""
+    node, response = result.node, result.adapter_response or {}
+    kind, status = str(node.resource_type), str(result.status)
+    facts: dict[str, Any] = {"message": str(result.message or ""), "seconds": result.execution_time}
+    if kind == "source":
+        return facts | _freshness(result, status)
+    if kind in ("test", "unit_test"):
+        facts["failures"] = result.failures if kind == "test" else None
+        if status != "pass":
+            facts["query"] = getattr(node, "compiled_code", None)
+    else:
+        rows = response.get("rows_affected")
+        facts["rows"] = rows if isinstance(rows, int) and rows >= 0 else None
+    if result.batch_results is not None:
+        done = len(result.batch_results.successful)
+        facts["batches"] = (done, done + len(result.batch_results.failed))
+    query_id = response.get("query_id") or response.get("job_id")
+    process_run_result = _module("dbt.artifacts.schemas.run.v5.run").process_run_result
+    return facts | {
+        "status": status,
+        "relation": getattr(node, "relation_name", None),
+        "query_id": None if query_id is None else str(query_id),
+        "artifact": process_run_result(result).to_dict(omit_none=False),
+    }
+
+
+def _freshness(result: Any, status: str) -> dict[str, Any]:
+    """What is different where a source's freshness was asked for: "error" there means stale."""
+    if not hasattr(result, "max_loaded_at"):  # it could not be found out
+        error = {"error": result.message, "status": "runtime error"}
+        return {"status": "error", "artifact": {"unique_id": result.node.unique_id, **error}}
+    module = _module("dbt.artifacts.schemas.freshness.v3.freshness")
+    return {
+        "status": {"error": "fail"}.get(status, status),
+        "message": f"its newest row is of {result.max_loaded_at:%Y-%m-%d %H:%M:%S}, "
+        f"{result.age:.0f} s before {result.snapshotted_at:%Y-%m-%d %H:%M:%S}",
+        "artifact": module.process_freshness_result(result).to_dict(omit_none=False),
+    }
+
+
+def loaded_facts(build: Any) -> dict[str, Any]:
+    """What a build whose project is loaded says of it, as fields of `Loaded`."""
+    runs = _module("dbt.artifacts.schemas.run").RunResultsArtifact
+    freshness = _module("dbt.artifacts.schemas.freshness").FreshnessExecutionResultArtifact
+    arguments = _module("dbt.utils").args_to_dict(build.args)
+    arguments.pop("vars", None)  # they may hold secrets
+    return {
+        "connection": connection_facts(build.config),
+        "threads": build.config.threads,
+        "invocation": str(_module("dbt_common.events.functions").get_invocation_id()),
+        "facts": {
+            "dbt_version": str(_module("dbt.version").__version__),
+            "run_results": str(runs.dbt_schema_version),
+            "sources": str(freshness.dbt_schema_version),
+            "args": arguments,
+        },
+    }
+
+
+_IN_THREAD = "Exception on worker thread. "
+_TOLD_ELSEWHERE = frozenset(
+    {
+        "CatchableExceptionOnRun", "GenericExceptionOnRun", "LogBatchResult", "LogFreshnessResult",
+        "LogModelResult", "LogSeedResult", "LogSnapshotResult", "LogTestResult",
+        "MainEncounteredError", "MainStackTrace", "RunResultError", "RunResultErrorNoMessage",
+        "RunResultFailure", "RunResultWarning", "RunResultWarningMessage",
+    }
+)  # fmt: skip
+_WORTH_READING = frozenset({"JinjaLogInfo", "LogHookEndLine", "PrintEvent"})
+
+
+def worth_reading(event: Any) -> tuple[str, str] | None:
+    """An event's level and text, where a person wants it: warnings, errors that are not a node's,
+    what macros log, and hooks."""
+    level, name = str(event.info.level), str(event.info.name)
+    if name in _TOLD_ELSEWHERE or (level not in ("warn", "error") and name not in _WORTH_READING):
+        return None
+    return level if level in ("warn", "error") else "info", str(event.info.msg).strip()
+
+
+def failed_batch(event: Any) -> tuple[str, str, BaseException | None] | None:
+    """A node's unique id and what went wrong in one of its batches: its result does not say it.
+
+    dbt keeps the text only, but it says so while it handles the exception.
+    """
+    if str(event.info.name) != "GenericExceptionOnRun":
+        return None
+    text = str(event.data.exc).removeprefix(_IN_THREAD)
+    return str(event.data.unique_id), text, sys.exc_info()[1]
+
+
+def reason_of(invocation: Invocation) -> str:
+    """Why an invocation ended as it did, in dbt's words; "" if all it has to say are results."""
+    error = invocation.exception
+    if error is None or type(error).__name__ == "ResultExit":
+        return ""
+    return str(error) or type(error).__name__
+
+
+def known_nodes(build: Any, nodes: Collection[str]) -> list[str]:
+    """Those of the unique ids that the project has, in their order."""
+    manifest = build.manifest
+    kinds = (manifest.nodes, manifest.unit_tests, manifest.sources)
+    return [node for node in nodes if any(node in kind for kind in kinds)]
+
+
+def node_of(build: Any, node: str) -> Any:
+    """The node of a unique id."""
+    return build.manifest.expect(node)
+
+
+def failed_hooks(build: Any) -> list[str]:
+    """What dbt says of the on-run-start and on-run-end hooks that failed."""
+    return [
+        str(result.message)
+        for result in build.node_results
+        if str(result.node.resource_type) == "operation" and str(result.status) == "error"
+    ]
+
+
+def _module(name: str) -> Any:
+    """A module of dbt's, imported where it is needed; what dbt declares of it is not followed."""
+    return importlib.import_module(name)

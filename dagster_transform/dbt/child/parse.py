@@ -1,0 +1,67 @@
+"""The child process of `prepare`: one dbt command, and what dbt knows of the project after it.
+
+A JSON request on standard input, a JSON answer on standard output; what dbt itself prints goes to
+standard error.
+
+    {"folder": ..., "arguments": [...]}
+    {"error": {"fault": ..., "message": ...} or null, "facts": {...} or null}
+
+`facts` has `dbt` and `adapter` (versions), `connection`, `threads` and `packages` (folders by
+name), as far as the command gets that far.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from importlib.metadata import version
+from typing import Any
+
+from dagster_transform.dbt.child import _compat
+
+
+def main() -> None:
+    """Carry out the request on standard input."""
+    answer = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    request = json.load(sys.stdin)
+    # As people who use dbt do: a profiles.yml and the paths in it may be relative.
+    os.chdir(request["folder"])
+    with answer:
+        json.dump(carry_out(request["arguments"]), answer)
+
+
+def carry_out(arguments: list[str]) -> dict[str, Any]:
+    """The answer to a request, whose folder is the working directory."""
+    said: list[str] = []
+
+    def listen(event: Any) -> None:
+        if _compat.is_error(event):
+            said.append(str(event.info.msg))
+
+    invocation = _compat.invoke(arguments, listen)
+    if invocation.exception is not None:
+        message = str(invocation.exception)
+        # dbt logs the exception too, and details that it does not have.
+        details = [text for text in said if message not in text]
+        error = {"fault": _compat.fault(invocation), "message": "\n".join([message, *details])}
+        return {"error": error, "facts": None}
+    return {"error": None, "facts": _facts(invocation.parts.get("runtime_config"))}
+
+
+def _facts(runtime_config: Any) -> dict[str, Any] | None:
+    if runtime_config is None:
+        return None
+    connection = _compat.connection_facts(runtime_config)
+    return {
+        "dbt": version("dbt-core"),
+        "adapter": _compat.adapter_version(connection["type"]),
+        "connection": connection,
+        "threads": runtime_config.threads,
+        "packages": _compat.package_folders(runtime_config),
+    }
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,58 @@
+"""Who reads whom, looking through what no run builds: ephemeral models, metrics, functions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from dagster_transform.dbt.files.manifest import Manifest, is_built, parents
+
+
+class Lineage:
+    """The lineage of one manifest, in which only what is built and sources are left."""
+
+    def __init__(self, manifest: Manifest) -> None:
+        self._manifest = manifest
+        self._stands = {
+            unique_id
+            for unique_id, resource in manifest.resources.items()
+            if resource["resource_type"] == "source" or is_built(resource)
+        }
+
+    def nearest(self, unique_ids: Iterable[str]) -> tuple[str, ...]:
+        """These nodes and sources; in the place of each other resource its nearest ancestors that
+        are a node or a source. In dbt's order, no repeats. Raises UnknownNodeError."""
+        found: dict[str, None] = {}
+        seen: set[str] = set()
+        stack = list(unique_ids)[::-1]
+        while stack:
+            unique_id = stack.pop()
+            if unique_id in seen:
+                continue
+            seen.add(unique_id)
+            resource = self._manifest.get(unique_id)
+            if unique_id in self._stands:
+                found[unique_id] = None
+            else:
+                stack.extend(parents(resource)[::-1])
+        return tuple(found)
+
+    def reads(self, unique_id: str) -> tuple[str, ...]:
+        """What a resource reads, itself looked through. Raises UnknownNodeError."""
+        return self.nearest(parents(self._manifest.get(unique_id)))
+
+    def functions(self, unique_id: str) -> tuple[str, ...]:
+        """The functions that must be there before a node is built, also through ephemeral models
+        and other functions, sorted. Raises UnknownNodeError."""
+        found: set[str] = set()
+        seen: set[str] = set()
+        stack = parents(self._manifest.get(unique_id))
+        while stack:
+            above = stack.pop()
+            if above in seen or above in self._stands:
+                continue
+            seen.add(above)
+            resource = self._manifest.get(above)
+            if resource["resource_type"] == "function":
+                found.add(above)
+            stack.extend(parents(resource))
+        return tuple(sorted(found))

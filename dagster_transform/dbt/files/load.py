@@ -1,0 +1,208 @@
+"""From a manifest and what else dbt said of its project to a graph file."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+
+from dagster_transform.config import DbtProject
+from dagster_transform.dbt.files.artifacts import Facts
+from dagster_transform.dbt.files.checks import read_checks
+from dagster_transform.dbt.files.crons import cron_of
+from dagster_transform.dbt.files.lineage import Lineage
+from dagster_transform.dbt.files.manifest import Manifest, Resource, is_built, materialization
+from dagster_transform.dbt.files.names import (
+    asset_key,
+    connection_identity,
+    name_of,
+    relation_of,
+    settings_of,
+    unclear,
+)
+from dagster_transform.dbt.files.properties import properties_of
+from dagster_transform.graph import (
+    Column,
+    Graph,
+    GraphFile,
+    Location,
+    Node,
+    Relation,
+    Source,
+    SourceFile,
+)
+
+_log = logging.getLogger("dagster_transform")
+
+
+def load_manifest(
+    manifest: Manifest,
+    facts: Facts,
+    project: DbtProject,
+    *,
+    root: Path,
+    sources: Mapping[str, SourceFile],
+) -> GraphFile:
+    """The graph of a dbt project.
+
+    Args:
+        manifest: Its manifest.
+        facts: What else dbt said when it parsed the project.
+        project: Its configuration.
+        root: Folder of transform.yaml: locations below it are relative to it.
+        sources: Fingerprint of the files, taken before they were parsed.
+
+    Raises:
+        NodeConfigError: What a node's meta says for Dagster or us can't be understood.
+        UnknownNodeError: The manifest is not consistent.
+        GraphError: Its nodes don't make a graph.
+    """
+    reader = _Reader(manifest, facts, project, root)
+    graph = Graph.of(reader.nodes(), reader.sources())
+    checks = read_checks(manifest, reader.lineage, graph, reader.locate)
+    if checks.homeless:
+        _log.warning(
+            "Project %s: tests that read no model and no source are not shown: %s",
+            manifest.project,
+            ", ".join(checks.homeless),
+        )
+    return GraphFile(
+        graph=Graph.of(graph.nodes.values(), graph.sources.values(), checks.shown),
+        project=manifest.project,
+        written_by={
+            "dagster-transform": version("dagster-transform"),
+            "dbt-core": facts.dbt,
+            f"dbt-{facts.adapter_type}": facts.adapter,
+        },
+        sources_digest=sources,
+    )
+
+
+class _Reader:
+    def __init__(self, manifest: Manifest, facts: Facts, project: DbtProject, root: Path) -> None:
+        self.lineage = Lineage(manifest)
+        self._manifest = manifest
+        self._facts = facts
+        self._project = project
+        self._root = root
+        self._identities: dict[str | None, str] = {}
+
+    def nodes(self) -> list[Node]:
+        return [self._node(found) for found in self._manifest.resources.values() if is_built(found)]
+
+    def sources(self) -> list[Source]:
+        return [
+            Source(
+                id=self._id(source["unique_id"]),
+                project=self._manifest.project,
+                reference=source["unique_id"],
+                name=name_of(source),
+                key=asset_key(source),
+                relation=self._relation(source),
+                description=source.get("description") or source.get("source_description") or None,
+                columns=_columns(source),
+            )
+            for source in self._manifest.of_type("source")
+        ]
+
+    def locate(self, resource: Resource) -> Location | None:
+        """Where a resource is written, as far as dbt says: the file."""
+        return self._location(resource["package_name"], resource["original_file_path"])
+
+    def _node(self, node: Resource) -> Node:
+        unique_id = node["unique_id"]
+        relation = self._relation(node)
+        cron, time_zone = cron_of(node, self._project.cron, self._project.time_zone)
+        properties = properties_of(
+            node,
+            adapter=self._manifest.adapter_type,
+            relation=relation,
+            functions=self.lineage.functions(unique_id),
+        )
+        if patch := self._patch(node):
+            properties["patch_path"] = patch.path
+        return Node(
+            id=self._id(unique_id),
+            project=self._manifest.project,
+            framework="dbt",
+            reference=unique_id,
+            name=name_of(node),
+            key=asset_key(node),
+            kind=materialization(node),
+            relation=relation,
+            deps=tuple(self._id(read) for read in self.lineage.reads(unique_id)),
+            cron=cron,
+            time_zone=time_zone,
+            interval_unit=_interval_unit(node),
+            group=settings_of(node, "dagster").get("group") or node["config"].get("group"),
+            tags=tuple(node.get("tags") or ()),
+            owners=self._owners(node),
+            description=node.get("description") or None,
+            columns=_columns(node),
+            code_version=_code_version(node),
+            location=self.locate(node),
+            properties=properties,
+        )
+
+    def _relation(self, resource: Resource) -> Relation:
+        database = resource.get("database")
+        if database not in self._identities:
+            self._identities[database] = connection_identity(
+                self._facts.connection,
+                folder=self._project.path,
+                project=self._manifest.project,
+                database=database,
+            )
+        return relation_of(resource, self._manifest.adapter_type, self._identities[database])
+
+    def _owners(self, node: Resource) -> tuple[str, ...]:
+        owners = settings_of(node, "dagster").get("owners")
+        if not owners:
+            group = self._manifest.group_of(node) or {}
+            owners = (group.get("owner") or {}).get("email") or []
+        found = [owners] if isinstance(owners, str) else owners
+        if not isinstance(found, list) or not all(isinstance(owner, str) for owner in found):
+            raise unclear(node, "dagster.owners", owners, "a list of texts")
+        return tuple(found)
+
+    def _patch(self, node: Resource) -> Location | None:
+        """The properties file; dbt writes `package://path`."""
+        package, _, path = str(node.get("patch_path") or "").partition("://")
+        return self._location(package, path) if path else None
+
+    def _location(self, package: str, path: str) -> Location | None:
+        folder = self._facts.packages.get(package)
+        if folder is None:
+            return None
+        # Not resolved: dbt_packages may link to a package, and people look for it there.
+        found = Path(os.path.abspath(Path(folder) / path))
+        below = found.is_relative_to(self._root)
+        return Location(found.relative_to(self._root).as_posix() if below else str(found))
+
+    def _id(self, unique_id: str) -> str:
+        return f"{self._manifest.project}:{unique_id}"
+
+
+def _columns(resource: Resource) -> tuple[Column, ...]:
+    return tuple(
+        Column(column["name"], column.get("data_type") or "", column.get("description") or None)
+        for column in (resource.get("columns") or {}).values()
+    )
+
+
+def _code_version(node: Resource) -> str | None:
+    """SHA-1 of the code as written, else (a seed) dbt's own checksum."""
+    code = node.get("raw_code")
+    if code:
+        return hashlib.sha1(code.encode("utf-8"), usedforsecurity=False).hexdigest()
+    checksum = node.get("checksum") or {}
+    return checksum.get("checksum") or None
+
+
+def _interval_unit(node: Resource) -> str | None:
+    config = node["config"]
+    unit = config.get("batch_size")
+    return str(unit) if unit and config.get("incremental_strategy") == "microbatch" else None

@@ -1,0 +1,208 @@
+"""`dbt deps` and `dbt parse`, in child processes, with one clear error for what can be wrong."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from textwrap import dedent
+from typing import Any
+
+import yaml
+
+from dagster_transform.config import DbtProject
+from dagster_transform.dbt.errors import (
+    AdapterMissingError,
+    DbtError,
+    DbtParseError,
+    PackagesError,
+    ProfileError,
+)
+from dagster_transform.dbt.files.artifacts import Artifacts, Facts
+from dagster_transform.dbt.installation import require_dbt
+from dagster_transform.graph import SourceFile
+
+_DECLARATIONS = ("packages.yml", "dependencies.yml")
+_LOCK = "package-lock.yml"
+_MARKER = "packages.sha256"
+_PROJECT_FILE = "dbt_project.yml"
+_ADAPTER = re.compile(r"adapter type (?P<type>\w+)")
+
+
+def global_arguments(log_folder: Path) -> list[str]:
+    """What comes before every dbt command of ours: no colours, no log file of its own."""
+    return [
+        "--no-use-colors",
+        "--quiet",
+        "--log-level-file",
+        "none",
+        "--log-path",
+        str(log_folder),
+    ]
+
+
+def project_arguments(project: DbtProject) -> list[str]:
+    """What comes after a dbt command, so that it is about a project as transform.yaml has it.
+
+    The command's working directory is the project's folder, as that of people who use dbt: a
+    profiles.yml there is found, and paths in it may be relative.
+    """
+    arguments = ["--project-dir", str(project.path)]
+    if project.profiles_dir is not None:
+        arguments += ["--profiles-dir", str(project.profiles_dir)]
+    if project.target is not None:
+        arguments += ["--target", project.target]
+    return arguments
+
+
+def child_environment() -> dict[str, str]:
+    """The environment of a dbt process: this one, but dbt tells nobody of its use unless the user
+    has set that it may."""
+    return {"DBT_SEND_ANONYMOUS_USAGE_STATS": "false", **os.environ}
+
+
+def install_packages(artifacts: Artifacts, project: DbtProject) -> bool:
+    """Run `dbt deps` where packages are declared that are not installed as declared.
+
+    Call it before the project's files are fingerprinted: dbt writes package-lock.yml.
+
+    Returns:
+        Whether it was run.
+
+    Raises:
+        DbtMissingError: dbt is not installed.
+        PackagesError: The packages can't be installed.
+    """
+    declared = _declared(project.path)
+    if not declared:
+        return False
+    marker = artifacts.folder / _MARKER
+    known = marker.read_text(encoding="ascii") if marker.exists() else None
+    installed = len(_installed(project.path)) >= len(declared)
+    run = not installed or known not in (None, _digest(project.path))
+    if run:
+        arguments = [*global_arguments(artifacts.folder), "deps", *project_arguments(project)]
+        _carry_out(artifacts.project, project, arguments)
+    artifacts.folder.mkdir(parents=True, exist_ok=True)
+    marker.write_text(_digest(project.path), encoding="ascii")
+    return run
+
+
+def parse(artifacts: Artifacts, project: DbtProject, *, sources: Mapping[str, SourceFile]) -> Facts:
+    """Run `dbt parse` and keep its artifacts; where it fails, the old ones stay.
+
+    Args:
+        artifacts: Where they are kept.
+        project: The project's configuration.
+        sources: Fingerprint of the files, taken before.
+
+    Raises:
+        DbtMissingError: dbt is not installed.
+        AdapterMissingError: The profile's adapter is not installed.
+        ProfileError: profiles.yml is missing or wrong.
+        PackagesError: Packages are not installed.
+        DbtParseError: The project's files are wrong, or the dbt process was killed.
+    """
+    with artifacts.replaced() as folder:
+        arguments = [*global_arguments(folder)]
+        if artifacts.partial_parse.exists():
+            arguments += ["--partial-parse-file-path", str(artifacts.partial_parse)]
+        arguments += ["parse", *project_arguments(project), "--target-path", str(folder)]
+        said = _carry_out(artifacts.project, project, arguments)
+        if said is None or not (folder / artifacts.manifest.name).exists():
+            raise DbtParseError(f"Project {artifacts.project}: dbt wrote no manifest.")
+    facts = Facts(**said, files=sources)
+    artifacts.write_facts(facts)
+    return facts
+
+
+def _carry_out(name: str, project: DbtProject, arguments: Sequence[str]) -> dict[str, Any] | None:
+    """What the child says of the project. Raises DbtError."""
+    require_dbt()
+    done = subprocess.run(
+        [sys.executable, "-m", "dagster_transform.dbt.child.parse"],
+        input=json.dumps({"folder": str(project.path), "arguments": arguments}),
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        check=False,
+        env=child_environment(),
+    )
+    try:
+        answer = json.loads(done.stdout)
+    except ValueError:
+        last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
+        raise DbtParseError(
+            f"Project {name}: the dbt process ended with exit code {done.returncode}: {last}",
+            remedy=f"Try it by hand, in {project.path}: dbt parse",
+        ) from None
+    if answer["error"] is not None:
+        raise _error(name, project, arguments, **answer["error"])
+    facts: dict[str, Any] | None = answer["facts"]
+    return facts
+
+
+def _error(
+    name: str, project: DbtProject, arguments: Sequence[str], *, fault: str, message: str
+) -> DbtError:
+    words = dedent(message.removeprefix("Runtime Error\n")).strip()
+    text = f"Project {name}: {words}"
+    if "deps" in arguments:
+        return PackagesError(
+            f"Project {name}: its packages can't be installed: {words}",
+            remedy=f"Run `dbt deps` where there is a network, in {project.path}, and take"
+            " dbt_packages and package-lock.yml along.",
+        )
+    match fault:
+        case "adapter":
+            found = _ADAPTER.search(words)
+            package = f"dbt-{found['type']}" if found else "its package"
+            return AdapterMissingError(text, remedy=f"Most adapters: pip install {package}")
+        case "profile":
+            where = project.profiles_dir or f"{project.path}, $DBT_PROFILES_DIR and ~/.dbt"
+            return ProfileError(
+                text, remedy=f"dbt looks for profiles.yml in {where}; `dbt debug` tests it."
+            )
+        case "packages":
+            return PackagesError(text, remedy=f"Run `dbt deps` in {project.path}.")
+        case "project_file":
+            text = f"Project {name}: its {_PROJECT_FILE} can't be used: {words}"
+    return DbtParseError(text, remedy=f"Correct it, then check with `dbt parse` in {project.path}.")
+
+
+def _declared(folder: Path) -> list[Any]:
+    """The packages that a project declares; what can't be read is left to dbt to complain about."""
+    found: list[Any] = []
+    for name in _DECLARATIONS:
+        packages = _yaml(folder / name).get("packages")
+        found += packages if isinstance(packages, list) else []
+    return found
+
+
+def _installed(folder: Path) -> list[Path]:
+    place = _yaml(folder / _PROJECT_FILE).get("packages-install-path")
+    packages = folder / (place if isinstance(place, str) else "dbt_packages")
+    return list(packages.glob(f"*/{_PROJECT_FILE}"))
+
+
+def _yaml(path: Path) -> Mapping[str, Any]:
+    try:
+        found = yaml.safe_load(path.read_bytes())
+    except (OSError, yaml.YAMLError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _digest(folder: Path) -> str:
+    """Of the declarations and of what they were resolved to."""
+    digest = hashlib.sha256()
+    for name in (*_DECLARATIONS, _LOCK):
+        path = folder / name
+        digest.update(path.read_bytes() if path.exists() else b"")
+        digest.update(b"\0")
+    return digest.hexdigest()

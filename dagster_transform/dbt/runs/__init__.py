@@ -1,0 +1,3 @@
+"""One run of one dbt project, in the run's own process."""
+
+from __future__ import annotations

@@ -1,0 +1,121 @@
+"""The dbt process of a run, as the run holds it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from dagster_transform.dbt.protocol import (
+    Begin,
+    Ended,
+    News,
+    Order,
+    decode_news,
+    encode,
+)
+from dagster_transform.dbt.runs.spawn import spawned
+from dagster_transform.errors import redact
+
+_TAIL = 2000  # characters of what it printed that are shown
+
+
+class DbtProcess:
+    """A process that is started at once, unless it was started ahead, and spoken with.
+
+    It is in a process group of its own: Ctrl-C in a terminal is the run's to hear, which then ends
+    it in order.
+
+    Args:
+        begin: The first order.
+        folder: An existing folder for its standard error, `dbt.err`.
+        hear: Called with each news, on a thread of this object's own, in order.
+        gone: Called once after the last news, on the same thread, with why the process is gone:
+            "" if it has said `Ended`.
+    """
+
+    def __init__(
+        self,
+        begin: Begin,
+        folder: Path,
+        hear: Callable[[News], None],
+        gone: Callable[[str], None],
+    ) -> None:
+        self._hear = hear
+        self._gone = gone
+        self._lock = threading.Lock()
+        self._over = threading.Event()
+        spawn = spawned(folder, folder / "dbt.err")
+        self._process = spawn.process
+        self._errors = spawn.errors
+        self.send(begin)
+        threading.Thread(target=self._listen, name=f"dbt {self.pid}", daemon=True).start()
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
+    @property
+    def over(self) -> bool:
+        """Whether it is gone, and `gone` was called."""
+        return self._over.is_set()
+
+    def send(self, order: Order) -> None:
+        """Give it an order. A process that is gone gets none: `gone` is called for that."""
+        stdin = self._process.stdin
+        with self._lock, suppress(OSError, ValueError):
+            if stdin is not None:
+                stdin.write(encode(order))
+                stdin.flush()
+
+    def wait(self, timeout: float | None) -> bool:
+        """Wait until it is gone and `gone` was called; False after `timeout` seconds."""
+        return self._over.wait(timeout)
+
+    def kill(self) -> None:
+        """End it at once, with whatever it has started itself."""
+        with suppress(OSError):
+            os.killpg(self.pid, signal.SIGKILL)
+
+    def _listen(self) -> None:
+        said = ""
+        ended = False
+        stdout = self._process.stdout
+        try:
+            for line in stdout or ():
+                if not line.endswith(b"\n"):
+                    break  # it was killed while it wrote
+                news = decode_news(line)
+                ended = ended or isinstance(news, Ended)
+                self._hear(news)
+        except Exception as error:  # noqa: BLE001 - somebody waits for what is not heard now
+            said = str(error) or type(error).__name__
+            self.kill()
+        status = self._process.wait()
+        for pipe in (self._process.stdin, stdout):
+            with self._lock, suppress(OSError):
+                if pipe is not None:
+                    pipe.close()
+        if not ended:
+            self.kill()  # what it has started itself is still there
+        why = "" if ended else said or self._why(status)
+        self._errors.close()
+        self._gone(why)
+        self._over.set()
+
+    def _why(self, status: int) -> str:
+        """Why a process that has not said `Ended` is gone."""
+        if status < 0:
+            name = signal.Signals(-status).name
+            memory = " (the system does that where memory runs out)" * (name == "SIGKILL")
+            return f"dbt's process was killed by {name}{memory}"
+        with suppress(OSError):
+            self._errors.seek(0)
+            printed = redact(self._errors.read().decode(errors="replace").strip())
+            if printed:
+                return f"dbt's process ended with status {status}: {printed[-_TAIL:]}"
+        return f"dbt's process ended with status {status}"

@@ -1,0 +1,3 @@
+"""What this process does about itself: its collector of garbage."""
+
+from __future__ import annotations

@@ -1,0 +1,42 @@
+"""Who has what is wanted, for people."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+from dagster_transform.claims import Holder, OwnerKind
+from dagster_transform.databases import backends
+
+Refusals = Mapping[str, tuple[Holder, ...]]
+"""Who has what, by resource key."""
+
+
+def in_words(refused: Refusals) -> str:
+    """Who has it, since when, and why."""
+    words = []
+    for key, holders in sorted(refused.items()):
+        who = "; ".join(_holder_in_words(holder) for holder in holders) or "another run"
+        words.append(f"{key}, which {who}")
+    return " and ".join(words)
+
+
+def left_in_words(left: Mapping[str, Collection[str]]) -> str:
+    """In which sessions what this run has taken over is still built, by resource key."""
+    words = []
+    for key, sessions in sorted(left.items()):
+        places = ", ".join(backends.in_words(session) for session in sessions)
+        words.append(
+            f"{key}, which a run that has lost its claim still builds, in a session on the "
+            f"database server that could not be ended ({places})"
+        )
+    return " and ".join(words)
+
+
+def _holder_in_words(holder: Holder) -> str:
+    since = f"since {holder.since:%Y-%m-%d %H:%M:%S} UTC"
+    why = f" ({holder.reason})" if holder.reason else ""
+    if holder.owner_kind is OwnerKind.PERSON:
+        until = f", until {holder.expires_at:%Y-%m-%d %H:%M} UTC" if holder.expires_at else ""
+        return f"{holder.run_id or 'somebody'} has paused {since}{until}{why}"
+    doing = "waits for" if holder.waiting else "has claimed"
+    return f"run {holder.run_id} {doing} {since}{why}"
