@@ -11,7 +11,7 @@ from dagster_transform import dbt, sqlmesh
 from dagster_transform.config import SqlmeshProject, TransformConfig
 from dagster_transform.errors import TransformError
 from dagster_transform.graph import Node, read_graph_file
-from dagster_transform.sqlmesh import SqlmeshSettings, needs_of_project
+from dagster_transform.sqlmesh import SqlmeshSettings, project_shared_resources
 
 
 class NotClaimableError(TransformError):
@@ -36,7 +36,7 @@ def key_of_environment(config: TransformConfig, name: str) -> str:
         paths=[str(path) for path in project.paths],
         now=datetime.now(timezone.utc),
     )
-    needs = needs_of_project(name, project, settings, alone=True)
+    needs = project_shared_resources(name, project, settings, alone=True)
     if needs.environment is None:
         raise NotClaimableError(f"{name} has no environment.")
     return needs.environment
@@ -76,14 +76,14 @@ def key_of_node(config: TransformConfig, called: str) -> str:
     return f"table:{table.connection}/{table}"
 
 
-def end_sessions(
+def end_backends(
     config: TransformConfig, sessions: Collection[str]
 ) -> tuple[frozenset[str], list[str]]:
     """End sessions on database servers, through whichever project reaches them.
 
     Args:
         config: Where the projects are. Those of SQLMesh are asked first: dbt takes seconds.
-        sessions: As `backends.told`.
+        sessions: As `backends.backend_id`.
 
     Returns:
         Those that are not there any more; and why projects could not be asked, or have failed.
@@ -98,11 +98,11 @@ def end_sessions(
         try:
             if isinstance(project, SqlmeshProject):
                 paths = [str(path) for path in project.paths]
-                gone |= sqlmesh.end_sessions(name, project, paths, left)
+                gone |= sqlmesh.end_backends(name, project, paths, left)
             else:
                 graph = read_graph_file(config.graph_path(name), name).graph
                 artifacts = config.artifacts_path(name)
-                gone |= dbt.end_sessions(name, project, graph, artifacts=artifacts, sessions=left)
+                gone |= dbt.end_backends(name, project, graph, artifacts=artifacts, sessions=left)
         except TransformError as error:
             problems.append(str(error))
     return gone, problems

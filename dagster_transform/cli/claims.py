@@ -150,9 +150,9 @@ def release(run_id: str, config_path: Path | None, force: bool, yes: bool) -> No
 
 def _end(config: TransformConfig, run_id: str, sessions: Collection[str], *, force: bool) -> None:
     """End a run's sessions on database servers, and say which have ended."""
-    from dagster_transform.cli.claimed import end_sessions
+    from dagster_transform.cli.claimed import end_backends
 
-    gone, problems = end_sessions(config, sessions)
+    gone, problems = end_backends(config, sessions)
     if gone:
         click.echo(f"Ended {_places(gone)}")
     if not (left := set(sessions) - gone):

@@ -1,11 +1,11 @@
-"""Sessions on PostgreSQL servers, in which runs build: how they are named, told and ended.
+"""Backends of PostgreSQL servers, in which runs build: how they are named, found and ended.
 
-A server goes on with the statement of a client that is stopped or gone. So each process that
-builds gives its sessions a name of their own, and tells it before it builds: as a text,
-`<server>|<name>`, with neither spaces nor passwords. Whoever builds the same table next ends the
-sessions of that name first, whichever framework opened them.
+A server goes on with the statement of a client that is stopped or dead. So each process that builds
+gives its backends a name of their own (their `application_name`), and writes it down before it
+builds, as a `BackendId`. Whoever builds the same table next ends the backends of that name first,
+whichever framework had connected to them.
 
-Nothing is connected here: whoever reaches a server gives a function that asks it.
+Nothing is connected here: whoever reaches a server gives a function that executes statements there.
 """
 
 from __future__ import annotations
@@ -14,12 +14,17 @@ import re
 import secrets
 from collections.abc import Callable, Collection, Iterable, Sequence
 from time import monotonic, sleep
-from typing import Any
+from typing import Any, NewType
 from urllib.parse import quote, unquote
 
+from dagster_transform.databases.identity import ConnectionIdentity
 from dagster_transform.errors import TransformError
 
-Ask = Callable[[str], Iterable[Sequence[Any]]]
+BackendId = NewType("BackendId", str)
+"""All backends of one process on one server: `<connection identity>|<name>`, with neither spaces
+nor passwords."""
+
+Execute = Callable[[str], Iterable[Sequence[Any]]]
 """Executes a statement on a server, in a transaction of its own, and returns its rows."""
 
 _PREFIX = "dagster-transform:"
@@ -29,69 +34,73 @@ _LENGTH = len(_PREFIX) + 2 * _BYTES
 _LONGEST = 63
 """What PostgreSQL cuts application names off at, in bytes."""
 _PATIENCE = 10.0
-"""Seconds in which sessions have to be gone that were told to end."""
+"""Seconds in which backends have to be away that were told to end."""
 _PAUSE = 0.02
 
 
-class SessionsLeftError(TransformError):
-    """Sessions on a database server, in which a run built that has lost its claims, do not end."""
+class BackendsRemainError(TransformError):
+    """Backends of a database server, in which a run built that has lost its claims, do not end."""
 
 
 def new_name() -> str:
-    """A name for the sessions of one process, which no other one has."""
+    """A name for the backends of one process, which no other one has."""
     return f"{_PREFIX}{secrets.token_hex(_BYTES)}"
 
 
-def application_name(name: str, theirs: str | None) -> str:
-    """The `application_name` of sessions: what the user has set, and then the name as a whole.
+def application_name(name: str, configured: str | None) -> str:
+    """The `application_name` of backends: what the user has set, and then the name as a whole.
 
     PostgreSQL keeps 63 bytes, and writes what is not ASCII otherwise.
     """
-    plain = (theirs or "").encode("ascii", "replace").decode("ascii")
+    plain = (configured or "").encode("ascii", "replace").decode("ascii")
     return f"{plain[: _LONGEST - 1 - len(name)]} {name}" if plain else name
 
 
-def told(identity: str, name: str) -> str:
-    """The text of sessions.
+def backend_id(identity: ConnectionIdentity, name: str) -> BackendId:
+    """The id of the backends of a process.
 
     Args:
         identity: The connection identity of the database, as relations have it.
         name: As of `new_name`.
     """
-    return f"{quote(identity, safe='')}|{name}"
+    return BackendId(f"{quote(identity, safe='')}|{name}")
 
 
-def among(identity: str, sessions: Collection[str]) -> frozenset[str]:
-    """Those of the texts that are of sessions in this database."""
+def in_database(
+    identity: ConnectionIdentity, backends: Collection[BackendId]
+) -> frozenset[BackendId]:
+    """Those of the backends that are in this database."""
     return frozenset(
-        s for s in sessions if _parts(s)[0] == identity and _NAME.fullmatch(_parts(s)[1])
+        b for b in backends if _parts(b)[0] == identity and _NAME.fullmatch(_parts(b)[1])
     )
 
 
-def end_sessions(identity: str, sessions: Collection[str], ask: Ask) -> frozenset[str]:
-    """End sessions, as far as they are in this database.
+def end_backends(
+    identity: ConnectionIdentity, backends: Collection[BackendId], execute: Execute
+) -> frozenset[BackendId]:
+    """End backends, as far as they are in this database.
 
     Args:
-        identity: The connection identity of the database that `ask` asks.
-        sessions: Texts, as of `told`.
-        ask: Not called where there is nothing to end.
+        identity: The database that `execute` leads to.
+        backends: Of any database.
+        execute: Not called where there is nothing to end.
 
     Returns:
-        The texts of those that are not there any more.
+        Those that are not there any more.
 
     Raises:
-        SessionsLeftError: Some are still there after 10 s.
-        Exception: Whatever `ask` raises: the user may not be allowed to end them.
+        BackendsRemainError: Some are still there after 10 s.
+        Exception: Whatever `execute` raises: the user may not be allowed to end them.
     """
-    mine = among(identity, sessions)
+    mine = in_database(identity, backends)
     if not mine:
         return mine
     until = monotonic() + _PATIENCE
-    while found := list(ask(statement_to_end(mine))):
+    while found := list(execute(statement_to_end(mine))):
         if monotonic() >= until:
             pids = ", ".join(str(pid) for pid, _ in found)
-            raise SessionsLeftError(
-                "Sessions on a database server, in which a run built that has lost its claims, do "
+            raise BackendsRemainError(
+                "Backends of a database server, in which a run built that has lost its claims, do "
                 f"not end: {', '.join(map(in_words, sorted(mine)))} (process {pids}).",
                 remedy=f"End them there: SELECT pg_terminate_backend(pid), with pid {pids}.",
             )
@@ -99,9 +108,9 @@ def end_sessions(identity: str, sessions: Collection[str], ask: Ask) -> frozense
     return mine
 
 
-def statement_to_end(sessions: Collection[str]) -> str:
-    """What ends sessions on their server, and says which processes there were."""
-    found = sorted({_parts(session)[1] for session in sessions})
+def statement_to_end(backends: Collection[BackendId]) -> str:
+    """The statement that ends backends on their server, and returns which processes there were."""
+    found = sorted({_parts(backend)[1] for backend in backends})
     names = ", ".join(f"'{name}'" for name in found if _NAME.fullmatch(name))
     return (  # nothing but letters, digits, `-` and `:` is in the names
         "SELECT pid, pg_terminate_backend(pid) FROM pg_stat_activity "  # noqa: S608
@@ -109,12 +118,12 @@ def statement_to_end(sessions: Collection[str]) -> str:
     )
 
 
-def in_words(session: str) -> str:
-    """The sessions of a text, for people: a text of another form as it is."""
-    identity, name = _parts(session)
-    return f"{name} on {identity}" if identity else session
+def in_words(backend: BackendId) -> str:
+    """Backends, for people: `<name> on <connection identity>`; an id of another form as it is."""
+    identity, name = _parts(backend)
+    return f"{name} on {identity}" if identity else backend
 
 
-def _parts(session: str) -> tuple[str, str]:
-    server, _, name = session.rpartition("|")
+def _parts(backend: BackendId) -> tuple[str, str]:
+    server, _, name = backend.rpartition("|")
     return unquote(server), name

@@ -11,22 +11,22 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from dagster_transform.dbt.runs.settings import KEPT_RUNS, DbtSettings, DbtTurn
+from dagster_transform.dbt.runs.settings import KEPT_RUNS, DbtSettings, InvocationOfRun
 
 if TYPE_CHECKING:
     from dagster_transform.config import DbtProject
-    from dagster_transform.dbt.runs.project_run import DbtSession, Logger
+    from dagster_transform.dbt.runs.project_run import DbtProjectRun, Logger
     from dagster_transform.graph import Graph, GraphFile, SourceFile
 
 __all__ = [
     "KEPT_RUNS",
     "DbtSettings",
-    "DbtTurn",
-    "end_sessions",
+    "InvocationOfRun",
+    "end_backends",
     "expect_no_run",
     "expect_run",
     "install_packages",
-    "open_session",
+    "make_project_run",
     "read_project",
 ]
 
@@ -49,14 +49,14 @@ def expect_no_run() -> None:
     dismiss()
 
 
-def open_session(name: str, graph: Graph, settings: DbtSettings, log: Logger) -> DbtSession:
-    """A session for one run of one project; see `session.DbtSession`."""
-    from dagster_transform.dbt.runs.project_run import DbtSession
+def make_project_run(name: str, graph: Graph, settings: DbtSettings, log: Logger) -> DbtProjectRun:
+    """A session for one run of one project; see `session.DbtProjectRun`."""
+    from dagster_transform.dbt.runs.project_run import DbtProjectRun
 
-    return DbtSession(name, graph, settings, log)
+    return DbtProjectRun(name, graph, settings, log)
 
 
-def end_sessions(
+def end_backends(
     name: str, project: DbtProject, graph: Graph, *, artifacts: Path, sessions: Collection[str]
 ) -> frozenset[str]:
     """End what runs have left on the server that a project reaches; dbt is started where there is
@@ -67,14 +67,14 @@ def end_sessions(
         project: Its configuration.
         graph: Its graph.
         artifacts: The folder where `prepare` keeps the project's artifacts.
-        sessions: As `backends.told`.
+        sessions: As `backends.backend_id`.
 
     Returns:
         Those that are not there any more.
 
     Raises:
         DbtError: The project can't be loaded, the server can't be reached, or it refuses.
-        SessionsLeftError: Some do not end.
+        BackendsRemainError: Some do not end.
     """
     settings = DbtSettings(
         folder=project.path,
@@ -83,9 +83,9 @@ def end_sessions(
         target=project.target,
         profiles_dir=project.profiles_dir,
     )
-    session = open_session(name, graph, settings, lambda _, __: None)
+    session = make_project_run(name, graph, settings, lambda _, __: None)
     try:
-        return frozenset(session.end_sessions(sessions))
+        return frozenset(session.end_backends(sessions))
     finally:
         session.close(completed=False)
 

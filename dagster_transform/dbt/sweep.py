@@ -19,7 +19,7 @@ _TIMEOUT = 5
 """Seconds to connect: whoever sweeps has somebody waiting."""
 
 
-def end_sessions(server: Mapping[str, Any]) -> int:
+def end_backends(server: Mapping[str, Any]) -> int:
     """End the sessions of a dbt process that is gone.
 
     Args:
@@ -48,16 +48,16 @@ def end_left(server: Mapping[str, Any], identity: str, sessions: Collection[str]
     Args:
         server: What `Loaded.server` says of one.
         identity: The connection identity of the database.
-        sessions: As `backends.told`.
+        sessions: As `backends.backend_id`.
 
     Returns:
         Those that are not there any more; of other databases, none.
 
     Raises:
-        SessionsLeftError: Some do not end.
+        BackendsRemainError: Some do not end.
         DbtRunError: The server can't be reached, or it refuses.
     """
-    if server.get("type") != "postgres" or not backends.among(identity, sessions):
+    if server.get("type") != "postgres" or not backends.in_database(identity, sessions):
         return frozenset()
     try:
         with _cursor(server) as cursor:
@@ -66,7 +66,7 @@ def end_left(server: Mapping[str, Any], identity: str, sessions: Collection[str]
                 cursor.execute(statement)
                 return list(cursor.fetchall())
 
-            return backends.end_sessions(identity, sessions, ask)
+            return backends.end_backends(identity, sessions, ask)
     except TransformError:
         raise
     except Exception as error:  # noqa: BLE001 - drivers raise what they like

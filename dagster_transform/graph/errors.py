@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from dagster_transform.errors import TransformError
+from dagster_transform.graph.ids import InputId, NodeId, SourceId, UnitId
 from dagster_transform.graph.nodes import Relation
 
 
@@ -19,7 +20,7 @@ class DuplicateIdError(GraphError):
     Raised over nodes, sources and checks together: an id names one of them.
     """
 
-    def __init__(self, id: str) -> None:
+    def __init__(self, id: UnitId | SourceId) -> None:
         self.id = id
         super().__init__(
             f"Two things in the graph have the id {id!r}.",
@@ -35,7 +36,7 @@ class DanglingDependencyError(GraphError):
         dependency: The id that does not exist.
     """
 
-    def __init__(self, id: str, dependency: str) -> None:
+    def __init__(self, id: UnitId, dependency: InputId) -> None:
         self.id = id
         self.dependency = dependency
         super().__init__(f"{id!r} depends on {dependency!r}, which is not in the graph.")
@@ -44,9 +45,9 @@ class DanglingDependencyError(GraphError):
 class DuplicateRelationError(GraphError):
     """Two nodes build one relation."""
 
-    def __init__(self, relation: Relation, ids: Sequence[str]) -> None:
+    def __init__(self, relation: Relation, first: InputId, second: NodeId) -> None:
         self.relation = relation
-        self.ids = tuple(ids)
+        self.ids = (first, second)
         super().__init__(
             f"{' and '.join(map(repr, self.ids))} build one relation:"
             f" {relation} on {relation.connection}.",
@@ -61,7 +62,7 @@ class CycleError(GraphError):
         cycle: Ids in the direction in which data flows; the first one is also the last one.
     """
 
-    def __init__(self, cycle: Sequence[str], names: Sequence[str]) -> None:
+    def __init__(self, cycle: Sequence[NodeId], names: Sequence[str]) -> None:
         self.cycle = tuple(cycle)
         super().__init__(f"Nodes depend on each other in a circle: {' -> '.join(names)}")
 
@@ -69,7 +70,7 @@ class CycleError(GraphError):
 class UnknownIdError(GraphError):
     """An id is neither a node nor a source of the graph."""
 
-    def __init__(self, id: str) -> None:
+    def __init__(self, id: InputId) -> None:
         self.id = id
         super().__init__(f"{id!r} is neither a node nor a source of the graph.")
 

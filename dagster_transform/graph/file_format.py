@@ -7,10 +7,12 @@ starts; what has its default value is left out.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
+from dagster_transform.databases.identity import ConnectionIdentity
 from dagster_transform.graph.drift import Drift
 from dagster_transform.graph.graph import Graph
+from dagster_transform.graph.ids import CheckId, InputId, NodeId, SourceId, UnitId
 from dagster_transform.graph.nodes import (
     Check,
     Column,
@@ -227,7 +229,7 @@ def _decode_node(raw: Mapping[str, Any], columns: _Columns, reach: _Reach) -> No
         raise ShapeError("presence: an unknown word")
     physical = raw.get("physical")
     return Node(
-        id=text(raw, "id"),
+        id=NodeId(UnitId(text(raw, "id"))),
         project=text(raw, "project"),
         framework=text(raw, "framework"),
         reference=text(raw, "reference"),
@@ -236,7 +238,7 @@ def _decode_node(raw: Mapping[str, Any], columns: _Columns, reach: _Reach) -> No
         relation=_decode_relation(raw.get("relation")),
         key=texts(raw, "key"),
         physical=None if physical is None else _decode_relation(physical),
-        deps=texts(raw, "deps"),
+        deps=_inputs(raw, "deps"),
         cron=text_or_none(raw, "cron"),
         time_zone=text_or_none(raw, "time_zone"),
         interval_unit=text_or_none(raw, "interval_unit"),
@@ -255,7 +257,7 @@ def _decode_node(raw: Mapping[str, Any], columns: _Columns, reach: _Reach) -> No
 def _decode_source(raw: Mapping[str, Any], columns: _Columns) -> Source:
     known(raw, _SOURCE_KEYS)
     return Source(
-        id=text(raw, "id"),
+        id=SourceId(text(raw, "id")),
         project=text(raw, "project"),
         reference=text(raw, "reference"),
         name=text(raw, "name"),
@@ -269,11 +271,11 @@ def _decode_source(raw: Mapping[str, Any], columns: _Columns) -> Source:
 def _decode_check(raw: Mapping[str, Any]) -> Check:
     known(raw, _CHECK_KEYS)
     return Check(
-        id=text(raw, "id"),
+        id=CheckId(UnitId(text(raw, "id"))),
         project=text(raw, "project"),
         name=text(raw, "name"),
-        target=text(raw, "target"),
-        also=texts(raw, "also"),
+        target=SourceId(text(raw, "target")),
+        also=_inputs(raw, "also"),
         kind=text(raw, "kind", "audit"),
         reference=text(raw, "reference", ""),
         blocking=flag(raw, "blocking", True),
@@ -282,6 +284,11 @@ def _decode_check(raw: Mapping[str, Any]) -> Check:
         location=_decode_location(raw.get("location")),
         properties=texts_by_key(raw, "properties"),
     )
+
+
+def _inputs(raw: Mapping[str, Any], key: str) -> tuple[InputId, ...]:
+    """Which of them are nodes and which sources, the graph knows."""
+    return cast("tuple[InputId, ...]", texts(raw, key))
 
 
 def decode_drift(raw: Any) -> Drift:
@@ -297,7 +304,7 @@ def decode_drift(raw: Any) -> Drift:
 def _decode_relation(raw: Any) -> Relation:
     match raw:
         case [str() as connection, str() | None as catalog, str() | None as schema, str() as name]:
-            return Relation(connection, catalog, schema, name)
+            return Relation(ConnectionIdentity(connection), catalog, schema, name)
     raise ShapeError("relation, physical: [connection, catalog, schema, name] is expected")
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from heapq import heapify, heappop, heappush
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any, TypeGuard, TypeVar, cast
 
 from dagster_transform.graph.errors import (
     CycleError,
@@ -15,9 +15,13 @@ from dagster_transform.graph.errors import (
     DuplicateRelationError,
     UnknownIdError,
 )
+from dagster_transform.graph.ids import CheckId, InputId, NodeId, SourceId, UnitId, check_id
 from dagster_transform.graph.nodes import Check, Column, Node, Relation, Source
 
 _T = TypeVar("_T", Node, Source, Check)
+_Id = TypeVar("_Id", bound=InputId)
+_Resolved = Mapping[InputId, InputId]
+"""What stands in the place of sources."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -34,14 +38,14 @@ class Graph:
             first source (by id) that reads it. Connection identity is part of a relation.
     """
 
-    nodes: Mapping[str, Node]
-    sources: Mapping[str, Source]
-    checks: Mapping[str, Check]
-    order: tuple[str, ...] = field(compare=False)
-    by_relation: Mapping[Relation, str] = field(compare=False)
-    _upstream: Mapping[str, tuple[str, ...]] = field(compare=False)
-    _downstream: Mapping[str, tuple[str, ...]] = field(compare=False)
-    _checks_of: Mapping[str, tuple[Check, ...]] = field(compare=False)
+    nodes: Mapping[NodeId, Node]
+    sources: Mapping[SourceId, Source]
+    checks: Mapping[CheckId, Check]
+    order: tuple[NodeId, ...] = field(compare=False)
+    by_relation: Mapping[Relation, InputId] = field(compare=False)
+    _upstream: Mapping[InputId, tuple[InputId, ...]] = field(compare=False)
+    _downstream: Mapping[InputId, tuple[NodeId, ...]] = field(compare=False)
+    _checks_of: Mapping[InputId, tuple[Check, ...]] = field(compare=False)
 
     @classmethod
     def of(
@@ -61,15 +65,18 @@ class Graph:
         """
         node_by_id, source_by_id, check_by_id = _by_id(nodes, sources, checks)
         by_relation = _index_relations(node_by_id, source_by_id)
-        upstream = {id: tuple(dict.fromkeys(node.deps)) for id, node in node_by_id.items()}
-        downstream: dict[str, list[str]] = {id: [] for id in (*node_by_id, *source_by_id)}
-        for id, deps in upstream.items():
-            for dep in deps:
+        upstream: dict[InputId, tuple[InputId, ...]] = {
+            id: tuple(dict.fromkeys(node.deps)) for id, node in node_by_id.items()
+        }
+        downstream: dict[InputId, list[NodeId]] = {id: [] for id in node_by_id}
+        downstream.update((id, []) for id in source_by_id)
+        for id in node_by_id:
+            for dep in upstream[id]:
                 if dep not in downstream:
                     raise DanglingDependencyError(id, dep)
                 downstream[dep].append(id)
         upstream.update(dict.fromkeys(source_by_id, ()))
-        checks_of: dict[str, list[Check]] = {}
+        checks_of: dict[InputId, list[Check]] = {}
         for check in check_by_id.values():
             for read in (check.target, *check.also):
                 if read not in downstream:
@@ -104,15 +111,16 @@ class Graph:
             (source for part in parts for source in part.sources.values()),
             (check for part in parts for check in part.checks.values()),
         )
-        by_relation = _index_relations(nodes, {})
+        builders = {node.relation: node for node in nodes.values()}
+        _index_relations(nodes, {})
         stays: dict[Relation, Source] = {}
         for source in sorted(sources.values(), key=lambda source: not source.key):
             stays.setdefault(source.relation, source)
-        resolved: dict[str, str] = {}
+        resolved: dict[InputId, InputId] = {}
         for source in sources.values():
-            builder, first = by_relation.get(source.relation), stays[source.relation]
-            if builder is not None and nodes[builder].project != source.project:
-                resolved[source.id] = builder
+            builder, first = builders.get(source.relation), stays[source.relation]
+            if builder is not None and builder.project != source.project:
+                resolved[source.id] = builder.id
             elif first is not source and source.key in ((), first.key):
                 resolved[source.id] = first.id
         return cls.of(
@@ -121,33 +129,49 @@ class Graph:
             _relink_checks(checks.values(), resolved),
         )
 
-    def upstream(self, id: str) -> tuple[str, ...]:
+    def node(self, id: UnitId | SourceId) -> Node | None:
+        """The node of an id; None where it is that of something else."""
+        return self.nodes.get(cast("NodeId", id))
+
+    def source(self, id: UnitId | SourceId) -> Source | None:
+        """The source of an id; None where it is that of something else."""
+        return self.sources.get(cast("SourceId", id))
+
+    def check(self, id: UnitId | SourceId) -> Check | None:
+        """The check of an id; None where it is that of something else."""
+        return self.checks.get(cast("CheckId", id))
+
+    def is_node(self, id: UnitId | SourceId) -> TypeGuard[NodeId]:
+        """Whether an id is that of a node."""
+        return id in self.nodes
+
+    def upstream(self, id: InputId) -> tuple[InputId, ...]:
         """Ids of the nodes and sources that a node reads, in its framework's order; a source
         reads nothing. Raises UnknownIdError."""
         return _of_id(self._upstream, id)
 
-    def depths(self) -> dict[str, int]:
+    def depths(self) -> dict[InputId, int]:
         """By id, how many nodes there are on the longest way down to a node; a source has 0."""
-        found = dict.fromkeys(self.sources, 0)
+        found: dict[InputId, int] = dict.fromkeys(self.sources, 0)
         for node_id in self.order:
             found[node_id] = 1 + max((found[above] for above in self.upstream(node_id)), default=0)
         return found
 
-    def downstream(self, id: str) -> tuple[str, ...]:
+    def downstream(self, id: InputId) -> tuple[NodeId, ...]:
         """Ids of the nodes that read a node or source, sorted. Raises UnknownIdError."""
         return _of_id(self._downstream, id)
 
-    def ancestors(self, ids: Iterable[str]) -> frozenset[str]:
+    def ancestors(self, ids: Iterable[InputId]) -> frozenset[InputId]:
         """Ids of all nodes and sources above any of `ids`. One of `ids` is among them only if it
         is above another one. Raises UnknownIdError."""
         return _closure(ids, self.upstream)
 
-    def descendants(self, ids: Iterable[str]) -> frozenset[str]:
+    def descendants(self, ids: Iterable[InputId]) -> frozenset[NodeId]:
         """Ids of all nodes below any of `ids` (nodes or sources). One of `ids` is among them only
         if it is below another one. Raises UnknownIdError."""
         return _closure(ids, self.downstream)
 
-    def checks_of(self, id: str) -> tuple[Check, ...]:
+    def checks_of(self, id: InputId) -> tuple[Check, ...]:
         """The checks that are shown on a node or source, by id. Raises UnknownIdError."""
         if id not in self._upstream:
             raise UnknownIdError(id)
@@ -168,45 +192,53 @@ class Graph:
 
 def _by_id(
     nodes: Iterable[Node], sources: Iterable[Source], checks: Iterable[Check]
-) -> tuple[dict[str, Node], dict[str, Source], dict[str, Check]]:
+) -> tuple[dict[NodeId, Node], dict[SourceId, Source], dict[CheckId, Check]]:
     """All three by id, each in the order of the ids. Raises DuplicateIdError."""
-    seen: set[str] = set()
+    seen: set[UnitId | SourceId] = set()
 
-    def collect(things: Iterable[_T]) -> dict[str, _T]:
-        found: dict[str, _T] = {}
+    def sort(things: Iterable[_T]) -> list[_T]:
+        found: list[_T] = []
         for thing in things:
             if thing.id in seen:
                 raise DuplicateIdError(thing.id)
             seen.add(thing.id)
-            found[thing.id] = thing
-        return dict(sorted(found.items()))
+            found.append(thing)
+        return sorted(found, key=_id_of)
 
-    return collect(nodes), collect(sources), collect(checks)
+    return (
+        {node.id: node for node in sort(nodes)},
+        {source.id: source for source in sort(sources)},
+        {check.id: check for check in sort(checks)},
+    )
+
+
+def _id_of(thing: Node | Source | Check) -> str:
+    return thing.id
 
 
 def _index_relations(
-    nodes: Mapping[str, Node], sources: Mapping[str, Source]
-) -> dict[Relation, str]:
-    by_relation: dict[Relation, str] = {}
-    for id, node in nodes.items():
-        other = by_relation.setdefault(node.relation, id)
-        if other != id:
-            raise DuplicateRelationError(node.relation, (other, id))
-    for id, source in sources.items():
-        by_relation.setdefault(source.relation, id)
+    nodes: Mapping[NodeId, Node], sources: Mapping[SourceId, Source]
+) -> dict[Relation, InputId]:
+    by_relation: dict[Relation, InputId] = {}
+    for node in nodes.values():
+        other = by_relation.setdefault(node.relation, node.id)
+        if other != node.id:
+            raise DuplicateRelationError(node.relation, other, node.id)
+    for source in sources.values():
+        by_relation.setdefault(source.relation, source.id)
     return by_relation
 
 
 def _topological_order(
-    nodes: Mapping[str, Node],
-    upstream: Mapping[str, tuple[str, ...]],
-    downstream: Mapping[str, list[str]],
-) -> tuple[str, ...]:
+    nodes: Mapping[NodeId, Node],
+    upstream: Mapping[InputId, tuple[InputId, ...]],
+    downstream: Mapping[InputId, list[NodeId]],
+) -> tuple[NodeId, ...]:
     """Kahn's algorithm; the heap makes the ties sorted. Raises CycleError."""
     missing = {id: sum(dep in nodes for dep in upstream[id]) for id in nodes}
     ready = [id for id, count in missing.items() if not count]
     heapify(ready)
-    order: list[str] = []
+    order: list[NodeId] = []
     while ready:
         id = heappop(ready)
         order.append(id)
@@ -223,25 +255,29 @@ def _topological_order(
     return tuple(order)
 
 
-def _find_cycle(stuck: set[str], upstream: Mapping[str, tuple[str, ...]]) -> list[str]:
+def _find_cycle(
+    stuck: set[NodeId], upstream: Mapping[InputId, tuple[InputId, ...]]
+) -> list[NodeId]:
     """A cycle among `stuck`, in the direction of the data, from its smallest id back to it.
 
     Every id that is stuck has one above it that is stuck too, so that walking up must come back.
     """
-    path: dict[str, None] = {}
+    path: dict[NodeId, None] = {}
     id = min(stuck)
     while id not in path:
         path[id] = None
-        id = min(dep for dep in upstream[id] if dep in stuck)
+        id = min(stuck.intersection(upstream[id]))
     walked = list(path)
     cycle = walked[walked.index(id) :][::-1]
     first = cycle.index(min(cycle))
     return [*cycle[first:], *cycle[:first], cycle[first]]
 
 
-def _closure(ids: Iterable[str], step: Callable[[str], tuple[str, ...]]) -> frozenset[str]:
-    found: set[str] = set()
-    pending = list(ids)
+def _closure(
+    ids: Iterable[InputId], step: Callable[[InputId], tuple[_Id, ...]]
+) -> frozenset[_Id]:
+    found: set[_Id] = set()
+    pending: list[InputId] = list(ids)
     while pending:
         new = [id for id in step(pending.pop()) if id not in found]
         found.update(new)
@@ -249,18 +285,18 @@ def _closure(ids: Iterable[str], step: Callable[[str], tuple[str, ...]]) -> froz
     return frozenset(found)
 
 
-def _of_id(found: Mapping[str, tuple[str, ...]], id: str) -> tuple[str, ...]:
+def _of_id(found: Mapping[InputId, tuple[_Id, ...]], id: InputId) -> tuple[_Id, ...]:
     try:
         return found[id]
     except KeyError:
         raise UnknownIdError(id) from None
 
 
-def _relink(ids: Iterable[str], resolved: Mapping[str, str]) -> tuple[str, ...]:
+def _relink(ids: Iterable[InputId], resolved: _Resolved) -> tuple[InputId, ...]:
     return tuple(dict.fromkeys(resolved.get(id, id) for id in ids))
 
 
-def _relink_node(node: Node, resolved: Mapping[str, str]) -> Node:
+def _relink_node(node: Node, resolved: _Resolved) -> Node:
     if resolved.keys().isdisjoint(node.deps):
         return node
     deps = _relink(node.deps, resolved)
@@ -278,10 +314,10 @@ def _relink_column(column: Column, places: Sequence[int]) -> Column:
     return replace(column, sources=tuple(sources))
 
 
-def _relink_checks(checks: Iterable[Check], resolved: Mapping[str, str]) -> list[Check]:
+def _relink_checks(checks: Iterable[Check], resolved: _Resolved) -> list[Check]:
     kept: list[Check] = []
     moved: list[Check] = []
-    taken: set[tuple[str, str]] = set()
+    taken: set[tuple[InputId, str]] = set()
     for check in checks:
         if check.target in resolved:
             moved.append(check)
@@ -293,7 +329,7 @@ def _relink_checks(checks: Iterable[Check], resolved: Mapping[str, str]) -> list
         while (target, name) in taken:
             name = f"{name}_{check.project}"
         taken.add((target, name))
-        kept.append(replace(check, id=f"{target}:{name}", target=target, name=name))
+        kept.append(replace(check, id=check_id(target, name), target=target, name=name))
     return [
         check
         if resolved.keys().isdisjoint(check.also)

@@ -1,7 +1,7 @@
 """What a graph is made of: nodes, sources, checks and the relations where frameworks meet.
 
-All of them are frozen values without behaviour of a framework. An `id` is `<project>:<reference>`,
-where `reference` is the framework's own unique name: a SQLMesh fully qualified name
+All of them are frozen values without behaviour of a framework. What their ids are made of is in
+`ids`; the `reference` in them is the framework's own unique name: a SQLMesh fully qualified name
 (`"flights"."marts"."delays"`) or a dbt unique id (`model.staging.stg_flights`).
 """
 
@@ -10,6 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+
+from dagster_transform.databases.identity import ConnectionIdentity
+from dagster_transform.graph.ids import CheckId, InputId, NodeId, SourceId
 
 
 class Presence(str, Enum):
@@ -37,7 +40,7 @@ class Relation:
         name: Table or view name.
     """
 
-    connection: str
+    connection: ConnectionIdentity
     catalog: str | None
     schema: str | None
     name: str
@@ -101,7 +104,7 @@ class Node:
         properties: Further facts worth showing, as strings (`dialect`, `partitioned_by`...).
     """
 
-    id: str
+    id: NodeId
     project: str
     framework: str
     reference: str
@@ -110,7 +113,7 @@ class Node:
     relation: Relation
     key: tuple[str, ...] = ()
     physical: Relation | None = None
-    deps: tuple[str, ...] = ()
+    deps: tuple[InputId, ...] = ()
     cron: str | None = None
     time_zone: str | None = None
     interval_unit: str | None = None
@@ -124,7 +127,7 @@ class Node:
     presence: Presence = Presence.UNKNOWN
     properties: Mapping[str, str] = field(default_factory=dict, hash=False)
 
-    def column_lineage(self) -> dict[str, tuple[tuple[str, str], ...]]:
+    def column_lineage(self) -> dict[str, tuple[tuple[InputId, str], ...]]:
         """What each column is computed from: (id of a node or source, column there). Columns of
         which that is not known, or that are computed from no column, are left out."""
         return {
@@ -139,7 +142,7 @@ class Source:
     """A relation that nodes read and that no node of its project builds; its attributes are those
     of a Node."""
 
-    id: str
+    id: SourceId
     project: str
     reference: str
     name: str
@@ -165,11 +168,11 @@ class Check:
             data and the interval's record, so they can't be taken out of the build).
     """
 
-    id: str
+    id: CheckId
     project: str
     name: str
-    target: str
-    also: tuple[str, ...] = ()
+    target: InputId
+    also: tuple[InputId, ...] = ()
     kind: str = "audit"
     reference: str = ""
     blocking: bool = True

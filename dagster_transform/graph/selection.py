@@ -9,6 +9,7 @@ from fnmatch import translate
 
 from dagster_transform.graph.errors import SelectionError
 from dagster_transform.graph.graph import Graph
+from dagster_transform.graph.ids import NodeId
 from dagster_transform.graph.nodes import Node
 
 # A quoted part of a name may hold spaces and commas: "my catalog"."marts"."delays".
@@ -24,7 +25,7 @@ _ATTRIBUTES: dict[str, Callable[[Node], Iterable[str]]] = {
 }
 
 
-def select(graph: Graph, expression: str) -> frozenset[str]:
+def select(graph: Graph, expression: str) -> frozenset[NodeId]:
     """Ids of the nodes (never sources) that an expression selects.
 
     An expression is one or more terms, separated by spaces or commas; it selects what any of them
@@ -40,13 +41,13 @@ def select(graph: Graph, expression: str) -> frozenset[str]:
     terms = _TERM.findall(expression)
     if not terms:
         raise SelectionError("The selection is empty; `*` selects everything.", term=expression)
-    selected: set[str] = set()
+    selected: set[NodeId] = set()
     for term in terms:
         selected |= _select_term(graph, term)
     return frozenset(selected)
 
 
-def _select_term(graph: Graph, term: str) -> set[str]:
+def _select_term(graph: Graph, term: str) -> set[NodeId]:
     above, below = term.startswith("+"), term.endswith("+")
     core = term.removeprefix("+").removesuffix("+")
     if not core:
@@ -54,13 +55,13 @@ def _select_term(graph: Graph, term: str) -> set[str]:
     matched = set(graph.nodes) if core == "*" else _match(graph, core, term)
     selected = set(matched)
     if above:
-        selected |= graph.ancestors(matched) & graph.nodes.keys()
+        selected |= graph.nodes.keys() & graph.ancestors(matched)
     if below:
         selected |= graph.descendants(matched)
     return selected
 
 
-def _match(graph: Graph, core: str, term: str) -> set[str]:
+def _match(graph: Graph, core: str, term: str) -> set[NodeId]:
     attribute, colon, rest = core.partition(":")
     of_attribute = _ATTRIBUTES.get(attribute.casefold()) if colon else None
     if of_attribute is not None:

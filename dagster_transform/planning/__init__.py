@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 from dagster_transform.planning.advice import finer_than_upstream, restatable
+from dagster_transform.planning.resource_keys import (
+    ResourceKey,
+    ResourceKeyError,
+    ResourceKind,
+)
 from dagster_transform.planning.run_plan import RunPlanError, plan_run
 from dagster_transform.planning.slots import (
     CONCURRENCY,
@@ -31,6 +36,9 @@ __all__ = [
     "Limits",
     "Outcome",
     "Readiness",
+    "ResourceKey",
+    "ResourceKeyError",
+    "ResourceKind",
     "RunPlan",
     "RunPlanError",
     "Slot",

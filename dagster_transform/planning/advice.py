@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
-from dagster_transform.graph import Graph, Node
+from dagster_transform.graph import Graph, Node, NodeId
 from dagster_transform.planning.values import Outcome, RunPlan
 
 _UNITS = ("five_minute", "quarter_hour", "half_hour", "hour", "day", "month", "year")
 """SQLMesh's interval units, the finest first."""
 
 
-def finer_than_upstream(graph: Graph, nodes: Collection[str]) -> list[str]:
+def finer_than_upstream(graph: Graph, nodes: Collection[NodeId]) -> list[str]:
     """Warnings for nodes that are built by finer intervals than something that they read.
 
     An hourly node that reads a daily one can have the day's hours only when the day is over: until
@@ -33,15 +33,15 @@ def finer_than_upstream(graph: Graph, nodes: Collection[str]) -> list[str]:
     ]
 
 
-def restatable(graph: Graph, plan: RunPlan) -> list[str]:
+def restatable(graph: Graph, run_plan: RunPlan) -> list[str]:
     """Names of the incremental nodes that a run leaves out because nothing of them is missing."""
     return sorted(
-        graph.nodes[node_id].name
-        for node_id, why in plan.left_out.items()
+        node.name
+        for id, why in run_plan.left_out.items()
         if why.outcome is Outcome.UP_TO_DATE
-        and node_id in graph.nodes
-        and graph.nodes[node_id].framework == "sqlmesh"
-        and _is_incremental(graph.nodes[node_id])
+        and (node := graph.node(id)) is not None
+        and node.framework == "sqlmesh"
+        and _is_incremental(node)
     )
 
 
@@ -54,7 +54,7 @@ def _through_views(graph: Graph, node: Node) -> Iterator[Node]:
     stack, seen = list(reversed(node.deps)), set()
     while stack:
         dep = stack.pop()
-        parent = graph.nodes.get(dep)
+        parent = graph.node(dep)
         if parent is None or dep in seen:
             continue
         seen.add(dep)

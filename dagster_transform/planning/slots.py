@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from dagster_transform.errors import TransformError
 from dagster_transform.graph import Node, Relation
+from dagster_transform.planning.resource_keys import ResourceKey
 
 CONCURRENCY = "concurrency"
 """The property of a node that names concurrency tags which are not among its framework's tags:
@@ -22,12 +23,12 @@ class Slot:
     """So much of a counted resource.
 
     Attributes:
-        key: `tag:<name>` or `connections:<connection identity>`.
+        key: Of a concurrency tag, or of the connections to a database.
         weight: How much of it the node takes.
         capacity: How much of it there is, over all runs.
     """
 
-    key: str
+    key: ResourceKey
     weight: int
     capacity: int
 
@@ -48,14 +49,14 @@ def slots_of(
     Raises:
         SlotError: A weight is no number above 0, or above the capacity.
     """
-    found: dict[str, Slot] = {}
+    found: dict[ResourceKey, Slot] = {}
     for text in [*node.tags, *node.properties.get(CONCURRENCY, "").split()]:
         name, colon, weight = text.rpartition(":")
         if not colon or text in tags:  # a tag may have a colon in its name
             name, weight = text, ""
         if name in tags:
             taken = 1 if name == text else _weight(node, name, weight, tags[name])
-            key = f"tag:{name}"
+            key = ResourceKey.tag(name)
             found[key] = max(
                 Slot(key, taken, tags[name]), found.get(key, Slot(key, 0, 0)), key=_by_weight
             )
@@ -71,12 +72,12 @@ def connection_slot(
 
     Args:
         relation: What is built or checked.
-        project: Whose session does it.
+        project: Whose project run does it.
         connections: As for `slots_of`.
     """
     place = relation.connection
     limits = [connections[key] for key in (place, project) if key in connections]
-    return Slot(f"connections:{place}", 1, min(limits)) if limits else None
+    return Slot(ResourceKey.connections(place), 1, min(limits)) if limits else None
 
 
 def _by_weight(slot: Slot) -> int:

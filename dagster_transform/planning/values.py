@@ -1,4 +1,4 @@
-"""The values of planning: what a session says, what is decided, what became of it."""
+"""The values of planning: what a project run says, what is decided, what became of it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
+
+from dagster_transform.graph import PromotionId, UnitId
 
 
 class Outcome(str, Enum):
@@ -41,7 +43,7 @@ GOOD_OUTCOMES = frozenset(
 
 
 class UnitKind(str, Enum):
-    """What a session is asked to do."""
+    """What a project run is asked to do."""
 
     BUILD = "build"
     CHECK = "check"
@@ -50,27 +52,27 @@ class UnitKind(str, Enum):
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """One thing that a session does when the walk says so.
+    """One thing that a project run does when the walk says so.
 
     Attributes:
         id: A node's id, a check's id, or the name of a promotion.
-        project: Whose session does it.
+        project: Whose project run does it.
         after: Ids of the units that must have gone well before.
         promotion: For a build: id of the promotion that shows it to readers; None: at once.
         blocking: For a check: whether its failure counts as a failure of the unit.
     """
 
-    id: str
+    id: UnitId
     kind: UnitKind
     project: str
-    after: frozenset[str] = frozenset()
-    promotion: str | None = None
+    after: frozenset[UnitId] = frozenset()
+    promotion: PromotionId | None = None
     blocking: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """What a session says of one selected node before the run is planned.
+    """What a project run says of one selected node before the run is planned.
 
     Attributes:
         outcome: None if the node is to be built; else why this run will not build it.
@@ -85,8 +87,8 @@ class Readiness:
 
     outcome: Outcome | None = None
     reason: str = ""
-    promotion: str | None = None
-    step: str | None = None
+    promotion: PromotionId | None = None
+    step: PromotionId | None = None
     shown: bool = False
     built_at: datetime | None = None
 
@@ -102,7 +104,7 @@ class Limits:
     Attributes:
         max_concurrent_models: Builds at the same moment, over all projects; at least 1.
         unbounded: Projects that this does not bound, and whose builds it does not count: they
-            build as many as their session can do.
+            build as many as their project run can do.
         fail_fast: After the first failure nothing starts, and what runs is cancelled.
         retries: How often a unit that failed transiently is tried again.
         retry_delay: Seconds before the first retry; doubled for each further one.
@@ -130,7 +132,7 @@ class LeftOut:
 
     outcome: Outcome
     reason: str
-    promotion: str | None = None
+    promotion: PromotionId | None = None
     built_at: datetime | None = None
 
 
@@ -144,6 +146,6 @@ class RunPlan:
         limits: How the walk goes about it.
     """
 
-    units: Mapping[str, Unit] = field(default_factory=dict)
-    left_out: Mapping[str, LeftOut] = field(default_factory=dict)
+    units: Mapping[UnitId, Unit] = field(default_factory=dict)
+    left_out: Mapping[UnitId, LeftOut] = field(default_factory=dict)
     limits: Limits = Limits()

@@ -33,7 +33,7 @@ from dagster_transform.errors import TransformError
 from dagster_transform.planning import LeftOut, Outcome, RunPlan, Slot, UnitKind
 from dagster_transform.runs.backends import ClaimSessions
 from dagster_transform.runs.words import Refusals, in_words, left_in_words
-from dagster_transform.walk import Inbox, Needs, Revoked
+from dagster_transform.walk import Inbox, SharedResources, Revoked
 
 _HISTORY = timedelta(days=7)
 """For how long the store remembers what was claimed."""
@@ -76,7 +76,7 @@ class RunClaims:
         promotions: The tables of each promotion besides those, and whether it changes them.
         missing: Tables that are wanted and that others hold.
         holders: The run that holds what a unit did not get, by the unit's id.
-        end_sessions: Ends such sessions; says which are not there any more.
+        end_backends: Ends such sessions; says which are not there any more.
         pause: Waits so many seconds.
     """
 
@@ -87,13 +87,13 @@ class RunClaims:
     promotions: dict[str, Mapping[str, bool]] = field(default_factory=dict)
     missing: dict[str, Want] = field(default_factory=dict)
     holders: dict[str, str] = field(default_factory=dict)
-    end_sessions: Callable[[Collection[str]], Collection[str]] = lambda _: ()
+    end_backends: Callable[[Collection[str]], Collection[str]] = lambda _: ()
     pause: Callable[[float], object] = sleep
 
     def __post_init__(self) -> None:
         self.keeper = Keeper(self.store, self._lost)
         self._ground, self._tables = uuid4().hex, uuid4().hex
-        self._needs: dict[str, Needs] = {}
+        self._needs: dict[str, SharedResources] = {}
         self._fences: dict[str, int] = {}
         self._refused: Refusals = {}
         self._lost_because: dict[str, str] = {}
@@ -105,7 +105,7 @@ class RunClaims:
 
     # -- the ground -----------------------------------------------------------------------------
 
-    def take_ground(self, needs: Mapping[str, Needs]) -> None:
+    def take_ground(self, needs: Mapping[str, SharedResources]) -> None:
         """Take environments and DuckDB files, waiting for those who have them.
 
         Args:
@@ -147,7 +147,7 @@ class RunClaims:
         before = self._needs.get(project)
         if before is None or before.environment is None or alone or not before.alone:
             return
-        self._needs[project] = Needs(before.files, before.environment)
+        self._needs[project] = SharedResources(before.files, before.environment)
         others = [n for n in self._needs.values() if n.environment == before.environment]
         if not any(needs.alone for needs in others):
             self.store.downgrade(self._ground, before.environment, 1)
@@ -298,7 +298,7 @@ class RunClaims:
 
     def _end(self, sessions: Collection[str]) -> set[str]:
         try:
-            return set(self.end_sessions(sessions))
+            return set(self.end_backends(sessions))
         except TransformError as error:
             self.say(str(error))
             return set()
@@ -367,7 +367,7 @@ class RunClaims:
                 self.inbox.put(Revoked(unit, reason))
 
 
-def _ground(needs: Collection[Needs]) -> list[Want]:
+def _ground(needs: Collection[SharedResources]) -> list[Want]:
     files = {file for need in needs for file in need.files}
     whole: dict[str, bool] = {}
     for need in needs:

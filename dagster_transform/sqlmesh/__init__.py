@@ -12,25 +12,25 @@ from typing import TYPE_CHECKING
 
 from dagster_transform.sqlmesh._compat import import_sqlmesh
 from dagster_transform.sqlmesh.plans.explanation import PlanExplanation, PlanRequest
-from dagster_transform.sqlmesh.settings import Restatement, SqlmeshSettings, Turn
+from dagster_transform.sqlmesh.settings import Restatement, SqlmeshSettings, HooksOfRun
 
 if TYPE_CHECKING:
     from dagster_transform.config import SqlmeshProject
     from dagster_transform.graph import Graph, GraphFile, SourceFile
     from dagster_transform.sqlmesh.plans.proposal import Proposal
     from dagster_transform.sqlmesh.sweep import Sweep
-    from dagster_transform.walk import Needs, Session
+    from dagster_transform.walk import SharedResources, ProjectRun
 
 __all__ = [
     "PlanExplanation",
     "PlanRequest",
     "Restatement",
     "SqlmeshSettings",
-    "Turn",
-    "end_sessions",
+    "HooksOfRun",
+    "end_backends",
     "finish_run",
-    "needs_of_project",
-    "open_session",
+    "project_shared_resources",
+    "make_project_run",
     "propose_plan",
     "read_project",
     "sweep_project",
@@ -52,9 +52,9 @@ def read_project(
     return load_project(name, project, paths, root=root, sources=sources)
 
 
-def needs_of_project(
+def project_shared_resources(
     name: str, project: SqlmeshProject, settings: SqlmeshSettings, *, alone: bool
-) -> Needs:
+) -> SharedResources:
     """What working on a project's environment shares with runs; opens no connection.
 
     Args:
@@ -74,34 +74,34 @@ def needs_of_project(
     context = open_context(name, project, settings.paths, load=False)
     try:
         with clear_errors(name, settings.paths):
-            return claiming.needs_of(context, settings, alone=alone)
+            return claiming.shared_resources_of(context, settings, alone=alone)
     finally:
         _compat.close_connections(context)
 
 
-def open_session(
+def make_project_run(
     name: str, project: SqlmeshProject, graph: Graph, settings: SqlmeshSettings
 ) -> Session:
-    """A session for one run of one project; see `session.SqlmeshSession`."""
+    """A session for one run of one project; see `session.SqlmeshProjectRun`."""
     import_sqlmesh()
-    from dagster_transform.sqlmesh.runs.session import SqlmeshSession
+    from dagster_transform.sqlmesh.runs.session import SqlmeshProjectRun
 
-    return SqlmeshSession(name, project, graph, settings)
+    return SqlmeshProjectRun(name, project, graph, settings)
 
 
-def end_sessions(
+def end_backends(
     name: str, project: SqlmeshProject, paths: list[str], sessions: Collection[str]
 ) -> frozenset[str]:
     """End what runs have left on servers that a project reaches; see `server_sessions.end_left`.
 
     Raises:
         SqlmeshError: The project's configuration or its database can't be used.
-        SessionsLeftError: Some do not end.
+        BackendsRemainError: Some do not end.
     """
     import_sqlmesh()
     from dagster_transform.sqlmesh import _compat
     from dagster_transform.sqlmesh.project import clear_errors, open_context
-    from dagster_transform.sqlmesh.runs.server_sessions import end_left
+    from dagster_transform.sqlmesh.runs.backends import end_left
 
     context = open_context(name, project, paths, load=False)
     try:
@@ -117,7 +117,7 @@ def finish_run(name: str, project: SqlmeshProject, graph: Graph, settings: Sqlme
     Raises:
         SqlmeshError: It failed, or the environment can't be read.
     """
-    session = open_session(name, project, graph, settings)
+    session = make_project_run(name, project, graph, settings)
     assessed = False
     try:
         session.assess((), ())

@@ -46,7 +46,7 @@ def open_context(name: str, project: SqlmeshProject, paths: Sequence[str], *, lo
 
 @contextmanager
 def clear_errors(name: str, paths: Sequence[str], what: str = "can't be loaded") -> Iterator[None]:
-    """Turn what SQLMesh or a driver raises while a project is opened or read into one clear error.
+    """HooksOfRun what SQLMesh or a driver raises while a project is opened or read into one clear error.
 
     No error of a driver is chained to it: drivers put connection strings into theirs.
     """

@@ -34,7 +34,7 @@ class Restatement:
 
 
 @dataclass(slots=True)
-class Turn:
+class HooksOfRun:
     """Which session of a run carries out before_all and after_all: each once per run and project.
 
     A run has several sessions of one project, one after the other, where a Python asset between
@@ -81,7 +81,7 @@ class SqlmeshSettings:
         holds: Whether the run still has its claim on a node, by id: asked before an interval is
             recorded.
         builds_in: Told, before a node is built (its id) or a plan's stages begin (the environment's
-            key), in which sessions on database servers (`backends.told`); from any thread.
+            key), in which sessions on database servers (`backends.backend_id`); from any thread.
     """
 
     environment: str
@@ -93,7 +93,7 @@ class SqlmeshSettings:
     restate: Restatement | None = None
     upstreams: Upstreams = "hold"
     in_run: frozenset[str] = frozenset()
-    turn: Turn = field(default_factory=Turn)
+    turn: HooksOfRun = field(default_factory=HooksOfRun)
     batches_apart: bool = False
     plan_timeout: float = 600.0
     holds: Callable[[str], bool] = lambda _: True

@@ -2,12 +2,33 @@
 
 from __future__ import annotations
 
-from dagster_transform.walk.gate import Gate, Later, Needs, OpenGate, Refused, Revoked
-from dagster_transform.walk.ports import CheckResult, Facts, Inbox, Message, Report, Session
-from dagster_transform.walk.walker import Event, Finished, Learned, Retrying, Started, Walk
+from dagster_transform.walk.events import Event, Finished, Learned, Retrying, Started
+from dagster_transform.walk.gate import (
+    Gate,
+    Later,
+    OpenGate,
+    Refused,
+    Revoked,
+    SharedResources,
+)
+from dagster_transform.walk.ports import (
+    CheckResult,
+    Claimant,
+    ClaimGuard,
+    Facts,
+    Inbox,
+    Message,
+    ProjectRun,
+    Report,
+    Unclaimed,
+    Worker,
+)
+from dagster_transform.walk.walker import Walk
 
 __all__ = [
     "CheckResult",
+    "ClaimGuard",
+    "Claimant",
     "Event",
     "Facts",
     "Finished",
@@ -16,13 +37,15 @@ __all__ = [
     "Later",
     "Learned",
     "Message",
-    "Needs",
     "OpenGate",
+    "ProjectRun",
     "Refused",
     "Report",
     "Retrying",
     "Revoked",
-    "Session",
+    "SharedResources",
     "Started",
+    "Unclaimed",
     "Walk",
+    "Worker",
 ]

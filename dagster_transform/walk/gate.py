@@ -1,11 +1,12 @@
-"""What a unit needs before it starts, besides its upstreams and its session: claims, slots."""
+"""What a unit needs before it starts, besides its upstreams and its project run: claims, slots."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Protocol
 
-from dagster_transform.planning import Outcome, Unit
+from dagster_transform.graph import UnitId
+from dagster_transform.planning import Outcome, ResourceKey, Unit
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,17 +61,17 @@ class OpenGate:
 
 
 @dataclass(frozen=True, slots=True)
-class Needs:
-    """What a session needs of what runs share, from before it looks at its project to its end.
+class SharedResources:
+    """What a project run shares with other runs, from before it looks at its project to its end.
 
     Attributes:
-        files: Files that one process only can hold: `file:/data/x.duckdb`.
-        environment: What plans have to themselves and runs share: `environment:<state>/prod`.
+        files: Files that one process only can have open.
+        environment: What plans have to themselves and runs share; None where there is none.
         alone: Whether it needs the environment to itself.
     """
 
-    files: frozenset[str] = frozenset()
-    environment: str | None = None
+    files: frozenset[ResourceKey] = frozenset()
+    environment: ResourceKey | None = None
     alone: bool = False
 
 
@@ -83,5 +84,5 @@ class Revoked:
         reason: In words.
     """
 
-    unit: str
+    unit: UnitId
     reason: str

@@ -8,10 +8,13 @@ from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import Any, Protocol
 
-from dagster_transform.planning import Outcome, Readiness, Unit
-from dagster_transform.walk.gate import Needs, Revoked
+from dagster_transform.databases.backends import BackendId
+from dagster_transform.graph import CheckId, InputId, NodeId, UnitId
+from dagster_transform.planning import Outcome, Readiness, ResourceKey, Unit
+from dagster_transform.walk.gate import Revoked, SharedResources
 
-ColumnLineage = Mapping[str, tuple[tuple[str, str], ...]]
+ColumnLineage = Mapping[str, tuple[tuple[InputId, str], ...]]
+"""By column: what it is computed from, as ids of nodes or sources and columns there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +29,7 @@ class CheckResult:
         details: Further facts for people (`query`, `interval`...), as strings or numbers.
     """
 
-    check: str
+    check: CheckId
     passed: bool
     failed_rows: int | None = None
     blocking: bool = True
@@ -35,7 +38,7 @@ class CheckResult:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a session says when a unit has ended, however it ended.
+    """What a project run says when a unit has ended, however it ended.
 
     Attributes:
         unit: The unit's id.
@@ -54,7 +57,7 @@ class Report:
         details: Further facts for people (`intervals`, `table`...), as strings or numbers.
     """
 
-    unit: str
+    unit: UnitId
     outcome: Outcome
     reason: str = ""
     transient: bool = False
@@ -75,7 +78,7 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What a session has found out of a relation after it had reported it as built.
+    """What a project run has found out of a relation after it had reported it as built.
 
     Attributes:
         unit: The unit's id.
@@ -87,7 +90,7 @@ class Facts:
         problem: Why something is not known that was asked for; or "".
     """
 
-    unit: str
+    unit: UnitId
     table_rows: int | None = None
     columns: Mapping[str, str] = field(default_factory=dict)
     column_lineage: ColumnLineage = field(default_factory=dict)
@@ -97,13 +100,13 @@ class Facts:
 Message = Report | Facts
 
 
-class Session(Protocol):
-    """A framework's side of one run of one project.
+class Worker(Protocol):
+    """What a walk needs of a framework's side of a run.
 
-    Every method is called from the walk's own thread. A session has threads or processes of its
-    own for the work and answers a `start` by calling `done` with a report once, from any thread;
-    and once more with facts where the report says that they follow. Nothing waits for those but
-    the walk's end.
+    Every method is called from the walk's own thread. A worker has threads or processes of its own
+    for the work and answers a `start` by calling `done` with a report once, from any thread; and
+    once more with facts where the report says that they follow. Nothing waits for those but the
+    walk's end.
     """
 
     @property
@@ -111,48 +114,84 @@ class Session(Protocol):
         """Units that it can do at the same moment, at least 1."""
 
     @property
-    def exclusive(self) -> frozenset[str]:
-        """What only one session can hold at a time (`file:/data/x.duckdb`)."""
+    def exclusive(self) -> frozenset[ResourceKey]:
+        """The files that only one worker can have open at a time."""
 
-    def needs(self) -> Needs:
+    def start(self, unit: Unit, done: Callable[[Message], None]) -> None:
+        """Begin a unit and return at once."""
+
+    def cancel(self, unit: UnitId) -> None:
+        """End a running unit's statement; called again until the unit has reported."""
+
+    def close_files(self) -> None:
+        """Close what is exclusive; called when none of its units runs. `start` opens it again."""
+
+
+class Claimant(Protocol):
+    """What claims need to know of a framework's side of a run."""
+
+    def shared_resources(self) -> SharedResources:
         """What it shares with other runs. Asked before `assess`, and again when that has shown
         whether it makes a plan; opens no connection."""
 
-    def claim_key(self, unit: Unit) -> str | None:
-        """What a build writes, or what a check reads, physically: connection identity and table
-        (`table:...`). Asked after `assess`; None: nothing that is claimed."""
+    def claim_key(self, unit: Unit) -> ResourceKey | None:
+        """The table that a build writes, or that a check reads. Asked after `assess`; None:
+        nothing that is claimed."""
 
-    def promotion_keys(self, unit: Unit) -> Mapping[str, bool]:
-        """What a promotion writes (True) or reads (False) of that, besides what its plan's builds
-        write: tables that it makes, changes or audits. Asked as `claim_key` is."""
+    def promotion_keys(self, unit: Unit) -> Mapping[ResourceKey, bool]:
+        """The tables that a promotion writes (True) or reads (False), besides what its plan's
+        builds write: those that it makes, changes or audits. Asked as `claim_key` is."""
 
-    def refresh(self, units: Sequence[Unit]) -> None:
-        """These builds were held by another run until now: look at each again when it starts."""
+    def end_backends(self, backends: Collection[BackendId]) -> Collection[BackendId]:
+        """End backends in which a run built that has lost its claims.
 
-    def assess(self, nodes: Collection[str], checks: Collection[str]) -> Mapping[str, Readiness]:
+        Those on servers that this project does not reach are passed over. Returns those that are
+        not there any more. Raises where one that it reaches does not end."""
+
+
+class ProjectRun(Worker, Claimant, Protocol):
+    """A framework's side of one run of one project, from its first look to its end."""
+
+    def assess(
+        self, nodes: Collection[NodeId], checks: Collection[CheckId]
+    ) -> Mapping[NodeId, Readiness]:
         """What there is to do for the selected nodes; called once, before the run is planned."""
 
     def open(self, units: Sequence[Unit]) -> None:
         """Get ready for these units, which are all that `start` will name."""
 
-    def start(self, unit: Unit, done: Callable[[Message], None]) -> None:
-        """Begin a unit and return at once."""
-
-    def cancel(self, unit: str) -> None:
-        """End a running unit's statement; called again until the unit has reported."""
-
-    def end_sessions(self, sessions: Collection[str]) -> Collection[str]:
-        """End sessions on database servers in which a run built that has lost its claims.
-
-        They are told as the session of that run has told them; those on servers that this project
-        does not reach are left alone. Returns those that are not there any more. Raises where one
-        that it reaches does not end."""
-
-    def let_go(self) -> None:
-        """Release what is exclusive; called when none of its units runs. `start` takes it again."""
+    def refresh(self, units: Sequence[Unit]) -> None:
+        """These builds were held by another run until now: look at each again when it starts."""
 
     def close(self, *, completed: bool) -> None:
-        """End the session and release everything. `completed`: the walk came to its end."""
+        """End it and release everything. `completed`: the walk came to its end."""
+
+
+class ClaimGuard(Protocol):
+    """What a project run asks and tells of the claims of its run; from any thread."""
+
+    def holds(self, unit: UnitId) -> bool:
+        """Whether the run still has its claims on a unit: asked before something is recorded."""
+
+    def builds_in(self, unit: UnitId, backends: frozenset[BackendId]) -> None:
+        """Told, before a unit is carried out, in which backends."""
+
+    def plans_in(self, environment: ResourceKey, backends: frozenset[BackendId]) -> None:
+        """Told, before the stages of a plan are carried out, in which backends."""
+
+
+class Unclaimed:
+    """The guard of a run without claims: nobody takes anything from it."""
+
+    def holds(self, _: UnitId) -> bool:
+        """It does."""
+        return True
+
+    def builds_in(self, _: UnitId, __: frozenset[BackendId]) -> None:
+        """Nobody asks."""
+
+    def plans_in(self, _: ResourceKey, __: frozenset[BackendId]) -> None:
+        """Nobody asks."""
 
 
 class Inbox:
@@ -162,7 +201,7 @@ class Inbox:
         self._queue: SimpleQueue[Message | Revoked] = SimpleQueue()
 
     def put(self, message: Message | Revoked) -> None:
-        """Called by sessions and by whoever keeps the gate, from any thread."""
+        """Called by project runs and by whoever keeps the gate, from any thread."""
         self._queue.put(message)
 
     def get(self, timeout: float | None) -> Message | Revoked | None:

@@ -11,7 +11,7 @@ from dagster_transform.config import TransformConfig, load_config
 from dagster_transform.dagster.execution.claims_store import claims_of
 from dagster_transform.dagster.execution.resource import TransformResource
 from dagster_transform.graph import Graph
-from dagster_transform.walk import Needs
+from dagster_transform.walk import SharedResources
 
 
 @contextmanager
@@ -51,5 +51,5 @@ def claimed_file(
     file = Path(path).resolve()
     options = TransformResource(claim_wait=wait)
     with closing(claims_of(context, Graph.of([]), settings, options)) as claims:
-        claims.take_ground({"": Needs(frozenset({f"file:{file}"}))})
+        claims.take_ground({"": SharedResources(frozenset({f"file:{file}"}))})
         yield file

@@ -15,16 +15,16 @@ import dagster as dg
 from pydantic import Field, PrivateAttr
 
 from dagster_transform.config import DbtProject, TransformConfig
-from dagster_transform.dbt import KEPT_RUNS, DbtTurn
+from dagster_transform.dbt import KEPT_RUNS, InvocationOfRun
 from dagster_transform.errors import TransformError
 from dagster_transform.planning import DEFAULT_MODELS, Limits
-from dagster_transform.sqlmesh import Restatement, Turn
+from dagster_transform.sqlmesh import Restatement, HooksOfRun
 
 _TICK_TAGS = ("dagster/schedule_name", "dagster/sensor_name", "dagster/from_automation_condition")
 _CONCURRENCY_VARIABLE = "MAX_CONCURRENT_MODELS"
 
 
-_Turn = TypeVar("_Turn", Turn, DbtTurn)
+_Turn = TypeVar("_Turn", HooksOfRun, InvocationOfRun)
 
 
 class PlanOption(Enum):
@@ -231,7 +231,7 @@ class TransformResource(dg.ConfigurableResource[None]):
 
     # What the ops of one run share: with an executor that runs them in one process, this resource
     # lives as long as the run does.
-    _turns: dict[str, Turn | DbtTurn] = PrivateAttr(default_factory=dict)
+    _turns: dict[str, HooksOfRun | InvocationOfRun] = PrivateAttr(default_factory=dict)
     _ends: dict[str, Callable[[], None]] = PrivateAttr(default_factory=dict)
 
     def turn(self, project: str, kind: type[_Turn], *, last: bool) -> _Turn:

@@ -32,7 +32,7 @@ from dagster_transform.planning import (
 )
 from dagster_transform.runs.claiming import RunClaims
 from dagster_transform.runs.gate import ClaimGate
-from dagster_transform.walk import Needs, Session, Walk
+from dagster_transform.walk import SharedResources, ProjectRun, Walk
 
 _RESTATE = """\
 To build a time of {names} again, although it is complete, give this run config in the launchpad:
@@ -131,10 +131,10 @@ def carry_out(
     walk: Walk | None = None
     completed = False
     try:
-        claims.end_sessions = crew.end_sessions
-        claims.take_ground(crew.needs())
+        claims.end_backends = crew.end_backends
+        claims.take_ground(crew.shared_resources())
         readiness = crew.assess(nodes, checks)
-        for project, need in crew.needs().items():
+        for project, need in crew.shared_resources().items():
             claims.settle(project, alone=need.alone)
 
         def make_plan() -> RunPlan:
@@ -239,12 +239,12 @@ class _Crew:
                 self._breaks(todo[0], error, mine, judged, readiness)
             self._make_way(self._sessions[todo[0]])
 
-    def needs(self) -> dict[str, Needs]:
+    def shared_resources(self) -> dict[str, SharedResources]:
         """What each project's session shares with other runs."""
-        found: dict[str, Needs] = {}
+        found: dict[str, SharedResources] = {}
         for project, session in self._sessions.items():
             with suppress(TransformError):  # `assess` will meet it too, and tell it
-                found[project] = session.needs()
+                found[project] = session.shared_resources()
         return found
 
     def claim_keys(self, plan: RunPlan) -> dict[str, str]:
@@ -270,12 +270,12 @@ class _Crew:
                 self._context.log.info(f"{self._called[unit]} not run: {why.reason}")
                 self.not_run[unit] = why
 
-    def end_sessions(self, sessions: Collection[str]) -> set[str]:
+    def end_backends(self, sessions: Collection[str]) -> set[str]:
         """End what other runs have left on database servers; those that are not there any more."""
         gone: set[str] = set()
         for session in self._sessions.values():
             try:
-                gone |= set(session.end_sessions(set(sessions) - gone))
+                gone |= set(session.end_backends(set(sessions) - gone))
             except TransformError as error:
                 self._context.log.warning(str(error))
         return gone

@@ -18,7 +18,7 @@ from dagster_transform.dagster.execution.resource import RunOptionError, Transfo
 from dagster_transform.dagster.execution.scope import Scope
 from dagster_transform.errors import TransformError
 from dagster_transform.graph import Graph
-from dagster_transform.walk import Needs, Session
+from dagster_transform.walk import SharedResources, ProjectRun
 
 
 class NotEndedError(TransformError):
@@ -81,7 +81,7 @@ class Sessions:
             restate=options.restatement(),
             upstreams=options.upstreams.value,
             in_run=self._selected(name),
-            turn=options.turn(name, sqlmesh.Turn, last=name not in self.scope.later),
+            turn=options.turn(name, sqlmesh.HooksOfRun, last=name not in self.scope.later),
             batches_apart=bool(self.config.connections),
             holds=self.holds,
             builds_in=self.builds_in,
@@ -91,9 +91,9 @@ class Sessions:
             if completed:
                 sqlmesh.finish_run(name, project, self.graph, settings)
 
-        needs = partial(sqlmesh.needs_of_project, name, project, settings, alone=False)
+        needs = partial(sqlmesh.project_shared_resources, name, project, settings, alone=False)
         options.at_end(name, lambda: self._end("after_all", name, needs, finish))
-        return sqlmesh.open_session(name, project, self.graph, settings)
+        return sqlmesh.make_project_run(name, project, self.graph, settings)
 
     def _dbt(self, name: str, project: DbtProject) -> Session:
         options, asked = self.options, self.options.dbt
@@ -124,16 +124,16 @@ class Sessions:
             columns=asked.fetch_columns,
             column_lineage=asked.fetch_column_lineage,
             in_run=self._selected(name),
-            turn=options.turn(name, dbt.DbtTurn, last=name not in self.scope.later),
+            turn=options.turn(name, dbt.InvocationOfRun, last=name not in self.scope.later),
             holds=self.holds,
             builds_in=self.builds_in,
         )
-        session = dbt.open_session(name, self.graph, settings, self._log)
-        options.at_end(name, lambda: self._end("on-run-end", name, session.needs, session.close))
+        session = dbt.make_project_run(name, self.graph, settings, self._log)
+        options.at_end(name, lambda: self._end("on-run-end", name, session.shared_resources, session.close))
         return session
 
     def _end(
-        self, hooks: str, project: str, needs: Callable[[], Needs], end: Callable[..., None]
+        self, hooks: str, project: str, needs: Callable[[], SharedResources], end: Callable[..., None]
     ) -> None:
         """End a project's part of the run in place of an op that never came.
 

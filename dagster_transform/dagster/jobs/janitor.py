@@ -17,8 +17,8 @@ from dagster_transform.errors import TransformError
 from dagster_transform.graph import Graph
 from dagster_transform.sqlmesh import (
     SqlmeshSettings,
-    end_sessions,
-    needs_of_project,
+    end_backends,
+    project_shared_resources,
     sweep_project,
 )
 from dagster_transform.sqlmesh.sweep import Sweep, as_markdown
@@ -97,8 +97,8 @@ def _sweep(
     settings = SqlmeshSettings(environment=project.environment, paths=paths, now=now)
     try:
         with closing(claims_of(context, Graph.of([]), config, TransformResource())) as claims:
-            claims.end_sessions = partial(end_sessions, name, project, paths)
-            claims.take_ground({name: needs_of_project(name, project, settings, alone=True)})
+            claims.end_backends = partial(end_backends, name, project, paths)
+            claims.take_ground({name: project_shared_resources(name, project, settings, alone=True)})
             return sweep_project(name, project, paths, now=now, ignore_ttl=asked.ignore_ttl)
     except TransformError as error:
         raise dg.Failure(description=str(error), allow_retries=False) from None

@@ -30,8 +30,8 @@ from dagster_transform.graph import (
 from dagster_transform.runs.claiming import RunClaims
 from dagster_transform.sqlmesh import (
     SqlmeshSettings,
-    end_sessions,
-    needs_of_project,
+    end_backends,
+    project_shared_resources,
     propose_plan,
 )
 from dagster_transform.sqlmesh.errors import PlanRefusedError
@@ -191,9 +191,9 @@ class _Planning:
                 builds_in=claims.builds_in,
             )
             paths = list(settings.paths)
-            claims.end_sessions = partial(end_sessions, self._name, self._project, paths)
+            claims.end_backends = partial(end_backends, self._name, self._project, paths)
             alone = asked.apply
-            needs = needs_of_project(self._name, self._project, settings, alone=alone)
+            needs = project_shared_resources(self._name, self._project, settings, alone=alone)
             claims.take_ground({self._name: needs})
             context.log.info(f"Project {self._name}: reading its files, making its plan")
             proposal = propose_plan(self._name, self._project, settings, asked.request)

@@ -45,7 +45,7 @@ def name_sessions(build: Any, name: str) -> dict[str, Any]:
         name: As of `backends.new_name`.
 
     Returns:
-        How to end them from another process (`sweep.end_sessions`); empty where the adapter can't.
+        How to end them from another process (`sweep.end_backends`); empty where the adapter can't.
     """
     credentials = build.config.credentials
     if credentials.type != "postgres":

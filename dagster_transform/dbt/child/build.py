@@ -45,7 +45,7 @@ from dagster_transform.dbt.protocol import (
     Start,
     decode_order,
 )
-from dagster_transform.dbt.sweep import end_sessions
+from dagster_transform.dbt.sweep import end_backends
 
 _CANCEL_POLL = 0.1
 """Seconds between two cancels of one node: a statement that began in between must end too."""
@@ -348,7 +348,7 @@ class Child:
 
     def _end_by_force(self) -> None:
         with suppress(Exception):
-            end_sessions(self._server)
+            end_backends(self._server)
         os._exit(_STUCK)
 
 

@@ -38,7 +38,7 @@ from dagster_transform.dbt.runs.flight import Answer, Flight
 from dagster_transform.dbt.runs.memory import wait_for_memory
 from dagster_transform.dbt.runs.process import DbtProcess
 from dagster_transform.dbt.runs.settings import DbtSettings, arguments
-from dagster_transform.dbt.sweep import end_sessions
+from dagster_transform.dbt.sweep import end_backends
 from dagster_transform.errors import redact
 
 _LET_GO_TIMEOUT = 30.0
@@ -311,7 +311,7 @@ class DbtInvocation:
         """The process is gone: nothing of it may be left, and nobody may wait for it."""
         if reason and self._loaded is not None:
             try:
-                end_sessions(self._loaded.server)
+                end_backends(self._loaded.server)
             except Exception as error:  # noqa: BLE001 - drivers raise what they like
                 text = redact(str(error)).strip()
                 self._log("warn", f"dbt's sessions on the server could not be ended: {text}")

@@ -27,12 +27,12 @@ from dagster_transform.dbt.runs.settings import DbtSettings
 from dagster_transform.dbt.sweep import end_left
 from dagster_transform.graph import Graph, Relation
 from dagster_transform.planning import Outcome, Readiness, Unit, UnitKind
-from dagster_transform.walk import CheckResult, Message, Needs, Report
+from dagster_transform.walk import CheckResult, Message, SharedResources, Report
 
 Logger = Callable[[str, str], None]
 
 
-class DbtSession:
+class DbtProjectRun:
     """One run of one dbt project; see `walk.ports.Session` for the contract.
 
     Args:
@@ -82,13 +82,13 @@ class DbtSession:
             self._invocation = DbtInvocation(self._name, self._settings, self._log)
         self._invocation.launch()
 
-    def needs(self) -> Needs:
+    def shared_resources(self) -> SharedResources:
         """The DuckDB files of the project's relations; dbt has no environments."""
         graph, name = self._graph, self._name
         places = {n.relation.connection for n in graph.nodes.values() if n.project == name}
         places |= {s.relation.connection for s in graph.sources.values() if s.project == name}
         paths = {place.removeprefix("duckdb:") for place in places if place.startswith("duckdb:")}
-        return Needs(frozenset(f"file:{path}" for path in paths if Path(path).is_absolute()))
+        return SharedResources(frozenset(f"file:{path}" for path in paths if Path(path).is_absolute()))
 
     def claim_key(self, unit: Unit) -> str | None:
         """The relation of the node, or of the node that the check judges."""
@@ -106,17 +106,17 @@ class DbtSession:
         """Have dbt look whether their relations are there, before it builds them."""
         self._late |= {unit.id for unit in units}
 
-    def end_sessions(self, sessions: Collection[str]) -> Collection[str]:
+    def end_backends(self, sessions: Collection[str]) -> Collection[str]:
         """End them with what the profile says of the server, once dbt has loaded the project.
 
         Raises:
             DbtRunError: dbt can't load the project, the server can't be reached, or it refuses.
-            SessionsLeftError: Some do not end.
+            BackendsRemainError: Some do not end.
             OutOfMemoryError: There was too little memory to load the project.
         """
         mine = (n.relation for n in self._graph.nodes.values() if n.project == self._name)
         places = {relation.connection for relation in mine}
-        if not any(backends.among(place, sessions) for place in places):
+        if not any(backends.in_database(place, sessions) for place in places):
             return ()
         self.launch()
         loaded = self._begun().loaded()
@@ -160,7 +160,7 @@ class DbtSession:
         learn = partial(self._learned, unit, done)
         again = self._left or unit.id in self._late
         if unit.kind is UnitKind.BUILD and invocation.loaded().server:
-            session = backends.told(self._identity(None), invocation.session)
+            session = backends.backend_id(self._identity(None), invocation.session)
             self._settings.builds_in(unit.id, frozenset({session}))
         self._tokens[unit.id] = invocation.start(node, answered, learn, again=again)
 
@@ -169,7 +169,7 @@ class DbtSession:
         if (token := self._tokens.get(unit)) is not None:
             self._begun().cancel(token)
 
-    def let_go(self) -> None:
+    def close_files(self) -> None:
         """Have dbt close its DuckDB files; the next node opens them again.
 
         Raises:

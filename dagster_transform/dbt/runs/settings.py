@@ -13,7 +13,7 @@ KEPT_RUNS = 20
 
 
 @dataclass(slots=True)
-class DbtTurn:
+class InvocationOfRun:
     """The dbt invocation that the sessions of one run and project share.
 
     A run has several sessions of one project, one after the other, where a Python asset between
@@ -67,7 +67,7 @@ class DbtSettings:
         turn: What the sessions of one run share.
         holds: Whether the run still has its claim on a node or check, by id.
         builds_in: Told, before a node is built (its id), in which sessions on a database server
-            (`backends.told`).
+            (`backends.backend_id`).
     """
 
     folder: Path
@@ -94,7 +94,7 @@ class DbtSettings:
     columns: bool = False
     column_lineage: bool = False
     in_run: frozenset[str] = frozenset()
-    turn: DbtTurn = field(default_factory=DbtTurn)
+    turn: InvocationOfRun = field(default_factory=InvocationOfRun)
     holds: Callable[[str], bool] = lambda _: True
     builds_in: Callable[[str, frozenset[str]], None] = lambda _, __: None
 

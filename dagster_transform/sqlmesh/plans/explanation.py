@@ -319,7 +319,7 @@ def as_markdown(plan: PlanExplanation) -> str:
         return "\n\n".join(parts)
     if plan.undecided:
         parts.append(
-            "**Needs a decision**: SQLMesh can't categorise these changes by itself: "
+            "**SharedResources a decision**: SQLMesh can't categorise these changes by itself: "
             + ", ".join(f"`{c.name}`" for c in plan.undecided)
         )
     for title, how in (

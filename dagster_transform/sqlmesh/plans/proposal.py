@@ -21,9 +21,9 @@ from dagster_transform.sqlmesh.plans.explanation import PlanExplanation, PlanReq
 from dagster_transform.sqlmesh.project import clear_errors, open_context, words_of
 from dagster_transform.sqlmesh.runs.marker import Marker
 from dagster_transform.sqlmesh.runs.plan import PlanInProgress, begin_previews
-from dagster_transform.sqlmesh.runs.session import SqlmeshSession
+from dagster_transform.sqlmesh.runs.session import SqlmeshProjectRun
 from dagster_transform.sqlmesh.settings import SqlmeshSettings
-from dagster_transform.walk import Session
+from dagster_transform.walk import ProjectRun
 
 
 def propose(
@@ -201,7 +201,7 @@ class Proposal:
                 "SQLMesh decide: plan.auto_categorize_changes in the project's config.",
             )
         prepared = (self._context, self._plan)
-        return SqlmeshSession(self._name, self._project, graph, self._settings, prepared=prepared)
+        return SqlmeshProjectRun(self._name, self._project, graph, self._settings, prepared=prepared)
 
     def apply_without_models(self, graph: Graph) -> None:
         """Carry out a plan after which the environment has no models: there is nothing to walk.

@@ -17,10 +17,10 @@ from dagster_transform.sqlmesh.state.environment import (
     missing,
     read_intervals,
 )
-from dagster_transform.walk import Needs
+from dagster_transform.walk import SharedResources
 
 
-def needs_of(context: Any, settings: SqlmeshSettings, *, alone: bool) -> Needs:
+def shared_resources_of(context: Any, settings: SqlmeshSettings, *, alone: bool) -> SharedResources:
     """What a session needs of what runs share.
 
     Args:
@@ -30,7 +30,7 @@ def needs_of(context: Any, settings: SqlmeshSettings, *, alone: bool) -> Needs:
     """
     state, schema = _state(context), context.config.get_state_schema(context.gateway)
     place = f"{names.connection_identity(state)}/{schema or ''}"
-    return Needs(
+    return SharedResources(
         files=files_of(context, Gateways(context).connections.values()),
         environment=f"environment:{place}/{settings.environment}",
         alone=alone,

@@ -26,25 +26,25 @@ from dagster_transform.sqlmesh.runs.claiming import (
     claim_key,
     connections_of,
     files_of,
-    needs_of,
+    shared_resources_of,
     read_again,
 )
 from dagster_transform.sqlmesh.runs.hooks import Hooks
 from dagster_transform.sqlmesh.runs.plan import PlanInProgress, make_plan
 from dagster_transform.sqlmesh.runs.restate import RestatementInProgress, assess_restatement
-from dagster_transform.sqlmesh.runs.server_sessions import ServerSessions, end_left
+from dagster_transform.sqlmesh.runs.backends import ProjectBackends, end_left
 from dagster_transform.sqlmesh.runs.tables import look_again, look_for_tables, table_exists
 from dagster_transform.sqlmesh.runs.watch import PlanWatch
 from dagster_transform.sqlmesh.runs.workers import Workers
 from dagster_transform.sqlmesh.settings import SqlmeshSettings
 from dagster_transform.sqlmesh.state.environment import Assessment, assess_environment
-from dagster_transform.walk import Needs, Report
+from dagster_transform.walk import SharedResources, Report
 
 _STOP_TIMEOUT = 1.0
 """Seconds that an idle thread gets to end when the session closes."""
 
 
-class SqlmeshSession:
+class SqlmeshProjectRun:
     """One run of one SQLMesh project; see `walk.ports.Session` for the contract.
 
     Args:
@@ -81,7 +81,7 @@ class SqlmeshSession:
         self._exclusive: frozenset[str] = frozenset()
         self._late: set[str] = set()  # units that others may have built while this run waited
         self._connections: list[Any] = []
-        self._server_sessions: ServerSessions
+        self._server_sessions: ProjectBackends
 
     @property
     def capacity(self) -> int:
@@ -94,7 +94,7 @@ class SqlmeshSession:
         """The DuckDB files of the project's gateways and state that a run of it opens."""
         return self._exclusive
 
-    def needs(self) -> Needs:
+    def shared_resources(self) -> SharedResources:
         """The environment, to itself where it makes a plan, and the DuckDB files.
 
         Raises:
@@ -104,7 +104,7 @@ class SqlmeshSession:
         if self._assessment is None:
             alone |= self._settings.plan == "auto" and self._settings.restate is None
         with clear_errors(self._name, self._settings.paths):
-            return needs_of(self._opened(), self._settings, alone=alone)
+            return shared_resources_of(self._opened(), self._settings, alone=alone)
 
     def claim_key(self, unit: Unit) -> str | None:
         """The physical table of the node, or of the node that the check judges."""
@@ -183,9 +183,9 @@ class SqlmeshSession:
         building = [self._graph.nodes[u.id].reference for u in units if u.kind is UnitKind.BUILD]
         builds = [assessment.work[reference] for reference in building]
         with clear_errors(self._name, self._settings.paths, "can't begin its run"):
-            self._server_sessions = ServerSessions(self._context, self._settings.builds_in)
+            self._server_sessions = ProjectBackends(self._context, self._settings.builds_in)
             if self._plan is not None:
-                self._server_sessions.plans(str(self.needs().environment))
+                self._server_sessions.plans(str(self.shared_resources().environment))
                 self._plan.read_again(building, assessment)
                 self._plan.before_backfill()
             elif builds:
@@ -212,7 +212,7 @@ class SqlmeshSession:
         for thread in tuple(self._threads.get(unit, ())):
             _compat.cancel_statements(self._adapters(), thread)
 
-    def end_sessions(self, sessions: Collection[str]) -> Collection[str]:
+    def end_backends(self, sessions: Collection[str]) -> Collection[str]:
         """End them through the gateways that lead to their servers.
 
         Raises:
@@ -221,7 +221,7 @@ class SqlmeshSession:
         with clear_errors(self._name, self._settings.paths, "can't end what another run left"):
             return end_left(self._opened(), sessions)
 
-    def let_go(self) -> None:
+    def close_files(self) -> None:
         """Close all connections; the next statement opens new ones."""
         if self._context is not None:
             _compat.close_connections(self._context)

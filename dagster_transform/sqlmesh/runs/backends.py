@@ -9,7 +9,7 @@ from typing import Any
 from dagster_transform.databases.backends import (
     among,
     application_name,
-    end_sessions,
+    end_backends,
     new_name,
     told,
 )
@@ -17,7 +17,7 @@ from dagster_transform.sqlmesh import _compat, names
 from dagster_transform.sqlmesh.gateways import Gateways
 
 
-class ServerSessions:
+class ProjectBackends:
     """The sessions of one run of one project, on all threads.
 
     They are named from when it is made; connections that were open are closed.
@@ -57,20 +57,20 @@ def end_left(context: Any, sessions: Collection[str]) -> frozenset[str]:
 
     Args:
         context: A SQLMesh Context; connections are opened where there is something to end.
-        sessions: As `backends.told`.
+        sessions: As `backends.backend_id`.
 
     Returns:
         Those that are not there any more.
 
     Raises:
-        SessionsLeftError: Some do not end.
+        BackendsRemainError: Some do not end.
         Exception: Whatever the driver raises.
     """
     gone: frozenset[str] = frozenset()
     for gateway, identity in _servers(context).items():
         if among(identity, set(sessions) - gone):
             ask = context.engine_adapters[gateway].fetchall
-            gone |= end_sessions(identity, set(sessions) - gone, ask)
+            gone |= end_backends(identity, set(sessions) - gone, ask)
     return gone
 
 
