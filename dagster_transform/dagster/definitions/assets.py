@@ -1,22 +1,21 @@
-"""The asset factory: a graph becomes one subsettable multi-asset."""
+"""From a graph to one subsettable multi-asset."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import dagster as dg
 
 from dagster_transform.config import TransformConfig
-from dagster_transform.dagster.execution.resource import TransformResource
-from dagster_transform.dagster.execution.run import run_transform
-from dagster_transform.dagster.translation.keys import Names, name_all
+from dagster_transform.dagster.execution.run import Transform, run_transform
+from dagster_transform.dagster.translation.keys import Keys, keys_of
 from dagster_transform.dagster.translation.translator import TransformTranslator
+from dagster_transform.dbt import SpareProcess
 from dagster_transform.graph import Graph, Node
 from dagster_transform.process.collector import kept
 
 
-@kept("definitions")
 def build_transform_assets(
     graph: Graph,
     config: TransformConfig,
@@ -40,14 +39,28 @@ def build_transform_assets(
     Raises:
         DuplicateKeyError: Two nodes have one asset key.
     """
+    return assets_of(graph, config, translator=translator, name=name, spare=None)
+
+
+@kept("definitions")
+def assets_of(
+    graph: Graph,
+    config: TransformConfig,
+    *,
+    translator: TransformTranslator | None,
+    name: str,
+    spare: SpareProcess | None,
+) -> dg.AssetsDefinition:
+    """As `build_transform_assets`; `spare` is a dbt process that was started early, for the run that
+    this process was started for."""
     translator = translator or TransformTranslator(config.root)
-    names = name_all(graph, translator)
+    keys = keys_of(graph, translator)
     specs = [
         dg.AssetSpec(
-            key=names.keys[node.id],
-            deps=[names.keys[dep] for dep in node.deps],
+            key=keys.assets[node.id],
+            deps=[keys.assets[dep] for dep in node.deps],
             description=translator.get_description(node),
-            metadata=_metadata(node, names, translator),
+            metadata=_metadata(node, keys, translator),
             group_name=translator.get_group_name(node),
             code_version=translator.get_code_version(node),
             owners=translator.get_owners(node),
@@ -60,21 +73,22 @@ def build_transform_assets(
     ]
     check_specs = [
         dg.AssetCheckSpec(
-            name=names.check_keys[check.id].name,
-            asset=names.check_keys[check.id].asset_key,
-            additional_deps=[names.keys[n] for n in check.also],
+            name=keys.checks[check.id].name,
+            asset=keys.checks[check.id].asset_key,
+            additional_deps=[keys.assets[n] for n in check.also],
             description=translator.get_check_description(check),
             blocking=translator.get_check_blocking(check),
             metadata=translator.get_check_metadata(check),
         )
         for check in graph.checks.values()
     ]
-    return _multi_asset(name, specs, check_specs, _body(graph, config, names))
+    transform = Transform(graph, config, keys, spare)
+    return _multi_asset(name, specs, check_specs, transform)
 
 
-def _metadata(node: Node, names: Names, translator: TransformTranslator) -> dict[str, Any]:
+def _metadata(node: Node, keys: Keys, translator: TransformTranslator) -> dict[str, Any]:
     metadata = dict(translator.get_metadata(node))
-    lineage = translator.get_column_lineage(node, names.keys)
+    lineage = translator.get_column_lineage(node, keys.assets)
     if lineage is not None:
         metadata["dagster/column_lineage"] = lineage
     return metadata
@@ -84,7 +98,7 @@ def _multi_asset(
     name: str,
     specs: Sequence[dg.AssetSpec],
     check_specs: Sequence[dg.AssetCheckSpec],
-    body: Callable[[Any, TransformResource], Iterator[Any]],
+    transform: Transform,
 ) -> dg.AssetsDefinition:
     @dg.multi_asset(
         name=name,
@@ -95,15 +109,6 @@ def _multi_asset(
         required_resource_keys={"transform"},
     )
     def transform_op(context):  # type: ignore[no-untyped-def]  # Dagster reads the annotation
-        yield from body(context, context.resources.transform)
+        yield from run_transform(context, transform, context.resources.transform)
 
     return transform_op
-
-
-def _body(
-    graph: Graph, config: TransformConfig, names: Names
-) -> Callable[[Any, TransformResource], Iterator[Any]]:
-    def body(context: dg.AssetExecutionContext, options: TransformResource) -> Iterator[Any]:
-        return run_transform(context, graph, config, names, options)
-
-    return body

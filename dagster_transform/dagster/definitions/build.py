@@ -12,7 +12,7 @@ import dagster as dg
 from dagster_transform import dbt
 from dagster_transform.config import DbtProject, TransformConfig, load_config
 from dagster_transform.dagster._compat import executes_a_run
-from dagster_transform.dagster.definitions.assets import build_transform_assets
+from dagster_transform.dagster.definitions.assets import assets_of
 from dagster_transform.dagster.definitions.loading import Loaded, load_graphs
 from dagster_transform.dagster.execution.resource import TransformResource
 from dagster_transform.dagster.jobs.build import build_sqlmesh_jobs
@@ -63,13 +63,13 @@ def build_transform_definitions(
     """
     if not isinstance(config, TransformConfig):
         config = load_config(config)
-    _expect_run(config)
+    spare = _spare_process(config)
     loaded = load_graphs(config)
     assets: list[Any] = [_broken(project, error) for project, error in loaded.errors.items()]
     assets += [_not_in_files(project, config, loaded) for project in loaded.not_in_files]
     if loaded.graph.nodes:
         assets.append(
-            build_transform_assets(loaded.graph, config, translator=translator, name=name)
+            assets_of(loaded.graph, config, translator=translator, name=name, spare=spare)
         )
     chosen = transform_executor() if executor is True else executor or None
     jobs = [
@@ -112,14 +112,15 @@ def build_sqlmesh_assets(
     loaded = load_graphs(config, [project])
     for error in loaded.errors.values():
         raise error
-    return build_transform_assets(loaded.graph, config, translator=translator, name=project)
+    return assets_of(loaded.graph, config, translator=translator, name=project, spare=None)
 
 
-def _expect_run(config: TransformConfig) -> None:
+def _spare_process(config: TransformConfig) -> dbt.SpareProcess | None:
     """Start dbt at once where a run is about to begin, beside Dagster's loading and planning."""
     projects = [name for name, p in config.projects.items() if isinstance(p, DbtProject)]
     if projects and executes_a_run():
-        dbt.expect_run(config.artifacts_path(projects[0]))
+        return dbt.spare_process(config.artifacts_path(projects[0]))
+    return None
 
 
 def _broken(project: str, error: TransformError) -> dg.AssetSpec:

@@ -1,4 +1,4 @@
-"""A DuckDB file in the hands of a Python asset, in turns with the runs that need it."""
+"""A DuckDB file for a Python asset, shared one after the other with the runs that need it."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from dagster_transform.config import TransformConfig, load_config
-from dagster_transform.dagster.execution.claims_store import claims_of
+from dagster_transform.dagster.execution.claims import new_claims
 from dagster_transform.dagster.execution.resource import TransformResource
-from dagster_transform.graph import Graph
+from dagster_transform.planning import ResourceKey
 from dagster_transform.walk import SharedResources
 
 
@@ -31,7 +31,7 @@ def claimed_file(
             with claimed_file(context, "data/flights.duckdb") as path, duckdb.connect(path) as db:
                 ...
 
-    Other runs, and other assets that do the same, wait until the block is left. Open the file
+    Other runs, and other assets that do the same, wait until the block ends. Open the file
     inside the block, and close it there.
 
     Args:
@@ -50,6 +50,6 @@ def claimed_file(
     settings = config if isinstance(config, TransformConfig) else load_config(config)
     file = Path(path).resolve()
     options = TransformResource(claim_wait=wait)
-    with closing(claims_of(context, Graph.of([]), settings, options)) as claims:
-        claims.take_ground({"": SharedResources(frozenset({f"file:{file}"}))})
+    with closing(new_claims(context, settings, options)) as claims:
+        claims.take_shared({"": SharedResources(frozenset({ResourceKey.file(str(file))}))})
         yield file

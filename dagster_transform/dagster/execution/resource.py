@@ -7,24 +7,29 @@ stands between two models, and config given to the first half would not reach th
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from dataclasses import fields
 from enum import Enum
-from typing import Any, TypeVar, cast
+from pathlib import Path
+from typing import Any
 
 import dagster as dg
 from pydantic import Field, PrivateAttr
 
 from dagster_transform.config import DbtProject, TransformConfig
-from dagster_transform.dbt import KEPT_RUNS, InvocationOfRun
-from dagster_transform.errors import TransformError
+from dagster_transform.dbt import KEPT_RUNS, BuildOptions, Measures, ProcessLimits
 from dagster_transform.planning import DEFAULT_MODELS, Limits
-from dagster_transform.sqlmesh import Restatement, HooksOfRun
+from dagster_transform.runs.lifetime import RunLifetime
+from dagster_transform.runs.options import (
+    DbtRunOptions,
+    RunOptionError,
+    RunOptions,
+    moment_of_run,
+)
+from dagster_transform.sqlmesh import Restatement
 
 _TICK_TAGS = ("dagster/schedule_name", "dagster/sensor_name", "dagster/from_automation_condition")
 _CONCURRENCY_VARIABLE = "MAX_CONCURRENT_MODELS"
-
-
-_Turn = TypeVar("_Turn", HooksOfRun, InvocationOfRun)
 
 
 class PlanOption(Enum):
@@ -139,9 +144,18 @@ class DbtOptions(dg.Config):
         default=KEPT_RUNS, ge=1, description="Of how many runs dbt's artifacts are kept."
     )
 
-
-class RunOptionError(TransformError):
-    """A run option has a value that can't be used."""
+    def options(self) -> DbtRunOptions:
+        """The options as values of dbt's side, which have the same names."""
+        state = Path(self.state).resolve() if self.state else None
+        build = {f.name: getattr(self, f.name) for f in fields(BuildOptions)} | {"state": state}
+        limits = {f.name: getattr(self, f.name) for f in fields(ProcessLimits)}
+        measures = {f.name: getattr(self, f"fetch_{f.name}") for f in fields(Measures)}
+        return DbtRunOptions(
+            BuildOptions(**build),
+            ProcessLimits(**limits),
+            Measures(**measures),
+            self.kept_runs,
+        )
 
 
 class TransformResource(dg.ConfigurableResource[None]):
@@ -231,37 +245,43 @@ class TransformResource(dg.ConfigurableResource[None]):
 
     # What the ops of one run share: with an executor that runs them in one process, this resource
     # lives as long as the run does.
-    _turns: dict[str, HooksOfRun | InvocationOfRun] = PrivateAttr(default_factory=dict)
-    _ends: dict[str, Callable[[], None]] = PrivateAttr(default_factory=dict)
+    _lifetime: RunLifetime = PrivateAttr(default_factory=RunLifetime)
 
-    def turn(self, project: str, kind: type[_Turn], *, last: bool) -> _Turn:
-        """What the sessions of one project share in a run; `last`: no later op of the run does
-        something of this project."""
-        turn = self._turns.setdefault(project, kind())
-        turn.last = last
-        return cast("_Turn", turn)
-
-    def at_end(self, project: str, end: Callable[[], None]) -> None:
-        """What ends a project's part when the run is over, should that later op never come."""
-        self._ends[project] = end
+    @property
+    def lifetime(self) -> RunLifetime:
+        """The projects of the run, from its first op to its end."""
+        return self._lifetime
 
     def teardown_after_execution(self, context: dg.InitResourceContext) -> None:
-        """End what the op whose turn it was did not come to: after_all, on-run-end, dbt's process.
+        """End what an op that never came should have ended: after_all, on-run-end, dbt's process.
 
         Dagster skips an op whose Python asset upstream has failed.
         """
-        for project, turn in self._turns.items():
-            if not turn.due:
-                continue
-            turn.last = True
-            try:
-                self._ends[project]()
-            except TransformError as error:
-                if context.log is not None:
-                    context.log.error(str(error))
+        for problem in self._lifetime.end():
+            if context.log is not None:
+                context.log.error(str(problem))
 
-    def restatement(self) -> Restatement | None:
-        """What is built anew, if something is."""
+    def run_options(self, config: TransformConfig, run_tags: Mapping[str, str]) -> RunOptions:
+        """What is asked of a run, as a value.
+
+        Args:
+            config: Where the projects are.
+            run_tags: Of the run: whether a person or a schedule has launched it.
+
+        Raises:
+            RunOptionError: An option can't be used.
+        """
+        return RunOptions(
+            moment=moment_of_run(self.execution_time),
+            limits=self.limits(config),
+            ignore_cron=self.ignores_cron(run_tags),
+            plan_mode=self.plan.value if self.plan else None,
+            upstreams=self.upstreams.value,
+            restate=self._restatement(),
+            dbt=self.dbt.options(),
+        )
+
+    def _restatement(self) -> Restatement | None:
         if self.restate is None:
             return None
         return Restatement(self.restate.start, self.restate.end, self.restate.downstream.value)

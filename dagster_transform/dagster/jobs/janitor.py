@@ -11,10 +11,9 @@ import dagster as dg
 from pydantic import Field
 
 from dagster_transform.config import SqlmeshProject, TransformConfig
-from dagster_transform.dagster.execution.claims_store import claims_of
+from dagster_transform.dagster.execution.claims import new_claims
 from dagster_transform.dagster.execution.resource import TransformResource
 from dagster_transform.errors import TransformError
-from dagster_transform.graph import Graph
 from dagster_transform.sqlmesh import (
     SqlmeshSettings,
     end_backends,
@@ -96,9 +95,10 @@ def _sweep(
     paths, now = [str(path) for path in project.paths], datetime.now(timezone.utc)
     settings = SqlmeshSettings(environment=project.environment, paths=paths, now=now)
     try:
-        with closing(claims_of(context, Graph.of([]), config, TransformResource())) as claims:
-            claims.end_backends = partial(end_backends, name, project, paths)
-            claims.take_ground({name: project_shared_resources(name, project, settings, alone=True)})
+        end = partial(end_backends, name, project, paths)
+        with closing(new_claims(context, config, TransformResource(), end)) as claims:
+            shared = project_shared_resources(name, project, settings, alone=True)
+            claims.take_shared({name: shared})
             return sweep_project(name, project, paths, now=now, ignore_ttl=asked.ignore_ttl)
     except TransformError as error:
         raise dg.Failure(description=str(error), allow_retries=False) from None

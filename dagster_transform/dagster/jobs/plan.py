@@ -13,21 +13,24 @@ from pydantic import Field
 
 from dagster_transform.config import SqlmeshProject, TransformConfig
 from dagster_transform.dagster._compat import output_metadata, tag_run
-from dagster_transform.dagster.execution.claims_store import claims_of
-from dagster_transform.dagster.execution.resource import RunOptionError, TransformResource
-from dagster_transform.dagster.execution.run import carry_out
-from dagster_transform.dagster.execution.sessions import moment_of_run
-from dagster_transform.dagster.translation.keys import name_all
+from dagster_transform.dagster.execution.claims import new_claims
+from dagster_transform.dagster.execution.event_writer import EventWriter
+from dagster_transform.dagster.execution.failure import failure_of
+from dagster_transform.dagster.execution.ports import InstanceRecords
+from dagster_transform.dagster.execution.resource import TransformResource
+from dagster_transform.dagster.translation.keys import keys_of
 from dagster_transform.dagster.translation.translator import TransformTranslator
 from dagster_transform.errors import TransformError
 from dagster_transform.graph import (
-    Graph,
     GraphFileError,
     SourceFile,
     fingerprint,
     write_graph_file,
 )
-from dagster_transform.runs.claiming import RunClaims
+from dagster_transform.runs.carry_out import RunPorts, Selection, carry_out
+from dagster_transform.runs.claiming.claims import RunClaims
+from dagster_transform.runs.options import RunOptionError, moment_of_run
+from dagster_transform.runs.participants import Participants
 from dagster_transform.sqlmesh import (
     SqlmeshSettings,
     end_backends,
@@ -182,19 +185,19 @@ class _Planning:
             now = _moment(asked, options)
             # Taken before reading: a file that changes in between makes the graph file stale.
             sources = fingerprint(self._config.root, self._project.paths)
-            claims = claims_of(context, Graph.of([]), self._config, options)
+            paths = [str(path) for path in self._project.paths]
+            end = partial(end_backends, self._name, self._project, paths)
+            claims = new_claims(context, self._config, options, end)
             settings = SqlmeshSettings(
                 environment=self._project.environment,
-                paths=[str(path) for path in self._project.paths],
+                paths=paths,
                 now=now,
-                holds=claims.holds,
-                builds_in=claims.builds_in,
+                guard=claims.held,
             )
-            paths = list(settings.paths)
-            claims.end_backends = partial(end_backends, self._name, self._project, paths)
-            alone = asked.apply
-            needs = project_shared_resources(self._name, self._project, settings, alone=alone)
-            claims.take_ground({self._name: needs})
+            shared = project_shared_resources(
+                self._name, self._project, settings, alone=asked.apply
+            )
+            claims.take_shared({self._name: shared})
             context.log.info(f"Project {self._name}: reading its files, making its plan")
             proposal = propose_plan(self._name, self._project, settings, asked.request)
             yield self._show(context, proposal.explanation)
@@ -289,24 +292,25 @@ class _Planning:
     ) -> None:
         root = self._config.root
         graph = proposal.graph_file(root, sources, column_lineage=False).graph
-        names = name_all(graph, self._translator)
-        limits = options.limits(self._config)
         context.log.info(f"Project {self._name}: applying its plan")
         if not graph.nodes:
             proposal.apply_without_models(graph)
         else:
-            for _ in carry_out(
-                context,
+            keys = keys_of(graph, self._translator)
+            writer = EventWriter(context, graph, keys)
+            participants = Participants(
+                graph, {self._name: proposal.project_run(graph)}, context.log
+            )
+            run = carry_out(
                 graph,
-                names,
-                {self._name: proposal.session(graph)},
+                Selection(graph.nodes.keys(), graph.checks.keys()),
+                participants,
                 claims,
-                nodes=graph.nodes.keys(),
-                checks=graph.checks.keys(),
-                limits=limits,
-                live=False,
-            ):
-                pass  # nothing is yielded: it is no asset op
+                options.limits(self._config),
+                RunPorts(context.log, InstanceRecords(context.instance, keys.assets), writer),
+            )
+            if failure := failure_of(writer.store_all(run)):
+                raise failure
         environment = proposal.explanation.environment
         if not proposal.is_applied():
             raise PlanRefusedError(

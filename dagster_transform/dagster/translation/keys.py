@@ -9,50 +9,50 @@ import dagster as dg
 
 from dagster_transform.dagster.definitions.errors import DuplicateKeyError
 from dagster_transform.dagster.translation.translator import TransformTranslator
-from dagster_transform.graph import Graph, Node, Source
+from dagster_transform.graph import CheckId, Graph, InputId, Node, NodeId, Source
 
 
 @dataclass(frozen=True, slots=True)
-class Names:
+class Keys:
     """Keys of a graph, as its translator gives them.
 
     Attributes:
-        keys: Asset key of each node and source.
-        nodes: Node id of each asset key.
-        check_keys: Check key of each check.
-        checks: Check id of each check key.
+        assets: Asset key of each node and source.
+        nodes: Node of each asset key.
+        checks: Check key of each check.
+        check_ids: Check of each check key.
     """
 
-    keys: Mapping[str, dg.AssetKey]
-    nodes: Mapping[dg.AssetKey, str]
-    check_keys: Mapping[str, dg.AssetCheckKey]
-    checks: Mapping[dg.AssetCheckKey, str]
+    assets: Mapping[InputId, dg.AssetKey]
+    nodes: Mapping[dg.AssetKey, NodeId]
+    checks: Mapping[CheckId, dg.AssetCheckKey]
+    check_ids: Mapping[dg.AssetCheckKey, CheckId]
 
 
-def name_all(graph: Graph, translator: TransformTranslator) -> Names:
+def keys_of(graph: Graph, translator: TransformTranslator) -> Keys:
     """The keys of all nodes, sources and checks.
 
     Raises:
         DuplicateKeyError: Two nodes have one asset key, or a dbt source has that of a node which
             does not build it.
     """
-    keys: dict[str, dg.AssetKey] = {}
-    nodes: dict[dg.AssetKey, str] = {}
+    assets: dict[InputId, dg.AssetKey] = {}
+    nodes: dict[dg.AssetKey, NodeId] = {}
     for node in graph.nodes.values():
-        key = keys[node.id] = translator.get_asset_key(node)
+        key = assets[node.id] = translator.get_asset_key(node)
         if key in nodes:
             raise _duplicate(key, graph.nodes[nodes[key]], node)
         nodes[key] = node.id
     for source in graph.sources.values():
-        key = keys[source.id] = translator.get_asset_key(source)
+        key = assets[source.id] = translator.get_asset_key(source)
         node_id = nodes.get(key)
         if source.key and node_id and graph.nodes[node_id].relation != source.relation:
             raise _duplicate(key, graph.nodes[node_id], source)
-    check_keys = {
-        c.id: dg.AssetCheckKey(keys[c.target], translator.get_check_name(c))
+    checks = {
+        c.id: dg.AssetCheckKey(assets[c.target], translator.get_check_name(c))
         for c in graph.checks.values()
     }
-    return Names(keys, nodes, check_keys, {key: check for check, key in check_keys.items()})
+    return Keys(assets, nodes, checks, {key: check for check, key in checks.items()})
 
 
 def _duplicate(key: dg.AssetKey, one: Node, other: Node | Source) -> DuplicateKeyError:

@@ -7,13 +7,16 @@ from typing import Any
 
 import dagster as dg
 
-from dagster_transform.graph import Node
+from dagster_transform.graph import InputId, Node
 from dagster_transform.walk import CheckResult, Report
 
 OUTCOME = "dagster_transform/outcome"
+REASON = "dagster_transform/reason"
 
 
-def report_metadata(report: Report, node: Node, keys: Mapping[str, dg.AssetKey]) -> dict[str, Any]:
+def report_metadata(
+    report: Report, node: Node, keys: Mapping[InputId, dg.AssetKey]
+) -> dict[str, Any]:
     """What a node's report says.
 
     Args:
@@ -44,7 +47,7 @@ def report_metadata(report: Report, node: Node, keys: Mapping[str, dg.AssetKey])
 
 
 def column_lineage(
-    columns: Mapping[str, Iterable[tuple[str, str]]], keys: Mapping[str, dg.AssetKey]
+    columns: Mapping[str, Iterable[tuple[InputId, str]]], keys: Mapping[InputId, dg.AssetKey]
 ) -> dg.TableColumnLineage | None:
     """What columns are computed from, as Dagster shows it; None where nothing is known.
 
@@ -65,10 +68,10 @@ def column_lineage(
 
 def check_metadata(result: CheckResult) -> dict[str, dg.MetadataValue[Any]]:
     """What a check's result says."""
-    facts = dict(result.details)
+    found = dict(result.details)
     if result.failed_rows is not None:
-        facts = {"failed_rows": result.failed_rows, **facts}
-    return {f"dagster_transform/{key}": _shown(key, value) for key, value in facts.items()}
+        found = {"failed_rows": result.failed_rows, **found}
+    return {f"dagster_transform/{key}": _shown(key, value) for key, value in found.items()}
 
 
 def _shown(key: str, value: Any) -> dg.MetadataValue[Any]:

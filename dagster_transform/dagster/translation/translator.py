@@ -17,7 +17,7 @@ import dagster as dg
 from dagster_transform.dagster._compat import code_references
 from dagster_transform.dagster.translation import dbt_translation as of_dbt
 from dagster_transform.dagster.translation.metadata import column_lineage
-from dagster_transform.graph import Check, Node, Source
+from dagster_transform.graph import Check, InputId, Node, Source
 
 _QUOTED = re.compile(r'"((?:[^"]|"")*)"')
 _NOT_A_TAG = re.compile(r"[^A-Za-z0-9_.-]+")
@@ -121,7 +121,7 @@ class TransformTranslator:
         return metadata
 
     def get_column_lineage(
-        self, node: Node, keys: Mapping[str, dg.AssetKey]
+        self, node: Node, keys: Mapping[InputId, dg.AssetKey]
     ) -> dg.TableColumnLineage | None:
         """What each column is computed from; None where nothing is known. It becomes the metadata
         `dagster/column_lineage` of the asset.

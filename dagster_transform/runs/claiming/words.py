@@ -1,4 +1,4 @@
-"""Who has what is wanted, for people."""
+"""Who holds what a run wants, in words for people."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ from collections.abc import Collection, Mapping
 
 from dagster_transform.claims import Holder, OwnerKind
 from dagster_transform.databases import backends
+from dagster_transform.databases.backends import BackendId
+from dagster_transform.planning import ResourceKey
 
-Refusals = Mapping[str, tuple[Holder, ...]]
+Refusals = Mapping[ResourceKey, tuple[Holder, ...]]
 """Who has what, by resource key."""
 
 
-def in_words(refused: Refusals) -> str:
+def holders_in_words(refused: Refusals) -> str:
     """Who has it, since when, and why."""
     words = []
     for key, holders in sorted(refused.items()):
@@ -20,13 +22,13 @@ def in_words(refused: Refusals) -> str:
     return " and ".join(words)
 
 
-def left_in_words(left: Mapping[str, Collection[str]]) -> str:
-    """In which sessions what this run has taken over is still built, by resource key."""
+def backends_in_words(foreign: Mapping[ResourceKey, Collection[BackendId]]) -> str:
+    """In which backends what this run has taken over is still built, by resource key."""
     words = []
-    for key, sessions in sorted(left.items()):
-        places = ", ".join(backends.in_words(session) for session in sessions)
+    for key, found in sorted(foreign.items()):
+        places = ", ".join(backends.in_words(backend) for backend in found)
         words.append(
-            f"{key}, which a run that has lost its claim still builds, in a session on the "
+            f"{key}, which a run that has lost its claim still builds, in a backend of the "
             f"database server that could not be ended ({places})"
         )
     return " and ".join(words)

@@ -1,0 +1,195 @@
+"""From the events of a run to what Dagster stores."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from contextlib import closing
+from typing import Any
+
+import dagster as dg
+
+from dagster_transform.dagster._compat import (
+    check_outputs,
+    output_without_event,
+    summary_event,
+)
+from dagster_transform.dagster.translation.keys import Keys
+from dagster_transform.dagster.translation.metadata import (
+    OUTCOME,
+    REASON,
+    check_metadata,
+    report_metadata,
+)
+from dagster_transform.graph import Graph, NodeId
+from dagster_transform.runs.events import (
+    CheckEvaluated,
+    NodeBuilt,
+    NodeObserved,
+    NodePassed,
+    NodesSynced,
+    NodesUpToDate,
+    RunEvent,
+)
+from dagster_transform.runs.summary import RunSummary
+
+Output = dg.MaterializeResult[Any] | dg.AssetCheckResult | dg.Output[None]
+
+
+class EventWriter:
+    """Writes the events of a run, in an op; see `runs.ports.EventSink`.
+
+    What an op yields lets go on what is downstream; what is only logged as an event does not. So
+    what is held back is logged, and so is what the op has not selected.
+
+    Args:
+        context: Dagster's context of the op.
+        graph: For the descriptions of columns.
+        keys: Keys of the graph.
+    """
+
+    def __init__(self, context: Any, graph: Graph, keys: Keys) -> None:
+        self._context = context
+        self._graph = graph
+        self._keys = keys
+        self._evaluated: set[dg.AssetCheckKey] = set()
+
+    def outputs(
+        self, run: Generator[RunEvent, None, RunSummary]
+    ) -> Generator[Output, None, RunSummary]:
+        """Carry out a run: its events are stored or yielded. Returns its summary."""
+        with closing(run):
+            summary = yield from self._each(run, live=True)
+        # A step downstream of a blocking check waits for the check's output, and with
+        # require_upstream_step_success off Dagster would wait for ever: one that did not run gates
+        # nothing, as everywhere in Dagster.
+        for name, key in check_outputs(self._context.assets_def).items():
+            if key in self._context.selected_asset_check_keys and key not in self._evaluated:
+                yield output_without_event(name)
+        return summary
+
+    def store_all(self, run: Generator[RunEvent, None, RunSummary]) -> RunSummary:
+        """Carry out a run in an op that yields no assets: all its events are stored."""
+        with closing(run):
+            outputs = self._each(run, live=False)
+            while True:
+                try:
+                    next(outputs)
+                except StopIteration as end:
+                    summary: RunSummary = end.value
+                    return summary
+
+    def _each(
+        self, run: Generator[RunEvent, None, RunSummary], *, live: bool
+    ) -> Generator[Output, None, RunSummary]:
+        while True:
+            try:
+                event = next(run)
+            except StopIteration as end:
+                summary: RunSummary = end.value
+                return summary
+            yield from self._write(event, live=live)
+
+    def store(self, event: RunEvent, /) -> None:
+        """Store an event, when Dagster takes no results any more."""
+        for _ in self._write(event, live=False):
+            pass
+
+    def _write(self, event: RunEvent, *, live: bool) -> Iterator[Output]:
+        match event:
+            case NodeBuilt():
+                yield from self._built(event, live=live)
+            case NodeObserved():
+                self._observed(event)
+            case CheckEvaluated():
+                yield from self._check(event, live=live)
+            case NodePassed():
+                if live and self._is_selected(event.node):
+                    key = self._keys.assets[event.node]
+                    yield output_without_event(
+                        self._context.assets_def.get_output_name_for_asset_key(key)
+                    )
+            case NodesUpToDate():
+                self._up_to_date(event)
+            case NodesSynced():
+                self._synced(event)
+
+    def _built(self, event: NodeBuilt, *, live: bool) -> Iterator[Output]:
+        key = self._keys.assets[event.node]
+        node = self._graph.nodes[event.node]
+        metadata = report_metadata(event.report, node, self._keys.assets)
+        if live and not event.held_back and self._is_selected(event.node):
+            yield dg.MaterializeResult(asset_key=key, metadata=metadata)
+        else:
+            self._context.log_event(dg.AssetMaterialization(key, metadata=metadata))
+
+    def _observed(self, event: NodeObserved) -> None:
+        metadata: dict[str, Any] = {OUTCOME: event.outcome.value, REASON: event.reason}
+        if event.holder is not None:
+            holder = dg.MetadataValue.dagster_run(event.holder)
+            metadata["dagster_transform/claimed_by"] = holder
+        if event.report is not None:
+            node = self._graph.nodes[event.node]
+            metadata |= report_metadata(event.report, node, self._keys.assets)
+            metadata[OUTCOME] = event.outcome.value
+        key = self._keys.assets[event.node]
+        self._context.log_event(dg.AssetObservation(key, metadata=metadata))
+
+    def _check(self, event: CheckEvaluated, *, live: bool) -> Iterator[Output]:
+        result = event.result
+        key = self._keys.checks.get(result.check)
+        if key is None:
+            self._context.log.info(
+                f"{result.check}: the environment's version has this check, the files have not; "
+                f"it {'passed' if result.passed else 'failed'}"
+            )
+            return
+        self._evaluated.add(key)
+        severity = dg.AssetCheckSeverity.ERROR if result.blocking else dg.AssetCheckSeverity.WARN
+        metadata = check_metadata(result)
+        selected = key in self._context.selected_asset_check_keys if live else False
+        # A blocking check that failed gets no output: nothing downstream may go on from it.
+        holds_back = not result.passed and result.blocking
+        if event.seen and selected and not holds_back:
+            yield dg.AssetCheckResult(
+                asset_key=key.asset_key,
+                check_name=key.name,
+                passed=result.passed,
+                severity=severity,
+                metadata=metadata,
+            )
+        else:
+            self._context.log_event(
+                dg.AssetCheckEvaluation(
+                    asset_key=key.asset_key,
+                    check_name=key.name,
+                    passed=result.passed,
+                    severity=severity,
+                    metadata=metadata,
+                    blocking=result.blocking,
+                )
+            )
+
+    def _up_to_date(self, event: NodesUpToDate) -> None:
+        keys = sorted(self._keys.assets[node].to_user_string() for node in event.nodes)
+        self._context.log_event(
+            summary_event(
+                "up_to_date",
+                f"{len(keys)} selected nodes are up to date",
+                {"dagster_transform/up_to_date": dg.MetadataValue.json(keys)},
+            )
+        )
+
+    def _synced(self, event: NodesSynced) -> None:
+        built = sorted((self._keys.assets[node], at) for node, at in event.built_at.items())
+        for key, moment in built:
+            metadata: dict[str, Any] = {
+                OUTCOME: "synced",
+                REASON: "built outside this Dagster, as the project's state says",
+                "dagster_transform/built_at": dg.MetadataValue.timestamp(moment),
+            }
+            self._context.log_event(dg.AssetMaterialization(key, metadata=metadata))
+        names = ", ".join(sorted(key.to_user_string() for key, _ in built))
+        self._context.log.info(f"synced (built outside this Dagster): {names}")
+
+    def _is_selected(self, node: NodeId) -> bool:
+        return self._keys.assets[node] in self._context.selected_asset_keys

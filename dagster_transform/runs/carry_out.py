@@ -1,0 +1,189 @@
+"""One run, from its selection to its summary."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping
+from dataclasses import dataclass
+
+from dagster_transform.graph import CheckId, Graph, NodeId, SourceId, UnitId
+from dagster_transform.planning import LeftOut, Limits, Outcome, Readiness, RunPlan, plan_run
+from dagster_transform.runs.claiming.claims import RunClaims
+from dagster_transform.runs.claiming.gate import ClaimGate
+from dagster_transform.runs.events import NodesSynced, RunEvent
+from dagster_transform.runs.log_lines import LogLines
+from dagster_transform.runs.participants import Participants
+from dagster_transform.runs.ports import EventSink, RunLog, RunRecords
+from dagster_transform.runs.settling import Settling
+from dagster_transform.runs.summary import RunSummary, summarise
+from dagster_transform.walk import Walk
+
+
+@dataclass(frozen=True, slots=True)
+class RunPorts:
+    """What a run needs of whoever carries it out."""
+
+    log: RunLog
+    records: RunRecords
+    events: EventSink
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What a run does, as it was asked for.
+
+    Attributes:
+        nodes: The nodes to build.
+        checks: The checks to run.
+    """
+
+    nodes: Collection[NodeId]
+    checks: Collection[CheckId]
+
+
+def carry_out(
+    graph: Graph,
+    selection: Selection,
+    participants: Participants,
+    claims: RunClaims,
+    limits: Limits,
+    ports: RunPorts,
+    *,
+    advise: Callable[[RunPlan], None] = lambda _: None,
+) -> Generator[RunEvent, None, RunSummary]:
+    """Plan, claim, open, walk, settle and summarise.
+
+    Args:
+        graph: The graph of the participants' projects.
+        selection: What to do.
+        participants: The project runs; they are closed here.
+        claims: Those of the run; whoever has made them closes them.
+        limits: How the walk goes about it.
+        ports: Log, records, and where events go once nobody takes them any more.
+        advise: Called with the plan, when its outcomes have been told and before anything starts.
+
+    Yields:
+        What is to be stored, while the run goes on.
+
+    Returns:
+        What the run has come to.
+
+    Raises:
+        TransformError: The run can't be carried out. What was done until then has been told.
+    """
+    called = names_of(graph)
+    progress: tuple[Walk, Settling, LogLines] | None = None
+    completed = False
+    try:
+        readiness = _look(selection, participants, claims)
+        make_plan = _Planner(graph, selection, participants, readiness, limits)
+        _claim(graph, make_plan(), participants, claims, readiness, ports.log)
+        run_plan = participants.open(make_plan, readiness, selection.nodes)
+        claims.release_unneeded(run_plan)
+        gate = ClaimGate(claims, run_plan, participants.refresh)
+        settling = Settling(graph, run_plan, selection.nodes, called, claims.holders)
+        lines = LogLines(ports.log, graph, run_plan, called)
+        lines.begin()
+        yield from settling.begin()
+        yield from _sync(graph, run_plan, ports.records)
+        lines.checks_left_out()
+        advise(run_plan)
+        walk = Walk(run_plan, participants.project_runs, claims.held.inbox, called, gate)
+        progress = (walk, settling, lines)
+        for walk_event in walk.events():
+            lines.event(walk_event)
+            yield from settling.after(walk_event)
+        yield from settling.end()
+        completed = True
+    except BaseException:
+        if progress is not None:
+            _store_the_rest(*progress, ports.events)
+        raise
+    finally:
+        problems = participants.close(completed=completed)
+    left_out = {**run_plan.left_out, **participants.not_run}
+    return summarise(called, walk.finished, left_out, problems, waited=not claims.policy.skip)
+
+
+def names_of(graph: Graph) -> Callable[[UnitId], str]:
+    """What people call nodes and checks: the node's name, and `<name>:<check>`; of anything else
+    its id."""
+    names: dict[UnitId | SourceId, str] = {n.id: n.name for n in graph.nodes.values()}
+    names.update((source.id, source.name) for source in graph.sources.values())
+    names.update((c.id, f"{names[c.target]}:{c.name}") for c in graph.checks.values())
+    return lambda unit: names.get(unit, unit)
+
+
+@dataclass(frozen=True, slots=True)
+class _Planner:
+    """Makes the plan of what the project runs say by now."""
+
+    graph: Graph
+    selection: Selection
+    participants: Participants
+    readiness: Mapping[NodeId, Readiness]
+    limits: Limits
+
+    def __call__(self) -> RunPlan:
+        readiness, nodes = self.readiness, set(self.selection.nodes)
+        # A project run may add nodes that the run builds too.
+        extra = {n for n in readiness.keys() - nodes if not readiness[n].outcome}
+        judge = {check.id for n in extra for check in self.graph.checks_of(n)}
+        checks = self.participants.runnable({*self.selection.checks, *judge})
+        return plan_run(self.graph, {*nodes, *readiness}, checks, readiness, self.limits)
+
+
+def _look(
+    selection: Selection, participants: Participants, claims: RunClaims
+) -> dict[NodeId, Readiness]:
+    """What there is to do; nobody plans the environments meanwhile, or has the files open."""
+    claims.take_shared(participants.shared_resources())
+    readiness = participants.assess(selection.nodes, selection.checks)
+    for project, shared in participants.shared_resources().items():
+        if not shared.alone:
+            claims.share_environment(project)
+    return readiness
+
+
+def _claim(
+    graph: Graph,
+    run_plan: RunPlan,
+    participants: Participants,
+    claims: RunClaims,
+    readiness: dict[NodeId, Readiness],
+    log: RunLog,
+) -> None:
+    """Claim the tables of a plan, and take out of the run what others have."""
+    claimed: Mapping[UnitId, LeftOut] = claims.claim_tables(
+        run_plan, participants.claim_keys(run_plan), participants.promotion_keys(run_plan)
+    )
+    participants.leave_out(claimed, readiness)
+    called = names_of(graph)
+    for unit, why in claimed.items():
+        if not graph.is_node(unit):
+            log.info(f"{called(unit)} not run: {why.reason}")
+
+
+def _sync(graph: Graph, run_plan: RunPlan, records: RunRecords) -> Iterator[RunEvent]:
+    """What was built elsewhere, or before it was recorded here, as the projects' state says."""
+    built = {
+        node.id: why.built_at
+        for id, why in run_plan.left_out.items()
+        if why.outcome is Outcome.UP_TO_DATE
+        and why.promotion is None
+        and why.built_at is not None
+        and (node := graph.node(id)) is not None
+    }
+    known = records.last_built(list(built)) if built else {}
+    unknown = {n: at for n, at in built.items() if n not in known or known[n] < at.timestamp()}
+    if unknown:
+        yield NodesSynced(unknown)
+
+
+def _store_the_rest(walk: Walk, settling: Settling, lines: LogLines, sink: EventSink) -> None:
+    """After an interrupt: end what runs, and store what became of everything."""
+    for walk_event in walk.cancel():
+        lines.event(walk_event)
+        for event in settling.after(walk_event):
+            sink.store(event)
+    for event in settling.end():
+        sink.store(event)

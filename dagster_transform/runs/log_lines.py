@@ -1,0 +1,89 @@
+"""What a run says in its log: its plan, and each unit's start and end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from dagster_transform.graph import Graph, UnitId
+from dagster_transform.planning import Outcome, RunPlan, UnitKind
+from dagster_transform.runs.ports import RunLog
+from dagster_transform.walk import Event, Finished, Learned, Retrying, Started
+
+
+class LogLines:
+    """Writes the log of one run.
+
+    Args:
+        log: Where to.
+        graph: The graph.
+        run_plan: What the run does.
+        called: What people call a unit.
+    """
+
+    def __init__(
+        self, log: RunLog, graph: Graph, run_plan: RunPlan, called: Callable[[UnitId], str]
+    ) -> None:
+        self._log = log
+        self._graph = graph
+        self._run_plan = run_plan
+        self._called = called
+        self._total = sum(unit.kind is UnitKind.BUILD for unit in run_plan.units.values())
+        self._started = 0
+
+    def begin(self) -> None:
+        """Say what the run will do, and what of the selected is up to date already."""
+        units, left_out = self._run_plan.units.values(), self._run_plan.left_out.items()
+        checks = sum(unit.kind is UnitKind.CHECK for unit in units)
+        up_to_date = {
+            id: why.reason
+            for id, why in left_out
+            if why.outcome is Outcome.UP_TO_DATE and self._graph.is_node(id)
+        }
+        parts = [f"{self._total} nodes to build"]
+        parts += [f"{checks} checks apart from their build"] * bool(checks)
+        parts += [f"{len(up_to_date)} up to date"] * bool(up_to_date)
+        self._log.info(f"Run plan: {', '.join(parts)}.")
+        by_reason: dict[str, list[str]] = {}
+        for node_id, reason in sorted(up_to_date.items()):
+            by_reason.setdefault(reason, []).append(self._called(node_id))
+        for reason, names in by_reason.items():
+            self._log.info(f"up_to_date ({reason}): {', '.join(names)}")
+
+    def checks_left_out(self) -> None:
+        """Say which selected checks are not run, and why; those of nodes that are up to date are
+        not worth a line."""
+        for id, why in self._run_plan.left_out.items():
+            if self._graph.check(id) is not None and why.outcome is not Outcome.UP_TO_DATE:
+                self._log.info(f"{self._called(id)} not run: {why.reason}")
+
+    def event(self, event: Event) -> None:
+        """Say what happens in the walk."""
+        unit, name = event.unit, self._called(event.unit.id)
+        if isinstance(event, Started):
+            is_build = unit.kind is UnitKind.BUILD
+            self._started += is_build and event.attempt == 1
+            count = f" ({self._started} of {self._total})" * is_build
+            again = f", attempt {event.attempt}" * (event.attempt > 1)
+            self._log.info(f"{name}: {unit.kind.value} started{count}{again}")
+        elif isinstance(event, Retrying):
+            self._log.warning(
+                f"{name}: failed, will be tried again in {event.delay:g} s: {event.report.reason}"
+            )
+        elif not isinstance(event, Learned):
+            self._end(name, event)
+
+    def _end(self, name: str, end: Finished) -> None:
+        report = end.report
+        words = [f"{name}: {end.outcome.value}"]
+        if report is not None and report.outcome is not Outcome.FAILED:
+            words[0] += f" in {report.seconds:.2f} s"
+            rows = report.rows if report.rows is not None else report.table_rows
+            if rows is not None:
+                words.append(f"{rows:,} rows")
+            for result in report.checks:
+                passed = "passed" if result.passed else f"FAILED ({result.failed_rows} rows)"
+                check = self._graph.check(result.check)
+                words.append(f"{check.name if check is not None else result.check} {passed}")
+        text = ", ".join(words) + (f": {end.reason}" if end.reason else "")
+        log = self._log.info if end.good else self._log.warning
+        (self._log.error if end.outcome is Outcome.FAILED else log)(text)
