@@ -43,11 +43,11 @@ class Selection:
 def carry_out(
     graph: Graph,
     selection: Selection,
+    *,
     participants: Participants,
     claims: RunClaims,
     limits: Limits,
     ports: RunPorts,
-    *,
     advise: Callable[[RunPlan], None] = lambda _: None,
 ) -> Generator[RunEvent, None, RunSummary]:
     """Plan, claim, open, walk, settle and summarise.
@@ -76,7 +76,10 @@ def carry_out(
     try:
         readiness = _look(selection, participants, claims)
         make_plan = _Planner(graph, selection, participants, readiness, limits)
-        _claim(graph, make_plan(), participants, claims, readiness, ports.log)
+        claimed = _claim(make_plan(), participants, claims)
+        participants.leave_out(claimed, readiness)
+        for check in sorted(claimed.keys() - readiness.keys()):
+            ports.log.info(f"{called(check)} not run: {claimed[check].reason}")
         run_plan = participants.open(make_plan, readiness, selection.nodes)
         claims.release_unneeded(run_plan)
         gate = ClaimGate(claims, run_plan, participants.refresh)
@@ -145,22 +148,11 @@ def _look(
 
 
 def _claim(
-    graph: Graph,
-    run_plan: RunPlan,
-    participants: Participants,
-    claims: RunClaims,
-    readiness: dict[NodeId, Readiness],
-    log: RunLog,
-) -> None:
-    """Claim the tables of a plan, and take out of the run what others have."""
-    claimed: Mapping[UnitId, LeftOut] = claims.claim_tables(
-        run_plan, participants.claim_keys(run_plan), participants.promotion_keys(run_plan)
-    )
-    participants.leave_out(claimed, readiness)
-    called = names_of(graph)
-    for unit, why in claimed.items():
-        if not graph.is_node(unit):
-            log.info(f"{called(unit)} not run: {why.reason}")
+    run_plan: RunPlan, participants: Participants, claims: RunClaims
+) -> Mapping[UnitId, LeftOut]:
+    """Claim the tables of a plan; what others have and this run does not wait for."""
+    keys = participants.claim_keys(run_plan)
+    return claims.claim_tables(run_plan, keys, participants.promotion_keys(run_plan))
 
 
 def _sync(graph: Graph, run_plan: RunPlan, records: RunRecords) -> Iterator[RunEvent]:

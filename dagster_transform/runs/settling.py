@@ -90,9 +90,10 @@ class Settling:
             node, check = graph.node(unit.id), graph.check(unit.id)
             if node is not None and unit.promotion is not None:
                 self._awaits.add(node.id, unit.promotion)
-            elif check is not None and unit.blocking and graph.is_node(check.target):
-                if check.target in run_plan.units:
-                    self._awaits.add(check.target, check.id)
+            elif check is not None and unit.blocking:
+                judged = graph.node(check.target)
+                if judged is not None and judged.id in run_plan.units:
+                    self._awaits.add(judged.id, check.id)
 
     # -- before the walk ------------------------------------------------------------------------
 

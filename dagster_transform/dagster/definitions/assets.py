@@ -51,8 +51,8 @@ def assets_of(
     name: str,
     spare: SpareProcess | None,
 ) -> dg.AssetsDefinition:
-    """As `build_transform_assets`; `spare` is a dbt process that was started early, for the run that
-    this process was started for."""
+    """As `build_transform_assets`; `spare` is a dbt process that was started early for the run
+    which this process was started for."""
     translator = translator or TransformTranslator(config.root)
     keys = keys_of(graph, translator)
     specs = [

@@ -103,10 +103,10 @@ def run_transform(
         run = carry_out(
             graph,
             selection,
-            participants,
-            claims,
-            options.limits,
-            RunPorts(context.log, records, writer),
+            participants=participants,
+            claims=claims,
+            limits=options.limits,
+            ports=RunPorts(context.log, records, writer),
             advise=advise,
         )
         try:

@@ -304,10 +304,10 @@ class _Planning:
             run = carry_out(
                 graph,
                 Selection(graph.nodes.keys(), graph.checks.keys()),
-                participants,
-                claims,
-                options.limits(self._config),
-                RunPorts(context.log, InstanceRecords(context.instance, keys.assets), writer),
+                participants=participants,
+                claims=claims,
+                limits=options.limits(self._config),
+                ports=RunPorts(context.log, InstanceRecords(context.instance, keys.assets), writer),
             )
             if failure := failure_of(writer.store_all(run)):
                 raise failure
