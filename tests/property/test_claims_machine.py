@@ -22,11 +22,11 @@ from sqlalchemy import text
 
 from dagster_transform.claims import ClaimLostError, Grant, Owner, Want
 from dagster_transform.claims.sql import SqlStore
-from tests.contract.claims_stores import TABLES, TIMING, Clock, run, store_at
-from tests.property.claims_oracle import assert_sound
+from tests.support.claims_oracle import assert_sound
+from tests.support.claims_stores import TABLES, TIMING, Clock, run, store_at
 
 if TYPE_CHECKING:
-    from tests.conftest import PostgresDatabase
+    from tests.support.postgres import PostgresDatabase
 
 CAPACITIES = {"environment:e": 3, "table:a": 2, "table:b": 2, "tag:t": 3}
 LEASE = TIMING.lease
