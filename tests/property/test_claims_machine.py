@@ -369,14 +369,17 @@ def emptied(tmp_path: Path) -> Iterator[Callable[[str], Callable[[Clock], SqlSto
         store.close()
 
 
+@pytest.mark.slow
 def test_in_memory() -> None:
     machine(lambda clock: store_at(None, clock=clock), 60)
 
 
+@pytest.mark.slow
 def test_in_sqlite(emptied: Callable[[str], Any], tmp_path: Path) -> None:
     machine(emptied(f"sqlite:///{tmp_path / 'claims.db'}"), 40)
 
 
+@pytest.mark.slow
 @pytest.mark.postgres
 def test_in_postgres(emptied: Callable[[str], Any], postgres_database: PostgresDatabase) -> None:
     machine(emptied(postgres_database.url), 30)

@@ -11,14 +11,12 @@ from typing import Any
 import pytest
 
 from dagster_transform.claims import Owner, OwnerKind, Want
-from tests.integration.claims.conftest import databases
 from tests.support.dbt_projects import DbtProject
 from tests.support.overlapping_runs import at_the_gate, closed, ended, held, prepare, says, store_of
 from tests.support.sqlmesh_projects import Database, Project
 from tests.support.transforms import Transform
 from tests.support.waiting import until
 
-__all__ = ["databases"]
 
 NEW = "{% if is_incremental() %} and id > (select max(id) from {{ this }}) {% endif %}"
 GATED = "select id, moment from src.events where (select gate.open() from (select 1) one)"

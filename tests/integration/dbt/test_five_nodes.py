@@ -83,7 +83,7 @@ pytestmark = [
     pytest.mark.parametrize("threads", [1, 2]),
     pytest.mark.parametrize(
         "database",
-        ["duckdb", pytest.param("postgres", marks=pytest.mark.postgres)],
+        ["duckdb", pytest.param("postgres", marks=[pytest.mark.postgres, pytest.mark.long])],
         indirect=True,
     ),
 ]

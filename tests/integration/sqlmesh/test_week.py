@@ -114,6 +114,7 @@ def look_at(runs: list[RunResult]) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(300)
 def test_duckdb(tmp_path: Path, audits: Audits) -> None:
     files = [tmp_path / "week.duckdb", tmp_path / "beyond.duckdb"]
@@ -151,6 +152,7 @@ def on_server(
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(300)
 @pytest.mark.postgres
 def test_postgres_with_one_worker(
@@ -163,6 +165,7 @@ def test_postgres_with_one_worker(
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(300)
 @pytest.mark.postgres
 def test_postgres_with_eight_workers(
