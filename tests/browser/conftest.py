@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.support.shop import Shop, half_broken_shop, working_shop
 
+NO_CHROMIUM = "No Chromium, for the browser tests: apt-get install chromium"
 READY_SECONDS = 90
 PAGE_MS = 30_000
 
@@ -29,10 +30,19 @@ def chromium() -> str:
     """The browser. On a machine of one's own tests go without; in CI they fail."""
     found = shutil.which("chromium") or shutil.which("chromium-browser")
     if found is None and os.environ.get("CI") == "true":
-        pytest.fail("No Chromium: apt-get install chromium", pytrace=False)
+        pytest.fail(NO_CHROMIUM, pytrace=False)
     if found is None:
-        pytest.skip("No Chromium, for the browser tests: apt-get install chromium")
+        pytest.skip(NO_CHROMIUM)
     return found
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Tests that are skipped for want of a browser are one line: pytest folds equal places."""
+    report = yield
+    if report.skipped and isinstance(report.longrepr, tuple) and NO_CHROMIUM in report.longrepr[2]:
+        report.longrepr = (__file__, 1, report.longrepr[2])
+    return report
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,6 @@ from tests.support.sqlmesh_projects import Database, Project
 from tests.support.transforms import Transform
 from tests.support.waiting import until
 
-
 NEW = "{% if is_incremental() %} and id > (select max(id) from {{ this }}) {% endif %}"
 GATED = "select id, moment from src.events where (select gate.open() from (select 1) one)"
 DBT = {
