@@ -14,6 +14,8 @@ ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+CHROMIUM := $(VENV)/.chromium
+PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 HOME_FILE := .dagster_home/dagster.yaml
 CODE := dagster_transform $(wildcard example_project bench tests)
 
@@ -43,9 +45,17 @@ demo: $(STAMP) $(HOME_FILE) ## Run the example from end to end, on real data; AR
 dev: $(STAMP) $(HOME_FILE) ## Start Dagster's UI and daemon on the example project
 	DAGSTER_HOME="$(CURDIR)/.dagster_home" $(BIN)/dagster dev -w workspace.yaml $(ARGS)
 
+.PHONY: unit
+unit: $(STAMP) ## Run what takes seconds: no server, no dbt process, no browser
+	$(PYTEST) -m "not (slow or long or postgres or crash or browser)" tests/unit tests/property $(ARGS)
+
 .PHONY: test
-test: $(STAMP) ## Run all tests; ARGS="-k name" selects; WORKERS=0: one after the other
-	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
+test: $(STAMP) $(CHROMIUM) ## Run the tests; ARGS="-k name" selects; WORKERS=0: one after the other
+	$(PYTEST) -m "not long" $(ARGS)
+
+.PHONY: test-all
+test-all: $(STAMP) $(CHROMIUM) ## Run all tests, those too that take minutes: weeks, the second engine of some
+	$(PYTEST) $(ARGS)
 
 .PHONY: soak
 soak: $(STAMP) ## Build and audit side by side on PostgreSQL for a while; SECONDS=60
@@ -104,6 +114,11 @@ clean: ## Remove all that the other targets made: .venv, the Dagster home, the d
 $(HOME_FILE): dagster_home.yaml
 	@mkdir -p $(@D)
 	@[ -f $@ ] || cp $< $@
+	@touch $@
+
+# Once: where it can't be installed, the browser tests are skipped and say so.
+$(CHROMIUM): | $(STAMP)
+	@.ci/chromium
 	@touch $@
 
 $(BIN)/python:

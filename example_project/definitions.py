@@ -5,9 +5,9 @@ from pathlib import Path
 import dagster as dg
 
 from dagster_transform import build_transform_definitions
-from example_project import python_assets
+from example_project import pictures, python_assets
 
 defs = dg.Definitions.merge(
     build_transform_definitions(Path(__file__).parent),
-    dg.Definitions(assets=dg.load_assets_from_modules([python_assets])),
+    dg.Definitions(assets=dg.load_assets_from_modules([python_assets, pictures])),
 )

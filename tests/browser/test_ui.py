@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.integration.transforms import Story
+from tests.support.stories import Story
 
 if TYPE_CHECKING:
-    from tests.browser.conftest import Shop
+    from tests.support.shop import Shop
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(300)]
 

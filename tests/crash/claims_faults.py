@@ -28,10 +28,10 @@ from dagster_transform.claims import (
     Want,
 )
 from dagster_transform.claims.store.sql import SqlStore
-from tests.conftest import PostgresDatabase
-from tests.contract.claims_stores import new_id, run, slot, store_at, table, url_of
-from tests.crash.processes import fork, signal_at
-from tests.property.claims_oracle import assert_sound
+from tests.support.claims_oracle import assert_sound
+from tests.support.claims_stores import new_id, run, slot, store_at, table, url_of
+from tests.support.postgres import PostgresDatabase
+from tests.support.processes import fork, signal_at
 
 SHORT = Timing(lease=1.2, heartbeat=0.3, poll=0.1)
 KINDS = ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)]

@@ -13,12 +13,16 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-STORES = "tests/contract/test_claims_stores.py"
-BARRIERS = "tests/contract/test_claims_barriers.py"
-KEEPER = "tests/unit/test_claims_keeper.py"
+from tests.support.folders import REPOSITORY
+
+BARRIERS = "tests/contract/claims/test_store_barriers.py"
 FAULTS = "tests/crash/claims_faults.py"
-VALUES = "tests/unit/test_claims_values.py"
+GRANTS = "tests/contract/claims/test_store_grants.py"
+KEEPER = "tests/unit/claims/test_keeper.py"
+LEASES = "tests/contract/claims/test_store_leases.py"
+QUEUES = "tests/contract/claims/test_store_queues.py"
+RECORDS = "tests/contract/claims/test_store_records.py"
+VALUES = "tests/unit/claims/test_values.py"
 
 
 @dataclass(frozen=True)
@@ -47,50 +51,50 @@ MUTANTS = (
     mutant(
         "capacity one too many", "admission.py",
         "+ want.weight <= want.capacity:", "+ want.weight <= want.capacity + 1:",
-        f"{STORES}::test_a_capacity_is_never_exceeded_and_weights_count",
+        f"{GRANTS}::test_a_capacity_is_never_exceeded_and_weights_count",
     ),
     mutant(
         "earlier attempts join later ones", "admission.py", "    if later:", "    if False:",
-        f"{STORES}::test_an_earlier_attempt_never_joins_a_later_one",
+        f"{LEASES}::test_an_earlier_attempt_never_joins_a_later_one",
     ),
     mutant(
         "waiters gate the takeover of a dead claim", "admission.py",
         "() if is_left else policy(", "policy(",
-        f"{STORES}::test_what_a_dead_claim_left_is_not_kept_for_who_waits",
+        f"{QUEUES}::test_what_a_dead_claim_left_is_not_kept_for_who_waits",
     ),
     mutant(
         "no queue", "admission.py", "return [w for w in waiters if w.rank < own.rank]", "return []",
-        f"{STORES}::test_who_waits_is_served_first_come_first_served",
+        f"{QUEUES}::test_who_waits_is_served_first_come_first_served",
     ),
     mutant(
         "passers-by go before who waits", "admission.py",
         "return [w for w in waiters if w.owner.priority >= request.owner.priority]", "return []",
-        f"{STORES}::test_who_waits_is_served_first_come_first_served",
+        f"{QUEUES}::test_who_waits_is_served_first_come_first_served",
     ),
     mutant(
         "no priority", "admission.py", "return (-self.owner.priority, self.ticket)",
-        "return (0, self.ticket)", f"{STORES}::test_a_persons_run_comes_before_a_ticks",
+        "return (0, self.ticket)", f"{QUEUES}::test_a_persons_run_comes_before_a_ticks",
     ),
     mutant(
         "not idempotent", "admission.py", "if mine is not None:", "if False:",
-        f"{STORES}::test_the_same_claim_asked_for_again_is_the_same_grant",
+        f"{GRANTS}::test_the_same_claim_asked_for_again_is_the_same_grant",
     ),
     mutant(
         "fences do not rise", "admission.py", "fences[key] + 1", "max(1, fences[key])",
-        f"{STORES}::test_a_lease_that_nobody_renews_is_taken_over_with_a_higher_fence",
+        f"{LEASES}::test_a_lease_that_nobody_renews_is_taken_over_with_a_higher_fence",
     ),
     mutant(
         "a lease lives on at its end", "admission.py", "self.expires_at > now",
         "self.expires_at >= now",
-        f"{STORES}::test_a_lease_that_nobody_renews_is_taken_over_with_a_higher_fence",
+        f"{LEASES}::test_a_lease_that_nobody_renews_is_taken_over_with_a_higher_fence",
     ),
     mutant(
         "some instead of nothing", "admission.py", "if refused and request.all_or_nothing:",
-        "if False:", f"{STORES}::test_all_or_nothing_grants_nothing_where_something_is_taken",
+        "if False:", f"{GRANTS}::test_all_or_nothing_grants_nothing_where_something_is_taken",
     ),
     mutant(
         "upgrades", "admission.py", "if mine.weight < want.weight:", "if False:",
-        f"{STORES}::test_more_of_what_is_held_is_never_granted",
+        f"{GRANTS}::test_more_of_what_is_held_is_never_granted",
     ),
     mutant(
         "resources not locked", "acquiring.py",
@@ -125,40 +129,40 @@ MUTANTS = (
     mutant(
         "an id lives after its lease", "acquiring.py",
         "if batch is not None and batch.expires_at <= now:", "if False:",
-        f"{STORES}::test_renewing_keeps_a_claim_and_too_late_is_too_late",
+        f"{LEASES}::test_renewing_keeps_a_claim_and_too_late_is_too_late",
     ),
     mutant(
         "asking again does not prolong", "acquiring.py",
         "if decision.granted or decision.held:", "if decision.granted:",
-        f"{STORES}::test_asking_again_prolongs_all_that_the_claim_holds",
+        f"{GRANTS}::test_asking_again_prolongs_all_that_the_claim_holds",
     ),
     mutant(
         "dead leases stay", "acquiring.py",
         'remove(database, connection, decision.stale, now, "expired")', "pass",
-        f"{STORES}::test_a_lease_that_nobody_renews_is_taken_over_with_a_higher_fence",
+        f"{LEASES}::test_a_lease_that_nobody_renews_is_taken_over_with_a_higher_fence",
     ),
     mutant(
         "sessions are not inherited", "acquiring.py", '" ".join(inherited.get(key, ()))', '""',
-        f"{STORES}::test_whoever_takes_over_is_told_which_sessions_to_end",
+        f"{LEASES}::test_whoever_takes_over_is_told_which_sessions_to_end",
     ),
     mutant(
         "places at what is free", "acquiring.py",
         "if want.resource_key in decision.refused and want", "if want",
-        f"{STORES}::test_who_waits_for_one_thing_does_not_keep_another_idle",
+        f"{QUEUES}::test_who_waits_for_one_thing_does_not_keep_another_idle",
     ),
     mutant(
         "places are kept for ever", "acquiring.py",
         "seen_until = now + self.terms.waiter_life", "seen_until = now + 1e6",
-        f"{STORES}::test_who_waits_is_served_first_come_first_served",
+        f"{QUEUES}::test_who_waits_is_served_first_come_first_served",
     ),
     mutant(
         "renewed after the end", "sql.py", "if until is None or until > now]", "]",
-        f"{STORES}::test_renewing_keeps_a_claim_and_too_late_is_too_late",
+        f"{LEASES}::test_renewing_keeps_a_claim_and_too_late_is_too_late",
     ),
     mutant(
         "renewed whatever the fence", "sql.py", "if (claim, k, f) not in found",
         "if (claim, k) not in {x[:2] for x in found}",
-        f"{STORES}::test_a_grant_of_the_past_is_lost_also_under_the_same_id",
+        f"{LEASES}::test_a_grant_of_the_past_is_lost_also_under_the_same_id",
     ),
     mutant(
         "released without a lock", "removing.py",
@@ -173,29 +177,29 @@ MUTANTS = (
     ),
     mutant(
         "held whatever the fence", "sql.py", "_lease.c.fence == fence,", "",
-        f"{STORES}::test_a_grant_of_the_past_is_lost_also_under_the_same_id",
+        f"{LEASES}::test_a_grant_of_the_past_is_lost_also_under_the_same_id",
     ),
     mutant(
         "held after the end", "sql.py",
         "or_(_batch.c.expires_at.is_(None), _batch.c.expires_at > now),", "",
-        f"{STORES}::test_a_lease_that_nobody_renews_is_taken_over_with_a_higher_fence",
+        f"{LEASES}::test_a_lease_that_nobody_renews_is_taken_over_with_a_higher_fence",
     ),
     mutant(
         "later attempts released too", "sql.py", "if below_attempt is not None:", "if False:",
-        f"{STORES}::test_a_later_attempt_takes_over_only_when_the_earlier_is_over",
+        f"{LEASES}::test_a_later_attempt_takes_over_only_when_the_earlier_is_over",
     ),
     mutant(
         "pauses end with a run", "sql.py", "[_batch.c.run_id == run_id, ~_IS_PAUSE]",
-        "[_batch.c.run_id == run_id]", f"{STORES}::test_a_run_that_ended_is_released_at_once",
+        "[_batch.c.run_id == run_id]", f"{LEASES}::test_a_run_that_ended_is_released_at_once",
     ),
     mutant(
         "a dead run waits on", "sql.py", "places = [_waiter.c.run_id == run_id]",
         "places = [_waiter.c.run_id == '']",
-        f"{STORES}::test_a_run_that_ended_is_released_at_once",
+        f"{LEASES}::test_a_run_that_ended_is_released_at_once",
     ),
     mutant(
         "what is lost is downgraded", "sql.py", "not as_lease(row).live(now)", "False",
-        f"{STORES}::test_what_is_lost_is_not_downgraded",
+        f"{LEASES}::test_what_is_lost_is_not_downgraded",
     ),
     mutant(
         "pauses not locked", "sql.py",
@@ -211,7 +215,7 @@ MUTANTS = (
     mutant(
         "launched again where the answer was lost", "pending.py",
         "| (pending.c.launched_run_id == run_id)", "",
-        f"{STORES}::test_pending_nodes_are_launched_once",
+        f"{RECORDS}::test_pending_nodes_are_launched_once",
     ),
     mutant(
         "tables made without a lock", "postgres.py",
@@ -238,7 +242,7 @@ MUTANTS = (
     ),
     mutant(
         "the machine's clock", "sqlite.py", "if self._began is None else", "if True else",
-        f"{STORES}::test_a_machines_clock_that_is_set_changes_nothing",
+        f"{LEASES}::test_a_machines_clock_that_is_set_changes_nothing",
     ),
     mutant(
         "newer tables are used", "schema.py", "if found > VERSION:", "if False:",
@@ -302,8 +306,8 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     copy = tmp_path_factory.mktemp("tree")
     ignored = shutil.ignore_patterns("__pycache__", "golden", "integration", "browser")
     for folder in ("dagster_transform", "tests"):
-        shutil.copytree(ROOT / folder, copy / folder, ignore=ignored)
-    shutil.copy(ROOT / "pyproject.toml", copy)
+        shutil.copytree(REPOSITORY / folder, copy / folder, ignore=ignored)
+    shutil.copy(REPOSITORY / "pyproject.toml", copy)
     return copy
 
 

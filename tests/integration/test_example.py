@@ -15,11 +15,12 @@ import duckdb
 import pytest
 from dagster import DagsterEventType as Kind
 
-from tests.integration.transforms import Story
+from tests.support.folders import REPOSITORY
+from tests.support.stories import Story
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
-EXAMPLE = Path(__file__).resolve().parents[2] / "example_project"
+EXAMPLE = REPOSITORY / "example_project"
 LEFT_BEHIND = ("data", "target", "logs", ".cache", ".dagster_transform", "__pycache__")
 PYTHON = {"airlines", "airports", "flights", "planes", "weather", "airport_distances"}
 STAGING = {"stg_airports", "stg_carriers", "stg_flights", "stg_planes", "stg_weather"}

@@ -22,11 +22,11 @@ from sqlalchemy import text
 
 from dagster_transform.claims import ClaimLostError, Grant, Owner, Want
 from dagster_transform.claims.store.sql import SqlStore
-from tests.contract.claims_stores import TABLES, TIMING, Clock, run, store_at
-from tests.property.claims_oracle import assert_sound
+from tests.support.claims_oracle import assert_sound
+from tests.support.claims_stores import TABLES, TIMING, Clock, run, store_at
 
 if TYPE_CHECKING:
-    from tests.conftest import PostgresDatabase
+    from tests.support.postgres import PostgresDatabase
 
 CAPACITIES = {"environment:e": 3, "table:a": 2, "table:b": 2, "tag:t": 3}
 LEASE = TIMING.lease
@@ -369,14 +369,17 @@ def emptied(tmp_path: Path) -> Iterator[Callable[[str], Callable[[Clock], SqlSto
         store.close()
 
 
+@pytest.mark.slow
 def test_in_memory() -> None:
     machine(lambda clock: store_at(None, clock=clock), 60)
 
 
+@pytest.mark.slow
 def test_in_sqlite(emptied: Callable[[str], Any], tmp_path: Path) -> None:
     machine(emptied(f"sqlite:///{tmp_path / 'claims.db'}"), 40)
 
 
+@pytest.mark.slow
 @pytest.mark.postgres
 def test_in_postgres(emptied: Callable[[str], Any], postgres_database: PostgresDatabase) -> None:
     machine(emptied(postgres_database.url), 30)

@@ -5,6 +5,7 @@ from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -234,6 +235,7 @@ def test_combining_projects_is_the_graph_linked_by_hand(nodes: list[Node], rando
     assert Graph.combine([Graph.combine(parts[:2]), parts[2]]) == combined
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(GRAPH_FILES)
 def test_a_graph_file_is_read_as_it_was_written(graph_file: GraphFile) -> None:

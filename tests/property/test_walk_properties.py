@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from dagster_transform.graph import Check, Graph, Node, Relation, Source
 from dagster_transform.planning import GOOD_OUTCOMES, Outcome, Readiness, Unit, UnitKind, plan_run
 from dagster_transform.walk import Finished, Retrying, Started
-from tests.unit.fake_session import Rehearsal, Script, build, check, promotion
+from tests.support.fake_project_run import Rehearsal, Script, build, check, promotion
 
 PROJECTS = ("a", "b", "c")
 SECONDS = st.sampled_from((0.0, 0.5, 1.0, 2.0, 3.0, 7.0))

@@ -21,10 +21,10 @@ import pytest
 
 from dagster_transform.planning import Limits, Outcome, UnitKind
 from dagster_transform.walk import Event, Finished, Retrying, Started
-from tests.integration.sqlmesh_projects import Database, Project, utc
+from tests.support.sqlmesh_projects import Database, Project, utc
 
 if TYPE_CHECKING:
-    from tests.conftest import PostgresDatabase
+    from tests.support.postgres import PostgresDatabase
 
 SECONDS = float(os.environ.get("SOAK_SECONDS", "60"))
 BUILDS = 5

@@ -25,9 +25,9 @@ from sqlalchemy import func, select
 from dagster_transform.claims import Keeper, Lost, StoreError, Timing, elapsed
 from dagster_transform.claims.errors import ClaimLostError
 from dagster_transform.claims.store.schema import batch, lease
-from tests.contract.claims_stores import new_id, run, slot, store_at, table, url_of
-from tests.crash.processes import Child, fork
-from tests.property.claims_oracle import assert_sound
+from tests.support.claims_oracle import assert_sound
+from tests.support.claims_stores import new_id, run, slot, store_at, table, url_of
+from tests.support.processes import Child, fork
 
 SECONDS = float(os.environ.get("SOAK_SECONDS", "60"))
 TIMING = Timing(lease=2.0, heartbeat=0.4, poll=0.1)

@@ -1,0 +1,104 @@
+"""What the plan job explains, in the log and as metadata."""
+
+from __future__ import annotations
+
+import yaml
+
+from tests.support.plan_jobs import (
+    JOB,
+    NEXT_DAY,
+    OP,
+    A,
+    apply,
+    at,
+    digest,
+    edit,
+    explain,
+    metadata,
+    text,
+)
+from tests.support.transforms import Transform
+
+# -- what it explains -----------------------------------------------------------------------------
+
+
+def test_everything_is_explained_in_the_log_and_as_metadata(planned: Transform) -> None:
+    project = planned.projects[0]
+    edit(planned)
+    project.model("mart.new", "kind FULL\n---\nSELECT 1 AS n")
+    project.model("mart.a", A.replace("kind", "description 'Rows',\nkind"))
+    (project.folder / "models/mart.words.sql").unlink()
+    shown = explain(planned)
+    told = metadata(shown)
+    assert {k: told[k] for k in ("added", "changed", "changed_by_upstream", "removed")} == {
+        "added": 1,
+        "changed": 2,
+        "changed_by_upstream": 1,
+        "removed": 1,
+    }
+    for line in (
+        "- `mart.new` (FULL)",
+        "- `mart.a` (INCREMENTAL_BY_TIME_RANGE): metadata",
+        "- `mart.b` (FULL): breaking",
+        "- `mart.c` (VIEW): indirect breaking",
+        "- `mart.words` (FULL)",
+        "| `mart.a` | 2024-03-05 (unchanged, but due) |",
+        "| `mart.b` | the whole table |",
+        "| `mart.c` | the view |",
+        "+  COUNT(*) + 1 AS n",
+    ):
+        assert line in text(shown).splitlines()
+    assert any(text(shown) in line for line in shown.log)
+    changes = {c["name"]: c["how"] for c in told["plan_json"]["changes"]}
+    assert changes == {
+        "mart.a": "metadata",
+        "mart.b": "direct",
+        "mart.c": "indirect",
+        "mart.new": "added",
+        "mart.words": "removed",
+    }
+    run = planned.instance.get_run_by_id(shown.run_id)
+    assert run is not None
+    assert run.tags["dagster_transform/plan_digest"] == digest(shown)
+
+
+def test_the_snippet_applies_exactly_what_was_shown(planned: Transform) -> None:
+    edit(planned)
+    shown = explain(planned, run=True)
+    snippet = metadata(shown)["apply_with"].removeprefix("```yaml\n").removesuffix("\n```")
+    config = yaml.safe_load(snippet)
+    assert config == {
+        "ops": {OP: {"config": {"apply": True, "digest": digest(shown), "run": True}}}
+    }
+    assert (
+        snippet in shown.log[shown.log.index("Project p: reading its files, making its plan") + 1]
+    )
+    applied = planned.job(JOB, config["ops"][OP]["config"])
+    assert applied.success
+    assert sorted(applied.materialized) == ["a", "b", "c", "words"]
+
+
+def test_other_options_are_another_plan(planned: Transform) -> None:
+    edit(planned)
+    shown = explain(planned)
+    refused = apply(planned, digest(shown), run=True)
+    assert not refused.success
+    assert "- other options: was none, now run=True" in refused.failure
+
+
+def test_an_environment_that_is_equal_has_nothing_to_do(planned: Transform) -> None:
+    plan_id = planned.projects[0].environment().plan_id
+    for config in ({}, {"apply": True}):
+        story = planned.job(JOB, config, **at(NEXT_DAY))
+        assert story.success
+        assert "**Nothing to do**" in text(story)
+        assert "apply_with" not in metadata(story)
+        assert story.started == []
+    assert planned.projects[0].environment().plan_id == plan_id
+
+
+def test_run_builds_also_what_is_due(planned: Transform) -> None:
+    story = apply(planned, run=True)
+    assert story.success
+    assert sorted(story.materialized) == ["a", "b", "c", "words"]
+    assert planned.projects[0].database.content("mart.b") == [(15,)]

@@ -1,0 +1,131 @@
+"""The first build of an environment, by a run that plans: nothing is shown before all of it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from dagster import DagsterEventType as Kind
+
+from tests.support.sqlmesh_projects import Database, Project
+from tests.support.stories import Story
+from tests.support.transforms import Transform, python_asset
+
+NOW = "2024-03-05T10:30:00+00:00"
+LATER = "2024-03-05T11:30:00+00:00"
+PROMOTION = "p:promotion of prod"
+
+MODELS = {
+    "mart.a": """
+        kind INCREMENTAL_BY_TIME_RANGE (time_column ds),
+        audits (not_null(columns := (id)))
+        ---
+        SELECT id, ds FROM src.raw WHERE ds BETWEEN @start_ds AND @end_ds
+    """,
+    "mart.b": "kind FULL,\naudits (number_of_rows(threshold := 0))\n---\n"
+    "SELECT COUNT(*) AS n FROM mart.a",
+    "mart.c": "kind FULL\n---\nSELECT SUM(CAST(word AS INT)) AS n FROM src.words",
+    "mart.d": "kind VIEW\n---\nSELECT n FROM mart.b",
+    "mart.last": "kind FULL\n---\nSELECT b.n + c.n AS n FROM mart.b AS b, mart.c AS c",
+}
+NAMES = {name.split(".")[1] for name in MODELS}
+GOOD_WORDS = "CREATE OR REPLACE TABLE src.words AS SELECT '7' AS word"
+BAD_WORDS = "CREATE OR REPLACE TABLE src.words AS SELECT 'seven' AS word"
+
+
+@pytest.fixture
+def transform(tmp_path: Path) -> Iterator[Transform]:
+    project = Project(tmp_path / "p", Database.in_file(tmp_path / "w.duckdb"), MODELS)
+    rows = ", ".join(f"({i}, DATE '2024-03-{1 + i // 3:02}')" for i in range(42))
+    project.database.execute(
+        "CREATE SCHEMA src",
+        "CREATE TABLE src.raw (id INT, ds DATE)",
+        f"INSERT INTO src.raw VALUES {rows}",
+        GOOD_WORDS,
+    )
+    on_b = python_asset("on_b", ["w", "mart", "b"])
+    transform = Transform(tmp_path, [project], code=on_b, plan="auto")
+    transform.prepare()
+    yield transform
+    transform.close()
+
+
+def test_a_first_build_is_observed_while_it_goes_on_and_materialized_with_its_promotion(
+    transform: Transform,
+) -> None:
+    run = transform.run(execution_time=NOW)
+    assert run.success
+    assert run.observed == {name: ["backfilled"] for name in NAMES}
+    assert PROMOTION in run.reason("a")
+    # It is live: what was built first was stored before the last model was started.
+    last = max(run.began(name) for name in MODELS)
+    for name in NAMES - {run.started[-1].split(".")[1]}:
+        assert run.stored(Kind.ASSET_OBSERVATION, name) < last
+    # Nothing is materialised before readers see it, and then everything is, once.
+    promoted = run.ended(PROMOTION, "promoted")
+    assert sorted(run.materialized) == sorted([*NAMES, "on_b"])
+    assert all(run.stored(Kind.ASSET_MATERIALIZATION, name) > promoted for name in NAMES)
+    assert run.checks == {"a:not_null": True, "b:number_of_rows": True}
+    for name in NAMES:
+        metadata = run.materialization(name).metadata
+        assert metadata["dagster_transform/outcome"].value == "built"
+        assert not any("synced" in key for key in metadata)
+    assert "synced" not in run.text
+    database = transform.projects[0].database
+    assert database.content("mart.last") == [(19,)]
+    assert database.content("mart.d") == [(12,)]
+
+    # And what is up to date now is materialised by nobody, while what reads it runs.
+    again = transform.run(execution_time=LATER, ignore_cron=False)
+    assert again.success
+    assert again.materialized == ["on_b"]
+    assert set(again.up_to_date) == NAMES
+    assert again.observed == {}
+
+
+def test_a_failed_first_build_shows_nothing_and_the_next_run_completes_it(
+    transform: Transform,
+) -> None:
+    database = transform.projects[0].database
+    database.execute(BAD_WORDS)
+    failed = transform.run(execution_time=NOW)
+    assert not failed.success
+    assert failed.materialized == []
+    built = NAMES - {"c", "last"}
+    assert {n for n, o in failed.observed.items() if o[0] == "backfilled"} == built
+    assert failed.observed["c"] == ["failed"]
+    assert failed.observed["last"] == ["blocked"]
+    assert failed.checks == {"a:not_null": True, "b:number_of_rows": True}
+    lines = failed.failure.splitlines()
+    for name in built:
+        (line,) = [line for line in lines if line.startswith(f"mart.{name} ")]
+        assert "backfilled" in line, line
+    assert transform.projects[0].environment() is None
+    assert not any(name.startswith("mart.") for name in database.tables())
+
+    database.execute(GOOD_WORDS)
+    fixed = transform.run(execution_time=LATER)
+    assert fixed.success
+    assert {name.split(".")[1] for name in fixed.started} == {"c", "last"}
+    assert database.content("mart.last") == [(19,)]
+    assert names_with_views(database) == NAMES
+    # Readers see all of it now, so all of it is told, also what the failed run had built.
+    assert set(fixed.materialized) == {*NAMES, "on_b"}
+
+
+def names_with_views(database: Database) -> set[str]:
+    return {t.split(".")[1] for t in database.tables() if t.startswith("mart.")}
+
+
+def test_a_blocking_check_that_fails_keeps_a_plan_from_being_promoted(
+    transform: Transform,
+) -> None:
+    database = transform.projects[0].database
+    database.execute("INSERT INTO src.raw VALUES (NULL, DATE '2024-03-02')")
+    run: Story = transform.run(execution_time=NOW)
+    assert not run.success
+    assert run.materialized == []
+    assert run.checks == {"a:not_null": False}
+    assert run.observed["b"] == ["blocked"]
+    assert names_with_views(database) == set()
