@@ -141,9 +141,7 @@ def _look(
     """What there is to do; nobody plans the environments meanwhile, or has the files open."""
     claims.take_shared(participants.shared_resources())
     readiness = participants.assess(selection.nodes, selection.checks)
-    for project, shared in participants.shared_resources().items():
-        if not shared.alone:
-            claims.share_environment(project)
+    claims.update_shared(participants.shared_resources())
     return readiness
 
 

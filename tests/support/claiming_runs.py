@@ -15,9 +15,11 @@ from dagster_transform.claims import (
     Timing,
 )
 from dagster_transform.claims.lease.releasing import Releases
-from dagster_transform.runs.gate import ClaimGate
-from dagster_transform.runs.claiming import Manner, RunClaims
 from dagster_transform.planning import Limits, RunPlan, Slot, Unit
+from dagster_transform.runs.claiming.claims import RunClaims
+from dagster_transform.runs.claiming.gate import ClaimGate
+from dagster_transform.runs.claiming.held import HeldClaims
+from dagster_transform.runs.claiming.policy import ClaimPolicy
 from tests.support.claims_stores import store_at
 from tests.support.fake_project_run import (
     Rehearsal,
@@ -62,6 +64,15 @@ class AtOnce(Releases):
             self.pay()
 
 
+class Lines(list[str]):
+    """A log, line by line."""
+
+    def info(self, text: str, /) -> None:
+        self.append(text)
+
+    warning = error = info
+
+
 class Runs:
     """Runs whose claims are in one store; time is virtual, the store's too."""
 
@@ -72,36 +83,38 @@ class Runs:
         self.store = Counting(self.real)
         self.ended: set[str] = set()
         self.asked_about: set[str] = set()  # runs, of Dagster
-        self.log: list[str] = []
+        self.log = Lines()
         self.refreshed: list[str] = []
         self.slots: dict[str, tuple[Slot, ...]] = {}
         self.made: list[RunClaims] = []
+        self.servers: dict[str, Callable[[Collection[str]], Collection[str]]] = {}  # by run
         self.left_out: Any = None
         self.claims = self.run("mine")
 
     def run(self, name: str, *, skip: bool = False, wait: float = 900) -> RunClaims:
-        manner = Manner(
-            owner=Owner(OwnerKind.RUN, name, name, 0),
-            skip=skip,
-            wait=wait,
-            ended=self.has_ended,
-            slots_of=lambda unit: self.slots.get(unit, ()),
-            log=self.log.append,
-        )
+        policy = ClaimPolicy(Owner(OwnerKind.RUN, name, name, 0), skip, wait, self.slots)
         store: Any = self.store
-        claims = RunClaims(store, manner, self.inbox, pause=self.inbox.let_time_pass)
-        claims.keeper.releases = AtOnce(store, 1)
+        held = HeldClaims(store, self.log, self.inbox)
+        held.keeper.releases = AtOnce(store, 1)
+
+        def end(backends: Collection[str]) -> Collection[str]:
+            return self.servers[name](backends) if name in self.servers else ()
+
+        claims = RunClaims(held, policy, self, end, pause=self.inbox.let_time_pass)
         self.made.append(claims)
         return claims
 
-    def has_ended(self, run: str) -> bool:
-        self.asked_about.add(run)
-        return run in self.ended
+    def has_ended(self, run_id: str, /) -> bool:
+        self.asked_about.add(run_id)
+        return run_id in self.ended
+
+    def last_built(self, nodes: Collection[str], /) -> dict[str, float]:
+        return {}
 
     def other(self, *units: Unit, name: str = "other") -> RunClaims:
         """Another run, which has the tables of these units."""
         claims = self.run(name)
-        claims.claim(plan_of(*units), keys_of(*units))
+        claims.claim_tables(plan_of(*units), keys_of(*units))
         return claims
 
     def begin(
@@ -109,7 +122,8 @@ class Runs:
     ) -> Rehearsal:
         """Claim what a walk needs; the walk is not walked yet."""
         plan = plan_of(*units)
-        self.claims.claim(plan, keys_of(*units) if keys is None else keys)
+        self.claims.claim_tables(plan, keys_of(*units) if keys is None else keys)
+        self.claims.release_unneeded(plan)
         gate = ClaimGate(self.claims, plan, lambda unit: self.refreshed.append(unit.id))
         named = {f"a:{name}": script for name, script in scripts.items()}
         return Rehearsal(*units, scripts=named, gate=gate, inbox=self.inbox, retry_delay=1)

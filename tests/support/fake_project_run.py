@@ -1,4 +1,4 @@
-"""A session, an inbox and a rehearsal of a walk, all in virtual time: nothing sleeps or hangs."""
+"""A project run, an inbox and a rehearsal of a walk, in virtual time: nothing sleeps or hangs."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class Script:
 
 NEVER = math.inf
 CANCEL_SECONDS = 0.25
-"""What ending a statement takes in a session that heeds a cancel."""
+"""What ending a statement takes in a project run that heeds a cancel."""
 
 FAILS = Script(outcome=Outcome.FAILED)
 
@@ -149,14 +149,14 @@ class Ran:
 
 
 @dataclass
-class FakeSession:
-    """A session that does what it was told in advance, and does not put up with a wrong walk.
+class FakeProjectRun:
+    """A project run that does what it was told in advance, and does not put up with a wrong walk.
 
     Attributes:
-        holders: Who holds what is exclusive; one dictionary for all sessions of a walk.
+        holders: Who holds what is exclusive; one dictionary for all project runs of a walk.
         ran: All starts, in order.
         cancels: When which unit was cancelled.
-        let_gos: When the session was asked to let go.
+        closings: When the project_run was asked to close its files.
     """
 
     project: str
@@ -167,7 +167,7 @@ class FakeSession:
     holders: dict[str, str] = field(default_factory=dict)
     ran: list[Ran] = field(default_factory=list)
     cancels: list[tuple[float, str]] = field(default_factory=list)
-    let_gos: list[float] = field(default_factory=list)
+    closings: list[float] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.running: dict[str, Ran] = {}
@@ -207,13 +207,13 @@ class FakeSession:
             report = Report(unit, Outcome.CANCELLED, "cancelled")
             self.inbox.later(CANCEL_SECONDS, lambda: self._end(ran, report))
 
-    def end_backends(self, sessions: Collection[str]) -> Collection[str]:
+    def end_backends(self, backends: Collection[str]) -> Collection[str]:
         return frozenset()
 
-    def let_go(self) -> None:
+    def close_files(self) -> None:
         assert not self.running, f"{self.project} is at work"
         assert any(h == self.project for h in self.holders.values()), "it holds nothing"
-        self.let_gos.append(self.inbox.now())
+        self.closings.append(self.inbox.now())
         for resource in [r for r, holder in self.holders.items() if holder == self.project]:
             del self.holders[resource]
 
@@ -238,13 +238,13 @@ def promotion(id: str, *after: str) -> Unit:
 
 
 class Rehearsal:
-    """A walk over fake sessions, and the record of it.
+    """A walk over fake project runs, and the record of it.
 
     Args:
         units: The plan, dependencies first; the part of an id before the colon is its project.
         scripts: What units do that do not simply take a second and end well.
-        capacity: Of each session, or by project.
-        exclusive: What sessions need alone, by project.
+        capacity: Of each project run, or by project.
+        exclusive: What project runs need alone, by project.
         gate: What units need besides.
         inbox: One that somebody else puts messages into as well.
         limits: Fields of `Limits`.
@@ -268,8 +268,8 @@ class Rehearsal:
         self.inbox = inbox or VirtualInbox()
         self.told: list[tuple[float, Event]] = []
         self.holders: dict[str, str] = {}
-        self.sessions = {
-            project: FakeSession(
+        self.project_runs = {
+            project: FakeProjectRun(
                 project,
                 self.inbox,
                 scripts or {},
@@ -279,7 +279,7 @@ class Rehearsal:
             )
             for project in sorted({u.project for u in units})
         }
-        self.walk = Walk(self.plan, self.sessions, self.inbox, gate=gate)
+        self.walk = Walk(self.plan, self.project_runs, self.inbox, gate=gate)
 
     def run(self) -> Rehearsal:
         """Walk to the end; every unit is told exactly once."""
@@ -322,7 +322,7 @@ class Rehearsal:
     @property
     def ran(self) -> list[Ran]:
         """All starts, in the order of time."""
-        return sorted((r for s in self.sessions.values() for r in s.ran), key=lambda r: r.start)
+        return sorted((r for s in self.project_runs.values() for r in s.ran), key=lambda r: r.start)
 
     @property
     def times(self) -> dict[str, tuple[float, float | None]]:
@@ -334,7 +334,7 @@ class Rehearsal:
 
     @property
     def running(self) -> set[str]:
-        return {unit for s in self.sessions.values() for unit in s.running}
+        return {unit for s in self.project_runs.values() for unit in s.running}
 
     @property
     def order(self) -> list[str]:

@@ -99,6 +99,20 @@ class RunClaims:
                 )
             self._pause(self.held.store.timing.poll)
 
+    def update_shared(self, resources: Mapping[str, SharedResources]) -> None:
+        """Share the environments again that no project run needs to itself after all.
+
+        Args:
+            resources: What each project run shares, now that it has looked at its project.
+
+        Raises:
+            StoreError: The claims store can't be used.
+            ClaimLostError: An environment is not held any more.
+        """
+        for project, shared in resources.items():
+            if not shared.alone:
+                self.share_environment(project)
+
     def share_environment(self, project: str) -> None:
         """Share a project's environment again: the run does not plan it, or has promoted.
 

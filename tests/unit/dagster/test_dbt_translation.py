@@ -10,8 +10,8 @@ import pytest
 from dagster._utils.tags import is_valid_tag_key
 
 from dagster_transform import TransformTranslator
-from dagster_transform.dagster.translation import dbt_translation
 from dagster_transform.dagster.definitions.errors import DuplicateKeyError
+from dagster_transform.dagster.translation import dbt_translation
 from dagster_transform.dagster.translation.keys import name_all
 from dagster_transform.graph import Check, Column, Graph, Node, Relation, Source
 

@@ -8,11 +8,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import yaml
+from dagster_transform.dagster.execution.sessions import Sessions
 
 from dagster_transform.config import load_config
 from dagster_transform.dagster.execution.resource import DbtOptions, TransformResource
 from dagster_transform.dagster.execution.scope import Scope
-from dagster_transform.dagster.execution.sessions import Sessions
 from dagster_transform.dbt.runs.settings import DbtSettings
 from dagster_transform.graph import Graph
 

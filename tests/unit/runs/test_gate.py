@@ -8,7 +8,6 @@ from dagster_transform.claims import (
     OwnerKind,
     Want,
 )
-from dagster_transform.runs.gate import ClaimGate
 from dagster_transform.planning import Outcome, Slot
 from tests.support.claiming_runs import BELOW, CHECK, Runs, X, Y, keys_of, plan_of
 from tests.support.fake_project_run import (
@@ -24,7 +23,7 @@ def test_a_run_that_does_not_wait_leaves_out_what_others_have(runs: Runs) -> Non
     other = runs.other(X)
     runs.claims = runs.run("mine", skip=True)
     units = (X, CHECK, Y)
-    left_out = runs.claims.claim(plan_of(*units), keys_of(*units))
+    left_out = runs.claims.claim_tables(plan_of(*units), keys_of(*units))
     assert {unit: why.outcome for unit, why in left_out.items()} == {
         "a:x": Outcome.CLAIMED, "a:c": Outcome.CLAIMED,
     }  # fmt: skip
@@ -33,7 +32,7 @@ def test_a_run_that_does_not_wait_leaves_out_what_others_have(runs: Runs) -> Non
     assert ("mine", "table:a:y", WHOLE) in runs.held()
     other.close()
     # It stands in no queue either: the next one that comes has it.
-    assert runs.run("third").claim(plan_of(X), keys_of(X)) == {}
+    assert runs.run("third").claim_tables(plan_of(X), keys_of(X)) == {}
     assert ("third", "table:a:x", WHOLE) in runs.held()
 
 
@@ -60,7 +59,7 @@ def test_many_that_wait_ask_in_one_request_per_poll(runs: Runs) -> None:
     assert runs.store.asked["acquire"] - before == 10
 
 
-def test_what_is_never_let_go_is_claimed_in_the_end_with_its_holder(runs: Runs) -> None:
+def test_what_is_never_released_is_claimed_in_the_end_with_its_holder(runs: Runs) -> None:
     runs.other(X)
     runs.claims = runs.run("mine", wait=10)
     walk = runs.walk(X, BELOW, CHECK, Y)
@@ -73,10 +72,10 @@ def test_what_is_never_let_go_is_claimed_in_the_end_with_its_holder(runs: Runs) 
     assert runs.held() == [("other", "table:a:x", WHOLE)]
 
 
-def test_a_pause_is_told_as_one_and_is_no_run(runs: Runs) -> None:
+def test_a_pause_is_shown_as_one_and_is_no_run(runs: Runs) -> None:
     runs.real.pause("table:a:x", capacity=WHOLE, reason="repairs", by="ann")
     runs.claims = runs.run("mine", skip=True)
-    left_out = runs.claims.claim(plan_of(X), keys_of(X))
+    left_out = runs.claims.claim_tables(plan_of(X), keys_of(X))
     assert "ann has paused since" in left_out["a:x"].reason
     assert "(repairs)" in left_out["a:x"].reason
     assert runs.claims.holders == {}
@@ -84,7 +83,7 @@ def test_a_pause_is_told_as_one_and_is_no_run(runs: Runs) -> None:
     assert runs.real.resume("table:a:x")
 
 
-def test_a_table_is_let_go_when_its_node_and_its_checks_are_done(runs: Runs) -> None:
+def test_a_table_is_released_when_its_node_and_its_checks_are_done(runs: Runs) -> None:
     late = check("a:late", "a:x")
     scripts = {"x": Script(1), "c": Script(3), "late": Script(6), "y": Script(20)}
     rehearsal = runs.begin(X, CHECK, late, Y, **scripts)
@@ -95,24 +94,24 @@ def test_a_table_is_let_go_when_its_node_and_its_checks_are_done(runs: Runs) -> 
     assert runs.held() == []
 
 
-def test_a_table_is_let_go_when_its_node_is_blocked(runs: Runs) -> None:
+def test_a_table_is_released_when_its_node_is_blocked(runs: Runs) -> None:
     rehearsal = runs.begin(X, BELOW, Y, x=Script(1, Outcome.FAILED), y=Script(20))
     seen = runs.at(3, runs.held)
     rehearsal.run()
     assert seen == [[("mine", "table:a:y", WHOLE)]]
 
 
-def test_what_the_plan_does_not_need_in_the_end_is_let_go_at_once(runs: Runs) -> None:
-    runs.claims.claim(plan_of(X, Y), keys_of(X, Y))
-    ClaimGate(runs.claims, plan_of(Y), lambda _: None)
+def test_what_the_plan_does_not_need_in_the_end_is_released_at_once(runs: Runs) -> None:
+    runs.claims.claim_tables(plan_of(X, Y), keys_of(X, Y))
+    runs.claims.release_unneeded(plan_of(Y))
     assert runs.held() == [("mine", "table:a:y", WHOLE)]
 
 
 def test_an_out_of_band_check_takes_a_share_which_others_have_too(runs: Runs) -> None:
     outside = check("a:c", "b:x")
-    runs.claims.claim(plan_of(outside), keys_of(outside))
+    runs.claims.claim_tables(plan_of(outside), keys_of(outside))
     second = runs.run("second")
-    second.claim(plan_of(outside), keys_of(outside))
+    second.claim_tables(plan_of(outside), keys_of(outside))
     assert [weight for _, _, weight in runs.held()] == [1, 1]
 
 

@@ -1,4 +1,4 @@
-"""What sessions find out of a unit after its end: nothing but the end of the walk waits for it."""
+"""What project runs find out of a unit after its end: only the end of the walk waits for it."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ class Counted(Script):
 
 
 def rehearse(*units: Unit, scripts: dict[str, Script], **limits: object) -> Rehearsal:
-    """A rehearsal whose sessions send the facts of counted units."""
+    """A rehearsal whose project runs send the facts of counted units."""
     walk = Rehearsal(*units, scripts=scripts, **limits)
-    for session in walk.sessions.values():
+    for project_run in walk.project_runs.values():
 
-        def start(unit: Unit, done: object, session: object = session) -> None:
-            type(session).start(session, unit, done)  # type: ignore[attr-defined]
+        def start(unit: Unit, done: object, project_run: object = project_run) -> None:
+            type(project_run).start(project_run, unit, done)  # type: ignore[attr-defined]
             script = scripts.get(unit.id)
             if isinstance(script, Counted) and script.facts_after < NEVER:
                 later = script.seconds + script.facts_after
                 walk.inbox.later(later, lambda: walk.inbox.put(Facts(unit.id, 10)))  # type: ignore[arg-type]
 
-        session.start = start  # type: ignore[method-assign]
+        project_run.start = start  # type: ignore[method-assign]
     return walk
 
 

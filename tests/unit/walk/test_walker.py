@@ -60,7 +60,7 @@ def test_checks_do_not_count_as_models() -> None:
     assert {walk.times[f"a:c{i}"] for i in range(4)} == {(0, 1)}
 
 
-def test_no_session_gets_more_units_than_its_capacity() -> None:
+def test_no_project_run_gets_more_units_than_its_capacity() -> None:
     units = [build("a:x"), check("a:c1"), check("a:c2"), *(build(f"b:{i}") for i in range(4))]
     walk = Rehearsal(*units, capacity={"a": 1, "b": 2}).run()
     a, b = ({id: t for id, t in walk.times.items() if id.startswith(p)} for p in "ab")
@@ -68,7 +68,7 @@ def test_no_session_gets_more_units_than_its_capacity() -> None:
     assert b == {"b:0": (0, 1), "b:1": (0, 1), "b:2": (1, 2), "b:3": (1, 2)}
 
 
-def test_a_project_that_is_not_bounded_builds_as_its_session_can_and_does_not_count() -> None:
+def test_a_project_that_is_not_bounded_builds_as_its_project_run_can_and_does_not_count() -> None:
     units = [build(f"{project}:{i}") for project in "ab" for i in range(4)]
     walk = Rehearsal(
         *units, capacity={"a": 8, "b": 3}, max_concurrent_models=2, unbounded=frozenset("b")
@@ -77,7 +77,7 @@ def test_a_project_that_is_not_bounded_builds_as_its_session_can_and_does_not_co
     assert [walk.times[f"b:{i}"][0] for i in range(4)] == [0, 0, 0, 1]
 
 
-def test_a_full_session_does_not_hold_back_another_one() -> None:
+def test_a_full_project_run_does_not_hold_back_another_one() -> None:
     units = [build("a:1"), build("a:2"), build("b:1")]
     walk = Rehearsal(*units, capacity={"a": 1}, max_concurrent_models=2).run()
     assert walk.times["b:1"] == (0, 1)
@@ -150,7 +150,7 @@ def test_the_walk_goes_on_while_what_it_tells_is_being_stored() -> None:
 def test_a_unit_that_nobody_can_start_is_told_and_the_walk_ends() -> None:
     walk = Rehearsal(build("a:x"), build("a:y", "a:x"), capacity=0).run()
     assert walk.outcomes == {"a:x": "cancelled", "a:y": "cancelled"}
-    assert walk.reasons["a:x"] == "its session could not start it"
+    assert walk.reasons["a:x"] == "its project run could not start it"
 
 
 def test_a_report_of_a_unit_that_does_not_run_changes_nothing() -> None:
@@ -172,49 +172,49 @@ def test_the_fake_does_not_hang_where_nothing_will_happen() -> None:
 FILE = {"a": {"file:x"}, "b": {"file:x"}}
 
 
-def test_two_sessions_take_turns_in_phases() -> None:
+def test_two_project_runs_have_a_file_in_phases() -> None:
     units = [*(build(f"a:{i}") for i in range(4)), *(build(f"b:{i}") for i in range(4))]
     walk = Rehearsal(*units, exclusive=FILE, capacity={"a": 2, "b": 4}).run()
     assert [walk.times[f"a:{i}"] for i in range(4)] == [(0, 1), (0, 1), (1, 2), (1, 2)]
     assert {walk.times[f"b:{i}"] for i in range(4)} == {(2, 3)}
-    assert walk.sessions["a"].let_gos == [2]
-    assert walk.sessions["b"].let_gos == []
+    assert walk.project_runs["a"].closings == [2]
+    assert walk.project_runs["b"].closings == []
 
 
-def test_a_session_that_does_one_at_a_time_keeps_what_it_holds_while_it_has_work() -> None:
+def test_a_project_run_that_does_one_at_a_time_keeps_what_it_holds_while_it_has_work() -> None:
     interleaved = [unit for pair in zip(chain(5), chain(5, "b"), strict=True) for unit in pair]
     walk = Rehearsal(*interleaved, exclusive=FILE, capacity=1).run()
     assert [id[0] for id in walk.order] == ["a"] * 5 + ["b"] * 5
-    assert walk.sessions["a"].let_gos == [5]
+    assert walk.project_runs["a"].closings == [5]
 
 
-def test_an_idle_session_lets_go_although_it_has_work_that_can_not_start_yet() -> None:
+def test_an_idle_project_run_closes_its_files_although_it_has_work_that_can_not_start_yet() -> None:
     walk = Rehearsal(build("a:1"), build("b:1", "a:1"), build("a:2", "b:1"), exclusive=FILE).run()
     assert walk.times == {"a:1": (0, 1), "b:1": (1, 2), "a:2": (2, 3)}
-    assert walk.sessions["a"].let_gos == [1]
-    assert walk.sessions["b"].let_gos == [2]
+    assert walk.project_runs["a"].closings == [1]
+    assert walk.project_runs["b"].closings == [2]
 
 
-def test_a_session_at_work_is_not_asked_to_let_go() -> None:
+def test_a_project_run_at_work_is_not_asked_to_close_its_files() -> None:
     units = [build("a:quick"), build("a:long"), build("b:1", "a:quick")]
     walk = Rehearsal(*units, scripts={"a:long": Script(7)}, exclusive=FILE).run()
     assert walk.times["b:1"] == (7, 8)
-    assert walk.sessions["a"].let_gos == [7]
+    assert walk.project_runs["a"].closings == [7]
 
 
-def test_sessions_that_need_nothing_alone_or_something_else_run_side_by_side() -> None:
+def test_project_runs_that_need_nothing_alone_or_something_else_run_side_by_side() -> None:
     exclusive = {"a": {"file:x"}, "b": {"file:y"}}
     walk = Rehearsal(build("a:1"), build("b:1"), build("c:1"), exclusive=exclusive).run()
     assert {walk.times[f"{p}:1"] for p in "abc"} == {(0, 1)}
 
 
-def test_a_session_that_needs_two_files_waits_for_both() -> None:
+def test_a_project_run_that_needs_two_files_waits_for_both() -> None:
     exclusive = {"a": {"file:x"}, "b": {"file:y"}, "c": {"file:x", "file:y"}}
     units = [build("a:1"), build("b:1"), build("c:1"), build("a:2", "c:1")]
     walk = Rehearsal(*units, scripts={"b:1": Script(3)}, exclusive=exclusive).run()
     assert walk.times["c:1"] == (3, 4)
     assert walk.times["a:2"] == (4, 5)
-    assert [walk.sessions[p].let_gos for p in "abc"] == [[3], [3], [4]]
+    assert [walk.project_runs[p].closings for p in "abc"] == [[3], [3], [4]]
 
 
 def test_a_check_needs_the_file_too() -> None:

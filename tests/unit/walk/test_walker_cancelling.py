@@ -45,7 +45,7 @@ def test_cancel_ends_what_runs_and_starts_nothing() -> None:
 def test_cancel_is_called_again_until_the_report() -> None:
     walk = Rehearsal(build("a:x"), scripts={"a:x": Script(3, heeds_cancel=False)})
     walk.run_until(2).cancel()
-    cancels = [time for time, _ in walk.sessions["a"].cancels]
+    cancels = [time for time, _ in walk.project_runs["a"].cancels]
     assert cancels[0] == 2
     assert len(cancels) == 10  # in one second
     assert max(b - a for a, b in pairwise(cancels)) < 0.11

@@ -68,7 +68,7 @@ def test_a_failed_promotion_blocks_its_readers() -> None:
     assert walk.outcomes["a:x"] == "backfilled"
 
 
-def test_a_promotion_is_alone_in_its_session_only() -> None:
+def test_a_promotion_is_alone_in_its_project_run_only() -> None:
     walk = Rehearsal(
         build("a:x", promotion="a:P"),
         check("a:long"),
@@ -78,14 +78,14 @@ def test_a_promotion_is_alone_in_its_session_only() -> None:
         build("b:1"),
         scripts={"a:long": Script(5), "a:P": Script(3), "b:1": Script(20)},
     ).run()
-    # It waits until its session is idle, and meanwhile the session works on.
+    # It waits until its project run is idle, and meanwhile that works on.
     assert walk.times["a:later"] == (1, 2)
     assert walk.times["a:after"] == (2, 3)
     assert walk.times["a:P"] == (5, 8)
     assert walk.times["b:1"] == (0, 20)
 
 
-def test_nothing_starts_in_a_session_that_promotes() -> None:
+def test_nothing_starts_in_a_project_run_that_promotes() -> None:
     walk = Rehearsal(
         promotion("a:P"),
         check("a:c1"),
