@@ -20,8 +20,8 @@ from click.testing import CliRunner
 
 import dagster_transform
 from dagster_transform import TransformConfig, TransformTranslator, build_transform_definitions
-from tests.integration.dbt_projects import DbtProject
-from tests.integration.public_surface import (
+from tests.support.dbt_projects import DbtProject
+from tests.support.public_surface import (
     OURS,
     Golden,
     assets,
@@ -35,8 +35,9 @@ from tests.integration.public_surface import (
     signature,
     without_descriptions,
 )
-from tests.integration.sqlmesh_projects import Database, Project
-from tests.integration.transforms import Story, Transform, python_asset
+from tests.support.sqlmesh_projects import Database, Project
+from tests.support.stories import Story
+from tests.support.transforms import Transform, python_asset
 
 FIRST = "2024-03-05T10:30:00+00:00"
 SAME_DAY = "2024-03-05T11:30:00+00:00"

@@ -20,7 +20,7 @@ import dagster as dg
 import pytest
 from dagster import DagsterEventType as Kind
 
-from tests.integration.transforms import OUTCOME, REASON, Story
+from tests.support.stories import OUTCOME, REASON, Story
 
 FOLDER = Path(__file__).parents[1] / "golden" / "public"
 UPDATE = "UPDATE_GOLDEN"
