@@ -2,11 +2,12 @@
 
 A **claim** holds resources: relations that a run builds, slots of what is counted. `admission`
 decides, purely; a `Store` keeps what was decided, in SQLite or PostgreSQL; a `Keeper` renews it
-while this process lives. Knows neither a framework nor Dagster.
+by a heartbeat while this process lives. Knows neither a framework nor Dagster.
 """
 
 from __future__ import annotations
 
+from dagster_transform.claims.clock import elapsed
 from dagster_transform.claims.errors import (
     ClaimLostError,
     ClaimsError,
@@ -20,10 +21,10 @@ from dagster_transform.claims.errors import (
     UpgradeError,
     WeightTooLargeError,
 )
-from dagster_transform.claims.lease.clock import elapsed
-from dagster_transform.claims.lease.keeper import Keeper, Lost
+from dagster_transform.claims.ids import ClaimId, new_claim_id
+from dagster_transform.claims.lease.heartbeat import Keeper, Lost
+from dagster_transform.claims.ports import Grants, History, Pauses, PendingWork, Recovery, Store
 from dagster_transform.claims.store.opening import open_store
-from dagster_transform.claims.store.port import Store
 from dagster_transform.claims.values import (
     WHOLE,
     Answer,
@@ -41,16 +42,22 @@ __all__ = [
     "WHOLE",
     "Answer",
     "ClaimEvent",
+    "ClaimId",
     "ClaimLostError",
     "ClaimsError",
     "DuplicateWantError",
     "Grant",
+    "Grants",
+    "History",
     "Holder",
     "Keeper",
     "Lost",
     "Owner",
     "OwnerKind",
+    "Pauses",
     "PendingNode",
+    "PendingWork",
+    "Recovery",
     "Store",
     "StoreBusyError",
     "StoreError",
@@ -63,5 +70,6 @@ __all__ = [
     "Want",
     "WeightTooLargeError",
     "elapsed",
+    "new_claim_id",
     "open_store",
 ]

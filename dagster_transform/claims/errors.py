@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from dagster_transform.claims.ids import ClaimId
 from dagster_transform.errors import TransformError
+from dagster_transform.planning.resource_keys import ResourceKey
 
 
 class ClaimsError(TransformError):
@@ -25,7 +27,7 @@ class TimingError(ClaimsError):
 class WeightTooLargeError(ClaimsError):
     """More of a resource is wanted than there is: it could never be granted."""
 
-    def __init__(self, resource_key: str, weight: int, capacity: int) -> None:
+    def __init__(self, resource_key: ResourceKey, weight: int, capacity: int) -> None:
         self.resource_key = resource_key
         self.weight = weight
         self.capacity = capacity
@@ -42,7 +44,7 @@ class ClaimLostError(ClaimsError):
         lost: Resource keys by claim id.
     """
 
-    def __init__(self, lost: dict[str, tuple[str, ...]]) -> None:
+    def __init__(self, lost: dict[ClaimId, tuple[ResourceKey, ...]]) -> None:
         self.lost = lost
         keys = sorted({key for found in lost.values() for key in found})
         shown = ", ".join(keys[:5]) + (f" and {len(keys) - 5} more" if len(keys) > 5 else "")
@@ -119,7 +121,7 @@ class UnknownStoreError(StoreError):
 class DuplicateWantError(ClaimsError):
     """One request wants one resource with different weights."""
 
-    def __init__(self, resource_keys: Collection[str]) -> None:
+    def __init__(self, resource_keys: Collection[ResourceKey]) -> None:
         self.resource_keys = tuple(sorted(resource_keys))
         super().__init__(
             f"One request wants {', '.join(self.resource_keys)} with different weights."
@@ -132,7 +134,7 @@ class UpgradeError(ClaimsError):
     Never granted: two that share a resource and both want it whole would wait for each other.
     """
 
-    def __init__(self, resource_key: str, held: int, wanted: int) -> None:
+    def __init__(self, resource_key: ResourceKey, held: int, wanted: int) -> None:
         self.resource_key = resource_key
         super().__init__(
             f"{resource_key} is held with weight {held}; it cannot be raised to {wanted}.",

@@ -8,6 +8,10 @@ from datetime import datetime
 from enum import Enum
 
 from dagster_transform.claims.errors import TimingError
+from dagster_transform.claims.ids import ClaimId
+from dagster_transform.databases.backends import BackendId
+from dagster_transform.graph import NodeId
+from dagster_transform.planning.resource_keys import ResourceKey
 
 WHOLE = 1000
 """Capacity of what builders take whole: a claim key, an environment."""
@@ -64,12 +68,11 @@ class Want:
     """A resource, and how much of it is wanted.
 
     Attributes:
-        resource_key: `table:...`, `tag:...`, `connections:...`, `file:...`, `environment:...`.
         weight: How much of it, at least 1; at most the capacity.
         capacity: How much of it there is. What the latest claimant says counts.
     """
 
-    resource_key: str
+    resource_key: ResourceKey
     weight: int = 1
     capacity: int = 1
 
@@ -101,13 +104,13 @@ class Holder:
 
     Attributes:
         since: Aware, UTC, by the store's clock; so is `expires_at`, None where there is no end.
-        sessions: Sessions on the database's server that build, or built, under this claim: to be
-            ended before somebody else builds.
+        backends: Those in which is built, or was built, under this claim: to be ended before
+            somebody else builds.
         waiting: It does not hold the resource yet, but comes before whoever was refused.
     """
 
-    resource_key: str
-    claim_id: str
+    resource_key: ResourceKey
+    claim_id: ClaimId
     owner_kind: OwnerKind
     run_id: str
     since: datetime
@@ -115,7 +118,7 @@ class Holder:
     reason: str
     weight: int
     fence: int = 0
-    sessions: tuple[str, ...] = ()
+    backends: tuple[BackendId, ...] = ()
     waiting: bool = False
 
 
@@ -125,18 +128,18 @@ class Grant:
 
     Attributes:
         fences: By resource key; of two grants of one resource, the later has the higher fence.
-        asked_at: `clock.elapsed()` from just before the request; trust runs from there.
+        asked_at: `clock.elapsed` just before the request; trust runs from there.
         lease: Seconds from then on, unless it is renewed.
-        to_end: By resource key: server sessions of expired claims that this one replaced. They
-            are to be ended before anything is built there; `Store.set_session` then says that
-            they are. Until then whoever takes this claim over is given them too.
+        to_end: By resource key: backends of expired claims that this one replaced. They are to be
+            ended before anything is built there; `Grants.set_backends` then says that they are.
+            Until then whoever takes this claim over is given them too.
     """
 
-    claim_id: str
-    fences: Mapping[str, int]
+    claim_id: ClaimId
+    fences: Mapping[ResourceKey, int]
     asked_at: float
     lease: float
-    to_end: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    to_end: Mapping[ResourceKey, tuple[BackendId, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +152,7 @@ class Answer:
     """
 
     granted: Grant | None
-    refused: Mapping[str, tuple[Holder, ...]] = field(default_factory=dict)
+    refused: Mapping[ResourceKey, tuple[Holder, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,8 +169,8 @@ class ClaimEvent:
     id: int
     at: float
     kind: str
-    resource_key: str | None
-    claim_id: str
+    resource_key: ResourceKey | None
+    claim_id: ClaimId
     fence: int | None
     weight: int | None
     capacity: int | None
@@ -186,7 +189,7 @@ class PendingNode:
 
     job_group: str
     tick: str
-    node: str
+    node: NodeId
     reason: str = ""
     since: datetime | None = None
     launched_run_id: str | None = None

@@ -1,3 +1,3 @@
-"""The lease of what this process holds: renewed, trusted, released."""
+"""The lease of what this process holds: renewed by a heartbeat, trusted, released."""
 
 from __future__ import annotations

@@ -1,3 +1,3 @@
-"""The claims store: one contract (`port`), kept in SQLite, in PostgreSQL or in memory."""
+"""The claims store: the roles of `claims.ports`, kept in SQLite, in PostgreSQL or in memory."""
 
 from __future__ import annotations

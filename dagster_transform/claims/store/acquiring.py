@@ -2,49 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from sqlalchemy import (
-    Connection,
-    Executable,
-    and_,
-    bindparam,
-    delete,
-    insert,
-    or_,
-    select,
-    update,
-)
+from sqlalchemy import Connection, Executable, and_, bindparam, insert, or_, select, update
 
-from dagster_transform.claims.admission import (
-    Decision,
-    Lease,
-    Policy,
-    Request,
-    Resource,
-    Waiter,
-    decide,
-)
+from dagster_transform.claims.admission import Decision, decide
 from dagster_transform.claims.errors import ClaimLostError
+from dagster_transform.claims.records import Lease, Request, Resource, Waiter
 from dagster_transform.claims.store.database import Database
+from dagster_transform.claims.store.queues import Places
 from dagster_transform.claims.store.removing import remove
 from dagster_transform.claims.store.rows import (
     LEASES,
     as_holder,
     as_lease,
+    as_resource,
+    as_text,
     as_waiter,
+    event_row,
     owner_columns,
-    record,
 )
 from dagster_transform.claims.store.schema import batch as _batch
 from dagster_transform.claims.store.schema import event as _event
 from dagster_transform.claims.store.schema import lease as _lease
 from dagster_transform.claims.store.schema import resource as _resource
 from dagster_transform.claims.store.schema import waiter as _waiter
+from dagster_transform.claims.tickets import Policy
 from dagster_transform.claims.values import Answer, Grant, Want
+from dagster_transform.databases.backends import BackendId
+from dagster_transform.planning.resource_keys import ResourceKey
 
 
 @dataclass(frozen=True)
@@ -53,7 +42,7 @@ class Terms:
 
     Attributes:
         now: The store's clock.
-        at: Told each point that is passed.
+        at: Called with each point that is passed.
         waiter_life: Seconds for which a place in a queue is kept.
     """
 
@@ -177,10 +166,12 @@ class Acquiring:
             self._prolong(batch, now)
         if decision.granted:
             self._grant(decision, resources, now)
-        places = [waiter for waiter in waiters if waiter.claim_id == request.claim_id]
-        self._give_up_places(decision, places)
+        own = [waiter for waiter in waiters if waiter.claim_id == request.claim_id]
+        seen_until = now + self.terms.waiter_life
+        places = Places(self.terms.database, self.connection, request, own, now, seen_until)
+        places.give_up(decision.granted)
         if self.wait and decision.refused:
-            self._keep_places(decision, places, now)
+            places.keep(decision.refused)
         self.terms.at("acquire.written")
         refused = {key: tuple(map(as_holder, who)) for key, who in decision.refused.items()}
         fences = {**decision.held, **decision.granted}
@@ -193,14 +184,14 @@ class Acquiring:
                 dict(sorted(fences.items())),
                 self.asked_at,
                 self.seconds,
-                {key: sessions for key, sessions in to_end.items() if sessions},
+                {key: backends for key, backends in to_end.items() if backends},
             ),
             refused,
         )
 
     def _lock_resources(self) -> list[Resource]:
         rows = self._run(_locked_resources)
-        return [Resource(row.resource_key, row.capacity, row.last_fence) for row in rows]
+        return [as_resource(row) for row in rows]
 
     def _lock_batches(self, now: float) -> Any | None:
         """Lock the claim's own row and those of all expired claims that hold what it wants.
@@ -241,7 +232,7 @@ class Acquiring:
             update(_batch).where(_batch.c.claim_id == claim_id).values(expires_at=until)
         )
         self.connection.execute(
-            insert(_event).values(record(now, "renewed", claim_id, until=until))
+            insert(_event).values(event_row(now, "renewed", claim_id, until=until))
         )
 
     def _grant(self, decision: Decision, resources: Iterable[Resource], now: float) -> None:
@@ -274,10 +265,10 @@ class Acquiring:
                     "weight": want.weight,
                     "fence": fence,
                     "since": now,
-                    "to_end": " ".join(inherited.get(key, ())),
+                    "to_end": as_text(inherited.get(key, ())),
                 }
             )
-            granted = record(now, "granted", claim_id, resource_key=key, fence=fence)
+            granted = event_row(now, "granted", claim_id, resource_key=key, fence=fence)
             events.append(
                 granted
                 | {
@@ -289,74 +280,10 @@ class Acquiring:
         database.add(connection, _lease, leases)
         database.add(connection, _event, events)
 
-    def _give_up_places(self, decision: Decision, places: Sequence[Waiter]) -> None:
-        if any(place.resource_key in decision.granted for place in places):
-            self.connection.execute(
-                delete(_waiter).where(
-                    _waiter.c.claim_id == self.request.claim_id,
-                    self.terms.database.among(_waiter.c.resource_key, list(decision.granted)),
-                )
-            )
 
-    def _keep_places(self, decision: Decision, places: Sequence[Waiter], now: float) -> None:
-        """Stay in the queues, and queue where something was in the way for the first time.
-
-        Only there: were a place taken at every resource, what is free would stand idle for
-        whoever waits for something else.
-        """
-        connection, claim_id = self.connection, self.request.claim_id
-        seen_until = now + self.terms.waiter_life
-        if places:
-            connection.execute(
-                update(_waiter).where(_waiter.c.claim_id == claim_id).values(seen_until=seen_until)
-            )
-        queued = {place.resource_key for place in places}
-        wants = [
-            want
-            for want in self.request.wants
-            if want.resource_key in decision.refused and want.resource_key not in queued
-        ]
-        if not wants:
-            return
-        tickets = [place.ticket for place in places]
-        for want in wants:
-            refused = record(now, "refused", claim_id, resource_key=want.resource_key)
-            if tickets:
-                connection.execute(insert(_event).values(refused))
-            else:
-                # The entry's id is the ticket: it only rises, and no counter has to be locked.
-                inserted = connection.execute(insert(_event).values(refused))
-                tickets += inserted.inserted_primary_key or ()
-        keys = [want.resource_key for want in wants]
-        connection.execute(
-            delete(_waiter).where(
-                or_(
-                    _waiter.c.claim_id == claim_id,
-                    self.terms.database.among(_waiter.c.resource_key, keys),
-                ),
-                _waiter.c.seen_until <= now,
-            )
-        )
-        connection.execute(
-            insert(_waiter),
-            [
-                {
-                    "resource_key": want.resource_key,
-                    "claim_id": claim_id,
-                    "weight": want.weight,
-                    "ticket": min(tickets),
-                    **owner_columns(self.request.owner),
-                    "since": now,
-                    "seen_until": seen_until,
-                }
-                for want in wants
-            ],
-        )
-
-
-def _inherited(stale: Iterable[Lease]) -> dict[str, tuple[str, ...]]:
-    """The server sessions that whoever takes over has to end, by resource."""
-    found: dict[str, tuple[str, ...]] = {}
+def _inherited(stale: Iterable[Lease]) -> dict[ResourceKey, tuple[BackendId, ...]]:
+    """The backends that whoever takes over has to end, by resource."""
+    found: dict[ResourceKey, tuple[BackendId, ...]] = {}
     for lease in stale:
-        found[lease.resource_key] = found.get(lease.resource_key, ()) + lease.sessions
+        found[lease.resource_key] = found.get(lease.resource_key, ()) + lease.backends
     return found

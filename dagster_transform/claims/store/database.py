@@ -1,4 +1,4 @@
-"""What differs between the databases that can hold claims: a port, one adapter each."""
+"""What differs between the databases that can hold claims: one base class, a subclass for each."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ class Database(ABC):
         """Execute what a function builds, on the driver's own cursor.
 
         It is built and compiled once, and SQLAlchemy's results, which can do more than is needed
-        here, are left out: they are half of the time that a claim takes in SQLite.
+        here, are not made: they are half of the time that a claim takes in SQLite.
 
         Args:
             connection: In a transaction.
@@ -134,12 +134,12 @@ class Database(ABC):
             cursor.execute(found.sql, found.parameters(values))
             return found.rows(cursor) if cursor.description else []
         except self._dbapi.Error as error:
-            gone = self.engine.dialect.is_disconnect(error, raw.driver_connection, cursor)
-            if gone:
+            is_lost = self.engine.dialect.is_disconnect(error, raw.driver_connection, cursor)
+            if is_lost:
                 self.engine.dispose(close=False)  # others of the pool are as old
                 connection.invalidate(error)
             raise DBAPIError.instance(
-                found.sql, None, error, self._dbapi.Error, connection_invalidated=gone
+                found.sql, None, error, self._dbapi.Error, connection_invalidated=is_lost
             ) from error
         finally:
             cursor.close()
@@ -155,7 +155,7 @@ class Database(ABC):
             self.run(connection, build, rows[0])
 
     def transact(self, work: Callable[[Connection], T], *, read_only: bool = False) -> T:
-        """Do `work` in one transaction; once more where the connection turns out to be gone.
+        """Do `work` in one transaction; once more where the connection has been lost.
 
         So `work` may have been done, and committed, when it is called.
 

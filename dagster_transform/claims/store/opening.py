@@ -8,14 +8,14 @@ import threading
 from typing import TYPE_CHECKING
 
 from dagster_transform.claims.errors import UnknownStoreError
-from dagster_transform.claims.store.port import Store
+from dagster_transform.claims.ports import Store
 from dagster_transform.claims.values import Timing
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import URL
 
     from dagster_transform.claims.store.database import Database
-    from dagster_transform.claims.store.sql import SqlStore
+    from dagster_transform.claims.store.sql_store import SqlStore
 
 _DEFAULT = Timing()
 _log = logging.getLogger(__name__)
@@ -49,7 +49,7 @@ def open_store(url: str | None, timing: Timing = _DEFAULT) -> Store:
 
 def new_store(url: str | None, timing: Timing = _DEFAULT) -> SqlStore:
     """The same, with connections (and, of None, a memory) of its own."""
-    from dagster_transform.claims.store.sql import SqlStore
+    from dagster_transform.claims.store.sql_store import SqlStore
 
     store = SqlStore(database_at(url, timing), timing)
     store.prepare()

@@ -1,23 +1,23 @@
-"""Work that could not go at its tick: durable, and launched exactly once."""
+"""Work that could not go at its tick: durable, and launched exactly once.
+
+Nothing uses it yet: schedules and the reconciling sensor (part 9 of the roadmap) will.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from datetime import datetime, timezone
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, select, update
 
-from dagster_transform.claims.store.database import Database
 from dagster_transform.claims.store.schema import pending
+from dagster_transform.claims.store.transactions import SqlTransactions
 from dagster_transform.claims.values import PendingNode
+from dagster_transform.graph import NodeId, UnitId
 
 
-class SqlPending:
-    """The part of a store that remembers pending nodes. The contract is `Store`'s."""
-
-    def __init__(self, database: Database, now: Callable[[Connection], float]) -> None:
-        self._database = database
-        self._now = now
+class SqlPendingWork(SqlTransactions):
+    """The contract is `PendingWork`'s."""
 
     def postpone(self, nodes: Iterable[PendingNode]) -> None:  # noqa: D102
         found = list(nodes)
@@ -52,7 +52,7 @@ class SqlPending:
                 PendingNode(
                     row.job_group,
                     row.tick,
-                    row.node,
+                    NodeId(UnitId(row.node)),
                     row.reason,
                     datetime.fromtimestamp(row.since, timezone.utc),
                 )

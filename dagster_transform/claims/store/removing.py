@@ -15,16 +15,20 @@ from sqlalchemy import (
     select,
 )
 
-from dagster_transform.claims.admission import Lease
+from dagster_transform.claims.ids import ClaimId
+from dagster_transform.claims.records import Lease
 from dagster_transform.claims.store.database import Database
-from dagster_transform.claims.store.rows import LEASES, as_lease, record
+from dagster_transform.claims.store.rows import LEASES, as_lease, event_row
 from dagster_transform.claims.store.schema import batch as _batch
 from dagster_transform.claims.store.schema import event as _event
 from dagster_transform.claims.store.schema import lease as _lease
 from dagster_transform.claims.store.schema import waiter as _waiter
+from dagster_transform.planning.resource_keys import ResourceKey
 
 
-def lock_claims(connection: Connection, *wanted: ColumnElement[bool]) -> dict[str, float | None]:
+def lock_claims(
+    connection: Connection, *wanted: ColumnElement[bool]
+) -> dict[ClaimId, float | None]:
     """Lock the rows of `batch` that are `wanted`, by claim id; until when each is held."""
     rows = connection.execute(
         select(_batch.c.claim_id, _batch.c.expires_at)
@@ -32,19 +36,19 @@ def lock_claims(connection: Connection, *wanted: ColumnElement[bool]) -> dict[st
         .order_by(_batch.c.claim_id)
         .with_for_update()
     )
-    return {row.claim_id: row.expires_at for row in rows}
+    return {ClaimId(row.claim_id): row.expires_at for row in rows}
 
 
 def remove(
     database: Database, connection: Connection, leases: Iterable[Lease], now: float, kind: str
 ) -> None:
     """Delete leases of locked claims, and the claims that hold nothing then; record it."""
-    keys_of: dict[str, list[str]] = {}
+    keys_of: dict[ClaimId, list[ResourceKey]] = {}
     events: list[dict[str, Any]] = []
     for lease in leases:
         keys_of.setdefault(lease.claim_id, []).append(lease.resource_key)
         events.append(
-            record(now, kind, lease.claim_id, resource_key=lease.resource_key, fence=lease.fence)
+            event_row(now, kind, lease.claim_id, resource_key=lease.resource_key, fence=lease.fence)
         )
     if not events:
         return
@@ -64,12 +68,15 @@ def _removed(database: Database) -> Executable:
 
 def _dropped(database: Database) -> Executable:
     """Those that hold nothing."""
-    left = exists().where(_lease.c.claim_id == _batch.c.claim_id)
-    return delete(_batch).where(database.among(_batch.c.claim_id, bindparam("claims")), ~left)
+    holds = exists().where(_lease.c.claim_id == _batch.c.claim_id)
+    return delete(_batch).where(database.among(_batch.c.claim_id, bindparam("claims")), ~holds)
 
 
 def give_up(
-    database: Database, connection: Connection, claim_id: str, keys: Collection[str] | None
+    database: Database,
+    connection: Connection,
+    claim_id: ClaimId,
+    keys: Collection[ResourceKey] | None,
 ) -> list[Lease]:
     """Lose a locked claim's places in queues (None: all); what it holds there, not yet removed."""
     known = {"claim": claim_id, "keys": database.listed(list(keys or ()))}

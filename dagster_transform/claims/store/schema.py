@@ -74,8 +74,11 @@ lease = Table(
     Column("weight", Integer, CheckConstraint("weight > 0"), nullable=False),
     Column("fence", BigInteger, nullable=False),
     Column("since", _Seconds, nullable=False),
-    Column("session", Text),
-    Column("to_end", Text, nullable=False),  # sessions, space-separated
+    # The backends in which its holder builds. The column's name is from when they were called
+    # sessions: no database needs a migration for a word.
+    Column("session", Text, key="builds_in"),
+    # Backends of expired leases that this one replaced. In both columns they have spaces between.
+    Column("to_end", Text, nullable=False),
     UniqueConstraint("resource_key", "fence"),
 )
 

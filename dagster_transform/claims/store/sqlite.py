@@ -2,7 +2,7 @@
 
 The file must be on a local disk: SQLite's locks do not work over a network. A writing transaction
 locks the whole file from its start, so what PostgreSQL locks row by row needs nothing here. A
-process that is stopped in the middle of one keeps the lock: others are told that the store is busy.
+process that is stopped in the middle of one keeps the lock: for others the store is busy.
 
 SQLite's clock is the machine's, which somebody may set while claims live. So the file holds at what
 time the machine was started, as it was known first, and time is counted from there.
@@ -38,8 +38,8 @@ from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 
+from dagster_transform.claims.clock import boot_id, elapsed
 from dagster_transform.claims.errors import UnknownStoreError
-from dagster_transform.claims.lease.clock import boot_id, elapsed
 from dagster_transform.claims.store.database import Database
 from dagster_transform.claims.store.schema import PREFIX
 from dagster_transform.claims.values import Timing

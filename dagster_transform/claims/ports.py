@@ -1,4 +1,4 @@
-"""The port: what a claims store does, whichever database holds it."""
+"""The extension points of claims: what a claims store does, by role."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import Protocol
 
+from dagster_transform.claims.ids import ClaimId
 from dagster_transform.claims.values import (
     Answer,
     ClaimEvent,
@@ -16,32 +17,16 @@ from dagster_transform.claims.values import (
     Timing,
     Want,
 )
+from dagster_transform.databases.backends import BackendId
+from dagster_transform.planning.resource_keys import ResourceKey
 
 
-class Store(Protocol):
-    """Grants that never overlap.
-
-    Each method is one short transaction (`acquire`: a second one where a resource is new) and may
-    be asked again when its answer was lost. May be called from any thread. The store's clock, its
-    database's, decides what has expired.
-
-    Every method raises `StoreUnreachableError` and `StoreBusyError`.
+class Grants(Protocol):
+    """Grants that never overlap: what a claimant does.
 
     Attributes:
-        url: Where it is, without the password.
-        shared: Whether other processes see the same claims.
         timing: How long claims live.
     """
-
-    @property
-    def url(self) -> str:
-        """Where it is, without the password."""
-        ...
-
-    @property
-    def shared(self) -> bool:
-        """Whether other processes see the same claims."""
-        ...
 
     @property
     def timing(self) -> Timing:
@@ -53,7 +38,7 @@ class Store(Protocol):
         owner: Owner,
         wants: Iterable[Want],
         *,
-        claim_id: str,
+        claim_id: ClaimId,
         all_or_nothing: bool,
         wait: bool = False,
         lease: float | None = None,
@@ -67,7 +52,7 @@ class Store(Protocol):
         Args:
             owner: Who claims; the same each time for one claim id.
             wants: In any order.
-            claim_id: `uuid4().hex`, made by the caller.
+            claim_id: As of `new_claim_id`, made by the caller.
             all_or_nothing: Grant nothing unless all is free.
             wait: Keep a place in the queue of each resource that is not free, for three polls.
                 The place is kept until the resource is granted or the claim is released.
@@ -87,19 +72,21 @@ class Store(Protocol):
         """
         ...
 
-    def holds(self, claim_id: str, resource_key: str, fence: int) -> bool:
+    def holds(self, claim_id: ClaimId, resource_key: ResourceKey, fence: int) -> bool:
         """Whether a claim still holds a resource."""
         ...
 
-    def release(self, claim_id: str, keys: Collection[str] | None = None) -> tuple[str, ...]:
-        """Let go of resources (None: all), and of places in their queues.
+    def release(
+        self, claim_id: ClaimId, keys: Collection[ResourceKey] | None = None
+    ) -> tuple[ResourceKey, ...]:
+        """Release resources (None: all), and places in their queues.
 
         Returns:
             What was held and no longer is, sorted. What others hold by now is not touched.
         """
         ...
 
-    def downgrade(self, claim_id: str, resource_key: str, weight: int) -> None:
+    def downgrade(self, claim_id: ClaimId, resource_key: ResourceKey, weight: int) -> None:
         """Keep only `weight` of a resource; what is held with less stays as it is.
 
         Raises:
@@ -107,18 +94,24 @@ class Store(Protocol):
         """
         ...
 
-    def set_session(
-        self, claim_id: str, session: str | None, keys: Collection[str] | None = None
+    def set_backends(
+        self,
+        claim_id: ClaimId,
+        backends: Collection[BackendId],
+        keys: Collection[ResourceKey] | None = None,
     ) -> None:
-        """Name the server sessions that build under a claim, with spaces between them (None: none
-        does).
+        """Write down in which backends a claim's resources (None: all) are built; empty: in none.
 
-        It also says that the sessions of `Grant.to_end` have been ended.
+        It also says that the backends of `Grant.to_end` have been ended.
         """
         ...
 
+
+class Recovery(Protocol):
+    """Who holds what, and the release of what runs that have ended still hold."""
+
     def holders(
-        self, keys: Collection[str] | None = None, *, run_id: str | None = None
+        self, keys: Collection[ResourceKey] | None = None, *, run_id: str | None = None
     ) -> list[Holder]:
         """Who holds what, pauses included, by resource key and fence; expired leases are not in."""
         ...
@@ -130,7 +123,7 @@ class Store(Protocol):
     def release_run(self, run_id: str, *, below_attempt: int | None = None) -> list[Holder]:
         """Release all that a run holds and waits for (or that earlier attempts of it do).
 
-        For a run that has ended, once the sessions of `holders(run_id=...)` and of what has
+        For a run that has ended, once the backends of `holders(run_id=...)` and of what has
         expired have been ended.
 
         Returns:
@@ -138,9 +131,13 @@ class Store(Protocol):
         """
         ...
 
+
+class Pauses(Protocol):
+    """Claims that a person holds, so that no run gets a resource."""
+
     def pause(
         self,
-        resource_key: str,
+        resource_key: ResourceKey,
         *,
         capacity: int,
         reason: str,
@@ -158,9 +155,13 @@ class Store(Protocol):
         """
         ...
 
-    def resume(self, resource_key: str) -> bool:
+    def resume(self, resource_key: ResourceKey) -> bool:
         """End a pause; whether there was one."""
         ...
+
+
+class History(Protocol):
+    """What has happened to resources."""
 
     def events(self) -> list[ClaimEvent]:
         """The history, oldest first."""
@@ -173,6 +174,10 @@ class Store(Protocol):
             How many events were removed.
         """
         ...
+
+
+class PendingWork(Protocol):
+    """Nodes that could not go at their tick, until a run is launched for them."""
 
     def postpone(self, nodes: Iterable[PendingNode]) -> None:
         """Remember nodes that could not go; what is remembered already keeps its `since`."""
@@ -192,6 +197,31 @@ class Store(Protocol):
 
     def withdraw(self, nodes: Iterable[PendingNode], run_id: str | None = None) -> None:
         """Forget nodes: all of them, or those that `run_id` was launched for."""
+        ...
+
+
+class Store(Grants, Recovery, Pauses, History, PendingWork, Protocol):
+    """A claims store in all its roles; whoever needs one of them asks for that one.
+
+    Each method is one short transaction (`acquire`: a second one where a resource is new) and may
+    be asked again when its answer was lost. May be called from any thread. The store's clock, its
+    database's, decides what has expired.
+
+    Every method raises `StoreUnreachableError` and `StoreBusyError`.
+
+    Attributes:
+        url: Where it is, without the password.
+        shared: Whether other processes see the same claims.
+    """
+
+    @property
+    def url(self) -> str:
+        """Where it is, without the password."""
+        ...
+
+    @property
+    def shared(self) -> bool:
+        """Whether other processes see the same claims."""
         ...
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""The lease keeper: renews what this process holds, and says when something is lost.
+"""The heartbeat: renews the leases of what this process holds, and reports what is lost.
 
 A claim may be trusted until its lease less a margin has passed since the moment before the request
 that granted or renewed it, on a clock that nobody sets. That is never longer than the store keeps
@@ -13,11 +13,13 @@ from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 
+from dagster_transform.claims.clock import elapsed
 from dagster_transform.claims.errors import ClaimLostError, StoreError
-from dagster_transform.claims.lease.clock import elapsed
+from dagster_transform.claims.ids import ClaimId
 from dagster_transform.claims.lease.releasing import Releases
-from dagster_transform.claims.store.port import Store
+from dagster_transform.claims.ports import Grants
 from dagster_transform.claims.values import Answer, Grant, Owner, Want
+from dagster_transform.planning.resource_keys import ResourceKey
 
 _log = logging.getLogger(__name__)
 
@@ -26,14 +28,16 @@ _log = logging.getLogger(__name__)
 class Lost:
     """Resources that a claim no longer holds, and why."""
 
-    claim_id: str
-    keys: tuple[str, ...]
+    claim_id: ClaimId
+    keys: tuple[ResourceKey, ...]
     reason: str
 
 
 @dataclass(slots=True)
 class _Kept:
-    fences: dict[str, int]
+    """What is renewed of a claim."""
+
+    fences: dict[ResourceKey, int]
     trusted_until: float
     lease: float
 
@@ -42,31 +46,30 @@ class Keeper:
     """Keeps the claims of one process alive, from threads of its own.
 
     One renews; one watches the time, as the first may be stuck in a request that no answer comes
-    to; one releases. All are daemons: they end with the process, and its leases a lease later.
+    to; one releases. All are daemons: they end with the process, and its claims a lease after that.
 
     Args:
         store: Where the claims are.
-        on_lost: Called once for each resource that is lost without having been let go, from a
-            thread of the keeper's: what is built there is to be cancelled. It must not block.
+        on_lost: Called once for each resource that is lost while it is renewed, from a thread of
+            the keeper's: what is built there is to be cancelled. It must not block.
+        releases: What releases on another thread; by default one that is made here.
         clock: Seconds that only rise; for tests.
-
-    Attributes:
-        releases: What has been let go and is not released yet.
     """
 
     def __init__(
         self,
-        store: Store,
+        store: Grants,
         on_lost: Callable[[Lost], None],
         *,
+        releases: Releases | None = None,
         clock: Callable[[], float] = elapsed,
     ) -> None:
         self._store = store
         self._on_lost = on_lost
         self._clock = clock
         self._margin = store.timing.margin
-        self._kept: dict[str, _Kept] = {}
-        self.releases = Releases(store, store.timing.heartbeat / 5)
+        self._kept: dict[ClaimId, _Kept] = {}
+        self._releases = releases or Releases(store, store.timing.heartbeat / 5)
         self._changed = threading.Condition()
         self._closed = False
         self._threads: list[threading.Thread] = []
@@ -82,16 +85,16 @@ class Keeper:
         owner: Owner,
         wants: Iterable[Want],
         *,
-        claim_id: str,
+        claim_id: ClaimId,
         all_or_nothing: bool,
         wait: bool = False,
     ) -> Answer:
-        """Claim, as `Store.acquire` does, and keep what is granted.
+        """Claim, as `Grants.acquire` does, and keep what is granted.
 
         What is being released is released first: it may be what is wanted here.
         """
         with suppress(StoreError):  # then this does not get far either
-            self.releases.pay()
+            self._releases.flush()
         answer = self._store.acquire(
             owner, wants, claim_id=claim_id, all_or_nothing=all_or_nothing, wait=wait
         )
@@ -100,7 +103,7 @@ class Keeper:
         return answer
 
     def keep(self, grant: Grant) -> None:
-        """Renew a grant until it is let go or lost."""
+        """Renew a grant until it is released or lost."""
         until = grant.asked_at + grant.lease - self._margin
         with self._changed:
             kept = self._kept.setdefault(grant.claim_id, _Kept({}, until, grant.lease))
@@ -109,17 +112,17 @@ class Keeper:
             self._start()
             self._changed.notify_all()
 
-    def let_go(self, claim_id: str, keys: Collection[str] | None = None) -> None:
+    def stop_renewing(self, claim_id: ClaimId, keys: Collection[ResourceKey] | None = None) -> None:
         """Stop renewing resources of a claim (None: all); nothing is released."""
         with self._changed:
             self._forget(claim_id, keys)
 
-    def release(self, claim_id: str, keys: Collection[str] | None = None) -> None:
-        """Let go, and release soon, without waiting for it."""
-        self.let_go(claim_id, keys)
-        self.releases.add(claim_id, keys)
+    def release(self, claim_id: ClaimId, keys: Collection[ResourceKey] | None = None) -> None:
+        """Stop renewing, and release soon, without waiting for it."""
+        self.stop_renewing(claim_id, keys)
+        self._releases.add(claim_id, keys)
 
-    def trust(self, claim_id: str, resource_key: str | None = None) -> float:
+    def trust(self, claim_id: ClaimId, resource_key: ResourceKey | None = None) -> float:
         """For how many seconds a claim can still be relied upon; 0 if it cannot."""
         with self._changed:
             kept = self._kept.get(claim_id)
@@ -136,7 +139,7 @@ class Keeper:
         for thread in self._threads:
             if thread is not threading.current_thread():
                 thread.join(timeout=self._store.timing.patience)
-        self.releases.close(self._store.timing.patience)
+        self._releases.close(self._store.timing.patience)
 
     def renew(self) -> None:
         """Renew all that is kept, now; what is lost is reported.
@@ -157,7 +160,7 @@ class Keeper:
 
     def _renew(self, grants: list[Grant], lease: float) -> None:
         asked_at = self._clock()
-        lost: dict[str, tuple[str, ...]] = {}
+        lost: dict[ClaimId, tuple[ResourceKey, ...]] = {}
         try:
             self._store.renew(grants, lease=lease)
         except ClaimLostError as error:
@@ -166,28 +169,28 @@ class Keeper:
         with self._changed:
             for grant in grants:
                 kept = self._kept.get(grant.claim_id)
-                if kept is None:  # let go, or lost, while the request was under way
+                if kept is None:  # released, or lost, while the request was under way
                     continue
-                gone = lost.get(grant.claim_id, ())
-                # Not what was let go, or granted anew, in the meantime.
-                gone = tuple(k for k in gone if kept.fences.get(k) == grant.fences[k])
-                if gone:
-                    self._forget(grant.claim_id, gone)
+                keys = lost.get(grant.claim_id, ())
+                # Not what was released, or granted anew, in the meantime.
+                keys = tuple(k for k in keys if kept.fences.get(k) == grant.fences[k])
+                if keys:
+                    self._forget(grant.claim_id, keys)
                     reports.append(
-                        Lost(grant.claim_id, gone, "its lease expired or somebody released it")
+                        Lost(grant.claim_id, keys, "its lease expired or somebody released it")
                     )
                 kept.trusted_until = max(kept.trusted_until, asked_at + lease - self._margin)
             self._changed.notify_all()
-        self._tell(reports)
+        self._report(reports)
 
-    def _tell(self, reports: Iterable[Lost]) -> None:
+    def _report(self, reports: Iterable[Lost]) -> None:
         for report in reports:
             try:
                 self._on_lost(report)
-            except Exception:  # noqa: BLE001 - the others are to be told, and the thread goes on
+            except Exception:  # noqa: BLE001 - the others are reported, and the thread goes on
                 _log.exception("What should be done about a lost claim failed.")
 
-    def _forget(self, claim_id: str, keys: Collection[str] | None) -> None:
+    def _forget(self, claim_id: ClaimId, keys: Collection[ResourceKey] | None) -> None:
         kept = self._kept.get(claim_id)
         if kept is None:
             return
@@ -224,8 +227,8 @@ class Keeper:
         """Sleep; whether the keeper has been closed."""
         until = self._clock() + seconds
         with self._changed:
-            while not self._closed and (left := until - self._clock()) > 0:
-                self._changed.wait(left)
+            while not self._closed and (remaining := until - self._clock()) > 0:
+                self._changed.wait(remaining)
             return self._closed
 
     def _watch(self) -> None:
@@ -244,4 +247,4 @@ class Keeper:
                 if not reports:
                     first = min((k.trusted_until for k in self._kept.values()), default=None)
                     self._changed.wait(None if first is None else max(first - now, 0.01))
-            self._tell(reports)
+            self._report(reports)

@@ -1,4 +1,4 @@
-"""The clock that trust runs on."""
+"""The clock that trust in a lease runs on."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def elapsed() -> float:
 def boot_id() -> str | None:
     """Names the time since which `elapsed` has been counting, for all processes of this machine.
 
-    None where the system does not tell, or its clock stops while it sleeps.
+    None where the system has no such name, or its clock stops while it sleeps.
     """
     if _BOOT_TIME is None:
         return None
