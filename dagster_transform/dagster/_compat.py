@@ -42,7 +42,7 @@ def executes_a_run() -> bool:
 def output_without_event(output_name: str) -> dg.Output[None]:
     """An output that lets downstream ops go on and stores no event for its asset.
 
-    For a node that was up to date: what reads it may run, and nobody is told that it was
+    For a node that was up to date: what reads it may run, and nothing says that it was
     materialised. Dagster leaves the event out for outputs that carry this metadata key.
     """
     return dg.Output(

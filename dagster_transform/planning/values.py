@@ -23,7 +23,7 @@ class Outcome(str, Enum):
     CANCELLED = "cancelled"
     NOT_PROMOTED = "not_promoted"
     STALE = "stale"
-    """Left as it is, downstream of what is restated; only of nodes that a run does not select."""
+    """Not rebuilt, downstream of what is restated; only of nodes that a run does not select."""
     CHECKED = "checked"
     """A check ran; whether it passed is in its result."""
     PROMOTED = "promoted"
@@ -39,7 +39,7 @@ GOOD_OUTCOMES = frozenset(
         Outcome.PROMOTED,
     }
 )
-"""Outcomes after which dependents may go on (a blocking check that failed is told apart)."""
+"""Outcomes after which dependents may go on (a blocking check that failed is not among them)."""
 
 
 class UnitKind(str, Enum):
@@ -57,7 +57,7 @@ class Unit:
     Attributes:
         id: A node's id, a check's id, or the name of a promotion.
         project: Whose project run does it.
-        after: Ids of the units that must have gone well before.
+        after: Ids of the units that must have ended well before.
         promotion: For a build: id of the promotion that shows it to readers; None: at once.
         blocking: For a check: whether its failure counts as a failure of the unit.
     """

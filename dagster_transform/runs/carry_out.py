@@ -59,7 +59,7 @@ def carry_out(
         claims: Those of the run; whoever has made them closes them.
         limits: How the walk goes about it.
         ports: Log, records, and where events go once nobody takes them any more.
-        advise: Called with the plan, when its outcomes have been told and before anything starts.
+        advise: Called with the plan, when what it leaves out is stored and before anything starts.
 
     Yields:
         What is to be stored, while the run goes on.
@@ -68,7 +68,7 @@ def carry_out(
         What the run has come to.
 
     Raises:
-        TransformError: The run can't be carried out. What was done until then has been told.
+        TransformError: The run can't be carried out. What was done until then is stored.
     """
     called = names_of(graph)
     progress: tuple[Walk, Settling, LogLines] | None = None

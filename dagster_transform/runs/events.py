@@ -1,4 +1,4 @@
-"""What a run tells of its nodes and checks, for whoever stores it."""
+"""What became of nodes and checks in a run, for whoever stores it."""
 
 from __future__ import annotations
 

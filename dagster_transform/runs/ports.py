@@ -29,8 +29,8 @@ class RunRecords(Protocol):
         """Whether a run is known to have ended; False where nothing is known of it."""
 
     def last_built(self, nodes: Collection[NodeId], /) -> Mapping[NodeId, float]:
-        """When nodes were last told to have been built, in seconds since 1970 (UTC); those of
-        which nothing was told are not in it."""
+        """When nodes were built, as was last stored, in seconds since 1970 (UTC); those of which
+        nothing is stored are not in it."""
 
 
 class EventSink(Protocol):

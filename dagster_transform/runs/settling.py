@@ -1,4 +1,4 @@
-"""When a node is settled: the pure rule between what a walk tells and what is stored.
+"""When a node is settled: the pure rule between what happens in a walk and what is stored.
 
 A node is settled when it is built, its blocking checks have passed, and it is promoted where a plan
 has built it. Only then a `NodeBuilt` comes. Until then, and for everything else, there are
@@ -76,7 +76,7 @@ class Settling:
         self._selected = selected
         self._called = called
         self._holders = holders
-        # What is told together is sorted: nobody takes a node after one that depends on it.
+        # What is stored together is sorted: nobody takes a node after one that depends on it.
         self._rank = {node_id: rank for rank, node_id in enumerate(graph.order)}
         self._awaits = _Awaits()
         self._unsettled: dict[NodeId, _Unsettled] = {}
@@ -98,7 +98,7 @@ class Settling:
     # -- before the walk ------------------------------------------------------------------------
 
     def begin(self) -> Iterator[RunEvent]:
-        """What there is to tell of the selected nodes that are not in the plan."""
+        """What there is to store of the selected nodes that are not in the plan."""
         left_out = {
             node.id: why
             for id, why in self._run_plan.left_out.items()
@@ -241,7 +241,7 @@ class Settling:
     # -- after the walk -------------------------------------------------------------------------
 
     def end(self) -> Iterator[RunEvent]:
-        """Tell what still waits for something that will not come: its checks did run."""
+        """Settle what still waits for something that will not come: its checks did run."""
         for node_id, unsettled in list(self._unsettled.items()):
             if node_id in self._unsettled:
                 unsettled.held_back = unsettled.held_back or "the run ended before it was settled"

@@ -1,4 +1,4 @@
-"""What a walk tells while it goes on."""
+"""What happens in a walk, as values."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ class CheckResult:
         passed: Whether it found nothing wrong.
         failed_rows: How many rows it found wrong, where its framework counts them.
         blocking: Whether its failure counts as its node's.
-        details: Further facts for people (`query`, `interval`...), as strings or numbers.
+        details: What else people may want to know (`query`, `interval`...), as strings or numbers.
     """
 
     check: CheckId
@@ -48,13 +48,13 @@ class Report:
         transient: For a failure: whether trying again may help (a lost connection, a lock).
         checks: Results of the checks that ran within the unit.
         seconds: Wall time of the work.
-        rows: Rows written, where the engine tells.
+        rows: Rows written, where the engine counts them.
         table_rows: Rows in the relation afterwards, where asking costs nothing.
         columns: Types of the relation's columns by name, where they were read from the database.
         column_lineage: What its columns are computed from, by name, as far as that was found out
             when it was built: (id of a node or source, column there).
         facts_follow: Whether `Facts` of the unit will be reported, once, after this.
-        details: Further facts for people (`intervals`, `table`...), as strings or numbers.
+        details: What else people may want to know (`intervals`, `table`...), as strings or numbers.
     """
 
     unit: UnitId
@@ -168,16 +168,16 @@ class ProjectRun(Worker, Claimant, Protocol):
 
 
 class ClaimGuard(Protocol):
-    """What a project run asks and tells of the claims of its run; from any thread."""
+    """What a project run asks of the claims of its run, and says to them; from any thread."""
 
     def holds(self, unit: UnitId) -> bool:
         """Whether the run still has its claims on a unit: asked before something is recorded."""
 
     def builds_in(self, unit: UnitId, backends: frozenset[BackendId]) -> None:
-        """Told, before a unit is carried out, in which backends."""
+        """Write down, before a unit is carried out, in which backends it is."""
 
     def plans_in(self, environment: ResourceKey, backends: frozenset[BackendId]) -> None:
-        """Told, before the stages of a plan are carried out, in which backends."""
+        """Write down, before the stages of a plan are carried out, in which backends they are."""
 
 
 class Unclaimed:

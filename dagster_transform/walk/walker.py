@@ -60,8 +60,8 @@ class Walk:
         finished: How the units have ended, by id.
     """
 
-    # More than twelve attributes: they are the state of one state machine. What can be told apart
-    # from it, which unit is next and who has room, is in `ready`.
+    # More than twelve attributes: they are the state of one state machine. Which unit is next,
+    # and who has room for it, is a matter of its own, in `ready`.
     def __init__(
         self,
         run_plan: RunPlan,
@@ -93,7 +93,7 @@ class Walk:
                 self._ready.add(unit_id)
 
     def events(self) -> Iterator[Event]:
-        """Do it all, telling what happens as it happens, until nothing is to be done any more."""
+        """Do it all, yielding what happens as it happens, until nothing is to be done any more."""
         while True:
             if self._stop is None:
                 self._start_what_can()
@@ -112,7 +112,7 @@ class Walk:
     def cancel(self, reason: str = "the run was cancelled") -> list[Event]:
         """Start nothing any more, end what runs, and say what became of everything.
 
-        Units that do not come back within the plan's grace are told as cancelled: their project
+        Units that do not come back within the plan's grace end as cancelled: their project
         run closes their connections next.
         """
         self._stop_all(reason)

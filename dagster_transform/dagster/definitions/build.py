@@ -133,7 +133,7 @@ def _broken(project: str, error: TransformError) -> dg.AssetSpec:
 
 
 def _not_in_files(project: str, config: TransformConfig, loaded: Loaded) -> dg.AssetSpec:
-    """One asset for all of a project: their own keys may be others' by now, for what is gone from a
+    """One asset for all of a project: their own keys may be others' by now, for what is not in a
     SQLMesh project may have become a Python asset."""
     names = loaded.not_in_files[project]
     environment = getattr(config.project(project), "environment", None)

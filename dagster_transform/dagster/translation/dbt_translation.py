@@ -75,7 +75,7 @@ def automation_condition(node: Node) -> dg.AutomationCondition[Any] | None:
 
 
 def metadata(node: Node, root: Path | None) -> dict[str, Any]:
-    """What dagster-dbt's users look for, by the same keys, and further facts by keys of ours."""
+    """What dagster-dbt's users look for, by the same keys, and more of it by keys of ours."""
     adapter = node.properties["adapter"]
     found: dict[str, Any] = {
         "dagster_dbt/unique_id": node.reference,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Collection, Mapping
 
-from dagster_transform.claims import Store, StoreError
+from dagster_transform.claims import ClaimId, Grants, StoreError
 from dagster_transform.databases.backends import BackendId
 from dagster_transform.planning import ResourceKey
 
@@ -29,7 +29,7 @@ class ClaimBackends:
             resource.
     """
 
-    def __init__(self, store: Store, claim_id: str, say: Callable[[str], None]) -> None:
+    def __init__(self, store: Grants, claim_id: ClaimId, say: Callable[[str], None]) -> None:
         self.foreign: dict[ResourceKey, tuple[BackendId, ...]] = {}
         self._store = store
         self._claim = claim_id
@@ -58,7 +58,7 @@ class ClaimBackends:
                 return
             self._ours |= backends
             keys = [k for k in held() if k not in self.foreign]
-            if self._write(" ".join(sorted(self._ours)), keys):
+            if self._write(self._ours, keys):
                 self._stored.update(dict.fromkeys(keys, self._ours))
 
     def take_over(
@@ -80,11 +80,11 @@ class ClaimBackends:
                 del self.foreign[key]
                 self._stored.pop(key, None)
             if done:
-                self._write(None, done)
+                self._write((), done)
 
-    def _write(self, text: str | None, keys: Collection[ResourceKey]) -> bool:
+    def _write(self, backends: Collection[BackendId], keys: Collection[ResourceKey]) -> bool:
         try:
-            self._store.set_backends(self._claim, text, keys)
+            self._store.set_backends(self._claim, backends, keys)
         except StoreError as error:
             self._say(str(error))
             return False

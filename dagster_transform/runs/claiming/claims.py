@@ -7,7 +7,7 @@ from contextlib import suppress
 from datetime import datetime, timedelta, timezone
 from time import sleep
 
-from dagster_transform.claims import WHOLE, Answer, Holder, OwnerKind, StoreError, Want
+from dagster_transform.claims import WHOLE, Answer, ClaimId, Holder, OwnerKind, StoreError, Want
 from dagster_transform.databases.backends import BackendId
 from dagster_transform.errors import TransformError
 from dagster_transform.graph import UnitId
@@ -253,7 +253,7 @@ class RunClaims:
 
     # -- what all of them do --------------------------------------------------------------------
 
-    def acquire(self, wants: Iterable[Want], claim_id: str, *, all_or_nothing: bool) -> Answer:
+    def acquire(self, wants: Iterable[Want], claim_id: ClaimId, *, all_or_nothing: bool) -> Answer:
         """Ask the store, and keep a place in its queue for what is not free.
 
         Raises:

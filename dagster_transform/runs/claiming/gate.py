@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from uuid import uuid4
 
-from dagster_transform.claims import ClaimLostError, StoreError, Want
+from dagster_transform.claims import ClaimId, ClaimLostError, StoreError, Want, new_claim_id
 from dagster_transform.graph import UnitId
 from dagster_transform.planning import Outcome, ResourceKey, RunPlan, Slot, Unit, UnitKind
 from dagster_transform.runs.claiming.claims import RunClaims
@@ -103,7 +102,7 @@ class _Slots:
     def __init__(self, claims: RunClaims) -> None:
         self._claims = claims
         self._used: Counter[ResourceKey] = Counter()  # by this walk
-        self._claim_ids: dict[UnitId, str] = {}  # its claim on slots, or on places in the queue
+        self._claim_ids: dict[UnitId, ClaimId] = {}  # its claim on slots, or on places in the queue
         self._taken: set[UnitId] = set()  # units that have their slots
 
     def take(self, unit: UnitId) -> bool:
@@ -125,7 +124,7 @@ class _Slots:
             self._claims.held.keeper.release(claim_id)
 
     def _acquire(self, unit: UnitId, slots: tuple[Slot, ...]) -> bool:
-        claim_id = self._claim_ids.setdefault(unit, uuid4().hex)
+        claim_id = self._claim_ids.setdefault(unit, new_claim_id())
         wants = [Want(slot.key, slot.weight, slot.capacity) for slot in slots]
         say = self._claims.held.say
         try:

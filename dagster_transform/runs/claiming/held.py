@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from uuid import uuid4
 
-from dagster_transform.claims import Keeper, Lost, Store, StoreError
+from dagster_transform.claims import Keeper, Lost, Store, StoreError, new_claim_id
 from dagster_transform.databases.backends import BackendId
 from dagster_transform.graph import UnitId
 from dagster_transform.planning import ResourceKey
@@ -50,7 +49,7 @@ class HeldClaim:
     """
 
     def __init__(self, store: Store, say: Callable[[str], None]) -> None:
-        self.id = uuid4().hex
+        self.id = new_claim_id()
         self.fences: dict[ResourceKey, int] = {}
         self.lost: dict[ResourceKey, str] = {}
         self.backends = ClaimBackends(store, self.id, say)
@@ -64,7 +63,7 @@ class HeldClaims:
     Args:
         store: Where claims are kept.
         log: Where to say what went wrong with it.
-        inbox: The walk's; it is told there of units whose table was lost.
+        inbox: The walk's; units whose table was lost are revoked there.
 
     Attributes:
         store, log, inbox: As given.
