@@ -83,6 +83,8 @@ class RestateOption(dg.Config):
 class DbtOptions(dg.Config):
     """Options of a run's dbt projects; the names are those of `dbt build`."""
 
+    # More than twelve attributes: each is a run option that people write, flat as in dbt.
+
     threads: int | None = Field(
         default=None, ge=1, description="Nodes at the same moment. Default: what the profile says."
     )
@@ -165,6 +167,8 @@ class TransformResource(dg.ConfigurableResource[None]):
 
         resources: {transform: {config: {max_concurrent_models: 8, fail_fast: true}}}
     """
+
+    # More than twelve attributes: each is a run option that people write.
 
     max_concurrent_models: int | None = Field(
         default=None,
