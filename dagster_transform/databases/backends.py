@@ -34,7 +34,7 @@ _LENGTH = len(_PREFIX) + 2 * _BYTES
 _LONGEST = 63
 """What PostgreSQL cuts application names off at, in bytes."""
 _PATIENCE = 10.0
-"""Seconds in which backends have to be away that were told to end."""
+"""Seconds that backends have to end after they were asked to."""
 _PAUSE = 0.02
 
 

@@ -29,7 +29,7 @@ def server_identity(
     Args:
         kind: The engine, in SQLMesh's word.
         place: Host, account, project or region: what the engine has in its place.
-        port: Left out where there is none.
+        port: None where there is none.
         database: Likewise.
     """
     port_part = f":{port}" if port else ""

@@ -14,13 +14,13 @@ from dagster_transform.graph.errors import (
     SourceFileError,
     UnknownIdError,
 )
-from dagster_transform.graph.file import (
+from dagster_transform.graph.graph import Graph
+from dagster_transform.graph.graph_file import (
     FORMAT_VERSION,
     GraphFile,
     read_graph_file,
     write_graph_file,
 )
-from dagster_transform.graph.graph import Graph
 from dagster_transform.graph.ids import (
     CheckId,
     InputId,

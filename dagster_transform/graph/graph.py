@@ -273,9 +273,7 @@ def _find_cycle(
     return [*cycle[first:], *cycle[:first], cycle[first]]
 
 
-def _closure(
-    ids: Iterable[InputId], step: Callable[[InputId], tuple[_Id, ...]]
-) -> frozenset[_Id]:
+def _closure(ids: Iterable[InputId], step: Callable[[InputId], tuple[_Id, ...]]) -> frozenset[_Id]:
     found: set[_Id] = set()
     pending: list[InputId] = list(ids)
     while pending:

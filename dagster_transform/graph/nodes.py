@@ -86,8 +86,8 @@ class Node:
         framework: `sqlmesh` or `dbt`.
         reference: The framework's own unique name.
         name: The name as the framework's users write it, for instance `marts.delays`.
-        key: Parts of its asset key, where its framework's users are used to one that the reference
-            does not tell (dbt's); empty elsewhere.
+        key: Parts of its asset key, where its framework's users are used to one that can't be
+            read from the reference (dbt's); empty elsewhere.
         kind: The framework's word in capitals for SQLMesh (`FULL`, `VIEW`), else its
             materialisation (`table`, `seed`).
         relation: What readers see.
@@ -101,9 +101,11 @@ class Node:
         owners: E-mail addresses, team names or user names, unchanged.
         code_version: Changes if and only if the node's own code changes.
         presence: How the node stands in the environment.
-        properties: Further facts worth showing, as strings (`dialect`, `partitioned_by`...).
+        properties: What else is worth showing, as strings (`dialect`, `partitioned_by`...).
     """
 
+    # More than twelve attributes: all that a graph file says of a node, so that definitions load
+    # without its framework.
     id: NodeId
     project: str
     framework: str
@@ -128,8 +130,8 @@ class Node:
     properties: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def column_lineage(self) -> dict[str, tuple[tuple[InputId, str], ...]]:
-        """What each column is computed from: (id of a node or source, column there). Columns of
-        which that is not known, or that are computed from no column, are left out."""
+        """What each column is computed from: (id of a node or source, column there). Not in it are
+        columns of which that is not known, and those that are computed from no column."""
         return {
             column.name: tuple([(self.deps[place], name) for place, name in column.sources])
             for column in self.columns
@@ -162,7 +164,7 @@ class Check:
         target: Id of the node or source that it is shown on.
         also: Ids of further nodes and sources that it reads.
         kind: `audit`, `standalone_audit`, `external_audit`, `test`, `unit_test` or `freshness`.
-        reference: What the framework's session finds it by.
+        reference: What the framework finds it by.
         blocking: Whether its failure holds back what is downstream of its target.
         in_build: Whether building the target runs it (SQLMesh's blocking audits come between the
             data and the interval's record, so they can't be taken out of the build).

@@ -11,7 +11,7 @@ from pathlib import Path
 from dagster_transform.graph.errors import SourceFileError
 
 _SUFFIXES = frozenset({".sql", ".py", ".yaml", ".yml", ".csv", ".toml"})
-# What the frameworks and Python write themselves; hidden folders (.cache, .venv) go without saying.
+# What the frameworks and Python write themselves, besides hidden folders (.cache, .venv).
 _SKIPPED_FOLDERS = frozenset({"__pycache__", "target", "logs", "dbt_packages"})
 
 
@@ -37,7 +37,7 @@ def fingerprint(
 
     Returns:
         By path, sorted: relative to `root` (with `/`) where the file lies below it, else absolute.
-        Hidden files and folders are left out, and so is what the frameworks generate.
+        Hidden files and folders do not count, nor does what the frameworks generate.
 
     Raises:
         SourceFileError: A file or folder can't be read.
@@ -105,7 +105,7 @@ def _key(path: str, base: str) -> str:
 
 
 def _read(path: str, recorded: SourceFile | None) -> SourceFile | None:
-    """The file, or None if it went away since the folder was listed."""
+    """The file, or None if it was removed since the folder was listed."""
     try:
         with open(path, "rb") as file:
             status = os.fstat(file.fileno())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from dagster_transform.graph.file import GraphFile
+from dagster_transform.graph.graph_file import GraphFile
 from dagster_transform.graph.source_files import difference, fingerprint
 
 _SHOWN = 5

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 from dagster_transform.planning.advice import finer_than_upstream, restatable
+from dagster_transform.planning.concurrency_tags import CONCURRENCY, SlotError
 from dagster_transform.planning.resource_keys import (
     ResourceKey,
     ResourceKeyError,
     ResourceKind,
 )
 from dagster_transform.planning.run_plan import RunPlanError, plan_run
-from dagster_transform.planning.slots import (
-    CONCURRENCY,
-    Slot,
-    SlotError,
-    connection_slot,
-    slots_of,
-)
+from dagster_transform.planning.slots import connection_slot, slots_of
 from dagster_transform.planning.values import (
     DEFAULT_MODELS,
     GOOD_OUTCOMES,
@@ -24,6 +19,7 @@ from dagster_transform.planning.values import (
     Outcome,
     Readiness,
     RunPlan,
+    Slot,
     Unit,
     UnitKind,
 )

@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import Enum
 
 from dagster_transform.graph import PromotionId, UnitId
+from dagster_transform.planning.resource_keys import ResourceKey
 
 
 class Outcome(str, Enum):
@@ -91,6 +92,21 @@ class Readiness:
     step: PromotionId | None = None
     shown: bool = False
     built_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """So much of a counted resource.
+
+    Attributes:
+        key: Of a concurrency tag, or of the connections to a database.
+        weight: How much of it the node takes.
+        capacity: How much of it there is, over all runs.
+    """
+
+    key: ResourceKey
+    weight: int
+    capacity: int
 
 
 DEFAULT_MODELS = 5

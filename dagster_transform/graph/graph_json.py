@@ -1,7 +1,7 @@
 """The JSON shape of a graph inside a graph file: nodes, sources, checks and the drift.
 
-Constructors are written by hand, because reading is on the path of every process that Dagster
-starts; what has its default value is left out.
+The constructor calls are written out, because reading is on the path of every process that Dagster
+starts; what has its default value is not in the file.
 """
 
 from __future__ import annotations
@@ -13,6 +13,15 @@ from dagster_transform.databases.identity import ConnectionIdentity
 from dagster_transform.graph.drift import Drift
 from dagster_transform.graph.graph import Graph
 from dagster_transform.graph.ids import CheckId, InputId, NodeId, SourceId, UnitId
+from dagster_transform.graph.json_shapes import (
+    ShapeError,
+    flag,
+    known,
+    text,
+    text_or_none,
+    texts,
+    texts_by_key,
+)
 from dagster_transform.graph.nodes import (
     Check,
     Column,
@@ -21,15 +30,6 @@ from dagster_transform.graph.nodes import (
     Presence,
     Relation,
     Source,
-)
-from dagster_transform.graph.shapes import (
-    ShapeError,
-    flag,
-    known,
-    text,
-    text_or_none,
-    texts,
-    texts_by_key,
 )
 
 _T = TypeVar("_T")
@@ -57,7 +57,7 @@ def encode_graph(graph: Graph) -> _Object:
 
 
 def decode_graph(raw: Mapping[str, Any]) -> Graph:
-    """The graph that `encode_graph` encoded; other keys are left alone.
+    """The graph that `encode_graph` encoded; other keys are not looked at.
 
     Raises:
         ShapeError: A key is missing or unknown in a node, source or check, or a type is wrong.
@@ -80,7 +80,7 @@ def decode_graph(raw: Mapping[str, Any]) -> Graph:
     )
 
 
-# Writing. A value is left out where it equals the default of its type's constructor.
+# Writing. A value is not written where it equals the default of its type's constructor.
 
 _NODE_DEFAULTS: _Object = {
     "key": (),

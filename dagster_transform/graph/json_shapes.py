@@ -1,6 +1,6 @@
 """Values of JSON whose type is tested when they are taken out.
 
-By hand and not by a validator, because reading a graph file is on the path of every process that
+Without a library that validates, because reading a graph file is on the path of every process that
 Dagster starts.
 """
 

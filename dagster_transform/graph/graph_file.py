@@ -13,14 +13,14 @@ from typing import Any
 
 from dagster_transform.graph.drift import Drift
 from dagster_transform.graph.errors import GraphError, GraphFileError
-from dagster_transform.graph.file_format import (
+from dagster_transform.graph.graph import Graph
+from dagster_transform.graph.graph_json import (
     decode_drift,
     decode_graph,
     encode_drift,
     encode_graph,
 )
-from dagster_transform.graph.graph import Graph
-from dagster_transform.graph.shapes import (
+from dagster_transform.graph.json_shapes import (
     ShapeError,
     known,
     text,
