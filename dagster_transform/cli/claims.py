@@ -1,4 +1,4 @@
-"""`dagster-transform claims`: who holds what, pauses, and what dead runs have left."""
+"""`dagster-transform claims`: who holds what, pauses, and the release of what dead runs hold."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from dagster_transform.claims import WHOLE, Holder, OwnerKind, Store
+from dagster_transform.claims import Holder, OwnerKind, Store
 from dagster_transform.cli.options import config_option
 from dagster_transform.config import TransformConfig, load_config
-from dagster_transform.databases.backends import in_words, statement_to_end
+from dagster_transform.databases.backends import BackendId, in_words, statement_to_end
 
 
 @click.group()
@@ -83,8 +83,10 @@ def pause(what: str, config_path: Path | None, reason: str, until: str | None) -
 
     What runs now goes on; only what has not started waits.
     """
+    from dagster_transform.cli.resource_names import resource_named
+
     config = load_config(config_path)
-    key, capacity = _key(what, config)
+    key, capacity = resource_named(config, what)
     store, _ = _open(config)
     end = _moment(until) if until else None
     store.pause(key, capacity=capacity, reason=reason, until=end, by=getuser())
@@ -96,8 +98,10 @@ def pause(what: str, config_path: Path | None, reason: str, until: str | None) -
 @config_option
 def resume(what: str, config_path: Path | None) -> None:
     """End a pause. Exit code 1 if there was none."""
+    from dagster_transform.cli.resource_names import resource_named
+
     config = load_config(config_path)
-    key, _ = _key(what, config)
+    key, _ = resource_named(config, what)
     store, _ = _open(config)
     if not store.resume(key):
         raise click.ClickException(f"{key} is not paused.")
@@ -110,17 +114,17 @@ def resume(what: str, config_path: Path | None) -> None:
 @click.option(
     "--force",
     is_flag=True,
-    help="Also where Dagster says that the run is alive, or where its sessions on a database "
+    help="Also where Dagster says that the run is alive, or where its backends on a database "
     "server can't be ended.",
 )
 @click.option("--yes", "-y", is_flag=True, help="Don't ask.")
 def release(run_id: str, config_path: Path | None, force: bool, yes: bool) -> None:
-    """Release all that a run holds, and end its sessions on PostgreSQL servers before that.
+    """Release all that a run holds, and end its backends on PostgreSQL servers before that.
 
     For a run whose process is known to be dead: what it has not released ends by itself a lease
     after that. Releasing what a living run builds lets another run build it at the same moment.
 
-    A server goes on with a statement of a process that is dead. The sessions in which the run has
+    A server goes on with a statement of a process that is dead. The backends in which the run has
     built are ended through the projects of transform.yaml, with what these connect with; where
     none of them reaches a server, or the user may not end them, nothing is released, and it is
     said what to end there.
@@ -138,37 +142,39 @@ def release(run_id: str, config_path: Path | None, force: bool, yes: bool) -> No
             "If its process is certainly dead, use --force."
         )
     keys = _listing(held)
-    sessions = sorted({session for holder in held for session in holder.sessions})
+    backends = sorted({backend for holder in held for backend in holder.backends})
     if not yes:
-        also = f", and end {_places(sessions)}" if sessions else ""
+        also = f", and end {_listed(backends)}" if backends else ""
         click.confirm(f"Release {keys} of run {run_id}{also}?", abort=True)
-    if sessions:
-        _end(config, run_id, sessions, force=force)
+    if backends:
+        _end(config, run_id, backends, force=force)
     released = store.release_run(run_id)
     click.echo(f"Released {_listing(released)}")
 
 
-def _end(config: TransformConfig, run_id: str, sessions: Collection[str], *, force: bool) -> None:
-    """End a run's sessions on database servers, and say which have ended."""
-    from dagster_transform.cli.claimed import end_backends
+def _end(
+    config: TransformConfig, run_id: str, backends: Collection[BackendId], *, force: bool
+) -> None:
+    """End a run's backends on database servers, and say which have ended."""
+    from dagster_transform.cli.backends import end_backends
 
-    gone, problems = end_backends(config, sessions)
-    if gone:
-        click.echo(f"Ended {_places(gone)}")
-    if not (left := set(sessions) - gone):
+    ended, problems = end_backends(config, backends)
+    if ended:
+        click.echo(f"Ended {_listed(ended)}")
+    if not (remaining := set(backends) - ended):
         return
     reason = "\n".join(problems) or "No project of transform.yaml reaches that server."
     if force:
-        click.echo(f"Not ended: {_places(left)}. {reason}", err=True)
+        click.echo(f"Not ended: {_listed(remaining)}. {reason}", err=True)
         return
     raise click.ClickException(
-        f"Nothing was released: statements of run {run_id} may go on in {_places(left)}.\n"
-        f"{reason}\nEnd them there, and then use --force:\n{statement_to_end(left)}"
+        f"Nothing was released: statements of run {run_id} may go on in {_listed(remaining)}.\n"
+        f"{reason}\nEnd them there, and then use --force:\n{statement_to_end(remaining)}"
     )
 
 
-def _places(sessions: Iterable[str]) -> str:
-    return ", ".join(f"session {in_words(session)}" for session in sorted(sessions))
+def _listed(backends: Iterable[BackendId]) -> str:
+    return ", ".join(f"backend {in_words(backend)}" for backend in sorted(backends))
 
 
 def _open(config: TransformConfig) -> tuple[Store, Callable[[str], str]]:
@@ -182,27 +188,6 @@ def _open(config: TransformConfig) -> tuple[Store, Callable[[str], str]]:
             "the folder of dagster.yaml, or DAGSTER_TRANSFORM_CLAIMS_URL."
         )
     return store, status
-
-
-def _key(what: str, config: TransformConfig) -> tuple[str, int]:
-    """The resource key of what a person names, and its capacity."""
-    from dagster_transform.cli.claimed import NotClaimableError, key_of_environment, key_of_node
-
-    kind, _, name = what.partition(":")
-    if kind == "tag":
-        if name not in config.tags:
-            known = ", ".join(sorted(config.tags)) or "none"
-            raise NotClaimableError(f"{name!r} is no concurrency tag of transform.yaml: {known}.")
-        return what, config.tags[name]
-    if kind == "connections" and name in config.connections:
-        return what, config.connections[name]
-    if kind in ("table", "environment"):
-        return what, WHOLE
-    if kind == "file":
-        return what, 1
-    if what in config.projects:
-        return key_of_environment(config, what), WHOLE
-    return key_of_node(config, what), WHOLE
 
 
 def _moment(text: str) -> datetime:
@@ -230,5 +215,6 @@ def _as_json(holder: Holder) -> dict[str, Any]:
         "expires_at": holder.expires_at.isoformat() if holder.expires_at else None,
         "reason": holder.reason,
         "claim_id": holder.claim_id,
-        "sessions": list(holder.sessions),
+        "backends": list(holder.backends),
+        "sessions": list(holder.backends),  # what they were called at first
     }

@@ -13,9 +13,9 @@ from rich.console import Console
 from rich.table import Table
 
 from dagster_transform.cli.claims import claims
+from dagster_transform.cli.drift_texts import drift_lines, environment_in_words
 from dagster_transform.cli.options import config_option
 from dagster_transform.cli.prepare import compare_project, prepare_project
-from dagster_transform.cli.words import drift_lines, environment_in_words
 from dagster_transform.config import TransformConfig, load_config
 from dagster_transform.errors import TransformError
 from dagster_transform.graph import GraphFile
@@ -27,7 +27,7 @@ _ERROR_WHILE_CHECKING = 2
 
 
 class _Group(click.Group):
-    """Errors of ours are told in words, without a traceback, with exit code 1."""
+    """Errors of ours are shown in words, without a traceback, with exit code 1."""
 
     def invoke(self, ctx: click.Context) -> object:
         try:
@@ -74,7 +74,7 @@ def prepare(config_path: Path | None, projects: tuple[str, ...], check: bool) ->
 
     Exit code 1 if a project could not be read; the graph files of the others are written.
 
-    What differs between the files and the environment is told:
+    What differs between the files and the environment is shown:
 
     \b
       new       in the files only: no run builds it before a plan is applied
@@ -82,7 +82,7 @@ def prepare(config_path: Path | None, projects: tuple[str, ...], check: bool) ->
       affected  it reads something that differs
       removed   in the environment only: no run builds it any more
 
-    With --check nothing is written, and the exit code tells a CI job:
+    With --check nothing is written, and the exit code is for a CI job:
 
     \b
       0  files, environment and graph files are equal
@@ -123,7 +123,7 @@ def _write(config_path: Path | None, projects: Sequence[str]) -> int:
     if done:
         out.print(table)
     for name, found in done:
-        _tell_drift(name, found, out, _NAMES_SHOWN)
+        _print_drift(name, found, out, _NAMES_SHOWN)
         _remark(config, name, found, err)
     return int(failed)
 
@@ -142,7 +142,7 @@ def _check(config_path: Path | None, projects: Sequence[str]) -> int:
         found = compare_project(config, name)
         equal.append(found.equal)
         out.print(f"{name}: {environment_in_words(found.files)}", markup=False)
-        _tell_drift(name, found.files, out, None)
+        _print_drift(name, found.files, out, None)
         if found.stale:
             out.print(f"{name}: its graph file {found.stale}", markup=False)
         _remark(config, name, found.files, err)
@@ -181,7 +181,7 @@ def _consoles() -> tuple[Console, Console]:
     return out, Console(stderr=True, highlight=False, soft_wrap=True)
 
 
-def _tell_drift(name: str, found: GraphFile, out: Console, at_most: int | None) -> None:
+def _print_drift(name: str, found: GraphFile, out: Console, at_most: int | None) -> None:
     if found.plan_id is None or not found.drift:
         return
     out.print(f"\n{name}: its files differ from environment {found.environment}", markup=False)

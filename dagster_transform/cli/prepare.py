@@ -1,4 +1,4 @@
-"""From the files of a project to its graph file, and whether all three are of one mind."""
+"""From the files of a project to its graph file, and how these and the environment differ."""
 
 from __future__ import annotations
 

@@ -1,16 +1,15 @@
-"""What runs claim, for a person: the resource key of what is called by a name, and the sessions on
-database servers that a run has left."""
+"""The resource key of what a person names: a node, a project, or a key of `claims list`."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from datetime import datetime, timezone
 from difflib import get_close_matches
 
-from dagster_transform import dbt, sqlmesh
+from dagster_transform.claims import WHOLE
 from dagster_transform.config import SqlmeshProject, TransformConfig
 from dagster_transform.errors import TransformError
 from dagster_transform.graph import Node, read_graph_file
+from dagster_transform.planning import ResourceKey, ResourceKeyError, ResourceKind
 from dagster_transform.sqlmesh import SqlmeshSettings, project_shared_resources
 
 
@@ -18,7 +17,44 @@ class NotClaimableError(TransformError):
     """What was named is nothing that runs claim."""
 
 
-def key_of_environment(config: TransformConfig, name: str) -> str:
+def resource_named(config: TransformConfig, what: str) -> tuple[ResourceKey, int]:
+    """The resource key of what a person names, and its capacity.
+
+    Args:
+        config: Where the projects, the concurrency tags and the connections are.
+        what: `marts.delays`, `marts`, `tag:heavy`, or another resource key.
+
+    Raises:
+        NotClaimableError: There is no such thing, or its key is not known.
+        GraphFileError: A graph file is missing: run `dagster-transform prepare`.
+        SqlmeshError: The project's configuration can't be used.
+    """
+    if (found := _resource_of_key(config, what)) is not None:
+        return found
+    if what in config.projects:
+        return key_of_environment(config, what), WHOLE
+    return key_of_node(config, what), WHOLE
+
+
+def _resource_of_key(config: TransformConfig, what: str) -> tuple[ResourceKey, int] | None:
+    """What is named, where that is a key; else None: a node's name may have a colon in it."""
+    try:
+        key = ResourceKey.parse(what)
+    except ResourceKeyError:
+        return None
+    if key.kind is ResourceKind.TAG:
+        if key.name not in config.tags:
+            known = ", ".join(sorted(config.tags)) or "none"
+            raise NotClaimableError(
+                f"{key.name!r} is no concurrency tag of transform.yaml: {known}."
+            )
+        return key, config.tags[key.name]
+    if key.kind is ResourceKind.CONNECTIONS:
+        return (key, config.connections[key.name]) if key.name in config.connections else None
+    return key, 1 if key.kind is ResourceKind.FILE else WHOLE
+
+
+def key_of_environment(config: TransformConfig, name: str) -> ResourceKey:
     """The environment that runs of a SQLMesh project share.
 
     Raises:
@@ -36,13 +72,13 @@ def key_of_environment(config: TransformConfig, name: str) -> str:
         paths=[str(path) for path in project.paths],
         now=datetime.now(timezone.utc),
     )
-    needs = project_shared_resources(name, project, settings, alone=True)
-    if needs.environment is None:
+    shared = project_shared_resources(name, project, settings, alone=True)
+    if shared.environment is None:
         raise NotClaimableError(f"{name} has no environment.")
-    return needs.environment
+    return shared.environment
 
 
-def key_of_node(config: TransformConfig, called: str) -> str:
+def key_of_node(config: TransformConfig, called: str) -> ResourceKey:
     """The table that building a node writes now; nodes are known from the graph files.
 
     Args:
@@ -73,36 +109,4 @@ def key_of_node(config: TransformConfig, called: str) -> str:
             f"The table of {called} is not known: its files differ from the environment.",
             remedy=f"Run `dagster-transform prepare`, or pause project {node.project} as a whole.",
         )
-    return f"table:{table.connection}/{table}"
-
-
-def end_backends(
-    config: TransformConfig, sessions: Collection[str]
-) -> tuple[frozenset[str], list[str]]:
-    """End sessions on database servers, through whichever project reaches them.
-
-    Args:
-        config: Where the projects are. Those of SQLMesh are asked first: dbt takes seconds.
-        sessions: As `backends.backend_id`.
-
-    Returns:
-        Those that are not there any more; and why projects could not be asked, or have failed.
-    """
-    gone: frozenset[str] = frozenset()
-    problems: list[str] = []
-    projects = config.projects.items()
-    for name, project in sorted(projects, key=lambda p: not isinstance(p[1], SqlmeshProject)):
-        left = set(sessions) - gone
-        if not left:
-            break
-        try:
-            if isinstance(project, SqlmeshProject):
-                paths = [str(path) for path in project.paths]
-                gone |= sqlmesh.end_backends(name, project, paths, left)
-            else:
-                graph = read_graph_file(config.graph_path(name), name).graph
-                artifacts = config.artifacts_path(name)
-                gone |= dbt.end_backends(name, project, graph, artifacts=artifacts, sessions=left)
-        except TransformError as error:
-            problems.append(str(error))
-    return gone, problems
+    return ResourceKey.table(table)

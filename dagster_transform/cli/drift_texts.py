@@ -1,4 +1,4 @@
-"""What the commands say about a project: pure text."""
+"""The drift between a project's files and its environment, as text."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def drift_lines(drift: Drift, at_most: int | None = None) -> Iterator[str]:
 
     Args:
         drift: The drift.
-        at_most: How many names of one sort are told; None: all.
+        at_most: How many names of one sort are shown; None: all.
     """
     for kind in _KINDS:
         names = getattr(drift, kind)
