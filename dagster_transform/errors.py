@@ -10,18 +10,44 @@ from __future__ import annotations
 
 import re
 
+_HEAD = r"(?P<head>[a-zA-Z][\w+.-]*://[^\s:/@]*:)"
 # Up to the last @ of the word: a password that was not quoted for its URL may have @ and / in it.
-_URL_PASSWORD = re.compile(r"(?P<head>[a-zA-Z][\w+.-]*://[^\s:/@]*:)\S+(?=@)")
+_URL_PASSWORD = re.compile(rf"{_HEAD}\S+(?=@)")
+# With blanks in it: not a port and a path, and an @ of something else behind them.
+_URL_PASSWORD_WITH_BLANKS = re.compile(rf"{_HEAD}(?!\d+(?:[/\s]|$))[^\n/@]+(?=@)")
+_QUOTED = r"'(?:[^']|'')*'|\"[^\"]*\""
+_NAMES = (
+    r"(?:password|passwd|passphrase|pwd|\bpass|token|secret|(?:api|access|account|secret)[_-]?key)"
+)
 _KEY_PASSWORD = re.compile(
-    r"(?P<head>(?:password|passwd|pwd|\bpass|token|secret)\b['\"]?\s*[=:]\s*)"
-    r"(?:'[^']*'|\"[^\"]*\"|[^\s,;)&}]+)",
+    rf"(?P<head>{_NAMES}\b['\"]?\s*(?:[=:]>?|=>)\s*)(?:{_QUOTED}|[^\s,;)&}}]+)", re.IGNORECASE
+)
+# As statements have it: SECRET 'abc' of DuckDB, PASSWORD 'abc' of PostgreSQL, IDENTIFIED BY abc.
+_SQL_PASSWORD = re.compile(
+    rf"(?P<head>\b{_NAMES}\s+)(?:{_QUOTED})"
+    rf"|(?P<by>\bidentified\s+by\s+(?:password\s+)?)(?:{_QUOTED}|[^\s,;)]+)",
     re.IGNORECASE,
 )
+_AUTHORIZATION = re.compile(
+    r"(?P<head>\bbearer\s+|\bauthorization['\"]?\s*[=:]\s*['\"]?\w+\s+)[\w.~+/=-]{6,}",
+    re.IGNORECASE,
+)
+_PRIVATE_KEY = re.compile(
+    r"(?P<head>-----BEGIN [A-Z ]*PRIVATE KEY-----).*?(?:(?=-----END)|\Z)", re.DOTALL
+)
+_SECRETS = (_URL_PASSWORD, _URL_PASSWORD_WITH_BLANKS, _KEY_PASSWORD, _AUTHORIZATION, _PRIVATE_KEY)
 
 
 def redact(text: str) -> str:
-    """`text` with the passwords of URLs and of `password=...` pairs replaced by `***`."""
-    return _KEY_PASSWORD.sub(r"\g<head>***", _URL_PASSWORD.sub(r"\g<head>***", text))
+    """`text` with what is secret in it replaced by `***`.
+
+    That is: passwords of URLs; the values of passwords, tokens, secrets and keys (`password=...`,
+    `api_key: ...`, `AccountKey=...`); `SECRET '...'` and `IDENTIFIED BY ...` of statements; what
+    an Authorization header has; private keys.
+    """
+    for secret in _SECRETS:
+        text = secret.sub(r"\g<head>***", text)
+    return _SQL_PASSWORD.sub(lambda found: f"{found['head'] or found['by']}***", text)
 
 
 class TransformError(Exception):

@@ -65,6 +65,12 @@ _VARIABLE = re.compile(
     r"(?P<escape>\$\$\{)|\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^{}]*))?\}|\$\{"
 )
 _TAG = "tag:yaml.org,2002:"
+_MOST_VALUES = 100_000
+"""Aliases of aliases make gigabytes of a few lines; nobody writes as many settings as this."""
+
+
+class _TooManyValuesError(Exception):
+    """The document has more values than anybody would write."""
 
 
 class ConfigDocument:
@@ -79,6 +85,7 @@ class ConfigDocument:
 
     def __init__(self, file: Path) -> None:
         self.problems: list[ConfigProblem] = []
+        self._values = 0  # read so far
         self._file = file
         self._shown = str(file)
         with suppress(ValueError, OSError):
@@ -103,6 +110,11 @@ class ConfigDocument:
             before = text[: error.position]
             at = (before.count("\n") + 1, len(before) - before.rfind("\n"))
             raise self._unreadable(f"not valid YAML: {error.reason}", at) from None
+        except _TooManyValuesError:
+            raise self._unreadable(
+                f"more than {_MOST_VALUES:,} values",
+                remedy="Aliases (*name) that hold aliases multiply: write the settings out.",
+            ) from None
         except RecursionError:
             raise self._unreadable("not valid YAML: nested too deeply") from None
 
@@ -133,8 +145,9 @@ class ConfigDocument:
             before = content[: error.start]
             at = (before.count(b"\n") + 1, len(before) - before.rfind(b"\n"))
             raise self._unreadable("not UTF-8", at) from None
-        except OSError as error:
-            raise self._unreadable(f"can't be read: {error.strerror or error}") from error
+        except (OSError, ValueError) as error:
+            why = getattr(error, "strerror", None) or error
+            raise self._unreadable(f"can't be read: {why}") from error
 
     def _unreadable(
         self, message: str, at: tuple[int, int] = (1, 1), *, remedy: str | None = None
@@ -144,6 +157,9 @@ class ConfigDocument:
     def _value(
         self, loader: yaml.SafeLoader, node: yaml.Node, where: Where, above: tuple[int, ...]
     ) -> Any:
+        self._values += 1
+        if self._values > _MOST_VALUES:
+            raise _TooManyValuesError
         if id(node) in above:
             self.report(where, "an alias to what it is in")
             return None

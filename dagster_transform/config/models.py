@@ -8,7 +8,9 @@ none of them shows the value of an environment variable.
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -33,6 +35,8 @@ from dagster_transform.errors import TransformError, redact
 CONFIG_FILE = "transform.yaml"
 CONFIG_VARIABLE = "DAGSTER_TRANSFORM_CONFIG"
 _CRON_FIELDS = 5
+_SHOWN = 200
+"""Characters of a path that a message shows."""
 
 
 class UnknownProjectError(TransformError):
@@ -98,14 +102,20 @@ def _existing_folder(path: Path, info: ValidationInfo) -> Path:
     if root is None:
         return path
     folder = Path(os.path.abspath(root / path))
-    if not folder.exists():
-        raise PydanticCustomError("folder_missing", "does not exist")
-    if not folder.is_dir():
+    try:
+        mode = folder.stat().st_mode
+    except FileNotFoundError:
+        raise PydanticCustomError("folder_missing", "does not exist") from None
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        raise PydanticCustomError("folder_missing", "can't be used: {why}", {"why": why}) from None
+    if not stat.S_ISDIR(mode):
         raise PydanticCustomError("folder_expected", "is not a folder")
     return folder
 
 
 _Count = Annotated[int, BeforeValidator(_not_bool), Field(ge=1)]
+_Seconds = Annotated[float, BeforeValidator(_not_bool), Field(gt=0, allow_inf_nan=False)]
 _Folder = Annotated[Path, BeforeValidator(_not_empty), AfterValidator(_existing_folder)]
 _Optional = Annotated[str | None, BeforeValidator(_none_if_empty)]
 
@@ -191,8 +201,8 @@ class TransformConfig(_Model):
     tags: dict[str, _Count] = Field(default_factory=dict)
     connections: dict[str, _Count] = Field(default_factory=dict)
     claims_url: _Optional = None
-    claims_lease: Annotated[float, BeforeValidator(_not_bool), Field(gt=0)] = 60.0
-    claims_heartbeat: Annotated[float, BeforeValidator(_not_bool), Field(gt=0)] = 15.0
+    claims_lease: _Seconds = 60.0
+    claims_heartbeat: _Seconds = 15.0
     _file: Path = PrivateAttr(default=Path(CONFIG_FILE))
 
     @property
@@ -235,8 +245,9 @@ def load_config(path: str | Path | None = None) -> TransformConfig:
     """
     chosen = path if path is not None else os.environ.get(CONFIG_VARIABLE) or CONFIG_FILE
     file = Path(os.path.abspath(chosen))
-    if file.is_dir():
-        file /= CONFIG_FILE
+    with suppress(OSError, ValueError):  # what is wrong with it is said when it is read
+        if file.is_dir():
+            file /= CONFIG_FILE
     document = ConfigDocument(file)
     data = document.read()
     try:
@@ -294,5 +305,6 @@ def _explain(
         hint = f"did you mean {close[0]!r}? " if close else ""
         return f"unknown key; {hint}known keys: {', '.join(known)}"
     if kind in {"folder_missing", "folder_expected"}:
-        return f"{written!r} {details['msg']}"
+        shown = written if len(written) <= _SHOWN else f"{written[:_SHOWN]}..."
+        return f"{shown!r} {details['msg']}"
     return _WORDS.get(kind) or details["msg"].replace("Input should be", "must be")

@@ -28,6 +28,28 @@ from dagster_transform.errors import TransformError, redact
         ("{'password': 's3 cret', 'user': 'me'}", "{'password': ***, 'user': 'me'}"),
         ("connect(token=abc)", "connect(token=***)"),
         ("secret=abc", "secret=***"),
+        ("api_key: abc-def, x", "api_key: ***, x"),
+        ("apiKey=abc", "apiKey=***"),
+        ("aws_secret_access_key = wJalr/K7MDENG", "aws_secret_access_key = ***"),
+        ("AccountName=me;AccountKey=abc==;x=1", "AccountName=me;AccountKey=***;x=1"),
+        ("SharedAccessKey=abc", "SharedAccessKey=***"),
+        ("private_key_passphrase: 'two words'", "private_key_passphrase: ***"),
+        ("Authorization: Bearer abc.def-ghi", "Authorization: Bearer ***"),
+        ("{'Authorization': 'Basic bWU6czNjcmV0'}", "{'Authorization': 'Basic ***'}"),
+        ("sent bearer eyJhbGciOi.J9", "sent bearer ***"),
+        ("CREATE USER me IDENTIFIED BY 's3 cret';", "CREATE USER me IDENTIFIED BY ***;"),
+        ("ALTER USER me IDENTIFIED BY s3cret", "ALTER USER me IDENTIFIED BY ***"),
+        ("ALTER ROLE me PASSWORD 'it''s' VALID", "ALTER ROLE me PASSWORD *** VALID"),
+        (
+            "CREATE SECRET s (TYPE s3, KEY_ID 'AKIA', SECRET 's3cret')",
+            "CREATE SECRET s (TYPE s3, KEY_ID 'AKIA', SECRET ***)",
+        ),
+        ("SET s3_secret_access_key='abc'", "SET s3_secret_access_key=***"),
+        ("postgresql://me:s3 cret@db/x", "postgresql://me:***@db/x"),
+        (
+            "-----BEGIN RSA PRIVATE KEY-----\nMIIE\nabc\n-----END RSA PRIVATE KEY-----",
+            "-----BEGIN RSA PRIVATE KEY-----***-----END RSA PRIVATE KEY-----",
+        ),
     ],
 )
 def test_passwords_are_taken_out(text: str, expected: str) -> None:
@@ -45,6 +67,12 @@ def test_passwords_are_taken_out(text: str, expected: str) -> None:
         'password authentication failed for user "me"',
         "mail me@example.com",
         "column passwords=1",
+        "access_key_id=AKIA, unique_key: [id]",
+        "CREATE SECRET my_secret (TYPE s3)",
+        "http://localhost:3000/runs/1 was told to me@example.com",
+        "http://localhost:3000 asks me@example.com",
+        "the bearer of bad news",
+        "identified by",
     ],
 )
 def test_other_text_stays_as_it_is(text: str) -> None:

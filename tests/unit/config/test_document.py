@@ -270,3 +270,43 @@ def test_no_error_shows_the_value_of_a_variable(text: str, monkeypatch: pytest.M
     assert "s3cr3t" not in repr(caught.value.problems)
     assert caught.value.__cause__ is None
     assert caught.value.__suppress_context__
+
+
+def test_aliases_that_multiply_are_an_error_and_not_gigabytes() -> None:
+    bomb = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    bomb += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 10)]
+    write("\n".join([*bomb, "projects: {}"]))
+    with pytest.raises(ConfigError, match="more than 100,000 values") as raised:
+        load_config()
+    assert "write the settings out" in str(raised.value)
+
+
+def test_an_alias_that_is_used_twice_is_no_error() -> None:
+    write(
+        """
+        projects:
+          a: {framework: sqlmesh, path: &where marts}
+          b: {framework: sqlmesh, path: *where}
+        """
+    )
+    assert {p.paths[0].name for p in load_config().projects.values()} == {"marts"}
+
+
+@pytest.mark.parametrize("value", [".inf", "-.inf", ".nan", "0", "-1", "true"])
+@pytest.mark.parametrize("key", ["claims_lease", "claims_heartbeat"])
+def test_seconds_are_finite_and_above_zero(key: str, value: str) -> None:
+    [error] = errors(f"{key}: {value}\n{dedent(SMALL)}")
+    assert error.startswith(f"transform.yaml:1:1: {key}: ")
+
+
+@pytest.mark.parametrize("path", ["x" * 5_000, "marts/" + "y" * 300, '"a\\0b"'])
+def test_a_path_that_no_file_system_takes_is_told_as_one(path: str) -> None:
+    [error] = errors(f"projects: {{a: {{framework: sqlmesh, path: {path}}}}}")
+    assert "projects.a.path" in error
+    assert "can't be used" in error
+
+
+@pytest.mark.parametrize("path", ["x" * 5_000, "a\0b"])
+def test_a_file_that_no_file_system_takes_is_told_as_one(path: str) -> None:
+    with pytest.raises(ConfigError, match="can't be read"):
+        load_config(path)
