@@ -127,6 +127,7 @@ def test_a_development_environment_on_duckdb(tmp_path: Path) -> None:
 
 
 @pytest.mark.postgres
+@pytest.mark.long
 def test_a_development_environment_on_postgres(
     tmp_path: Path, postgres: PostgresDatabase, postgres_database: PostgresDatabase
 ) -> None:

@@ -24,7 +24,9 @@ def names_of(graph: Graph) -> dict[str, list[str]]:
     return {n.name: [everything[dep].name for dep in n.deps] for n in graph.nodes.values()}
 
 
-@pytest.fixture(params=["duckdb", "postgres"])
+@pytest.fixture(
+    params=["duckdb", pytest.param("postgres", marks=[pytest.mark.postgres, pytest.mark.long])]
+)
 def either(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
     if request.param == "postgres":
         yield Database.in_postgres(request.getfixturevalue("postgres_database"))
