@@ -1,4 +1,4 @@
-"""The folders that runs leave behind: what dbt did, and the SQL that it did it with.
+"""The artifacts of runs and their folders: what dbt did, and the SQL that it did it with.
 
 dbt's own run_results.json disagrees with what happened where nodes were cancelled, so it is
 written here, from what the run knows.
@@ -26,7 +26,7 @@ _TARGET = "target"  # dbt's own name of the folder that it writes to
 def write_artifacts(
     folder: Path,
     entries: Sequence[Mapping[str, Any]],
-    facts: Mapping[str, Any],
+    dbt: Mapping[str, Any],
     invocation: str,
     *,
     began: datetime,
@@ -37,7 +37,7 @@ def write_artifacts(
     Args:
         folder: The run's folder.
         entries: What `Result.artifact` says of each node, as it has ended.
-        facts: What `Loaded.facts` says.
+        dbt: What `Loaded.metadata` says.
         invocation: dbt's invocation id.
         began: When the invocation was begun, aware.
         ended: When it was over, aware.
@@ -48,8 +48,8 @@ def write_artifacts(
 
     def metadata(schema: str) -> dict[str, Any]:
         return {
-            "dbt_schema_version": facts[schema],
-            "dbt_version": facts["dbt_version"],
+            "dbt_schema_version": dbt[schema],
+            "dbt_version": dbt["dbt_version"],
             "generated_at": _utc(ended),
             "invocation_id": invocation,
             "invocation_started_at": _utc(began),
@@ -62,7 +62,7 @@ def write_artifacts(
             "metadata": metadata("run_results"),
             "results": nodes,
             "elapsed_time": elapsed,
-            "args": facts["args"],
+            "args": dbt["args"],
         },
     )
     if sources:
@@ -90,7 +90,7 @@ def tidy(folder: Path) -> None:
 
 
 def prune(runs: Path, keep: int, now: datetime) -> None:
-    """Remove all but the last runs that are over, and what killed runs have left.
+    """Remove all but the last runs that are over, and those of killed runs.
 
     Two processes may do so at once, while runs go on.
 

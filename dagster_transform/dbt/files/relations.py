@@ -1,4 +1,4 @@
-"""How dbt's names become ours: asset keys, names, relations, connection identities."""
+"""The relations of dbt's nodes and sources, and the connection identities of their databases."""
 
 from __future__ import annotations
 
@@ -7,7 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dagster_transform.dbt.errors import NodeConfigError
+from dagster_transform.databases.identity import (
+    ConnectionIdentity,
+    duckdb_identity,
+    server_identity,
+)
 from dagster_transform.dbt.files.manifest import Resource
 from dagster_transform.graph import Relation
 
@@ -23,65 +27,13 @@ _UPPER = frozenset({"oracle", "snowflake"})
 _AS_IS = frozenset({"bigquery", "clickhouse", "doris", "fabric", "mysql", "starrocks"})
 
 
-def settings_of(resource: Resource, word: str) -> Mapping[str, Any]:
-    """What a resource's meta has under `word` (`dagster`, `dagster_transform`).
-
-    Raises:
-        NodeConfigError: It is no mapping.
-    """
-    found = (resource.get("meta") or (resource.get("config") or {}).get("meta") or {}).get(word)
-    return _mapping(resource, word, found)
-
-
-def asset_key(resource: Resource) -> tuple[str, ...]:
-    """The asset key of a model, seed, snapshot or source.
-
-    The first that applies: `meta.dagster.asset_key`; of a source, its name and its table's; of a
-    versioned model, its alias; the schema that is configured for the node, and its name; its name.
-
-    Raises:
-        NodeConfigError: `asset_key` is neither a text nor a list of texts.
-    """
-    config = resource.get("config") or {}
-    meta = config.get("meta") or resource.get("meta") or {}
-    given = _mapping(resource, "dagster", meta.get("dagster")).get("asset_key")
-    if given:
-        parts = [given] if isinstance(given, str) else given
-        if not isinstance(parts, list) or not all(isinstance(p, str) and p for p in parts):
-            raise unclear(resource, "dagster.asset_key", given, "a list of texts")
-        return tuple(parts)
-    if resource["resource_type"] == "source":
-        return resource["source_name"], resource["name"]
-    if resource.get("version"):
-        return (resource["alias"],)
-    schema = config.get("schema")
-    return (resource["name"],) if schema is None else (schema, resource["name"])
-
-
-def name_of(resource: Resource) -> str:
-    """The name as dbt's users write it: `orders`, `orders.v2`, of a source `shop.orders`."""
-    if resource["resource_type"] == "source":
-        return f"{resource['source_name']}.{resource['name']}"
-    version = resource.get("version")
-    return str(resource["name"]) + ("" if version is None else f".v{version}")
-
-
-def unclear(resource: Resource, setting: str, value: object, expected: str) -> NodeConfigError:
-    """The error that a setting in a resource's meta can't be understood."""
-    return NodeConfigError(
-        f"{resource['unique_id']} ({resource['original_file_path']}): meta.{setting} is {value!r};"
-        f" {expected} is expected.",
-        remedy="Correct it there, or in the properties file of the node.",
-    )
-
-
 def connection_identity(
     connection: Mapping[str, Any], *, folder: Path, project: str, database: str | None = None
-) -> str:
+) -> ConnectionIdentity:
     """The database that a profile leads to, in the form that SQLMesh's connections have here too.
 
     Args:
-        connection: Where it leads to (`Facts.connection`).
+        connection: Where it leads to (`ParseRecord.connection`).
         folder: The folder of the dbt project, from which relative paths are meant.
         project: The project's name; a database in memory is nobody else's.
         database: A database there: DuckDB can have several files attached. None, and one that is
@@ -100,11 +52,22 @@ def connection_identity(
     place = next((connection[name] for name in names if connection.get(name)), None)
     if place is None:  # BigQuery's is the project, which dbt calls database; Athena's the region
         place = connection.get("region_name") or main or ""
-    port = connection.get("port")
-    return f"{kind}:{place}{f':{port}' if port else ''}{f'/{main}' if main else ''}"
+    return server_identity(kind, place, connection.get("port"), main)
 
 
-def relation_of(resource: Resource, adapter: str, connection: str) -> Relation:
+def all_identities(
+    connection: Mapping[str, Any], *, folder: Path, project: str
+) -> frozenset[ConnectionIdentity]:
+    """The main database that a profile leads to and all that are attached to it; arguments as of
+    `connection_identity`."""
+    databases = [None, *(attached.get("alias") for attached in connection.get("attach", ()))]
+    return frozenset(
+        connection_identity(connection, folder=folder, project=project, database=database)
+        for database in databases
+    )
+
+
+def relation_of(resource: Resource, adapter: str, connection: ConnectionIdentity) -> Relation:
     """The relation of a node or source, normalised as SQLMesh normalises that engine's names.
 
     Args:
@@ -139,28 +102,24 @@ def _normal(part: str | None, adapter: str, written: str) -> str | None:
     return part.upper() if adapter in _UPPER else part.lower()
 
 
-def _duckdb(connection: Mapping[str, Any], folder: Path, project: str, database: str | None) -> str:
+def _duckdb(
+    connection: Mapping[str, Any], folder: Path, project: str, database: str | None
+) -> ConnectionIdentity:
     main = _duckdb_file(str(connection.get("path") or ":memory:"), folder, project)
     wanted = (database or "").lower()
     for attached in connection.get("attach", ()):
         path, alias = attached.get("path"), attached.get("alias")
         if wanted != (alias or (Path(path).stem if path else "")).lower():
             continue
-        return _duckdb_file(path, folder, project) if path else f"{main}#{wanted}"
+        if path:
+            return _duckdb_file(path, folder, project)
+        return ConnectionIdentity(f"{main}#{wanted}")  # no file: of the main one, whatever that is
     return main
 
 
-def _duckdb_file(path: str, folder: Path, project: str) -> str:
+def _duckdb_file(path: str, folder: Path, project: str) -> ConnectionIdentity:
     if path == ":memory:":
-        return f"duckdb::memory:{project}"
+        return duckdb_identity(f"{path}{project}")
     if cloud := _MOTHERDUCK.match(path):
-        return f"motherduck:/{path[cloud.end() :]}"
-    return f"duckdb:{path}" if _SCHEME.match(path) else f"duckdb:{(folder / path).resolve()}"
-
-
-def _mapping(resource: Resource, word: str, found: object) -> Mapping[str, Any]:
-    if found is None:
-        return {}
-    if not isinstance(found, dict):
-        raise unclear(resource, word, found, "a mapping")
-    return found
+        return server_identity("motherduck", f"/{path[cloud.end() :]}")
+    return duckdb_identity(path if _SCHEME.match(path) else str((folder / path).resolve()))

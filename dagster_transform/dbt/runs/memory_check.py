@@ -1,4 +1,4 @@
-"""Whether the machine has memory left for another dbt process."""
+"""Whether the machine has enough memory for another dbt process."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _POLL = 0.5
 
 
 class OutOfMemoryError(DbtError):
-    """There is too little memory left to start dbt."""
+    """There is too little memory to start dbt."""
 
 
 def memory_in_use() -> float:
@@ -36,7 +36,7 @@ def wait_for_memory(
         project: The project's name, for the message.
         limit: A share, from 0 to 1; 1 and more: never wait.
         patience: Seconds.
-        in_use: Tells the share that is in use.
+        in_use: Says which share is in use.
         now: A clock that never goes back.
         rest: Waits.
 

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from dagster_transform.dbt.child import _compat_database
 from dagster_transform.dbt.errors import ColumnLineageError
-from dagster_transform.dbt.protocol import Facts
+from dagster_transform.dbt.protocol import Measured
+from dagster_transform.dbt.unique_ids import UniqueId
 
 if TYPE_CHECKING:
     from dagster_transform.dbt.child._compat_database import Read
@@ -41,34 +42,34 @@ class _Asked:
     problems: list[str] = field(default_factory=list)
 
 
-class Measuring:
-    """Finds out facts of nodes, each told once.
+class Measurements:
+    """Finds out what is wanted of relations that were built; each is said once.
 
     Args:
-        wanted: What `Begin.facts` names.
-        say: Called with the facts of a node, on a thread of this object's own.
+        wanted: What `Begin.measures` names.
+        say: Called with what was found out of a node, on a thread of this object's own.
     """
 
-    def __init__(self, wanted: Collection[str], say: Callable[[Facts], None]) -> None:
+    def __init__(self, wanted: Collection[str], say: Callable[[Measured], None]) -> None:
         self._wanted = frozenset(wanted)
         self._say = say
-        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="facts")
+        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="measure")
         self._under_way: dict[int, str] = {}  # by token: the name of its connection
         self._closed = False
         self._changed = threading.Condition()
         # By relation. Whoever reads one is built after it, and no relation is built twice in a run.
         self._columns: dict[str, dict[str, str]] = {}
 
-    def wants(self, build: Any, node: str) -> bool:
+    def wants(self, build: Any, node: UniqueId) -> bool:
         """Whether there is something to find out of a node that was built."""
         if not self._wanted or self._closed or not _compat_database.is_relation(build, node):
             return False
         return "columns" in self._wanted or self._counts(build, node) or self._follows(build, node)
 
-    def begin(self, build: Any, token: int, node: str) -> None:
+    def begin(self, build: Any, token: int, node: UniqueId) -> None:
         """Find out what is wanted of a node, and return at once."""
         with self._changed:
-            self._under_way[token] = f"facts of {node}"
+            self._under_way[token] = _connection_name(node)
         self._pool.submit(self._measure, build, token, node)
 
     def drain(self, patience: float) -> bool:
@@ -82,23 +83,23 @@ class Measuring:
             return list(self._under_way.values())
 
     def close(self) -> None:
-        """Tell nothing any more, and begin nothing."""
+        """Say nothing any more, and begin nothing."""
         with self._changed:
             self._closed = True
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    def _counts(self, build: Any, node: str) -> bool:
+    def _counts(self, build: Any, node: UniqueId) -> bool:
         return "row_counts" in self._wanted and not _compat_database.is_view(build, node)
 
-    def _follows(self, build: Any, node: str) -> bool:
+    def _follows(self, build: Any, node: UniqueId) -> bool:
         return "column_lineage" in self._wanted and _compat_database.has_query(build, node)
 
-    def _measure(self, build: Any, token: int, node: str) -> None:
+    def _measure(self, build: Any, token: int, node: UniqueId) -> None:
         asked = _Asked()
-        facts = Facts(token)
+        measured = Measured(token)
         try:
             if not self._closed:
-                with _compat_database.own_connection(build, f"facts of {node}"):
+                with _compat_database.own_connection(build, _connection_name(node)):
                     self._ask(build, node, asked)
         except BaseException as error:  # noqa: BLE001 - the node is built, whatever this raises
             asked.problems.append(_said(error))
@@ -107,17 +108,17 @@ class Measuring:
             del self._under_way[token]
             self._changed.notify_all()
         try:
-            facts = _followed(facts, asked)
+            measured = _followed(measured, asked)
         except BaseException as error:  # noqa: BLE001 - as above
             asked.problems.append(f"column lineage: {_said(error)}")
-        facts = replace(
-            facts, rows=asked.rows, columns=asked.columns, problem="; ".join(asked.problems)
+        measured = replace(
+            measured, rows=asked.rows, columns=asked.columns, problem="; ".join(asked.problems)
         )
         with self._changed:
             if not self._closed:
-                self._say(facts)
+                self._say(measured)
 
-    def _ask(self, build: Any, node: str, asked: _Asked) -> None:
+    def _ask(self, build: Any, node: UniqueId, asked: _Asked) -> None:
         """Ask the database what is wanted of a node."""
         if "columns" in self._wanted:
             asked.columns = self._columns_of(build, _compat_database.relation_of(build, node))
@@ -130,7 +131,7 @@ class Measuring:
         if self._counts(build, node):
             asked.rows = _compat_database.count_rows(build, node)
 
-    def _ask_for_lineage(self, build: Any, node: str, asked: _Asked) -> None:
+    def _ask_for_lineage(self, build: Any, node: UniqueId, asked: _Asked) -> None:
         sql = _compat_database.query_of(build, node)
         if sql is None:
             raise ColumnLineageError("dbt has kept no SQL of it (a Python model has none)")
@@ -162,16 +163,16 @@ class Measuring:
         return found
 
 
-def _followed(facts: Facts, asked: _Asked) -> Facts:
-    """The facts with the lineage of their node's query."""
+def _followed(measured: Measured, asked: _Asked) -> Measured:
+    """With the column lineage of the node's query."""
     if asked.query is None:
-        return facts
+        return measured
     found = asked.query.follow(asked.known)
     lineage: dict[str, list[list[str]]] = {}
     reads: dict[str, Any] = {}
     for column, ends in found.columns.items():
         if column not in asked.own:
-            continue  # an incremental model may leave out what its table does not have
+            continue  # an incremental model may lack what its table has not
         sources: list[list[str]] = []
         for table, name in ends:
             if table == asked.itself:
@@ -186,12 +187,16 @@ def _followed(facts: Facts, asked: _Asked) -> Facts:
             len(found.lost) > _NAMED
         )
         asked.problems.append(f"column lineage: it is not certain what is behind {names}")
-    return replace(facts, lineage=lineage, reads=reads)
+    return replace(measured, lineage=lineage, reads=reads)
 
 
 def _by_name(query: Query, columns: Mapping[str, str]) -> dict[str, str]:
     """Columns as the database writes them, by name as it compares them."""
     return {query.name(column): column for column in columns}
+
+
+def _connection_name(node: UniqueId) -> str:
+    return f"measure {node}"
 
 
 def _said(error: BaseException) -> str:
