@@ -28,14 +28,14 @@ def mark_what_is_due(
         snapshots: The models, with their intervals.
         execution_time: Epoch milliseconds.
 
-    Returns:
+    Retimes:
         Fully qualified names of the models that have been marked, sorted.
     """
     state = context.state_sync
     mine = [s for s in snapshots if s.is_model and s.model.auto_restatement_cron]
     due = {s.name for s in mine if s.get_next_auto_restatement_interval(execution_time)}
     marked: list[Any] = []
-    turns = {s.name_version: s.next_auto_restatement_ts for s in mine}
+    times = {s.name_version: s.next_auto_restatement_ts for s in mine}
     changed = mine
     if due:
         names = _with_descendants(due, infos)
@@ -44,14 +44,14 @@ def mark_what_is_due(
         marked, _ = apply_auto_restatements(loaded, execution_time)
         state.add_snapshots_intervals(marked)
         changed = [*(s for s in mine if s.name not in names), *loaded.values()]
-    # SQLMesh moves the next turn on with every run, also the first one after the model was made.
+    # SQLMesh moves the next time on with every run, also the first one after the model was made.
     for snapshot in changed:
         if snapshot.name not in due:
             snapshot.update_next_auto_restatement_ts(execution_time)
     moved = {
         s.name_version: s.next_auto_restatement_ts
         for s in changed
-        if s.next_auto_restatement_ts != turns.get(s.name_version)
+        if s.next_auto_restatement_ts != times.get(s.name_version)
     }
     if moved:
         state.update_auto_restatements(moved)

@@ -1,7 +1,8 @@
-"""What has expired, dropped: environments, tables that no environment uses, rows of intervals.
+"""The janitor's sweep: drops environments that have expired and tables that none uses any more.
 
-The order and the rules are SQLMesh's (`sqlmesh janitor`). What can't be dropped is named and stays
-in the state, so that the next sweep tries again; it keeps nothing else from being dropped.
+It also compacts the state's rows of intervals. The order and the rules are SQLMesh's
+(`sqlmesh janitor`). What can't be dropped is named and stays in the state, so that the next sweep
+tries again; it keeps nothing else from being dropped.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ from sqlmesh.core.state_sync.common import ExpiredBatchRange, iter_expired_snaps
 from dagster_transform.config import SqlmeshProject
 from dagster_transform.errors import redact
 from dagster_transform.sqlmesh import _compat
-from dagster_transform.sqlmesh.project import clear_errors, open_context, words_of
-from dagster_transform.sqlmesh.sweep import DroppedEnvironment, Sweep
+from dagster_transform.sqlmesh.janitor.report import DroppedEnvironment, Sweep
+from dagster_transform.sqlmesh.project import opened, words_of
 
 
 def sweep(
@@ -41,17 +42,13 @@ def sweep(
     Raises:
         SqlmeshError: The project or its database can't be used.
     """
-    context = open_context(name, project, paths, load=False)
-    try:
-        with clear_errors(name, paths, "can't be swept"):
-            state = _compat.existing_state(context)
-            if state is None:
-                return Sweep(name, planned=False)
-            state.get_versions()  # of another version of SQLMesh: it raises
-            _compat.load_materializations(context)
-            return _Janitor(name, context, state, int(now.timestamp() * 1000)).sweep(ignore_ttl)
-    finally:
-        _compat.close_connections(context)
+    with opened(name, project, paths, "can't be swept") as context:
+        state = _compat.existing_state(context)
+        if state is None:
+            return Sweep(name, planned=False)
+        state.get_versions()  # of another version of SQLMesh: it raises
+        _compat.load_materializations(context)
+        return _Janitor(name, context, state, int(now.timestamp() * 1000)).sweep(ignore_ttl)
 
 
 @dataclass
@@ -64,7 +61,7 @@ class _Janitor:
 
     def sweep(self, ignore_ttl: bool) -> Sweep:
         before = _compat.interval_rows(self.state)
-        # Environments first: what they let go of is unused from then on.
+        # Environments first: what they have used is unused from then on.
         environments = list(self._environments())
         tables, snapshots = self._snapshots(ignore_ttl)
         self.state.compact_intervals()
@@ -86,15 +83,15 @@ class _Janitor:
                 self.failures.append(failure)
                 continue
             views = _views(environment, default, adapters)
-            there = _present(views)
+            before = _present(views)
             failures = cleanup_expired_views(default, adapters, [environment])
-            gone = sorted(there - _present(views))
+            dropped = sorted(before - _present(views))
             if failures:
                 self.failures += failures
             else:
                 self.state.delete_expired_environments(current_ts=self.now, name=summary.name)
             yield DroppedEnvironment(
-                summary.name, summary.expiration_ts, views=tuple(gone), whole=not failures
+                summary.name, summary.expiration_ts, views=tuple(dropped), whole=not failures
             )
 
     def _snapshots(self, ignore_ttl: bool) -> tuple[list[str], int]:
@@ -109,9 +106,9 @@ class _Janitor:
         )
         for batch in batches:
             targets = list(self._tables(batch.cleanup_tasks))
-            there = _present(targets)
+            before = _present(targets)
             complete = self._drop(batch.cleanup_tasks)
-            tables += sorted(there - _present(targets))
+            tables += sorted(before - _present(targets))
             if complete:
                 # From where this batch begins: an earlier one whose tables are still there keeps
                 # its records.

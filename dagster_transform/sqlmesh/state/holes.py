@@ -12,12 +12,12 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlmesh.core.scheduler import _expand_range_as_interval
 from sqlmesh.core.snapshot import snapshots_to_dag
 from sqlmesh.utils.date import to_timestamp
 
+from dagster_transform.sqlmesh import _compat
 from dagster_transform.sqlmesh.intervals import Interval, in_words, merged, without
-from dagster_transform.sqlmesh.settings import Setting
+from dagster_transform.sqlmesh.state.evaluation import Evaluation
 
 _ENDLESS = 2**62
 Intervals = dict[str, list[Interval]]
@@ -39,7 +39,7 @@ class Allotment:
 
 
 def allot(
-    setting: Setting,
+    evaluation: Evaluation,
     wanted: Mapping[Any, Collection[Interval]],
     owed: Mapping[Any, Collection[Interval]],
     *,
@@ -48,19 +48,19 @@ def allot(
     """Decide what is built.
 
     Args:
-        setting: With the snapshots of the wanted nodes and of all their ancestors.
+        evaluation: With the snapshots of the wanted nodes and of all their ancestors.
         wanted: What the selected nodes lack or have to build anew, by snapshot.
         owed: What the others should have by their crons and lack, by snapshot.
-        restating: Whether signals are told that this is a restatement.
+        restating: Whether signals get to know that this is a restatement.
     """
-    scheduler = setting.scheduler
+    scheduler = evaluation.scheduler
     dag = snapshots_to_dag(scheduler.snapshots.values())
     batches = {
         s.name: list(i)
         for s, i in scheduler.batch_intervals(
             {**owed, **wanted},
-            setting.deployability,
-            setting.naming,
+            evaluation.deployability,
+            evaluation.naming,
             dag=dag,
             is_restatement=restating,
         ).items()
@@ -70,15 +70,15 @@ def allot(
     result = Allotment()
     debts: Intervals = {}
     debtors: dict[str, set[str]] = {}
-    reach = _Reach(setting, result.build)
+    reach = _Reach(evaluation, result.build)
     for snapshot_id in dag:
         snapshot = scheduler.snapshots.get(snapshot_id)
         if snapshot is None:
             continue
         name = snapshot.name
         parents = [p.name for p in snapshot.parents]
-        late = merged(i for parent in parents for i in debts.get(parent, ()))
-        debts[name] = merged([*late, *missing.get(name, ())])
+        not_built = merged(i for parent in parents for i in debts.get(parent, ()))
+        debts[name] = merged([*not_built, *missing.get(name, ())])
         debtors[name] = {d for p in parents for d in debtors.get(p, ())}
         if name in missing:
             debtors[name].add(name)
@@ -86,7 +86,7 @@ def allot(
             continue
         result.owing |= debtors[name]
         mine = batches.get(name, [])
-        built = leave_out(snapshot, mine, late)
+        built = leave_out(snapshot, mine, not_built)
         beyond = reach.beyond(snapshot) if built else {}
         for uncovered in beyond.values():
             built = leave_out(snapshot, built, [uncovered])
@@ -95,7 +95,7 @@ def allot(
         else:
             names = {n: str(s.node.name) for n, s in scheduler.snapshots_by_name.items()}
             words = in_words(asked[name])
-            result.held[name] = _why(snapshot, names, bool(late), beyond, words)
+            result.held[name] = _why(snapshot, names, bool(not_built), beyond, words)
     return result
 
 
@@ -104,19 +104,19 @@ def leave_out(snapshot: Any, batches: list[Interval], debts: list[Interval]) -> 
     if not debts:
         return batches
     unit = snapshot.node.interval_unit
-    cells = [[(s, e) for s, e in _expand_range_as_interval(*batch, unit)] for batch in batches]
+    cells = [_compat.cells_of(batch, unit) for batch in batches]
     return without(batches, debts, cells, uninterrupted=bool(snapshot.depends_on_past))
 
 
-def within_reach(setting: Setting, batches: Mapping[Any, Collection[Interval]]) -> Intervals:
+def within_reach(evaluation: Evaluation, batches: Mapping[Any, Collection[Interval]]) -> Intervals:
     """`batches` by name, less what an upstream that is built by time range does not have yet.
 
     For the backfill of a plan, which SQLMesh has planned as a whole: nothing else is owed there.
     """
     by_name = {s.name: (s, list(i)) for s, i in batches.items()}
     result: Intervals = {}
-    reach = _Reach(setting, result)
-    for snapshot_id in snapshots_to_dag(setting.scheduler.snapshots.values()):
+    reach = _Reach(evaluation, result)
+    for snapshot_id in snapshots_to_dag(evaluation.scheduler.snapshots.values()):
         if snapshot_id.name in by_name:
             snapshot, built = by_name[snapshot_id.name]
             for uncovered in reach.beyond(snapshot).values() if built else ():
@@ -135,12 +135,12 @@ class _Reach:
     dimension that is built daily) the child takes what is there, as in SQLMesh.
 
     Args:
-        setting: The snapshots.
+        evaluation: The snapshots.
         build: What this run will have built of them, by name; filled in while it is asked.
     """
 
-    def __init__(self, setting: Setting, build: Mapping[str, Collection[Interval]]) -> None:
-        self._setting = setting
+    def __init__(self, evaluation: Evaluation, build: Mapping[str, Collection[Interval]]) -> None:
+        self._evaluation = evaluation
         self._build = build
 
     def beyond(self, snapshot: Any) -> dict[str, Interval]:
@@ -159,7 +159,7 @@ class _Reach:
         stack, seen = [p.name for p in snapshot.parents], set()
         while stack:
             name = stack.pop()
-            parent = self._setting.scheduler.snapshots_by_name.get(name)
+            parent = self._evaluation.by_name.get(name)
             if parent is None or name in seen or name == snapshot.name:
                 continue
             seen.add(name)
@@ -170,7 +170,7 @@ class _Reach:
 
     def _has(self, parent: Any) -> int:
         """Until when; a model that has nothing yet has all that is before its start."""
-        intervals = self._setting.intervals_of(parent)
+        intervals = self._evaluation.intervals_of(parent)
         ends = [end for _, end in [*intervals, *self._build.get(parent.name, ())]]
         start = to_timestamp(parent.node.start) if parent.node.start else 0
         return max(ends, default=start)
@@ -184,10 +184,18 @@ class _Reach:
 
 
 def _why(
-    snapshot: Any, names: Mapping[str, str], late: bool, beyond: Collection[str], asked: str
+    snapshot: Any, names: Mapping[str, str], owed: bool, beyond: Collection[str], asked: str
 ) -> str:
-    """Why nothing of a node can be built; `names` gives what people call a model."""
-    if late:
+    """Why nothing of a node can be built.
+
+    Args:
+        snapshot: The node's.
+        names: What people call each model, by fully qualified name.
+        owed: Whether an upstream that is not selected owes it something.
+        beyond: Upstreams that have not got far enough.
+        asked: What was to be built, in words.
+    """
+    if owed:
         parents = ", ".join(names.get(p.name, p.name) for p in snapshot.parents)
         return (
             f"an upstream that is not selected has not built the data yet ({parents}): "

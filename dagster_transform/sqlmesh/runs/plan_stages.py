@@ -20,7 +20,7 @@ _CLAIMED = (
 
 
 @dataclass(frozen=True)
-class Phases:
+class PlanStages:
     """A plan's stages, in the order in which a run carries them out.
 
     SQLMesh has up to two backfills: one before the environment's record, and one after it, for
@@ -34,7 +34,7 @@ class Phases:
         between: Stages between it and the second one; the last ones but `after` if there is none.
         after: The stages after the second one; empty if there is none.
         intervals: What all backfills build.
-        late: Names of the models that the second backfill builds.
+        second_backfill: Names of the models that the second backfill builds.
         snapshots: All snapshots of the plan, by name.
         deployability: SQLMesh's DeployabilityIndex.
     """
@@ -43,12 +43,12 @@ class Phases:
     between: list[Any]
     after: list[Any]
     intervals: dict[Any, Any]
-    late: frozenset[str]
+    second_backfill: frozenset[str]
     snapshots: dict[str, Any]
     deployability: DeployabilityIndex
 
     @classmethod
-    def of(cls, plan_stages: list[Any], plan: Any, snapshots: Iterable[Any]) -> Phases:
+    def of(cls, plan_stages: list[Any], plan: Any, snapshots: Iterable[Any]) -> PlanStages:
         """Sort SQLMesh's stages of an evaluatable plan.
 
         Args:
@@ -70,7 +70,7 @@ class Phases:
         else:
             by_name = {s.name: s for s in snapshots}
             deployability = deployability_of(by_name.values(), development=plan.is_dev)
-        late = plan_stages[second].selected_snapshot_ids if second < len(kinds) else ()
+        in_second = plan_stages[second].selected_snapshot_ids if second < len(kinds) else ()
         early = plan_stages[:first]
         between = [s for s in plan_stages[first:second] if type(s) is not stages.BackfillStage]
         return cls(
@@ -78,7 +78,7 @@ class Phases:
             between=[s for s in early if isinstance(s, _CLAIMED)] + between,
             after=plan_stages[second + 1 :],
             intervals=intervals,
-            late=frozenset(snapshot_id.name for snapshot_id in late),
+            second_backfill=frozenset(snapshot_id.name for snapshot_id in in_second),
             snapshots=by_name,
             deployability=deployability,
         )

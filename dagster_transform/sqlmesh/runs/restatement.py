@@ -1,99 +1,62 @@
-"""Restatement: selected nodes are built anew over a time that is recorded as built.
+"""What a restatement means: selected nodes are built anew over a time that is recorded as built.
 
 SQLMesh's own plan says what that means for each node (a self-referencing model is built anew to its
 end, a FULL one whole), as a value made from the state. What is carried out is the part of it that
-the run may build. The intervals are removed from the state before the first node is built: a run
-that is killed leaves a gap that everybody sees and the next run fills.
+the run may build.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlmesh.core.context_diff import ContextDiff
 from sqlmesh.core.plan import stages
-from sqlmesh.core.plan.common import identify_restatement_intervals_across_snapshot_versions
 from sqlmesh.utils.errors import PlanError
 
 from dagster_transform.planning import Outcome, Readiness
-from dagster_transform.sqlmesh import _compat
 from dagster_transform.sqlmesh.errors import RestatementRefusedError
 from dagster_transform.sqlmesh.intervals import Interval
-from dagster_transform.sqlmesh.settings import PROD, Restatement, Setting, SqlmeshSettings, Work
+from dagster_transform.sqlmesh.settings import Restatement, SqlmeshSettings
+from dagster_transform.sqlmesh.state.assessment import Assessment
+from dagster_transform.sqlmesh.state.built_at import built_at
+from dagster_transform.sqlmesh.state.current_environment import (
+    CurrentEnvironment,
+    PlannedEnvironment,
+)
+from dagster_transform.sqlmesh.state.due_intervals import due_intervals, names_of_others
 from dagster_transform.sqlmesh.state.environment import (
-    Assessment,
-    built_at,
-    missing,
     not_promoted,
-    others_of,
     promoted,
     read_environment,
     read_snapshots,
     with_ancestors,
 )
-from dagster_transform.sqlmesh.state.guard import allot
+from dagster_transform.sqlmesh.state.evaluation import Evaluation
+from dagster_transform.sqlmesh.state.holes import allot
+from dagster_transform.sqlmesh.state.work import Work
 
 
-@dataclass(slots=True)
-class RestatementInProgress:
-    """A restatement that is about to be carried out.
+@dataclass(frozen=True, slots=True)
+class PlannedRestatement:
+    """A restatement as a run may carry it out.
 
     Attributes:
-        assessment: What there is to do; nodes downstream that are left as they are
+        assessment: What there is to do; nodes downstream that stay as they are
             (`downstream: leave`) are in it as `stale`.
+        snapshots: All snapshots of the environment, by name.
+        intervals: What is built anew, by name: the snapshot and the time.
     """
 
     assessment: Assessment
-    _context: Any
-    _environment: str
-    _snapshots: Mapping[str, Any]  # all of the environment
-    _intervals: Mapping[str, tuple[Any, Interval]]
-
-    def begin(self, references: Collection[str]) -> None:
-        """Remove what is built anew from the state, for the nodes that the run will build."""
-        setting, state = self.assessment.setting, self._context.state_sync
-        mine = [self._intervals[name] for name in references if name in self._intervals]
-        deployable = setting.deployability.is_deployable
-        own = [(s, interval) for s, interval in mine if deployable(s)]
-        if own:
-            state.remove_intervals(own, remove_shared_versions=True)
-        partial = [(s, interval) for s, interval in mine if not deployable(s)]
-        if partial:
-            _compat.remove_development_intervals(state, partial)
-        self.clear_elsewhere(references)
-
-    def clear_elsewhere(self, references: Collection[str]) -> None:
-        """Have other environments build anew what they have of it, as SQLMesh does.
-
-        Before the first node is built, so that it is not lost with a run that is killed; and after
-        the last one, for what has been made meanwhile.
-        """
-        if self._environment != PROD:
-            return
-        requests = identify_restatement_intervals_across_snapshot_versions(
-            state_reader=self._context.state_sync,
-            prod_restatements={
-                name: interval
-                for name, (_, interval) in self._intervals.items()
-                if name in references
-            },
-            disable_restatement_models={
-                s.name for s in self._snapshots.values() if s.disable_restatement
-            },
-            loaded_snapshots={s.snapshot_id: s for s in self._snapshots.values()},
-            current_ts=self.assessment.setting.execution_time,
-        )
-        if requests:
-            self._context.state_sync.remove_intervals(
-                [(r.snapshot, r.interval) for r in requests.values()], remove_shared_versions=True
-            )
+    snapshots: Mapping[str, Any] = field(default_factory=dict)
+    intervals: Mapping[str, tuple[Any, Interval]] = field(default_factory=dict)
 
 
-def assess_restatement(
+def plan_restatement(
     name: str, context: Any, settings: SqlmeshSettings, selected: Collection[str]
-) -> RestatementInProgress:
+) -> PlannedRestatement:
     """What restating the selected nodes means.
 
     Args:
@@ -111,16 +74,14 @@ def assess_restatement(
     if restate is None:
         raise RuntimeError("a restatement without its time")
     record = read_environment(name, context, settings.environment)
+    infos = {info.name: info for info in record.snapshots}
     known = promoted(record, selected)
-    assessment = Assessment({}, {}, read_snapshots(context, record, (), settings))
-    assessment.infos, assessment.plan_id = list(record.snapshots), str(record.plan_id)
-    has = {info.name for info in record.snapshots}
-    assessment.readiness |= {
-        n: not_promoted(settings, n in has) for n in selected if n not in known
-    }
+    readiness = {n: not_promoted(settings, n in infos) for n in selected if n not in known}
     if not known:
-        return RestatementInProgress(assessment, context, settings.environment, {}, {})
-    intervals, backfill = _planned(name, context, settings, restate, known)
+        evaluation = read_snapshots(context, record, (), settings)
+        environment = CurrentEnvironment(PlannedEnvironment.of(record, evaluation))
+        return PlannedRestatement(Assessment(readiness, {}, environment))
+    intervals, backfill = _plan_of_sqlmesh(name, context, settings, restate, known)
     by_name = {s.name: s for s in backfill.all_snapshots.values()}
     built = {n for n in intervals if by_name[n].is_model and not by_name[n].is_symbolic}
     mine = known | (built - settings.in_run if restate.downstream == "include" else set())
@@ -132,44 +93,42 @@ def assess_restatement(
             remedy="Select them too, or set restate.downstream: include (build them anew too) or "
             "leave (leave them as they are, which is reported).",
         )
-    infos = {info.name: info for info in record.snapshots}
     closure = with_ancestors(mine, infos)
-    setting = Setting(
+    evaluation = Evaluation(
         scheduler=context.create_scheduler(
             [s for s in by_name.values() if s.name in closure], context.snapshot_evaluator
         ),
         deployability=backfill.deployability_index,
         naming=record.naming_info,
         execution_time=settings.execution_time,
-        plan={"selected_models": set()},
+        evaluate_kwargs={"selected_models": set()},
     )
-    assessment.setting = setting
     wanted = {s: i for s, i in backfill.snapshot_to_intervals.items() if s.name in mine & built}
-    owed = missing(setting, others_of(setting, mine), ignore_cron=False)
-    allotment = allot(setting, wanted, owed, restating=True)
+    owed = due_intervals(evaluation, names_of_others(evaluation, mine), ignore_cron=False)
+    allotment = allot(evaluation, wanted, owed, restating=True)
+    works: dict[str, Work] = {}
     for reference in sorted(known | {s.name for s in wanted}):
         snapshot = by_name[reference]
         if batches := allotment.build.get(reference):
-            assessment.work[reference] = Work(snapshot, batches)
-            assessment.readiness[reference] = Readiness()
+            works[reference] = Work(snapshot, batches)
+            readiness[reference] = Readiness()
         elif reason := allotment.held.get(reference):
-            assessment.readiness[reference] = Readiness(Outcome.WAITING, reason)
+            readiness[reference] = Readiness(Outcome.WAITING, reason)
         else:
             reason = _why_not(snapshot, reference in intervals, restate, settings)
-            stamp = built_at(snapshot, setting)
-            assessment.readiness[reference] = Readiness(Outcome.UP_TO_DATE, reason, built_at=stamp)
+            stamp = built_at(snapshot, evaluation)
+            readiness[reference] = Readiness(Outcome.UP_TO_DATE, reason, built_at=stamp)
     stale = f"something upstream of it is restated from {restate.start} to {restate.end}"
-    assessment.readiness |= {n: Readiness(Outcome.STALE, stale) for n in beyond}
-    return RestatementInProgress(
-        assessment,
-        context,
-        settings.environment,
+    readiness |= {n: Readiness(Outcome.STALE, stale) for n in beyond}
+    environment = CurrentEnvironment(PlannedEnvironment.of(record, evaluation))
+    return PlannedRestatement(
+        Assessment(readiness, works, environment),
         by_name,
-        {n: (by_name[n], interval) for n, interval in intervals.items() if n in assessment.work},
+        {n: (by_name[n], interval) for n, interval in intervals.items() if n in works},
     )
 
 
-def _planned(
+def _plan_of_sqlmesh(
     name: str, context: Any, settings: SqlmeshSettings, restate: Restatement, selected: set[str]
 ) -> tuple[dict[str, Interval], Any]:
     """SQLMesh's own restatement plan: the time by node, and its backfill."""
@@ -180,7 +139,7 @@ def _planned(
         end=restate.end,
         execution_time=settings.execution_time,
         restate_models=selected,
-        is_dev=settings.environment != PROD,
+        is_dev=settings.is_development,
         environment_suffix_target=context.config.environment_suffix_target,
         environment_catalog_mapping=context.environment_catalog_mapping,
         console=context.console,
@@ -207,6 +166,6 @@ def _why_not(
         return "a seed is not restated: its rows change with its file"
     if snapshot.disable_restatement:
         return "its restatement is switched off (disable_restatement)"
-    if settings.environment != PROD and not snapshot.is_paused:
+    if settings.is_development and not snapshot.is_paused:
         return "production uses this version of it: restate it there"
     return "SQLMesh does not restate it"

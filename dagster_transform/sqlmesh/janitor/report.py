@@ -17,7 +17,7 @@ class DroppedEnvironment:
     Attributes:
         expired_at: When, in epoch milliseconds.
         views: Names of its views that were dropped.
-        whole: Whether all of it is gone; else the state still has it, and the next sweep goes on.
+        whole: Whether all of it was dropped; else the state still has it, for the next sweep.
     """
 
     name: str
