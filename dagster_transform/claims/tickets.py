@@ -26,7 +26,7 @@ class Precedence(Protocol):
 
 
 def tickets(request: Request, own: Waiter | None, waiters: Sequence[Waiter]) -> list[Waiter]:
-    """The default precedence: by priority, then first come, first served."""
+    """The default: by priority, then first come, first served."""
     if own is None:
         return [w for w in waiters if w.owner.priority >= request.owner.priority]
     return [w for w in waiters if w.rank < own.rank]
