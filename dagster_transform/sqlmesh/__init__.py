@@ -100,7 +100,7 @@ def end_backends(
     from dagster_transform.sqlmesh.project import opened
     from dagster_transform.sqlmesh.runs import backends as of_project
 
-    with opened(name, project, paths, "can't end what a run left") as context:
+    with opened(name, project, paths, "can't end the backends of a run") as context:
         return of_project.end_backends(context, backends)
 
 

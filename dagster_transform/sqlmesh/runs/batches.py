@@ -5,11 +5,27 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from dagster_transform.sqlmesh.runs.build_batch import BuiltBatch
 from dagster_transform.sqlmesh.runs.failures import Cancelled
 from dagster_transform.sqlmesh.state.work import Work
+from dagster_transform.walk import CheckResult
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltBatch:
+    """A batch whose data is in the table.
+
+    Attributes:
+        checks: Results of its blocking audits.
+        rows: Rows written, where the engine reports them.
+        recorded: Whether the state has its interval now; not where a blocking audit has failed.
+    """
+
+    checks: list[CheckResult]
+    rows: int | None
+    recorded: bool
 
 
 class Batches:

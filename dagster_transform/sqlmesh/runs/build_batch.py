@@ -7,7 +7,6 @@ interval's record, so that what a blocking audit finds wrong stays missing.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from sqlmesh.core.snapshot.definition import parent_snapshots_by_name
@@ -15,27 +14,13 @@ from sqlmesh.utils.date import now_timestamp
 
 from dagster_transform.graph import NodeId
 from dagster_transform.sqlmesh.intervals import Interval, in_words
+from dagster_transform.sqlmesh.runs.batches import BuiltBatch
 from dagster_transform.sqlmesh.runs.blocking_audits import BlockingAudits, hold_back
 from dagster_transform.sqlmesh.runs.failures import BatchError, Cancelled
 from dagster_transform.sqlmesh.runs.row_counts import rows_written
 from dagster_transform.sqlmesh.state.evaluation import Evaluation
 from dagster_transform.sqlmesh.state.work import Work
 from dagster_transform.walk import CheckResult
-
-
-@dataclass(frozen=True, slots=True)
-class BuiltBatch:
-    """A batch whose data is in the table.
-
-    Attributes:
-        checks: Results of its blocking audits.
-        rows: Rows written, where the engine tells.
-        recorded: Whether the state has its interval now; not where a blocking audit has failed.
-    """
-
-    checks: list[CheckResult]
-    rows: int | None
-    recorded: bool
 
 
 class BatchBuilder:

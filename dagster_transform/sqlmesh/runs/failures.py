@@ -1,4 +1,4 @@
-"""How a unit can fail, and what people are told of it."""
+"""How a unit can fail, and what people read of it."""
 
 from __future__ import annotations
 

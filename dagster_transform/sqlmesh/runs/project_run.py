@@ -214,7 +214,7 @@ class SqlmeshProjectRun:
         Raises:
             SqlmeshError: A server can't be reached, or a backend does not end.
         """
-        with self._project.clear_errors("can't end what another run left"):
+        with self._project.clear_errors("can't end the backends of another run"):
             return end_backends(self._project.open(), backends)
 
     def close_files(self) -> None:

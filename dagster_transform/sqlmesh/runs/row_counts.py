@@ -10,7 +10,7 @@ from dagster_transform.sqlmesh.state.evaluation import Evaluation
 
 
 def rows_written(snapshot: Any, index: int, evaluation: Evaluation) -> int | None:
-    """Rows that a batch has written; None where the engine does not tell.
+    """Rows that a batch has written; None where the engine does not report them.
 
     Args:
         snapshot: The node's.

@@ -197,10 +197,10 @@ def test_other_environments_hear_of_it_before_anything_is_built(make: Make) -> N
     with_own_version(ours)
     before = ours.database.intervals()
     nodes = [ours.id("stage.raw")]
-    session = ours.session(THEN, restate=restate("leave"))
-    plan = plan_run(ours.graph, nodes, [], session.assess(nodes, []))
-    session.open(list(plan.units.values()))
-    session.close(completed=False)
+    project_run = ours.project_run(THEN, restate=restate("leave"))
+    plan = plan_run(ours.graph, nodes, [], project_run.assess(nodes, []))
+    project_run.open(list(plan.units.values()))
+    project_run.close(completed=False)
     after = ours.database.intervals()
     lost = [key for key, intervals in before.items() if after.get(key) != intervals]
     raw = [key for key in lost if key[0] == '"w"."stage"."raw"']

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from dagster_transform.sqlmesh.sweep import DroppedEnvironment, Sweep, as_markdown
+from dagster_transform.sqlmesh.janitor.report import DroppedEnvironment, Sweep, as_markdown
 
 EXPIRED = 1_709_634_600_000  # 2024-03-05 10:30 UTC
 DONE = Sweep(

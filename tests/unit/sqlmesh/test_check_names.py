@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dagster_transform.sqlmesh.names import check_names
+from dagster_transform.sqlmesh.check_names import check_names
 
 DAGSTERS_ALPHABET = re.compile(r"^[A-Za-z0-9_]+$")
 
