@@ -1,4 +1,4 @@
-"""Sessions on a PostgreSQL server, and their names."""
+"""Backends of a PostgreSQL server, and their names."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 import psycopg2
 
+from dagster_transform.databases.identity import ConnectionIdentity, server_identity
 from tests.support.postgres import PostgresDatabase
 from tests.support.sqlmesh_projects import Database
 
@@ -21,7 +22,7 @@ OURS = "dagster-transform:"
 
 
 def named(database: Database) -> dict[int, str]:
-    """The application names of the sessions in the database that are a run's, by process."""
+    """The application names of the backends in the database that are a run's, by process."""
     found = database.rows(
         "SELECT pid, application_name FROM pg_stat_activity WHERE datname = current_database() "
         f"AND pid <> pg_backend_pid() AND application_name LIKE '%{OURS}%'"
@@ -29,8 +30,8 @@ def named(database: Database) -> dict[int, str]:
     return dict(found)
 
 
-def session(where: PostgresDatabase, name: str) -> Any:
-    """A session, open until its connection is closed."""
+def backend(where: PostgresDatabase, name: str) -> Any:
+    """A connection, whose backend is there until it is closed."""
     connection = psycopg2.connect(
         host=where.host, port=where.port, user=where.user, password=where.password,
         dbname=where.database, application_name=name,
@@ -39,8 +40,8 @@ def session(where: PostgresDatabase, name: str) -> Any:
     return connection
 
 
-def identity_of(where: PostgresDatabase) -> str:
-    return f"postgres:{where.host}:{where.port}/{where.database}"
+def identity_of(where: PostgresDatabase) -> ConnectionIdentity:
+    return server_identity("postgres", where.host, where.port, where.database)
 
 
 def ask(connection: Any) -> Callable[[str], list[Any]]:
