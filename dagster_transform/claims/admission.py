@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from dagster_transform.claims.errors import UpgradeError
 from dagster_transform.claims.records import Lease, Request, Resource, Waiter
-from dagster_transform.claims.tickets import Policy, tickets
+from dagster_transform.claims.tickets import Precedence, tickets
 from dagster_transform.claims.values import Owner, OwnerKind, Want
 from dagster_transform.planning.resource_keys import ResourceKey
 
@@ -39,7 +39,7 @@ def decide(
     waiters: Iterable[Waiter],
     *,
     now: float,
-    policy: Policy = tickets,
+    precedence: Precedence = tickets,
 ) -> Decision:
     """Whether a request is granted.
 
@@ -50,7 +50,7 @@ def decide(
         waiters: All that wait for them, and the request's own places at any resource. Those that
             were lost by now do not count.
         now: By the store's clock, as the times of leases and waiters are.
-        policy: Who is served before whom.
+        precedence: Who is served before whom.
 
     Raises:
         UpgradeError: It holds a resource with less than it wants now.
@@ -85,7 +85,7 @@ def decide(
         # What an expired claim held is taken by whoever comes: were it kept for those who wait, its
         # retry would wait for claimants that may be waiting for what only it can finish.
         takes_over = len(live) < len(leases_of[key])
-        ahead = () if takes_over else policy(request, own, waiters_of[key])
+        ahead = () if takes_over else precedence(request, own, waiters_of[key])
         in_the_way = _in_the_way(want, request, live, ahead)
         if in_the_way is not None:
             refused[key] = in_the_way

@@ -9,7 +9,7 @@ from typing import Protocol
 from dagster_transform.claims.records import Request, Waiter
 
 
-class Policy(Protocol):
+class Precedence(Protocol):
     """Who is served before whom."""
 
     def __call__(
@@ -26,7 +26,7 @@ class Policy(Protocol):
 
 
 def tickets(request: Request, own: Waiter | None, waiters: Sequence[Waiter]) -> list[Waiter]:
-    """The default policy: by priority, then first come, first served."""
+    """The default: by priority, then first come, first served."""
     if own is None:
         return [w for w in waiters if w.owner.priority >= request.owner.priority]
     return [w for w in waiters if w.rank < own.rank]

@@ -19,7 +19,7 @@ import yaml
 from dagster_transform.errors import TransformError
 
 Where = tuple[str | int, ...]
-"""A setting: keys of mappings and places in lists, from the outside in."""
+"""A value of the file: keys of mappings and places in lists, from the outside in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class ConfigProblem:
     Attributes:
         file: The file, as it is shown: relative to the working directory where it lies below it.
         line, column: Where, both counted from 1.
-        where: The setting, such as `projects.marts.path[0]`; "" is the file as a whole.
+        where: The value, such as `projects.marts.path[0]`; "" is the file as a whole.
         message: What is wrong; never holds the value of an environment variable.
     """
 
@@ -78,8 +78,8 @@ class ConfigDocument:
 
     Attributes:
         problems: What was found to be wrong so far.
-        marks: Line and column of every setting: of its key, or of an item of a list.
-        reported: Settings whose value is wrong, of which nothing more needs to be said.
+        marks: Line and column of every value: of its key, or of an item of a list.
+        reported: Values that are wrong, of which nothing more needs to be said.
         written: Every string as it is in the file, before variables are expanded.
     """
 
@@ -119,7 +119,7 @@ class ConfigDocument:
             raise self._unreadable("not valid YAML: nested too deeply") from None
 
     def report(self, where: Where, message: str, at: tuple[int, int] | None = None) -> None:
-        """Adds a problem with the setting `where`, at its own place unless `at` says another."""
+        """Adds a problem with the value `where`, at its own place unless `at` says another."""
         if at is None:
             self.reported.add(where)
         line, column = at or self.marks[self.nearest(where)]

@@ -14,7 +14,6 @@ from contextlib import suppress
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from zoneinfo import ZoneInfo
 
 from pydantic import (
     AfterValidator,
@@ -29,12 +28,12 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails, PydanticCustomError
 
+from dagster_transform.config.crons import A_CRON, A_TIME_ZONE, is_cron, is_time_zone
 from dagster_transform.config.document import ConfigDocument, ConfigError, Where
 from dagster_transform.errors import TransformError, redact
 
 CONFIG_FILE = "transform.yaml"
 CONFIG_VARIABLE = "DAGSTER_TRANSFORM_CONFIG"
-_CRON_FIELDS = 5
 _SHOWN = 200
 """Characters of a path that a message shows."""
 
@@ -80,20 +79,15 @@ def _not_bool(value: Any) -> Any:
 
 
 def _cron(value: str | None) -> str | None:
-    from croniter import croniter  # only those pay for it who use it
-
-    if value is None or (
-        croniter.is_valid(value) and (value.startswith("@") or len(value.split()) == _CRON_FIELDS)
-    ):
+    if value is None or is_cron(value):
         return value
-    raise PydanticCustomError("cron", "must be a cron of five fields, or @daily and such")
+    raise PydanticCustomError("cron", f"must be {A_CRON}")
 
 
 def _time_zone(value: str | None) -> str | None:
-    try:
-        return value and ZoneInfo(value).key
-    except (KeyError, ValueError, OSError):
-        raise PydanticCustomError("time_zone", "must be a name such as Europe/Zurich") from None
+    if value is None or is_time_zone(value):
+        return value
+    raise PydanticCustomError("time_zone", f"must be {A_TIME_ZONE}")
 
 
 def _existing_folder(path: Path, info: ValidationInfo) -> Path:
@@ -257,7 +251,7 @@ def load_config(path: str | Path | None = None) -> TransformConfig:
             _report_invalid(document, details)
         config = None
     if config is None or document.problems:
-        # Not chained: pydantic's text is the same thing told worse.
+        # Not chained: pydantic's text says the same thing worse.
         raise ConfigError(document.problems) from None
     config._file = file
     return config
@@ -282,7 +276,7 @@ def _report_invalid(document: ConfigDocument, details: ErrorDetails) -> None:
     kind = details["type"]
     model: type[_Model] = TransformConfig
     if len(where) > 2 and where[0] == "projects":
-        # Between a project and its settings pydantic has the framework, or "[key]".
+        # Between a project and its keys pydantic has the framework, or "[key]".
         model = _MODELS.get(str(where[2]), model)
         where = where[:2] + where[3:]
     if kind in {"union_tag_invalid", "union_tag_not_found"}:

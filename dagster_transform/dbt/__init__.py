@@ -1,73 +1,104 @@
 """dbt's side: the only place that imports dbt.
 
-Importing this package does not, nor do the functions below: dbt runs in child processes.
+Importing this package does not, nor do the functions below: dbt runs in child processes. Its names
+are imported when they are first used, because those processes import this package too.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from dagster_transform.dbt.runs.settings import KEPT_RUNS, DbtSettings, InvocationOfRun
-
 if TYPE_CHECKING:
     from dagster_transform.config import DbtProject
+    from dagster_transform.databases.backends import BackendId
+    from dagster_transform.dbt.runs.hooks import InvocationOfRun
     from dagster_transform.dbt.runs.project_run import DbtProjectRun, Logger
+    from dagster_transform.dbt.runs.settings import (
+        KEPT_RUNS,
+        BuildOptions,
+        DbtSettings,
+        Measures,
+        ProcessLimits,
+        RunFolder,
+    )
+    from dagster_transform.dbt.runs.spawn import SpareProcess
     from dagster_transform.graph import Graph, GraphFile, SourceFile
+
+_HOMES = {
+    "KEPT_RUNS": "settings",
+    "BuildOptions": "settings",
+    "DbtSettings": "settings",
+    "InvocationOfRun": "hooks",
+    "Measures": "settings",
+    "ProcessLimits": "settings",
+    "RunFolder": "settings",
+    "SpareProcess": "spawn",
+}
 
 __all__ = [
     "KEPT_RUNS",
+    "BuildOptions",
     "DbtSettings",
     "InvocationOfRun",
+    "Measures",
+    "ProcessLimits",
+    "RunFolder",
+    "SpareProcess",
     "end_backends",
-    "expect_no_run",
-    "expect_run",
     "install_packages",
     "make_project_run",
     "read_project",
+    "spare_process",
 ]
 
 
-def expect_run(artifacts: Path) -> None:
-    """A run is about to begin in this process, which may need dbt; see `spawn.spawn_ahead`.
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.runs.{_HOMES[name]}"), name)
+
+
+def spare_process(artifacts: Path) -> SpareProcess | None:
+    """A dbt process for a run that is about to begin in this process, started at once; None where
+    there can't be one. See `spawn.spare_process`.
 
     Args:
         artifacts: The folder where `prepare` keeps a project's artifacts.
     """
-    from dagster_transform.dbt.runs.spawn import spawn_ahead
+    from dagster_transform.dbt.runs.spawn import spare_process as spare
 
-    spawn_ahead(artifacts / "partial_parse.msgpack")
-
-
-def expect_no_run() -> None:
-    """The run needs no dbt; see `spawn.dismiss`."""
-    from dagster_transform.dbt.runs.spawn import dismiss
-
-    dismiss()
+    return spare(artifacts / "partial_parse.msgpack")
 
 
 def make_project_run(name: str, graph: Graph, settings: DbtSettings, log: Logger) -> DbtProjectRun:
-    """A session for one run of one project; see `session.DbtProjectRun`."""
+    """Dbt's side of one run of one project; see `project_run.DbtProjectRun`."""
     from dagster_transform.dbt.runs.project_run import DbtProjectRun
 
     return DbtProjectRun(name, graph, settings, log)
 
 
 def end_backends(
-    name: str, project: DbtProject, graph: Graph, *, artifacts: Path, sessions: Collection[str]
-) -> frozenset[str]:
-    """End what runs have left on the server that a project reaches; dbt is started where there is
-    something to end there.
+    name: str,
+    project: DbtProject,
+    graph: Graph,
+    *,
+    artifacts: Path,
+    backends: Collection[BackendId],
+) -> frozenset[BackendId]:
+    """End backends in which runs have built, on the server that a project reaches; dbt is started
+    where there is something to end there.
 
     Args:
         name: The project's name in transform.yaml.
         project: Its configuration.
         graph: Its graph.
         artifacts: The folder where `prepare` keeps the project's artifacts.
-        sessions: As `backends.backend_id`.
+        backends: Of any server.
 
     Returns:
         Those that are not there any more.
@@ -76,18 +107,14 @@ def end_backends(
         DbtError: The project can't be loaded, the server can't be reached, or it refuses.
         BackendsRemainError: Some do not end.
     """
-    settings = DbtSettings(
-        folder=project.path,
-        runs=artifacts / "runs",
-        run=f"ends-{uuid4().hex}",
-        target=project.target,
-        profiles_dir=project.profiles_dir,
-    )
-    session = make_project_run(name, graph, settings, lambda _, __: None)
+    from dagster_transform.dbt.runs.settings import DbtSettings, RunFolder
+
+    settings = DbtSettings(project, RunFolder(artifacts / "runs", f"ends-{uuid4().hex}"))
+    project_run = make_project_run(name, graph, settings, lambda _, __: None)
     try:
-        return frozenset(session.end_backends(sessions))
+        return frozenset(project_run.end_backends(backends))
     finally:
-        session.close(completed=False)
+        project_run.close(completed=False)
 
 
 def install_packages(name: str, project: DbtProject, *, artifacts: Path) -> bool:
@@ -135,5 +162,5 @@ def read_project(
         with TemporaryDirectory(prefix="dagster-transform-") as folder:
             return read_project(name, project, root=root, artifacts=Path(folder), sources=sources)
     kept = Artifacts(name, artifacts)
-    facts = parse(kept, project, sources=sources)
-    return load_manifest(read_manifest(kept), facts, project, root=root, sources=sources)
+    record = parse(kept, project, sources=sources)
+    return load_manifest(read_manifest(kept), record, project, root=root, sources=sources)

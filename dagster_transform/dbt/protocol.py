@@ -12,8 +12,9 @@ from dataclasses import MISSING, dataclass, field, fields
 from typing import Any
 
 from dagster_transform.dbt.errors import DbtError
+from dagster_transform.dbt.unique_ids import UniqueId
 
-VERSION = 3
+VERSION = 4
 """Of the messages below. Both sides say theirs first: a package that was upgraded in mid-run would
 else start a process that speaks otherwise."""
 
@@ -32,17 +33,18 @@ class Begin:
     Attributes:
         arguments: Of `dbt build`.
         folder: The project's folder; dbt works in it.
-        session: Name that the process gives its sessions on a database server.
+        backend_name: What the process calls its backends on a database server
+            (`backends.new_name`).
         grace: Seconds that the process takes to end by itself once it was interrupted.
-        facts: What it finds out of each node when that is built: `row_counts`, `columns`,
+        measures: What it finds out of each relation when that is built: `row_counts`, `columns`,
             `column_lineage`.
     """
 
     arguments: tuple[str, ...]
     folder: str
-    session: str
+    backend_name: str
     grace: float
-    facts: tuple[str, ...] = ()
+    measures: tuple[str, ...] = ()
     version: int = VERSION
 
 
@@ -54,7 +56,7 @@ class Open:
         nodes: dbt's unique ids of all that the run may start.
     """
 
-    nodes: tuple[str, ...]
+    nodes: tuple[UniqueId, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +64,12 @@ class Start:
     """Do a node. Answered by exactly one `Result` of the same token.
 
     Attributes:
-        again: Whether others may have made or dropped its relation since the process looked.
+        refresh: Whether others may have made or dropped its relation since the process looked.
     """
 
     token: int
-    node: str
-    again: bool = False
+    node: UniqueId
+    refresh: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +80,8 @@ class Cancel:
 
 
 @dataclass(frozen=True, slots=True)
-class LetGo:
-    """Close the database. Answered by `Gone`."""
+class CloseFiles:
+    """Close the database. Answered by `FilesClosed`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +94,7 @@ class Interrupt:
     """Cancel everything and end, without the on-run-end hooks."""
 
 
-Order = Begin | Open | Start | Cancel | LetGo | End | Interrupt
+Order = Begin | Open | Start | Cancel | CloseFiles | End | Interrupt
 
 
 # -- news: from the process to the run --------------------------------------------------------
@@ -106,16 +108,16 @@ class Loaded:
         connection: Where the target leads to; neither user nor password.
         threads: How many nodes it does at the same moment.
         invocation: dbt's invocation id.
-        server: How to end the process's sessions on the server should it be killed; empty where
+        server: How to end the process's backends on the server should it be killed; empty where
             that can't be done. It holds a password: never shown.
-        facts: What the artifacts say of dbt itself (`dbt_version`, schema addresses...).
+        metadata: What the artifacts say of dbt itself (`dbt_version`, schema addresses...).
     """
 
     connection: Mapping[str, Any]
     threads: int
     invocation: str
     server: Mapping[str, Any] = field(repr=False)
-    facts: Mapping[str, Any]
+    metadata: Mapping[str, Any]
     version: int = VERSION
 
 
@@ -127,7 +129,7 @@ class Ready:
         missing: Those of the opened nodes that the project does not have.
     """
 
-    missing: tuple[str, ...]
+    missing: tuple[UniqueId, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,21 +143,23 @@ class Made:
 class Result:
     """How what was started with this token has ended.
 
+    It has many attributes: it is sent as one flat JSON object, and all of them are about one node.
+
     Attributes:
         status: dbt's word: `success`, `error`, `pass`, `warn`, `fail`, `partial success`...
         message: In dbt's words; "" if it has nothing to say.
         seconds: Wall time.
-        cancelled: Whether it was told to end. What dbt then says of it is an error.
+        cancelled: Whether the run had cancelled it. What dbt then says of it is an error.
         made: Whether the database has committed its relation, whatever came after that.
         transient: Whether trying again may help.
-        rows: Rows written, where the adapter tells.
+        rows: Rows written, where the adapter says so.
         failures: Rows that a test found, or None.
         relation: Quoted name of the relation it wrote, or None.
         query_id: The engine's id of its main query, or None.
         query: A test's SQL, or None.
         batches: Of a microbatch model: how many succeeded and how many were to be done.
         artifact: Its entry in run_results.json or sources.json.
-        more: Whether `Facts` of the same token follow.
+        measured_follows: Whether `Measured` of the same token follows.
     """
 
     token: int
@@ -172,11 +176,11 @@ class Result:
     query: str | None = None
     batches: tuple[int, int] | None = None
     artifact: Mapping[str, Any] = field(default_factory=dict)
-    more: bool = False
+    measured_follows: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class Measured:
     """What was found out of the relation that was built with this token.
 
     Attributes:
@@ -185,7 +189,7 @@ class Facts:
         lineage: What its columns are computed from, by name: lists of two, the unique id of a node
             or source and a column there. Likewise empty; columns that are computed from no column,
             and those of which that is not certain, are left out.
-        reads: What the manifest says of where those are (`names.relation_of`), by unique id.
+        reads: What the manifest says of where those are (`relations.relation_of`), by unique id.
         problem: Why something is not known that was asked for; or "".
     """
 
@@ -198,7 +202,7 @@ class Facts:
 
 
 @dataclass(frozen=True, slots=True)
-class Gone:
+class FilesClosed:
     """The database is closed; the next start opens it again."""
 
 
@@ -215,8 +219,8 @@ class Ended:
     """The last news: the invocation is over.
 
     Attributes:
-        asked: Whether it had been told to end.
-        reason: Why it is over, if it was not told to end or something went wrong in it; else "".
+        asked: Whether the run had ordered it to end.
+        reason: Why it is over, if the run had not, or something went wrong in it; else "".
         hooks: on-run-start and on-run-end hooks that failed, with dbt's message.
     """
 
@@ -225,14 +229,14 @@ class Ended:
     hooks: tuple[str, ...] = ()
 
 
-News = Loaded | Ready | Made | Result | Facts | Gone | Log | Ended
+News = Loaded | Ready | Made | Result | Measured | FilesClosed | Log | Ended
 
 _ORDERS: Mapping[str, type] = {
     "begin": Begin,
     "open": Open,
     "start": Start,
     "cancel": Cancel,
-    "let_go": LetGo,
+    "close_files": CloseFiles,
     "end": End,
     "interrupt": Interrupt,
 }
@@ -241,8 +245,8 @@ _NEWS: Mapping[str, type] = {
     "ready": Ready,
     "made": Made,
     "result": Result,
-    "facts": Facts,
-    "gone": Gone,
+    "measured": Measured,
+    "files_closed": FilesClosed,
     "log": Log,
     "ended": Ended,
 }
@@ -310,16 +314,22 @@ def _is(*types: type) -> Callable[[Any], bool]:
     return lambda value: isinstance(value, types) and (bool in types or type(value) is not bool)
 
 
+def _is_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
+
+
 _NONE = type(None)
 _FITS: Mapping[str, Callable[[Any], bool]] = {
     "bool": _is(bool),
     "int": _is(int),
     "float": _is(int, float),
     "str": _is(str),
+    "UniqueId": _is(str),
     "int | None": _is(int, _NONE),
     "str | None": _is(str, _NONE),
     "Mapping[str, Any]": _is(dict),
-    "tuple[str, ...]": lambda v: isinstance(v, list) and all(isinstance(i, str) for i in v),
+    "tuple[str, ...]": _is_texts,
+    "tuple[UniqueId, ...]": _is_texts,
     "tuple[int, int] | None": lambda v: (
         v is None or (isinstance(v, list) and [type(i) for i in v] == [int, int])
     ),

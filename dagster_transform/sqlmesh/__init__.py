@@ -5,32 +5,34 @@ Importing this package does not; the functions below do, once they are called.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dagster_transform.sqlmesh._compat import import_sqlmesh
 from dagster_transform.sqlmesh.plans.explanation import PlanExplanation, PlanRequest
-from dagster_transform.sqlmesh.settings import Restatement, SqlmeshSettings, HooksOfRun
+from dagster_transform.sqlmesh.settings import HooksOfRun, Restatement, SqlmeshSettings
 
 if TYPE_CHECKING:
     from dagster_transform.config import SqlmeshProject
+    from dagster_transform.databases.backends import BackendId
     from dagster_transform.graph import Graph, GraphFile, SourceFile
+    from dagster_transform.sqlmesh.janitor.report import Sweep
     from dagster_transform.sqlmesh.plans.proposal import Proposal
-    from dagster_transform.sqlmesh.sweep import Sweep
-    from dagster_transform.walk import SharedResources, ProjectRun
+    from dagster_transform.walk import ProjectRun, SharedResources
 
 __all__ = [
+    "HooksOfRun",
     "PlanExplanation",
     "PlanRequest",
     "Restatement",
     "SqlmeshSettings",
-    "HooksOfRun",
     "end_backends",
     "finish_run",
-    "project_shared_resources",
     "make_project_run",
+    "project_shared_resources",
     "propose_plan",
     "read_project",
     "sweep_project",
@@ -67,63 +69,54 @@ def project_shared_resources(
         SqlmeshError: The project's configuration can't be used.
     """
     import_sqlmesh()
-    from dagster_transform.sqlmesh import _compat
-    from dagster_transform.sqlmesh.project import clear_errors, open_context
-    from dagster_transform.sqlmesh.runs import claiming
+    from dagster_transform.sqlmesh.project import opened
+    from dagster_transform.sqlmesh.runs.resource_keys import shared_resources_of
 
-    context = open_context(name, project, settings.paths, load=False)
-    try:
-        with clear_errors(name, settings.paths):
-            return claiming.shared_resources_of(context, settings, alone=alone)
-    finally:
-        _compat.close_connections(context)
+    with opened(name, project, settings.paths) as context:
+        return shared_resources_of(context, settings, alone=alone)
 
 
 def make_project_run(
     name: str, project: SqlmeshProject, graph: Graph, settings: SqlmeshSettings
-) -> Session:
-    """A session for one run of one project; see `session.SqlmeshProjectRun`."""
+) -> ProjectRun:
+    """One run of one project; see `project_run.SqlmeshProjectRun`."""
     import_sqlmesh()
-    from dagster_transform.sqlmesh.runs.session import SqlmeshProjectRun
+    from dagster_transform.sqlmesh.project import OpenProject
+    from dagster_transform.sqlmesh.runs.project_run import SqlmeshProjectRun
 
-    return SqlmeshProjectRun(name, project, graph, settings)
+    return SqlmeshProjectRun(OpenProject(name, project, settings.paths), graph, settings)
 
 
 def end_backends(
-    name: str, project: SqlmeshProject, paths: list[str], sessions: Collection[str]
-) -> frozenset[str]:
-    """End what runs have left on servers that a project reaches; see `server_sessions.end_left`.
+    name: str, project: SqlmeshProject, paths: Sequence[str], backends: Collection[BackendId]
+) -> frozenset[BackendId]:
+    """End backends of other runs on servers that a project reaches; see `runs.backends`.
 
     Raises:
         SqlmeshError: The project's configuration or its database can't be used.
         BackendsRemainError: Some do not end.
     """
     import_sqlmesh()
-    from dagster_transform.sqlmesh import _compat
-    from dagster_transform.sqlmesh.project import clear_errors, open_context
-    from dagster_transform.sqlmesh.runs.backends import end_left
+    from dagster_transform.sqlmesh.project import opened
+    from dagster_transform.sqlmesh.runs import backends as of_project
 
-    context = open_context(name, project, paths, load=False)
-    try:
-        with clear_errors(name, paths, "can't end what a run left"):
-            return end_left(context, sessions)
-    finally:
-        _compat.close_connections(context)
+    with opened(name, project, paths, "can't end the backends of a run") as context:
+        return of_project.end_backends(context, backends)
 
 
 def finish_run(name: str, project: SqlmeshProject, graph: Graph, settings: SqlmeshSettings) -> None:
-    """Run after_all for a run whose last op never came; `settings.turn` says whether it is due.
+    """Run after_all for a run whose last op never came; `settings.hooks` says whether it is due.
 
     Raises:
         SqlmeshError: It failed, or the environment can't be read.
     """
-    session = make_project_run(name, project, graph, settings)
+    run = make_project_run(name, project, graph, replace(settings, last=True))
     assessed = False
     try:
-        session.assess((), ())
+        run.assess((), ())
         assessed = True
     finally:
-        session.close(completed=assessed)
+        run.close(completed=assessed)
 
 
 def propose_plan(
@@ -141,6 +134,6 @@ def sweep_project(
 ) -> Sweep:
     """Drop what has expired; see `janitor.sweep`."""
     import_sqlmesh()
-    from dagster_transform.sqlmesh.janitor import sweep
+    from dagster_transform.sqlmesh.janitor.sweep import sweep
 
     return sweep(name, project, paths, now=now, ignore_ttl=ignore_ttl)

@@ -93,9 +93,9 @@ def drop_connection(adapters: Iterable[Any]) -> None:
         adapter._connection_pool.close()
 
 
-def name_sessions(adapter: Any, name: Callable[[str | None], str]) -> None:
-    """Give what an adapter for PostgreSQL connects from now on an `application_name`; what it has
-    open is closed.
+def name_backends(adapter: Any, name: Callable[[str | None], str]) -> None:
+    """Give the backends that an adapter for PostgreSQL gets from now on an `application_name`; its
+    open connections are closed.
 
     Not in the connection's configuration: SQLMesh's cache of models is of one configuration.
 
@@ -226,11 +226,23 @@ def cleanup_adapters(context: Any, environment: Any) -> tuple[Any, dict[str, Any
     return default, by_gateway, failure
 
 
+def cells_of(interval: tuple[int, int], unit: Any) -> list[tuple[int, int]]:
+    """The smallest parts of an interval that can be built alone: the days of a daily model.
+
+    Args:
+        interval: `[start, end)` in epoch milliseconds.
+        unit: The model's IntervalUnit.
+    """
+    from sqlmesh.core.scheduler import _expand_range_as_interval
+
+    return [(start, end) for start, end in _expand_range_as_interval(*interval, unit)]
+
+
 def forget_snapshots(state: Any) -> None:
     """Have the state read snapshots anew, as objects of their own.
 
     It gives the same objects again for two minutes, and refreshing their intervals would change
-    them under the hands of those who build them.
+    them while somebody builds with them.
     """
     cache = getattr(state, "snapshot_cache", None)
     if cache is not None:

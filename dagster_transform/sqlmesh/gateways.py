@@ -7,7 +7,7 @@ from typing import Any
 from sqlglot import exp
 
 from dagster_transform.graph import Relation
-from dagster_transform.sqlmesh import names
+from dagster_transform.sqlmesh.connections import connection_identity
 
 
 class Gateways:
@@ -36,8 +36,8 @@ class Gateways:
 
     def table(self, gateway: str, table: exp.Table) -> Relation:
         """A normalised table as it is reached through a gateway."""
-        connection = names.connection_identity(self.connections[gateway], table.catalog or None)
-        return names.relation_of(connection, table)
+        connection = connection_identity(self.connections[gateway], table.catalog or None)
+        return Relation(connection, table.catalog or None, table.db or None, table.name)
 
     def view(self, model: Any, snapshot: Any, naming: Any) -> Relation:
         """What readers of a model see in an environment.

@@ -37,6 +37,18 @@ def minus(intervals: Iterable[Interval], others: Iterable[Interval]) -> list[Int
     return result
 
 
+def parts_within(batches: Iterable[Interval], others: Iterable[Interval]) -> list[Interval]:
+    """The parts of each batch that lie in `others`, in order; batches are not joined."""
+    allowed = merged(others)
+    return [part for b in batches for part in minus([b], minus([b], allowed))]
+
+
+def parts_outside(batches: Iterable[Interval], others: Iterable[Interval]) -> list[Interval]:
+    """The parts of each batch that lie in none of `others`, in order; batches are not joined."""
+    taken = merged(others)
+    return [part for b in batches for part in minus([b], taken)]
+
+
 def without(
     batches: Sequence[Interval],
     owed: Sequence[Interval],

@@ -4,25 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from dagster_transform.config import SqlmeshProject
+from dagster_transform.databases.transient import database_error, from_driver, is_file_locked
 from dagster_transform.errors import TransformError
-from dagster_transform.sqlmesh._compat import import_sqlmesh
+from dagster_transform.sqlmesh import _compat
 from dagster_transform.sqlmesh.errors import DatabaseError, ProjectLoadError
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
-_FILE_IS_LOCKED = "Could not set lock on file"
-_DATABASE_MODULES = ("psycopg2", "psycopg", "duckdb", "_duckdb", "snowflake", "google", "pymysql")
-_TRANSIENT_NAMES = frozenset(
-    {
-        "AdminShutdown", "ConnectionException", "ConnectionFailure", "CrashShutdown",
-        "DeadlockDetected", "InterfaceError", "LockNotAvailable", "OperationalError",
-        "SerializationFailure", "TooManyConnections",
-    }
-)  # fmt: skip
-_PERMANENT_NAMES = frozenset({"QueryCanceled", "DiskFull", "InsufficientPrivilege"})
 
 
 def open_context(name: str, project: SqlmeshProject, paths: Sequence[str], *, load: bool) -> Any:
@@ -39,16 +30,99 @@ def open_context(name: str, project: SqlmeshProject, paths: Sequence[str], *, lo
         ProjectLoadError: The configuration or a model is wrong.
         DatabaseError: The database can't be reached.
     """
-    sqlmesh = import_sqlmesh()
+    sqlmesh = _compat.import_sqlmesh()
     with clear_errors(name, paths):
         return sqlmesh.Context(paths=list(paths), gateway=project.gateway, load=load)
 
 
 @contextmanager
+def opened(
+    name: str, project: SqlmeshProject, paths: Sequence[str], what: str = "can't be loaded"
+) -> Iterator[Any]:
+    """A Context for a project whose model files are not loaded, closed in the end.
+
+    Args:
+        name: The project's name in transform.yaml, for messages.
+        project: Its configuration.
+        paths: Its folders, resolved.
+        what: What can't be done with the project where the body raises; see `clear_errors`.
+
+    Raises:
+        SqlmeshError: The project or its database can't be used.
+    """
+    context = open_context(name, project, paths, load=False)
+    try:
+        with clear_errors(name, paths, what):
+            yield context
+    finally:
+        _compat.close_connections(context)
+
+
+class OpenProject:
+    """A project that is worked with for longer, whose Context is opened when it is first needed.
+
+    Args:
+        name: The project's name in transform.yaml.
+        config: Its configuration.
+        paths: Its folders, resolved.
+
+    Attributes:
+        name: As given.
+    """
+
+    def __init__(self, name: str, config: SqlmeshProject, paths: Sequence[str]) -> None:
+        self.name = name
+        self._config = config
+        self._paths = paths
+        self._context: Any = None
+
+    def open(self) -> Any:
+        """Its Context: the one that is open, else a new one whose model files are not loaded.
+
+        Raises:
+            SqlmeshError: The project or its database can't be used.
+        """
+        if self._context is None:
+            self._context = open_context(self.name, self._config, self._paths, load=False)
+        return self._context
+
+    def load_files(self) -> Any:
+        """Open it anew, with its model files.
+
+        Raises:
+            SqlmeshError: The project or its database can't be used.
+        """
+        self.close_connections()
+        self._context = open_context(self.name, self._config, self._paths, load=True)
+        return self._context
+
+    def adapters(self) -> list[Any]:
+        """All engine adapters of its Context, those of the state too."""
+        if self._context is None:
+            return []
+        adapters = list(self._context.snapshot_evaluator.adapters.values())
+        return [*adapters, *_compat.state_adapters(self._context)]
+
+    def clear_errors(self, what: str = "can't be loaded") -> AbstractContextManager[None]:
+        """See the function of that name."""
+        return clear_errors(self.name, self._paths, what)
+
+    def close_connections(self) -> None:
+        """Close all connections; the next statement opens new ones."""
+        if self._context is not None:
+            _compat.close_connections(self._context)
+
+
+@contextmanager
 def clear_errors(name: str, paths: Sequence[str], what: str = "can't be loaded") -> Iterator[None]:
-    """HooksOfRun what SQLMesh or a driver raises while a project is opened or read into one clear error.
+    """Make what SQLMesh or a driver raises while a project is opened or read into one clear error.
 
     No error of a driver is chained to it: drivers put connection strings into theirs.
+
+    Args:
+        name: The project's name in transform.yaml.
+        paths: Its folders.
+        what: What can't be done with it, where no database is at fault.
     """
     try:
         yield
@@ -57,31 +131,17 @@ def clear_errors(name: str, paths: Sequence[str], what: str = "can't be loaded")
     except Exception as error:
         if _is_ours(error):
             raise  # a bug of this package: its traceback is what helps
-        if database := _database_error(error):
-            text = words_of(database)
+        if database := database_error(error):
             remedy = "Check the connection in the project's config.yaml; `sqlmesh info` tests it."
-            if _FILE_IS_LOCKED in text and "duckdb" in type(database).__module__:
+            if is_file_locked(database):
                 remedy = "Another process holds the DuckDB file: close it, then run again."
             raise DatabaseError(
-                f"Project {name}: its database can't be used: {text}", remedy=remedy
+                f"Project {name}: its database can't be used: {words_of(database)}", remedy=remedy
             ) from None
         raise ProjectLoadError(
             f"Project {name} {what}: {words_of(error) or type(error).__name__}",
             remedy=f"Correct it, then check with: sqlmesh -p {paths[0]} info",
         ) from None
-
-
-def is_transient(error: BaseException) -> bool:
-    """Whether trying again may help: the connection, a lock or a deadlock, not the query."""
-    for link in _chain(error):
-        names = {cls.__name__ for cls in type(link).__mro__}
-        if names & _PERMANENT_NAMES or not _from_driver(link):
-            continue
-        if "duckdb" in type(link).__module__:  # OperationalError there is also "out of memory"
-            return "TransactionException" in names or _FILE_IS_LOCKED in str(link)
-        if names & _TRANSIENT_NAMES:
-            return True
-    return False
 
 
 def words_of(error: BaseException) -> str:
@@ -92,7 +152,7 @@ def words_of(error: BaseException) -> str:
 def first_error(error: BaseException) -> BaseException:
     """What a driver said first, where its connection failed again while the failure was handled
     ("connection already closed", in a rollback); else `error`."""
-    while _from_driver(error) and error.__context__ is not None and _from_driver(error.__context__):
+    while from_driver(error) and error.__context__ is not None and from_driver(error.__context__):
         error = error.__context__
     return error
 
@@ -103,17 +163,3 @@ def _is_ours(error: BaseException) -> bool:
         trace = trace.tb_next
     name = trace.tb_frame.f_globals.get("__name__", "") if trace is not None else ""
     return str(name).startswith("dagster_transform.")
-
-
-def _database_error(error: BaseException) -> BaseException | None:
-    return next((link for link in _chain(error) if _from_driver(link)), None)
-
-
-def _from_driver(error: BaseException) -> bool:
-    return type(error).__module__.split(".")[0] in _DATABASE_MODULES
-
-
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__

@@ -26,10 +26,11 @@ from dagster_transform.claims import (
     StoreUnreachableError,
     Timing,
     Want,
+    new_claim_id,
 )
-from dagster_transform.claims.store.sql import SqlStore
+from dagster_transform.claims.store.sql_store import SqlStore
 from tests.support.claims_oracle import assert_sound
-from tests.support.claims_stores import new_id, run, slot, store_at, table, url_of
+from tests.support.claims_stores import run, slot, store_at, table, url_of
 from tests.support.postgres import PostgresDatabase
 from tests.support.processes import fork, signal_at
 
@@ -110,7 +111,7 @@ def take_all(store: SqlStore, name: str = "next") -> Answer:
         answer = store.acquire(run(name), WANTS, claim_id=claim, all_or_nothing=True)
         return answer if answer.granted else None
 
-    claim = new_id()
+    claim = new_claim_id()
     return patiently(ask)  # type: ignore[no-any-return]
 
 
@@ -258,7 +259,7 @@ def busy_life(url: str, ready: int, seconds: float) -> Callable[[], None]:
             until = monotonic() + seconds
             rounds = 0
             while monotonic() < until:
-                claim = new_id()
+                claim = new_claim_id()
                 patiently(
                     lambda claim=claim: (
                         keeper.acquire(

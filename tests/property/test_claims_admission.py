@@ -9,15 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dagster_transform.claims import DuplicateWantError, Owner, OwnerKind, UpgradeError, Want
-from dagster_transform.claims.admission import (
-    Decision,
-    Lease,
-    Request,
-    Resource,
-    Waiter,
-    barging,
-    decide,
-)
+from dagster_transform.claims.admission import Decision, decide
+from dagster_transform.claims.records import Lease, Request, Resource, Waiter
+from dagster_transform.claims.tickets import barging
 
 NOW = 1000.0
 CAPACITIES = {"a": 1, "b": 3, "c": 1000}
@@ -154,7 +148,7 @@ def test_what_is_refused_names_who_is_in_the_way(situation) -> None:  # type: ig
 def test_no_queue_grants_whatever_tickets_grant(situation) -> None:  # type: ignore[no-untyped-def]
     """A queue only ever holds back."""
     situation = (replace(situation[0], all_or_nothing=False), *situation[1:])
-    queued, barged = decided(situation), decided(situation, policy=barging)
+    queued, barged = decided(situation), decided(situation, precedence=barging)
     if queued is None or barged is None:
         assert queued is barged
         return

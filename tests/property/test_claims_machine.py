@@ -21,7 +21,7 @@ from hypothesis.stateful import (
 from sqlalchemy import text
 
 from dagster_transform.claims import ClaimLostError, Grant, Owner, Want
-from dagster_transform.claims.store.sql import SqlStore
+from dagster_transform.claims.store.sql_store import SqlStore
 from tests.support.claims_oracle import assert_sound
 from tests.support.claims_stores import TABLES, TIMING, Clock, run, store_at
 

@@ -5,7 +5,14 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dagster_transform.sqlmesh.intervals import Interval, merged, minus, without
+from dagster_transform.sqlmesh.intervals import (
+    Interval,
+    merged,
+    minus,
+    parts_outside,
+    parts_within,
+    without,
+)
 
 TIMES = st.integers(-20, 60)
 INTERVALS = st.lists(
@@ -54,6 +61,16 @@ def test_a_difference_has_every_moment_that_only_the_first_has(
     assert all(start < end for start, end in result)
     assert merged(result) == result
     assert minus(intervals, []) == merged(intervals)
+
+
+@given(batches_in_cells(), INTERVALS)
+def test_the_parts_of_batches_within_others_and_outside_of_them_are_the_batches(
+    batches: list[list[Interval]], others: list[Interval]
+) -> None:
+    within, outside = (parts(whole(batches), others) for parts in (parts_within, parts_outside))
+    assert moments(within) == moments(whole(batches)) & moments(others)
+    assert moments(outside) == moments(whole(batches)) - moments(others)
+    assert sum(end - start for start, end in [*within, *outside]) == len(moments(whole(batches)))
 
 
 @given(batches_in_cells(), INTERVALS)

@@ -22,11 +22,11 @@ from time import monotonic, sleep
 import pytest
 from sqlalchemy import func, select
 
-from dagster_transform.claims import Keeper, Lost, StoreError, Timing, elapsed
+from dagster_transform.claims import Keeper, Lost, StoreError, Timing, elapsed, new_claim_id
 from dagster_transform.claims.errors import ClaimLostError
 from dagster_transform.claims.store.schema import batch, lease
 from tests.support.claims_oracle import assert_sound
-from tests.support.claims_stores import new_id, run, slot, store_at, table, url_of
+from tests.support.claims_stores import run, slot, store_at, table, url_of
 from tests.support.processes import Child, fork
 
 SECONDS = float(os.environ.get("SOAK_SECONDS", "60"))
@@ -54,7 +54,7 @@ def life(url: str, log: Path, seed: int) -> Callable[[], None]:
 
 def build(keeper: Keeper, chance: random.Random, out: int) -> None:
     """Claim a few tables, all or what is free; for each, take a slot and build."""
-    claim, owner = new_id(), run(f"run{os.getpid()}", priority=chance.randrange(2))
+    claim, owner = new_claim_id(), run(f"run{os.getpid()}", priority=chance.randrange(2))
     wants = chance.sample(TABLES, chance.randint(1, 25))
     whole = chance.random() < 0.3
     fences: dict[str, int] = {}
@@ -67,7 +67,7 @@ def build(keeper: Keeper, chance: random.Random, out: int) -> None:
                 break
             sleep(TIMING.poll / 2)
         for key, fence in fences.items():
-            slots = new_id()
+            slots = new_claim_id()
             tags = chance.sample(TAGS, chance.randint(0, 2))
             try:
                 if tags:

@@ -61,7 +61,7 @@ class AtOnce(Releases):
     def add(self, claim_id: str, keys: Collection[str] | None) -> None:
         super().add(claim_id, keys)
         with suppress(StoreError):
-            self.pay()
+            self.flush()
 
 
 class Lines(list[str]):
@@ -95,7 +95,7 @@ class Runs:
         policy = ClaimPolicy(Owner(OwnerKind.RUN, name, name, 0), skip, wait, self.slots)
         store: Any = self.store
         held = HeldClaims(store, self.log, self.inbox)
-        held.keeper.releases = AtOnce(store, 1)
+        held.keeper._releases = AtOnce(store, 1)
 
         def end(backends: Collection[str]) -> Collection[str]:
             return self.servers[name](backends) if name in self.servers else ()

@@ -6,7 +6,6 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
 
@@ -16,10 +15,12 @@ from dagster_transform.claims import (
     OwnerKind,
     Timing,
     Want,
+    new_claim_id,
 )
-from dagster_transform.claims.admission import Policy, tickets
 from dagster_transform.claims.store.opening import database_at
-from dagster_transform.claims.store.sql import SqlStore
+from dagster_transform.claims.store.sql_store import SqlStore
+from dagster_transform.claims.tickets import Precedence, tickets
+from dagster_transform.planning import ResourceKey
 
 TIMING = Timing(lease=60, heartbeat=15, poll=2)
 TABLES = ("resource", "batch", "lease", "waiter", "event", "pending")
@@ -27,7 +28,7 @@ TABLES = ("resource", "batch", "lease", "waiter", "event", "pending")
 
 @dataclass
 class Clock:
-    """A clock that stands still unless it is told otherwise."""
+    """A clock that stands still unless a test sets it."""
 
     now: float = 1_700_000_000.0
 
@@ -55,10 +56,10 @@ def store_at(
     clock: Callable[[object], float] | None = None,
     at: Callable[[str], None] = nothing,
     timing: Timing = TIMING,
-    policy: Policy = tickets,
+    precedence: Precedence = tickets,
 ) -> SqlStore:
     """A store with connections of its own, its tables made."""
-    store = SqlStore(database_at(url, timing), timing, clock=clock, at=at, policy=policy)
+    store = SqlStore(database_at(url, timing), timing, clock=clock, at=at, precedence=precedence)
     store.prepare()
     return store
 
@@ -82,20 +83,16 @@ def plan(name: str = "plan") -> Owner:
 
 def table(name: str) -> Want:
     """What a builder takes of a claim key."""
-    return Want(f"table:{name}", WHOLE, WHOLE)
+    return Want(ResourceKey(f"table:{name}"), WHOLE, WHOLE)
 
 
 def share(name: str) -> Want:
     """What an out-of-band check takes of it."""
-    return Want(f"table:{name}", 1, WHOLE)
+    return Want(ResourceKey(f"table:{name}"), 1, WHOLE)
 
 
 def slot(name: str = "heavy", weight: int = 1, capacity: int = 3) -> Want:
-    return Want(f"tag:{name}", weight, capacity)
-
-
-def new_id() -> str:
-    return uuid4().hex
+    return Want(ResourceKey.tag(name), weight, capacity)
 
 
 def keys(wants: Collection[Want]) -> list[str]:
@@ -111,6 +108,6 @@ def holders(store: SqlStore) -> dict[str, list[str]]:
 
 def take(store: SqlStore, name: str, *wants: Want, **options: object) -> str | None:
     """Claim all of `wants` for a run of that name; the claim's id if that went well."""
-    claim = new_id()
+    claim = new_claim_id()
     answer = store.acquire(run(name), wants, claim_id=claim, all_or_nothing=True, **options)
     return claim if answer.granted else None

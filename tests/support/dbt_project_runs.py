@@ -16,7 +16,9 @@ TABLE = "{{ config(materialized='table') }}\n"
 VIEW = "{{ config(materialized='view') }}\n"
 
 BOTH = pytest.mark.parametrize(
-    "database", ["duckdb", pytest.param("postgres", marks=pytest.mark.postgres)], indirect=True
+    "database",
+    ["duckdb", pytest.param("postgres", marks=[pytest.mark.postgres, pytest.mark.long])],
+    indirect=True,
 )
 
 

@@ -1,6 +1,6 @@
 """Small SQLMesh projects on real databases, and what tests do with them.
 
-A `Project` is written into a folder of the test. `run` sends a selection through our session and
+A `Project` is written into a folder of the test. `run` sends a selection through our side of it and
 our walk; `native` gives SQLMesh's own Context of the same files.
 """
 
@@ -22,7 +22,7 @@ from dagster_transform.config import SqlmeshProject
 from dagster_transform.graph import Graph, GraphFile
 from dagster_transform.planning import Limits, Outcome, RunPlan, plan_run
 from dagster_transform.sqlmesh import SqlmeshSettings, make_project_run, read_project
-from dagster_transform.walk import CheckResult, Event, Finished, Report, ProjectRun, Started, Walk
+from dagster_transform.walk import CheckResult, Event, Finished, ProjectRun, Report, Started, Walk
 
 if TYPE_CHECKING:
     from tests.support.postgres import PostgresDatabase
@@ -315,10 +315,10 @@ class Project:
         return names
 
     def settings(self, now: datetime, **settings: Any) -> SqlmeshSettings:
-        given = {"environment": self.config.environment, "plan": "never", **settings}
+        given = {"environment": self.config.environment, "plan_mode": "never", **settings}
         return SqlmeshSettings(paths=self.paths, now=now, **given)
 
-    def session(self, now: datetime, **settings: Any) -> Session:
+    def project_run(self, now: datetime, **settings: Any) -> ProjectRun:
         return make_project_run(self.name, self.config, self.graph, self.settings(now, **settings))
 
     def run(
@@ -330,7 +330,7 @@ class Project:
         limits: Limits | None = None,
         told: Callable[[Event], None] | None = None,
         assessed: Callable[[], None] = lambda: None,
-        opened: Callable[[Session, RunPlan], None] = lambda *_: None,
+        opened: Callable[[ProjectRun, RunPlan], None] = lambda *_: None,
         **settings: Any,
     ) -> RunResult:
         """One run, as a Dagster run does it. None selects everything; short names select. `told`
@@ -343,19 +343,19 @@ class Project:
             check_ids = list(self.graph.checks)
         else:
             check_ids = [c.id for c in self.graph.checks.values() if c.target in node_ids]
-        session = self.session(now, **settings)
+        project_run = self.project_run(now, **settings)
         completed = False
         try:
-            readiness = session.assess(node_ids, check_ids)
+            readiness = project_run.assess(node_ids, check_ids)
             plan = plan_run(
                 self.graph, {*node_ids, *readiness}, check_ids, readiness,
                 limits or Limits(max_concurrent_models=8, retry_delay=0.05),
             )  # fmt: skip
             result = RunResult(plan, names=names)
             assessed()
-            session.open(list(plan.units.values()))
-            opened(session, plan)
-            walk = Walk(plan, {self.name: session})
+            project_run.open(list(plan.units.values()))
+            opened(project_run, plan)
+            walk = Walk(plan, {self.name: project_run})
             for event in walk.events():
                 result.events.append(event)
                 if told is not None:
@@ -363,7 +363,7 @@ class Project:
             result.finished = dict(walk.finished)
             completed = True
         finally:
-            session.close(completed=completed)
+            project_run.close(completed=completed)
         return result
 
     @contextmanager

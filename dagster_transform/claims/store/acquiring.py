@@ -30,7 +30,7 @@ from dagster_transform.claims.store.schema import event as _event
 from dagster_transform.claims.store.schema import lease as _lease
 from dagster_transform.claims.store.schema import resource as _resource
 from dagster_transform.claims.store.schema import waiter as _waiter
-from dagster_transform.claims.tickets import Policy
+from dagster_transform.claims.tickets import Precedence
 from dagster_transform.claims.values import Answer, Grant, Want
 from dagster_transform.databases.backends import BackendId
 from dagster_transform.planning.resource_keys import ResourceKey
@@ -48,7 +48,7 @@ class Terms:
 
     database: Database
     now: Callable[[Connection], float]
-    policy: Policy
+    precedence: Precedence
     at: Callable[[str], None]
     waiter_life: float
 
@@ -160,7 +160,9 @@ class Acquiring:
         if batch is not None and batch.expires_at <= now:
             raise ClaimLostError({request.claim_id: tuple(lease.resource_key for lease in mine)})
         waiters = self._waiters(now)
-        decision = decide(request, resources, leases, waiters, now=now, policy=self.terms.policy)
+        decision = decide(
+            request, resources, leases, waiters, now=now, precedence=self.terms.precedence
+        )
         self.terms.at("acquire.decided")
         if decision.granted or decision.held:
             self._prolong(batch, now)

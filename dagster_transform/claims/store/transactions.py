@@ -20,7 +20,7 @@ from dagster_transform.claims.store.removing import lock_claims, remove
 from dagster_transform.claims.store.rows import LEASES, as_lease
 from dagster_transform.claims.store.schema import batch as _batch
 from dagster_transform.claims.store.schema import lease as _lease
-from dagster_transform.claims.tickets import Policy, tickets
+from dagster_transform.claims.tickets import Precedence, tickets
 from dagster_transform.claims.values import OwnerKind, Timing, Want
 
 T = TypeVar("T")
@@ -37,7 +37,7 @@ class SqlTransactions:
     Args:
         database: Where.
         timing: How long claims live.
-        policy: Who is served before whom.
+        precedence: Who is served before whom.
         clock: Replaces the database's clock, for tests.
         at: Called with the name of each point of the protocol that is passed, for tests that
             stop or kill a process there.
@@ -48,7 +48,7 @@ class SqlTransactions:
         database: Database,
         timing: Timing,
         *,
-        policy: Policy = tickets,
+        precedence: Precedence = tickets,
         clock: Callable[[Connection], float] | None = None,
         at: Callable[[str], None] = _nothing,
     ) -> None:
@@ -56,7 +56,7 @@ class SqlTransactions:
         self._timing = timing
         self._now = clock or database.now
         self._at = at
-        self._terms = Terms(database, self._now, policy, at, timing.waiter_life)
+        self._terms = Terms(database, self._now, precedence, at, timing.waiter_life)
 
     @property
     def timing(self) -> Timing:

@@ -20,7 +20,7 @@ from dagster_transform.sqlmesh import (
     project_shared_resources,
     sweep_project,
 )
-from dagster_transform.sqlmesh.sweep import Sweep, as_markdown
+from dagster_transform.sqlmesh.janitor.report import Sweep, as_markdown
 
 _OUTPUT = "sweep"
 

@@ -38,14 +38,10 @@ from dagster_transform.sqlmesh import (
     propose_plan,
 )
 from dagster_transform.sqlmesh.errors import PlanRefusedError
-from dagster_transform.sqlmesh.plans.explanation import (
-    PlanExplanation,
-    PlanRequest,
-    as_markdown,
-    differences,
-    from_json,
-    moment_of,
-)
+from dagster_transform.sqlmesh.plans.differences import differences
+from dagster_transform.sqlmesh.plans.digest import moment_of
+from dagster_transform.sqlmesh.plans.explanation import PlanExplanation, PlanRequest, from_json
+from dagster_transform.sqlmesh.plans.markdown import as_markdown
 
 if TYPE_CHECKING:
     from dagster_transform.sqlmesh.plans.proposal import Proposal
@@ -101,14 +97,7 @@ class PlanConfig(dg.Config):
     @property
     def request(self) -> PlanRequest:
         """What is asked of the plan itself."""
-        return PlanRequest(
-            start=self.start,
-            end=self.end,
-            run=self.run,
-            forward_only=self.forward_only,
-            allow_destructive_models=tuple(self.allow_destructive_models),
-            allow_additive_models=tuple(self.allow_additive_models),
-        )
+        return PlanRequest.of(self.model_dump())
 
 
 def build_plan_job(
@@ -294,7 +283,7 @@ class _Planning:
         graph = proposal.graph_file(root, sources, column_lineage=False).graph
         context.log.info(f"Project {self._name}: applying its plan")
         if not graph.nodes:
-            proposal.apply_without_models(graph)
+            proposal.apply_without_models()
         else:
             keys = keys_of(graph, self._translator)
             writer = EventWriter(context, graph, keys)

@@ -40,7 +40,7 @@ def main(parsed: Path | None = None) -> None:
     try:
         line = orders.readline()
         if not line:
-            return  # nobody needs it: the run is gone, or has no dbt in it
+            return  # nobody needs it: the run has ended, or has no dbt in it
         begin = decode_order(line)
         if not isinstance(begin, Begin):
             raise ProtocolError(f"{type(begin).__name__} came before Begin.")

@@ -1,6 +1,6 @@
 """Private parts of dbt that its commands and projects are reached by, each with a contract test.
 
-What a build whose nodes the run hands out needs beyond that is in `_compat_build`.
+What a build that gets its nodes from the run needs beyond that is in `_compat_build`.
 
 tests/contract/test_dbt_compat.py fails, naming the part, when a new version moves one. dbt is
 imported inside the functions, and only a child process calls those: no process that loads
@@ -84,7 +84,7 @@ def fault(invocation: Invocation) -> str:
     return "project_file" if in_project_file or name == "DbtProjectError" else "profile"
 
 
-def connection_facts(runtime_config: Any) -> dict[str, Any]:
+def connection_of(runtime_config: Any) -> dict[str, Any]:
     """Where the target of a profile leads to; never a user, a password or a token."""
     credentials = runtime_config.credentials
     found = {

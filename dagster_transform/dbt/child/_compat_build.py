@@ -1,4 +1,4 @@
-"""Private parts of dbt that a build whose nodes the run hands out touches, each with a contract
+"""Private parts of dbt that a build which gets its nodes from the run touches, each with a contract
 test (tests/contract/test_dbt_compat_build.py).
 
 Only the dbt process of a run calls what is here; dbt is imported inside the functions.
@@ -11,48 +11,52 @@ import sys
 import threading
 from collections.abc import Collection
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
-from dagster_transform.dbt.child._compat import Invocation, connection_facts
-from dagster_transform.dbt.child._compat_database import adapter_of, look_again
+from dagster_transform.dbt.child._compat import Invocation, connection_of
+from dagster_transform.dbt.child._compat_database import adapter_of, refresh_relation
 from dagster_transform.dbt.child.queue import RunQueue
+from dagster_transform.dbt.unique_ids import UniqueId
 
 
-class Flight(Protocol):
+class BuildNode(Protocol):
     """A node that dbt does right now.
 
     Attributes:
-        again: Whether others may have made or dropped its relation since dbt looked.
-        cancelled: Whether it was told to end.
+        refresh: Whether others may have made or dropped its relation since dbt looked.
+        cancelled: Whether it is to end.
         made: Whether the database has committed its relation.
         error: The exception that ended it, if one did.
     """
 
-    again: bool
+    refresh: bool
     cancelled: bool
     made: bool
     error: BaseException | None
 
 
-class Hand(Protocol):
-    """Who hands the nodes to a build, and hears of them."""
+NodeT = TypeVar("NodeT", bound=BuildNode)
+
+
+class BuildHost(Protocol[NodeT]):
+    """Who gives a build its nodes, and hears what becomes of them."""
 
     def take_over(self, build: Any) -> RunQueue[Any]:
         """The queue of a build whose project is loaded; waits until the run opens it."""
 
-    def begin(self, node: str) -> Flight:
+    def begin(self, node: UniqueId) -> NodeT:
         """A thread of dbt's begins a node."""
 
-    def cancelled(self, node: str) -> bool:
+    def is_cancelled(self, node: UniqueId) -> bool:
         """Whether no more is to be done for a node that dbt does right now."""
 
-    def made(self, flight: Flight) -> None:
+    def note_made(self, node: NodeT) -> None:
         """The database has committed its relation."""
 
-    def finish(self, flight: Flight, facts: dict[str, Any]) -> None:
-        """It has ended; `facts` are fields of a `Result`."""
+    def finish(self, node: NodeT, fields: dict[str, Any]) -> None:
+        """It has ended; `fields` are those of a `Result`."""
 
-    def refuse(self, node: str, reason: str) -> None:
+    def refuse(self, node: UniqueId, reason: str) -> None:
         """Hear that dbt can't begin a node."""
 
 
@@ -84,11 +88,11 @@ def warm(parsed: bytes) -> None:
         kind.json_schema()
 
 
-def hand_over(hand: Hand) -> None:
-    """Make `dbt build` in this process a build whose nodes come from `hand`."""
+def replace_build(host: BuildHost[Any]) -> None:
+    """Make `dbt build` in this process a build whose nodes come from `host`."""
     module = _module("dbt.task.build")
     # `dbt build` looks the class up when it runs. Of its methods, `_Walked` has its own.
-    module.BuildTask = type("WalkedBuild", (_Walked, module.BuildTask), {"hand": hand})
+    module.BuildTask = type("WalkedBuild", (_Walked, module.BuildTask), {"host": host})
 
 
 _Base: Any = object  # dbt's class is there only once dbt is imported
@@ -102,11 +106,11 @@ class _Walked(_Base):  # type: ignore[misc]
     whatever a node raises becomes its result.
     """
 
-    hand: Hand
+    host: BuildHost[Any]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._here = threading.local()  # the flight of a thread, and its results by name
+        self._here = threading.local()  # the node of a thread, and its results by name
         self._ended: set[str] = set()
 
     def compile_manifest(self) -> None:
@@ -117,16 +121,16 @@ class _Walked(_Base):  # type: ignore[misc]
         connections = adapter_of(self).connections
         commit = connections.commit
 
-        def commit_and_tell(*args: Any, **kwargs: Any) -> Any:
+        def commit_and_note(*args: Any, **kwargs: Any) -> Any:
             done = commit(*args, **kwargs)
-            flight, result = (getattr(self._here, name, None) for name in ("flight", "result"))
-            if flight is not None and result is not None and result("main") is not None:
-                flight.made = True
-                self.hand.made(flight)
+            node, result = (getattr(self._here, name, None) for name in ("node", "result"))
+            if node is not None and result is not None and result("main") is not None:
+                node.made = True
+                self.host.note_made(node)
             return done
 
-        connections.commit = commit_and_tell
-        return self.hand.take_over(self)
+        connections.commit = commit_and_note
+        return self.host.take_over(self)
 
     def handle_job_queue(self, pool: Any, callback: Any) -> None:
         node = self.job_queue.get()
@@ -134,7 +138,7 @@ class _Walked(_Base):  # type: ignore[misc]
             self.handle_job_queue_node(node, pool, callback)
         except Exception as error:  # noqa: BLE001 - else the whole invocation would end
             self.job_queue.mark_done(node.unique_id)
-            self.hand.refuse(node.unique_id, str(error) or type(error).__name__)
+            self.host.refuse(node.unique_id, str(error) or type(error).__name__)
 
     def get_runner_type(self, node: Any) -> Any:
         if str(node.resource_type) == "source":
@@ -144,37 +148,37 @@ class _Walked(_Base):  # type: ignore[misc]
     def call_runner(self, runner: Any) -> Any:
         if hasattr(runner, "batch_idx"):
             return self._call_batch(runner)
-        flight = self.hand.begin(runner.node.unique_id)
-        self._here.flight, self._here.result = flight, None
+        node = self.host.begin(runner.node.unique_id)
+        self._here.node, self._here.result = node, None
         try:
-            self._watch(runner, flight)
-            if flight.cancelled:
+            self._watch(runner, node)
+            if node.cancelled:
                 result = _failed(runner, "cancelled")
             else:
-                if flight.again:
-                    look_again(self, runner.node)
+                if node.refresh:
+                    refresh_relation(self, runner.node)
                 result = super().call_runner(runner)
         except BaseException as error:  # noqa: BLE001 - a Python model may call sys.exit
-            flight.error = error
+            node.error = error
             result = _failed(runner, f"{type(error).__name__}: {error}")
         finally:
-            self._here.flight = None
-        self.hand.finish(flight, _facts_of(result))
+            self._here.node = None
+        self.host.finish(node, _fields_of(result))
         return result
 
     def _call_batch(self, runner: Any) -> Any:
         """A batch of a microbatch model: on the model's thread, or on another one of the pool."""
         with suppress(BaseException):  # as above; dbt has logged what went wrong
-            if not self.hand.cancelled(runner.node.unique_id):
+            if not self.host.is_cancelled(runner.node.unique_id):
                 return super().call_runner(runner)
         return runner._build_failed_run_batch_result(runner.node, runner.batches[runner.batch_idx])
 
-    def _watch(self, runner: Any, flight: Flight) -> None:
+    def _watch(self, runner: Any, node: BuildNode) -> None:
         """Keep the exception, of which dbt keeps the text only, and see what the node executes."""
         handle_exception = runner.handle_exception
 
         def keep(error: Exception, context: Any) -> Any:
-            flight.error = error
+            node.error = error
             return handle_exception(error, context)
 
         runner.handle_exception = keep
@@ -210,26 +214,29 @@ def _failed(runner: Any, message: str) -> Any:
     return _module("dbt.artifacts.schemas.run").RunResult.from_node(runner.node, error, message)
 
 
-def _facts_of(result: Any) -> dict[str, Any]:
+def _fields_of(result: Any) -> dict[str, Any]:
     """A result of dbt's as the fields of a `Result`."""
     node, response = result.node, result.adapter_response or {}
     kind, status = str(node.resource_type), str(result.status)
-    facts: dict[str, Any] = {"message": str(result.message or ""), "seconds": result.execution_time}
+    fields: dict[str, Any] = {
+        "message": str(result.message or ""),
+        "seconds": result.execution_time,
+    }
     if kind == "source":
-        return facts | _freshness(result, status)
+        return fields | _freshness(result, status)
     if kind in ("test", "unit_test"):
-        facts["failures"] = result.failures if kind == "test" else None
+        fields["failures"] = result.failures if kind == "test" else None
         if status != "pass":
-            facts["query"] = getattr(node, "compiled_code", None)
+            fields["query"] = getattr(node, "compiled_code", None)
     else:
         rows = response.get("rows_affected")
-        facts["rows"] = rows if isinstance(rows, int) and rows >= 0 else None
+        fields["rows"] = rows if isinstance(rows, int) and rows >= 0 else None
     if result.batch_results is not None:
         done = len(result.batch_results.successful)
-        facts["batches"] = (done, done + len(result.batch_results.failed))
+        fields["batches"] = (done, done + len(result.batch_results.failed))
     query_id = response.get("query_id") or response.get("job_id")
     process_run_result = _module("dbt.artifacts.schemas.run.v5.run").process_run_result
-    return facts | {
+    return fields | {
         "status": status,
         "relation": getattr(node, "relation_name", None),
         "query_id": None if query_id is None else str(query_id),
@@ -251,17 +258,17 @@ def _freshness(result: Any, status: str) -> dict[str, Any]:
     }
 
 
-def loaded_facts(build: Any) -> dict[str, Any]:
+def loaded_fields(build: Any) -> dict[str, Any]:
     """What a build whose project is loaded says of it, as fields of `Loaded`."""
     runs = _module("dbt.artifacts.schemas.run").RunResultsArtifact
     freshness = _module("dbt.artifacts.schemas.freshness").FreshnessExecutionResultArtifact
     arguments = _module("dbt.utils").args_to_dict(build.args)
     arguments.pop("vars", None)  # they may hold secrets
     return {
-        "connection": connection_facts(build.config),
+        "connection": connection_of(build.config),
         "threads": build.config.threads,
         "invocation": str(_module("dbt_common.events.functions").get_invocation_id()),
-        "facts": {
+        "metadata": {
             "dbt_version": str(_module("dbt.version").__version__),
             "run_results": str(runs.dbt_schema_version),
             "sources": str(freshness.dbt_schema_version),
@@ -271,7 +278,7 @@ def loaded_facts(build: Any) -> dict[str, Any]:
 
 
 _IN_THREAD = "Exception on worker thread. "
-_TOLD_ELSEWHERE = frozenset(
+_SAID_ELSEWHERE = frozenset(
     {
         "CatchableExceptionOnRun", "GenericExceptionOnRun", "LogBatchResult", "LogFreshnessResult",
         "LogModelResult", "LogSeedResult", "LogSnapshotResult", "LogTestResult",
@@ -286,12 +293,12 @@ def worth_reading(event: Any) -> tuple[str, str] | None:
     """An event's level and text, where a person wants it: warnings, errors that are not a node's,
     what macros log, and hooks."""
     level, name = str(event.info.level), str(event.info.name)
-    if name in _TOLD_ELSEWHERE or (level not in ("warn", "error") and name not in _WORTH_READING):
+    if name in _SAID_ELSEWHERE or (level not in ("warn", "error") and name not in _WORTH_READING):
         return None
     return level if level in ("warn", "error") else "info", str(event.info.msg).strip()
 
 
-def failed_batch(event: Any) -> tuple[str, str, BaseException | None] | None:
+def failed_batch(event: Any) -> tuple[UniqueId, str, BaseException | None] | None:
     """A node's unique id and what went wrong in one of its batches: its result does not say it.
 
     dbt keeps the text only, but it says so while it handles the exception.
@@ -299,7 +306,7 @@ def failed_batch(event: Any) -> tuple[str, str, BaseException | None] | None:
     if str(event.info.name) != "GenericExceptionOnRun":
         return None
     text = str(event.data.exc).removeprefix(_IN_THREAD)
-    return str(event.data.unique_id), text, sys.exc_info()[1]
+    return UniqueId(event.data.unique_id), text, sys.exc_info()[1]
 
 
 def reason_of(invocation: Invocation) -> str:
@@ -310,14 +317,14 @@ def reason_of(invocation: Invocation) -> str:
     return str(error) or type(error).__name__
 
 
-def known_nodes(build: Any, nodes: Collection[str]) -> list[str]:
+def known_nodes(build: Any, nodes: Collection[UniqueId]) -> list[UniqueId]:
     """Those of the unique ids that the project has, in their order."""
     manifest = build.manifest
     kinds = (manifest.nodes, manifest.unit_tests, manifest.sources)
     return [node for node in nodes if any(node in kind for kind in kinds)]
 
 
-def node_of(build: Any, node: str) -> Any:
+def node_of(build: Any, node: UniqueId) -> Any:
     """The node of a unique id."""
     return build.manifest.expect(node)
 

@@ -13,7 +13,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from dagster_transform.databases.backends import application_name
+from dagster_transform.databases.backends import application_name, backend_id
+from dagster_transform.databases.identity import server_identity
+from dagster_transform.dbt.unique_ids import UniqueId
 
 _RELATIONS = ("model", "seed", "snapshot")
 _QUERIES = ("model", "snapshot")
@@ -27,25 +29,26 @@ class Read:
     Attributes:
         node: Unique id of the node or source.
         relation: The relation, as it is written in SQL.
-        place: What dbt's manifest says of where it is, as `names.relation_of` takes it.
+        place: What dbt's manifest says of where it is, as `relations.relation_of` takes it.
         entry: dbt's entry for it.
     """
 
-    node: str
+    node: UniqueId
     relation: str
     place: dict[str, Any]
     entry: Any
 
 
-def name_sessions(build: Any, name: str) -> dict[str, Any]:
-    """Give the sessions on the database server a name of this process's own.
+def name_backends(build: Any, name: str) -> dict[str, Any]:
+    """Give the backends on the database server a name of this process's own.
 
     Args:
         build: The build.
         name: As of `backends.new_name`.
 
     Returns:
-        How to end them from another process (`sweep.end_backends`); empty where the adapter can't.
+        How to end them from another process (`backends.end_backends_of_process`); empty where that
+        can't be done.
     """
     credentials = build.config.credentials
     if credentials.type != "postgres":
@@ -56,9 +59,12 @@ def name_sessions(build: Any, name: str) -> dict[str, Any]:
         for key in ("host", "port", "user", "password", "sslmode", "sslcert", "sslkey",
                     "sslrootcert")
     }  # fmt: skip
+    identity = server_identity(
+        credentials.type, credentials.host, credentials.port, credentials.database
+    )
     return {
-        "type": "postgres",
-        "name": credentials.application_name,
+        "type": credentials.type,
+        "backends": backend_id(identity, name),
         "connect": {
             "dbname": credentials.database,
             **{key: value for key, value in found.items() if value is not None},
@@ -66,34 +72,35 @@ def name_sessions(build: Any, name: str) -> dict[str, Any]:
     }
 
 
-def cancel_statements(build: Any, node: str | None) -> None:
-    """End what is executed for a node, or for anything but a cancel like this one (None).
+def cancel_statements(build: Any, name: str | None) -> None:
+    """End what is executed on the connections of a name: a node's unique id, or a name of our own;
+    None: on any but those of a cancel like this one.
 
     Raises:
         Exception: Whatever the driver raises; the statement may go on.
     """
     adapter = adapter_of(build)
-    mine = f"cancel {node or 'everything'}"
+    mine = f"cancel {name or 'everything'}"
     connections = adapter.connections
     busy = [
         connection
         for connection in list(connections.thread_connections.values())
         if connection.state == "open"
-        and (connection.name == node if node else not str(connection.name).startswith("cancel "))
+        and (connection.name == name if name else not str(connection.name).startswith("cancel "))
     ]
     if busy:
-        with adapter.connection_named(mine):  # PostgreSQL ends a session from another one
+        with adapter.connection_named(mine):  # PostgreSQL cancels from another backend
             for connection in busy:
                 connections.cancel(connection)
 
 
-def is_relation(build: Any, node: str) -> bool:
+def is_relation(build: Any, node: UniqueId) -> bool:
     """Whether a node is a table or a view once it is built."""
     found = build.manifest.expect(node)
     return str(found.resource_type) in _RELATIONS and bool(found.relation_name)
 
 
-def is_view(build: Any, node: str) -> bool:
+def is_view(build: Any, node: UniqueId) -> bool:
     """Whether a node is a view, which is executed when it is read: counting may take long."""
     return str(build.manifest.expect(node).config.materialized) == "view"
 
@@ -105,7 +112,7 @@ def own_connection(build: Any, name: str) -> Iterator[None]:
         yield
 
 
-def count_rows(build: Any, node: str) -> int:
+def count_rows(build: Any, node: UniqueId) -> int:
     """The rows of what a node has built; on this thread's connection.
 
     Raises:
@@ -129,23 +136,23 @@ def columns_of(build: Any, read: Read) -> dict[str, str]:
     return {str(column.name): str(column.data_type) for column in found}
 
 
-def has_query(build: Any, node: str) -> bool:
+def has_query(build: Any, node: UniqueId) -> bool:
     """Whether a node is built from a query (or from Python in the place of one); no seed is."""
     return str(build.manifest.expect(node).resource_type) in _QUERIES
 
 
-def query_of(build: Any, node: str) -> str | None:
+def query_of(build: Any, node: UniqueId) -> str | None:
     """The compiled SQL of a node that was built; None where it has none, as a Python model."""
     entry = build.manifest.expect(node)
     return entry.compiled_code or None if str(entry.language) == "sql" else None
 
 
-def relation_of(build: Any, node: str) -> Read:
+def relation_of(build: Any, node: UniqueId) -> Read:
     """The relation that a node builds."""
     return _read(build, node)
 
 
-def reads_of(build: Any, node: str) -> list[Read]:
+def reads_of(build: Any, node: UniqueId) -> list[Read]:
     """The relations that the query of a node may read, also through ephemeral models: of its
     parents, and where they are deferred to another environment, there."""
     found: list[Read] = []
@@ -168,7 +175,7 @@ def reads_of(build: Any, node: str) -> list[Read]:
     return found
 
 
-def _read(build: Any, node: str, deferred: Any = None) -> Read:
+def _read(build: Any, node: UniqueId, deferred: Any = None) -> Read:
     entry = build.manifest.expect(node)
     place = {name: getattr(entry, name, None) for name in _PLACE}
     place["resource_type"] = str(entry.resource_type)
@@ -176,7 +183,7 @@ def _read(build: Any, node: str, deferred: Any = None) -> Read:
     return Read(node, str(written.relation_name), place, written)
 
 
-def look_again(build: Any, node: Any) -> None:
+def refresh_relation(build: Any, node: Any) -> None:
     """Correct what dbt remembers of a node's relation: another process may have made or dropped it.
 
     Else it would make a table that is there, and fail, or take a first build for a later one.

@@ -192,7 +192,7 @@ def _ends(
 def _has_star(query: Any) -> bool:
     """Whether nobody knows which columns a query has."""
     if isinstance(query, exp.SetOperation):
-        return _has_star(query.left) or _has_star(query.right)
+        return _has_star(query.this) or _has_star(query.expression)
     if isinstance(query, exp.Subquery):
         return _has_star(query.this)
     return isinstance(query, exp.Select) and any(

@@ -4,9 +4,9 @@ A JSON request on standard input, a JSON answer on standard output; what dbt its
 standard error.
 
     {"folder": ..., "arguments": [...]}
-    {"error": {"fault": ..., "message": ...} or null, "facts": {...} or null}
+    {"error": {"fault": ..., "message": ...} or null, "project": {...} or null}
 
-`facts` has `dbt` and `adapter` (versions), `connection`, `threads` and `packages` (folders by
+`project` has `dbt` and `adapter` (versions), `connection`, `threads` and `packages` (folders by
 name), as far as the command gets that far.
 """
 
@@ -46,14 +46,14 @@ def carry_out(arguments: list[str]) -> dict[str, Any]:
         # dbt logs the exception too, and details that it does not have.
         details = [text for text in said if message not in text]
         error = {"fault": _compat.fault(invocation), "message": "\n".join([message, *details])}
-        return {"error": error, "facts": None}
-    return {"error": None, "facts": _facts(invocation.parts.get("runtime_config"))}
+        return {"error": error, "project": None}
+    return {"error": None, "project": _project(invocation.parts.get("runtime_config"))}
 
 
-def _facts(runtime_config: Any) -> dict[str, Any] | None:
+def _project(runtime_config: Any) -> dict[str, Any] | None:
     if runtime_config is None:
         return None
-    connection = _compat.connection_facts(runtime_config)
+    connection = _compat.connection_of(runtime_config)
     return {
         "dbt": version("dbt-core"),
         "adapter": _compat.adapter_version(connection["type"]),

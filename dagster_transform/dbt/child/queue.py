@@ -11,7 +11,10 @@ from collections import deque
 from collections.abc import Callable, Collection
 from typing import Generic, TypeVar
 
+from dagster_transform.dbt.unique_ids import UniqueId
+
 NodeT = TypeVar("NodeT")
+"""dbt's node."""
 
 
 class RunQueue(Generic[NodeT]):
@@ -31,23 +34,23 @@ class RunQueue(Generic[NodeT]):
 
     def __init__(
         self,
-        selected: Collection[str],
-        find: Callable[[str], NodeT],
+        selected: Collection[UniqueId],
+        find: Callable[[UniqueId], NodeT],
         ready: Callable[[], None] = lambda: None,
     ) -> None:
-        self.in_progress: set[str] = set()
-        self.in_progress_microbatch: set[str] = set()
+        self.in_progress: set[UniqueId] = set()
+        self.in_progress_microbatch: set[UniqueId] = set()
         self._selected = frozenset(selected)
         self._find = find
         self._ready: Callable[[], None] | None = ready
-        self._waiting: deque[str] = deque()
+        self._waiting: deque[UniqueId] = deque()
         self._ended = False
         self._changed = threading.Condition()
 
     # -- the run's side -------------------------------------------------------------------------
 
-    def put(self, node: str, patience: float = 5.0) -> bool:
-        """Let dbt do a node; False if the end was told before.
+    def put(self, node: UniqueId, patience: float = 5.0) -> bool:
+        """Let dbt do a node; False after `end`.
 
         A node that is tried again may be put in a moment before dbt says that it is done: its
         result comes first. So that is waited for, up to `patience` seconds.
@@ -68,7 +71,7 @@ class RunQueue(Generic[NodeT]):
             self._changed.notify_all()
             return True
 
-    def take_back(self, node: str) -> bool:
+    def take_back(self, node: UniqueId) -> bool:
         """Forget a node that dbt has not got yet; False if it has."""
         with self._changed:
             if node not in self._waiting:
@@ -104,8 +107,8 @@ class RunQueue(Generic[NodeT]):
             self.in_progress.add(node)
         return self._find(node)
 
-    def mark_done(self, node: str) -> None:
-        """A node has ended. Told again, or of a node that was not given out, it does nothing."""
+    def mark_done(self, node: UniqueId) -> None:
+        """A node has ended. A second time, or of a node that was not given out: nothing."""
         with self._changed:
             self.in_progress.discard(node)
             self._changed.notify_all()
@@ -115,7 +118,7 @@ class RunQueue(Generic[NodeT]):
         with self._changed:
             self._changed.wait_for(lambda: not self.in_progress)
 
-    def get_selected_nodes(self) -> set[str]:
+    def get_selected_nodes(self) -> set[UniqueId]:
         """Unique ids of all nodes that may be put in."""
         return set(self._selected)
 

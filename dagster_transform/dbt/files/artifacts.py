@@ -16,12 +16,12 @@ from dagster_transform.dbt.errors import ManifestError
 from dagster_transform.graph import SourceFile, difference, fingerprint
 
 _KEPT = ("manifest.json", "partial_parse.msgpack")
-_FACTS = "parsed.json"
+_RECORD = "parsed.json"
 _SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class ParseRecord:
     """What dbt said of a project when it parsed it.
 
     Attributes:
@@ -49,7 +49,7 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Artifacts:
-    """The folder where `prepare` keeps a project's artifacts.
+    """The folder where `prepare` keeps a project's artirecord.
 
     Attributes:
         project: The project's name in transform.yaml.
@@ -81,30 +81,30 @@ class Artifacts:
                 if (made / kept).exists():
                     os.replace(made / kept, self.folder / kept)
 
-    def write_facts(self, facts: Facts) -> None:
-        """Keep the facts, whole or not at all."""
+    def write_record(self, record: ParseRecord) -> None:
+        """Keep the record of a parse, whole or not at all."""
         content = {
-            "dbt": facts.dbt,
-            "adapter": facts.adapter,
-            "connection": facts.connection,
-            "threads": facts.threads,
-            "packages": facts.packages,
-            "files": {path: [f.size, f.mtime_ns, f.sha256] for path, f in facts.files.items()},
+            "dbt": record.dbt,
+            "adapter": record.adapter,
+            "connection": record.connection,
+            "threads": record.threads,
+            "packages": record.packages,
+            "files": {path: [f.size, f.mtime_ns, f.sha256] for path, f in record.files.items()},
         }
-        temporary = self.folder / f".{_FACTS}.{os.getpid()}.{secrets.token_hex(4)}.tmp"
+        temporary = self.folder / f".{_RECORD}.{os.getpid()}.{secrets.token_hex(4)}.tmp"
         temporary.write_text(json.dumps(content, sort_keys=True), encoding="ascii")
-        os.replace(temporary, self.folder / _FACTS)
+        os.replace(temporary, self.folder / _RECORD)
 
-    def read_facts(self) -> Facts:
-        """The facts of the last parse. Raises ManifestError where there are none."""
+    def read_record(self) -> ParseRecord:
+        """The record of the last parse. Raises ManifestError where there are none."""
         try:
-            content = json.loads((self.folder / _FACTS).read_bytes())
+            content = json.loads((self.folder / _RECORD).read_bytes())
             files = {path: SourceFile(*entry) for path, entry in content.pop("files").items()}
-            return Facts(**content, files=files)
+            return ParseRecord(**content, files=files)
         except FileNotFoundError:
-            raise self.unusable("was never parsed by this version", self.folder / _FACTS) from None
+            raise self.unusable("was never parsed by this version", self.folder / _RECORD) from None
         except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise self.unusable(f"is damaged: {error}", self.folder / _FACTS) from error
+            raise self.unusable(f"is damaged: {error}", self.folder / _RECORD) from error
 
     def require_current(self, root: Path, folder: Path) -> None:
         """Raises ManifestError where the project's files are not those that were parsed.
@@ -113,7 +113,7 @@ class Artifacts:
             root: The folder of transform.yaml.
             folder: The project's folder.
         """
-        files = self.read_facts().files
+        files = self.read_record().files
         changes = difference(files, fingerprint(root, [folder], files))
         if changes:
             listing = ", ".join(changes[:_SHOWN]) + ", ..." * (len(changes) > _SHOWN)

@@ -11,8 +11,9 @@ from typing import Any
 from dagster_transform.dbt.files.crons import build_after
 from dagster_transform.dbt.files.lineage import Lineage
 from dagster_transform.dbt.files.manifest import Manifest, Resource, is_built, parents
-from dagster_transform.dbt.files.names import settings_of, unclear
-from dagster_transform.graph import Check, Graph, Location
+from dagster_transform.dbt.files.meta import meta_error, meta_of
+from dagster_transform.dbt.unique_ids import UniqueId
+from dagster_transform.graph import Check, Graph, InputId, Location, check_id
 
 TEST, UNIT_TEST, FRESHNESS = "test", "unit_test", "freshness"
 """The kinds of dbt's checks. Their `reference` is the unique id of the test or unit test; of a
@@ -115,7 +116,7 @@ class _Reader:
         return self._check(unit_test, UNIT_TEST, self._furthest(models), description=description)
 
     def freshness(self) -> Iterator[Check]:
-        """Freshness rules. They never block: what is late is not wrong."""
+        """Freshness rules. They never block: what is old is not wrong."""
         for source in self._manifest.of_type("source"):
             rule = source.get("freshness") or {}
             limits = {
@@ -147,19 +148,19 @@ class _Reader:
     def _freshness(
         self, resource: Resource, description: str, properties: Mapping[str, str]
     ) -> Check:
-        made = self._check(
+        return self._check(
             resource,
             FRESHNESS,
             resource["unique_id"],
+            name=FRESHNESS,
             blocking=False,
             description=description,
             properties=properties,
         )
-        return replace(made, name=FRESHNESS)
 
-    def _target(self, test: Resource, reads: Sequence[str]) -> str | None:
+    def _target(self, test: Resource, reads: Sequence[UniqueId]) -> UniqueId | None:
         """The unique id of the node or source that a test is shown on."""
-        ref = settings_of(test, "dagster").get("ref")
+        ref = meta_of(test, "dagster").get("ref")
         chosen = self._referred(test, ref) if ref else None
         if chosen is None and len(parents(test)) > 1:
             chosen = test.get("attached_node") or self._tested_source(test)
@@ -167,16 +168,16 @@ class _Reader:
         candidates = (self._lineage.nearest([chosen]) if chosen else ()) or reads
         return self._furthest(candidates) if candidates else None
 
-    def _referred(self, test: Resource, ref: object) -> str:
+    def _referred(self, test: Resource, ref: object) -> UniqueId:
         if not isinstance(ref, dict) or not isinstance(ref.get("name"), str):
-            raise unclear(test, "dagster.ref", ref, "a mapping with `name`")
+            raise meta_error(test, "dagster.ref", ref, "a mapping with `name`")
         wanted = (ref["name"], ref.get("package") or self._manifest.package, ref.get("version"))
         for node in self._manifest.of_type("model", "seed", "snapshot"):
             if wanted == (node["name"], node["package_name"], node.get("version")):
-                return str(node["unique_id"])
-        raise unclear(test, "dagster.ref", ref, "the name of a model, seed or snapshot")
+                return UniqueId(node["unique_id"])
+        raise meta_error(test, "dagster.ref", ref, "the name of a model, seed or snapshot")
 
-    def _tested_source(self, test: Resource) -> str | None:
+    def _tested_source(self, test: Resource) -> UniqueId | None:
         """The source that a generic test of a source is written at: dbt attaches it to none."""
         kwargs = (test.get("test_metadata") or {}).get("kwargs") or {}
         found = _TESTED_SOURCE.search(str(kwargs.get("model") or ""))
@@ -184,33 +185,35 @@ class _Reader:
             return None
         for source in self._manifest.of_type("source"):
             if found.groups() == (source["source_name"], source["name"]):
-                return str(source["unique_id"])
+                return UniqueId(source["unique_id"])
         return None
 
-    def _furthest(self, unique_ids: Sequence[str]) -> str:
+    def _furthest(self, unique_ids: Sequence[UniqueId]) -> UniqueId:
         """The one furthest downstream, of several the first by id."""
-        return min(unique_ids, key=lambda each: (-self._depths[self._id(each)], each))
-
-    def _id(self, unique_id: str) -> str:
-        return f"{self._manifest.project}:{unique_id}"
+        return min(
+            unique_ids, key=lambda each: (-self._depths[self._manifest.input_id(each)], each)
+        )
 
     def _check(
         self,
         resource: Resource,
         kind: str,
-        target: str,
+        target: UniqueId,
         *,
-        also: Sequence[str] = (),
+        name: str | None = None,
+        also: Sequence[UniqueId] = (),
         blocking: bool = True,
         description: Any = None,
         properties: Mapping[str, str] | None = None,
     ) -> Check:
+        judged = self._manifest.input_id(target)
+        name = name or _NOT_A_NAME.sub("_", resource["name"])
         return Check(
-            id="",  # made of the name, once that is unique
+            id=check_id(judged, name),
             project=self._manifest.project,
-            name=_NOT_A_NAME.sub("_", resource["name"]),
-            target=self._id(target),
-            also=tuple(self._id(unique_id) for unique_id in also),
+            name=name,
+            target=judged,
+            also=tuple(self._manifest.input_id(unique_id) for unique_id in also),
             kind=kind,
             reference=resource["unique_id"],
             blocking=blocking,
@@ -223,11 +226,11 @@ class _Reader:
 def _uniquely_named(checks: Sequence[Check]) -> Iterator[Check]:
     """The checks with their ids. Of two with one name on one node the second (tests come first,
     else by unique id) has another: its kind at the end, or a number."""
-    taken: set[tuple[str, str]] = set()
+    taken: set[tuple[InputId, str]] = set()
     for check in checks:
         name = next(name for name in _names(check) if (check.target, name) not in taken)
         taken.add((check.target, name))
-        yield replace(check, id=f"{check.target}:{name}", name=name)
+        yield replace(check, id=check_id(check.target, name), name=name)
 
 
 def _names(check: Check) -> Iterator[str]:

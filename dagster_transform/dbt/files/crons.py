@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
-from zoneinfo import ZoneInfo
 
-from croniter import croniter
-
+from dagster_transform.config.crons import A_CRON, A_TIME_ZONE, is_cron, is_time_zone
 from dagster_transform.dbt.files.manifest import Resource
-from dagster_transform.dbt.files.names import settings_of, unclear
+from dagster_transform.dbt.files.meta import meta_error, meta_of
 
-_SETTINGS = frozenset({"cron", "tags", "time_zone"})
+_KNOWN = frozenset({"cron", "tags", "time_zone"})
 _TAGS = ("hourly", "daily", "weekly", "monthly")
-_FIELDS = 5
 
 
 def cron_of(
@@ -33,21 +30,19 @@ def cron_of(
         The cron and its IANA time zone (None is UTC); both None where nothing applies.
 
     Raises:
-        NodeConfigError: One of the settings can't be understood.
+        NodeConfigError: What `meta.dagster_transform` says can't be understood.
     """
-    settings = settings_of(resource, "dagster_transform")
-    for name in settings:
-        if name not in _SETTINGS:
-            known = ", ".join(sorted(_SETTINGS))
-            raise unclear(resource, f"dagster_transform.{name}", settings[name], f"one of {known}")
-    cron = settings.get("cron")
+    meta = meta_of(resource, "dagster_transform")
+    for name in meta:
+        if name not in _KNOWN:
+            known = ", ".join(sorted(_KNOWN))
+            raise meta_error(resource, f"dagster_transform.{name}", meta[name], f"one of {known}")
+    cron = meta.get("cron")
     if cron is not None and not is_cron(cron):
-        raise unclear(
-            resource, "dagster_transform.cron", cron, "a cron of five fields, or @daily and such"
-        )
-    zone = settings.get("time_zone", time_zone)
+        raise meta_error(resource, "dagster_transform.cron", cron, A_CRON)
+    zone = meta.get("time_zone", time_zone)
     if zone is not None and not is_time_zone(zone):
-        raise unclear(resource, "dagster_transform.time_zone", zone, "a name such as Europe/Zurich")
+        raise meta_error(resource, "dagster_transform.time_zone", zone, A_TIME_ZONE)
     if cron is None:
         tags = resource.get("tags") or ()
         cron = next((f"@{tag}" for tag in _TAGS if tag in tags), None)
@@ -60,21 +55,6 @@ def build_after(resource: Resource) -> Mapping[str, Any] | None:
     freshness = (resource.get("config") or {}).get("freshness") or {}
     found: Mapping[str, Any] = freshness.get("build_after") or {}
     return found if found.get("count") and found.get("period") else None
-
-
-def is_cron(text: object) -> bool:
-    """Whether it is a cron of five fields, or an alias such as `@daily`."""
-    if not isinstance(text, str) or not croniter.is_valid(text):
-        return False
-    return text.startswith("@") or len(text.split()) == _FIELDS
-
-
-def is_time_zone(text: object) -> bool:
-    """Whether it is an IANA name of a time zone."""
-    try:
-        return isinstance(text, str) and bool(ZoneInfo(text))
-    except (KeyError, ValueError, OSError):
-        return False
 
 
 def _cron_of_build_after(found: Mapping[str, Any] | None) -> str | None:

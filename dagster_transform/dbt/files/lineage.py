@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from dagster_transform.dbt.files.manifest import Manifest, is_built, parents
+from dagster_transform.dbt.unique_ids import UniqueId
 
 
 class Lineage:
-    """The lineage of one manifest, in which only what is built and sources are left."""
+    """The lineage of one manifest, in which there are only sources and what is built."""
 
     def __init__(self, manifest: Manifest) -> None:
         self._manifest = manifest
@@ -18,11 +19,11 @@ class Lineage:
             if resource["resource_type"] == "source" or is_built(resource)
         }
 
-    def nearest(self, unique_ids: Iterable[str]) -> tuple[str, ...]:
+    def nearest(self, unique_ids: Iterable[UniqueId]) -> tuple[UniqueId, ...]:
         """These nodes and sources; in the place of each other resource its nearest ancestors that
         are a node or a source. In dbt's order, no repeats. Raises UnknownNodeError."""
-        found: dict[str, None] = {}
-        seen: set[str] = set()
+        found: dict[UniqueId, None] = {}
+        seen: set[UniqueId] = set()
         stack = list(unique_ids)[::-1]
         while stack:
             unique_id = stack.pop()
@@ -36,15 +37,15 @@ class Lineage:
                 stack.extend(parents(resource)[::-1])
         return tuple(found)
 
-    def reads(self, unique_id: str) -> tuple[str, ...]:
+    def reads(self, unique_id: UniqueId) -> tuple[UniqueId, ...]:
         """What a resource reads, itself looked through. Raises UnknownNodeError."""
         return self.nearest(parents(self._manifest.get(unique_id)))
 
-    def functions(self, unique_id: str) -> tuple[str, ...]:
+    def functions(self, unique_id: UniqueId) -> tuple[UniqueId, ...]:
         """The functions that must be there before a node is built, also through ephemeral models
         and other functions, sorted. Raises UnknownNodeError."""
-        found: set[str] = set()
-        seen: set[str] = set()
+        found: set[UniqueId] = set()
+        seen: set[UniqueId] = set()
         stack = parents(self._manifest.get(unique_id))
         while stack:
             above = stack.pop()

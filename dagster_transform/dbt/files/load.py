@@ -10,20 +10,17 @@ from importlib.metadata import version
 from pathlib import Path
 
 from dagster_transform.config import DbtProject
-from dagster_transform.dbt.files.artifacts import Facts
+from dagster_transform.databases.identity import ConnectionIdentity
+from dagster_transform.dbt.files.artifacts import ParseRecord
+from dagster_transform.dbt.files.asset_keys import asset_key, name_of
 from dagster_transform.dbt.files.checks import read_checks
 from dagster_transform.dbt.files.crons import cron_of
 from dagster_transform.dbt.files.lineage import Lineage
 from dagster_transform.dbt.files.manifest import Manifest, Resource, is_built, materialization
-from dagster_transform.dbt.files.names import (
-    asset_key,
-    connection_identity,
-    name_of,
-    relation_of,
-    settings_of,
-    unclear,
-)
+from dagster_transform.dbt.files.meta import meta_error, meta_of
 from dagster_transform.dbt.files.properties import properties_of
+from dagster_transform.dbt.files.relations import connection_identity, relation_of
+from dagster_transform.dbt.unique_ids import UniqueId
 from dagster_transform.graph import (
     Column,
     Graph,
@@ -33,6 +30,8 @@ from dagster_transform.graph import (
     Relation,
     Source,
     SourceFile,
+    node_id,
+    source_id,
 )
 
 _log = logging.getLogger("dagster_transform")
@@ -40,7 +39,7 @@ _log = logging.getLogger("dagster_transform")
 
 def load_manifest(
     manifest: Manifest,
-    facts: Facts,
+    record: ParseRecord,
     project: DbtProject,
     *,
     root: Path,
@@ -50,7 +49,7 @@ def load_manifest(
 
     Args:
         manifest: Its manifest.
-        facts: What else dbt said when it parsed the project.
+        record: What else dbt said when it parsed the project.
         project: Its configuration.
         root: Folder of transform.yaml: locations below it are relative to it.
         sources: Fingerprint of the files, taken before they were parsed.
@@ -60,7 +59,7 @@ def load_manifest(
         UnknownNodeError: The manifest is not consistent.
         GraphError: Its nodes don't make a graph.
     """
-    reader = _Reader(manifest, facts, project, root)
+    reader = _Reader(manifest, record, project, root)
     graph = Graph.of(reader.nodes(), reader.sources())
     checks = read_checks(manifest, reader.lineage, graph, reader.locate)
     if checks.homeless:
@@ -74,21 +73,23 @@ def load_manifest(
         project=manifest.project,
         written_by={
             "dagster-transform": version("dagster-transform"),
-            "dbt-core": facts.dbt,
-            f"dbt-{facts.adapter_type}": facts.adapter,
+            "dbt-core": record.dbt,
+            f"dbt-{record.adapter_type}": record.adapter,
         },
         sources_digest=sources,
     )
 
 
 class _Reader:
-    def __init__(self, manifest: Manifest, facts: Facts, project: DbtProject, root: Path) -> None:
+    def __init__(
+        self, manifest: Manifest, record: ParseRecord, project: DbtProject, root: Path
+    ) -> None:
         self.lineage = Lineage(manifest)
         self._manifest = manifest
-        self._facts = facts
+        self._record = record
         self._project = project
         self._root = root
-        self._identities: dict[str | None, str] = {}
+        self._identities: dict[str | None, ConnectionIdentity] = {}
 
     def nodes(self) -> list[Node]:
         return [self._node(found) for found in self._manifest.resources.values() if is_built(found)]
@@ -96,7 +97,7 @@ class _Reader:
     def sources(self) -> list[Source]:
         return [
             Source(
-                id=self._id(source["unique_id"]),
+                id=source_id(self._manifest.project, source["unique_id"]),
                 project=self._manifest.project,
                 reference=source["unique_id"],
                 name=name_of(source),
@@ -113,7 +114,7 @@ class _Reader:
         return self._location(resource["package_name"], resource["original_file_path"])
 
     def _node(self, node: Resource) -> Node:
-        unique_id = node["unique_id"]
+        unique_id = UniqueId(node["unique_id"])
         relation = self._relation(node)
         cron, time_zone = cron_of(node, self._project.cron, self._project.time_zone)
         properties = properties_of(
@@ -125,7 +126,7 @@ class _Reader:
         if patch := self._patch(node):
             properties["patch_path"] = patch.path
         return Node(
-            id=self._id(unique_id),
+            id=node_id(self._manifest.project, unique_id),
             project=self._manifest.project,
             framework="dbt",
             reference=unique_id,
@@ -133,11 +134,11 @@ class _Reader:
             key=asset_key(node),
             kind=materialization(node),
             relation=relation,
-            deps=tuple(self._id(read) for read in self.lineage.reads(unique_id)),
+            deps=tuple(self._manifest.input_id(read) for read in self.lineage.reads(unique_id)),
             cron=cron,
             time_zone=time_zone,
             interval_unit=_interval_unit(node),
-            group=settings_of(node, "dagster").get("group") or node["config"].get("group"),
+            group=meta_of(node, "dagster").get("group") or node["config"].get("group"),
             tags=tuple(node.get("tags") or ()),
             owners=self._owners(node),
             description=node.get("description") or None,
@@ -151,7 +152,7 @@ class _Reader:
         database = resource.get("database")
         if database not in self._identities:
             self._identities[database] = connection_identity(
-                self._facts.connection,
+                self._record.connection,
                 folder=self._project.path,
                 project=self._manifest.project,
                 database=database,
@@ -159,13 +160,13 @@ class _Reader:
         return relation_of(resource, self._manifest.adapter_type, self._identities[database])
 
     def _owners(self, node: Resource) -> tuple[str, ...]:
-        owners = settings_of(node, "dagster").get("owners")
+        owners = meta_of(node, "dagster").get("owners")
         if not owners:
             group = self._manifest.group_of(node) or {}
             owners = (group.get("owner") or {}).get("email") or []
         found = [owners] if isinstance(owners, str) else owners
         if not isinstance(found, list) or not all(isinstance(owner, str) for owner in found):
-            raise unclear(node, "dagster.owners", owners, "a list of texts")
+            raise meta_error(node, "dagster.owners", owners, "a list of texts")
         return tuple(found)
 
     def _patch(self, node: Resource) -> Location | None:
@@ -174,16 +175,13 @@ class _Reader:
         return self._location(package, path) if path else None
 
     def _location(self, package: str, path: str) -> Location | None:
-        folder = self._facts.packages.get(package)
+        folder = self._record.packages.get(package)
         if folder is None:
             return None
         # Not resolved: dbt_packages may link to a package, and people look for it there.
         found = Path(os.path.abspath(Path(folder) / path))
         below = found.is_relative_to(self._root)
         return Location(found.relative_to(self._root).as_posix() if below else str(found))
-
-    def _id(self, unique_id: str) -> str:
-        return f"{self._manifest.project}:{unique_id}"
 
 
 def _columns(resource: Resource) -> tuple[Column, ...]:

@@ -9,6 +9,8 @@ from typing import Any
 
 from dagster_transform.dbt.errors import UnknownNodeError
 from dagster_transform.dbt.files.artifacts import Artifacts
+from dagster_transform.dbt.unique_ids import UniqueId
+from dagster_transform.graph import InputId, node_id, source_id
 
 Resource = Mapping[str, Any]
 """An entry of the manifest, as dbt wrote it."""
@@ -35,19 +37,24 @@ class Manifest:
     project: str
     package: str
     adapter_type: str
-    resources: Mapping[str, Resource]
+    resources: Mapping[UniqueId, Resource]
     groups: Mapping[str, Resource]
 
     def of_type(self, *types: str) -> list[Resource]:
         """The resources of some types, by unique id."""
         return [found for found in self.resources.values() if found["resource_type"] in types]
 
-    def get(self, unique_id: str) -> Resource:
+    def get(self, unique_id: UniqueId) -> Resource:
         """A resource. Raises UnknownNodeError."""
         found = self.resources.get(unique_id)
         if found is None:
             raise UnknownNodeError(self.project, unique_id, self.resources)
         return found
+
+    def input_id(self, unique_id: UniqueId) -> InputId:
+        """The graph's id of a node or source. Raises UnknownNodeError."""
+        is_source = self.get(unique_id)["resource_type"] == "source"
+        return (source_id if is_source else node_id)(self.project, unique_id)
 
     def group_of(self, resource: Resource) -> Resource | None:
         """The dbt group that a resource is in: one of its package, else any of that name."""
@@ -56,7 +63,7 @@ class Manifest:
         named = [group for group in self.groups.values() if group["name"] == name]
         return own or (named[0] if named else None)
 
-    def require(self, unique_ids: Iterable[str]) -> None:
+    def require(self, unique_ids: Iterable[UniqueId]) -> None:
         """Raises UnknownNodeError where one of the ids is not in the manifest."""
         for unique_id in unique_ids:
             self.get(unique_id)
@@ -108,13 +115,13 @@ def materialization(resource: Resource) -> str:
     return str(resource["config"].get("materialized") or resource["resource_type"])
 
 
-def parents(resource: Resource) -> list[str]:
+def parents(resource: Resource) -> list[UniqueId]:
     """The unique ids that a resource depends on, in dbt's order."""
     return list((resource.get("depends_on") or {}).get("nodes") or ())
 
 
 def _manifest(project: str, metadata: Resource, raw: Resource) -> Manifest:
-    found: dict[str, Resource] = {}
+    found: dict[UniqueId, Resource] = {}
     for part in ("nodes", "sources", "unit_tests", *_PASSED_THROUGH):
         required = part in {"nodes", "sources"}
         for unique_id, resource in (raw[part] if required else raw.get(part) or {}).items():

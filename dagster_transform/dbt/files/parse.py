@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import subprocess
 import sys
@@ -16,6 +15,11 @@ from typing import Any
 import yaml
 
 from dagster_transform.config import DbtProject
+from dagster_transform.dbt.command_line import (
+    child_environment,
+    global_arguments,
+    project_arguments,
+)
 from dagster_transform.dbt.errors import (
     AdapterMissingError,
     DbtError,
@@ -23,7 +27,7 @@ from dagster_transform.dbt.errors import (
     PackagesError,
     ProfileError,
 )
-from dagster_transform.dbt.files.artifacts import Artifacts, Facts
+from dagster_transform.dbt.files.artifacts import Artifacts, ParseRecord
 from dagster_transform.dbt.installation import require_dbt
 from dagster_transform.graph import SourceFile
 
@@ -32,38 +36,6 @@ _LOCK = "package-lock.yml"
 _MARKER = "packages.sha256"
 _PROJECT_FILE = "dbt_project.yml"
 _ADAPTER = re.compile(r"adapter type (?P<type>\w+)")
-
-
-def global_arguments(log_folder: Path) -> list[str]:
-    """What comes before every dbt command of ours: no colours, no log file of its own."""
-    return [
-        "--no-use-colors",
-        "--quiet",
-        "--log-level-file",
-        "none",
-        "--log-path",
-        str(log_folder),
-    ]
-
-
-def project_arguments(project: DbtProject) -> list[str]:
-    """What comes after a dbt command, so that it is about a project as transform.yaml has it.
-
-    The command's working directory is the project's folder, as that of people who use dbt: a
-    profiles.yml there is found, and paths in it may be relative.
-    """
-    arguments = ["--project-dir", str(project.path)]
-    if project.profiles_dir is not None:
-        arguments += ["--profiles-dir", str(project.profiles_dir)]
-    if project.target is not None:
-        arguments += ["--target", project.target]
-    return arguments
-
-
-def child_environment() -> dict[str, str]:
-    """The environment of a dbt process: this one, but dbt tells nobody of its use unless the user
-    has set that it may."""
-    return {"DBT_SEND_ANONYMOUS_USAGE_STATS": "false", **os.environ}
 
 
 def install_packages(artifacts: Artifacts, project: DbtProject) -> bool:
@@ -86,14 +58,16 @@ def install_packages(artifacts: Artifacts, project: DbtProject) -> bool:
     installed = len(_installed(project.path)) >= len(declared)
     run = not installed or known not in (None, _digest(project.path))
     if run:
-        arguments = [*global_arguments(artifacts.folder), "deps", *project_arguments(project)]
+        arguments = [*_global(artifacts.folder), "deps", *project_arguments(project)]
         _carry_out(artifacts.project, project, arguments)
     artifacts.folder.mkdir(parents=True, exist_ok=True)
     marker.write_text(_digest(project.path), encoding="ascii")
     return run
 
 
-def parse(artifacts: Artifacts, project: DbtProject, *, sources: Mapping[str, SourceFile]) -> Facts:
+def parse(
+    artifacts: Artifacts, project: DbtProject, *, sources: Mapping[str, SourceFile]
+) -> ParseRecord:
     """Run `dbt parse` and keep its artifacts; where it fails, the old ones stay.
 
     Args:
@@ -109,16 +83,19 @@ def parse(artifacts: Artifacts, project: DbtProject, *, sources: Mapping[str, So
         DbtParseError: The project's files are wrong, or the dbt process was killed.
     """
     with artifacts.replaced() as folder:
-        arguments = [*global_arguments(folder)]
-        if artifacts.partial_parse.exists():
-            arguments += ["--partial-parse-file-path", str(artifacts.partial_parse)]
-        arguments += ["parse", *project_arguments(project), "--target-path", str(folder)]
+        parsed = artifacts.partial_parse if artifacts.partial_parse.exists() else None
+        arguments = [*_global(folder, parsed), "parse", *project_arguments(project)]
+        arguments += ["--target-path", str(folder)]
         said = _carry_out(artifacts.project, project, arguments)
         if said is None or not (folder / artifacts.manifest.name).exists():
             raise DbtParseError(f"Project {artifacts.project}: dbt wrote no manifest.")
-    facts = Facts(**said, files=sources)
-    artifacts.write_facts(facts)
-    return facts
+    record = ParseRecord(**said, files=sources)
+    artifacts.write_record(record)
+    return record
+
+
+def _global(log_folder: Path, parsed: Path | None = None) -> list[str]:
+    return [*global_arguments(log_folder, parsed), "--quiet"]
 
 
 def _carry_out(name: str, project: DbtProject, arguments: Sequence[str]) -> dict[str, Any] | None:
@@ -143,8 +120,8 @@ def _carry_out(name: str, project: DbtProject, arguments: Sequence[str]) -> dict
         ) from None
     if answer["error"] is not None:
         raise _error(name, project, arguments, **answer["error"])
-    facts: dict[str, Any] | None = answer["facts"]
-    return facts
+    said: dict[str, Any] | None = answer["project"]
+    return said
 
 
 def _error(
@@ -176,7 +153,7 @@ def _error(
 
 
 def _declared(folder: Path) -> list[Any]:
-    """The packages that a project declares; what can't be read is left to dbt to complain about."""
+    """The packages that a project declares; dbt complains of what can't be read."""
     found: list[Any] = []
     for name in _DECLARATIONS:
         packages = _yaml(folder / name).get("packages")

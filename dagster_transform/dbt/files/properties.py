@@ -1,4 +1,4 @@
-"""Further facts of a dbt node, as strings: what no other field of a node holds."""
+"""Further properties of a dbt node, as strings: what no other field of a node holds."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from typing import Any
 from dagster_transform.dbt.errors import NodeConfigError
 from dagster_transform.dbt.files.crons import build_after
 from dagster_transform.dbt.files.manifest import Resource
-from dagster_transform.dbt.files.names import settings_of, table_name, unclear
+from dagster_transform.dbt.files.meta import meta_error, meta_of
+from dagster_transform.dbt.files.relations import table_name
+from dagster_transform.dbt.unique_ids import UniqueId
 from dagster_transform.graph import Relation
 from dagster_transform.planning import CONCURRENCY
 
@@ -20,9 +22,9 @@ _OF_SNAPSHOT = ("strategy", "updated_at", "check_cols")
 
 
 def properties_of(
-    node: Resource, *, adapter: str, relation: Relation, functions: Sequence[str]
+    node: Resource, *, adapter: str, relation: Relation, functions: Sequence[UniqueId]
 ) -> dict[str, str]:
-    """The further facts of a node; what does not apply is left out.
+    """The further properties of a node; what does not apply is left out.
 
     `adapter`, `package`, `language` (of Python models), `raw_code`, `table_name` (where it is not
     what the relation says), `access`, `version`, `latest_version`, `deprecation_date`, `contract`,
@@ -70,16 +72,16 @@ def _of_kind(config: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _automation(node: Resource) -> str | None:
-    policy = settings_of(node, "dagster").get("auto_materialize_policy") or {}
+    policy = meta_of(node, "dagster").get("auto_materialize_policy") or {}
     if not isinstance(policy, dict):
-        raise unclear(node, "dagster.auto_materialize_policy", policy, "a mapping with `type`")
+        raise meta_error(node, "dagster.auto_materialize_policy", policy, "a mapping with `type`")
     kind = policy.get("type")
     return kind if kind in ("eager", "lazy") else None
 
 
 def _concurrency(node: Resource) -> str:
     """`meta.dagster_transform.tags`, a mapping of names to weights or a list of names."""
-    tags = settings_of(node, "dagster_transform").get("tags")
+    tags = meta_of(node, "dagster_transform").get("tags")
     if tags is None:
         return ""
     weights = dict.fromkeys(tags, 1) if _is_names(tags) else tags
@@ -99,7 +101,7 @@ def _is_names(found: object) -> bool:
 
 def _no_tags(node: Resource, tags: object) -> NodeConfigError:
     expected = "a mapping of tags to numbers above 0, or a list of tags, without spaces in them"
-    return unclear(node, "dagster_transform.tags", tags, expected)
+    return meta_error(node, "dagster_transform.tags", tags, expected)
 
 
 def _build_after(node: Resource) -> str | None:
@@ -117,11 +119,11 @@ def _meta(node: Resource) -> str | None:
 def _columns(node: Resource) -> str | None:
     found: dict[str, dict[str, Any]] = {}
     for column in (node.get("columns") or {}).values():
-        facts = {
+        kinds = {
             "tags": sorted(column.get("tags") or ()),
             "constraints": [_constraint(c) for c in column.get("constraints") or ()],
         }
-        kept = {key: value for key, value in facts.items() if value}
+        kept = {key: value for key, value in kinds.items() if value}
         if kept:
             found[column["name"]] = kept
     return json.dumps(found, sort_keys=True) if found else None

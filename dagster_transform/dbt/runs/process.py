@@ -17,14 +17,14 @@ from dagster_transform.dbt.protocol import (
     decode_news,
     encode,
 )
-from dagster_transform.dbt.runs.spawn import spawned
+from dagster_transform.dbt.runs.spawn import SpareProcess, spawn
 from dagster_transform.errors import redact
 
 _TAIL = 2000  # characters of what it printed that are shown
 
 
 class DbtProcess:
-    """A process that is started at once, unless it was started ahead, and spoken with.
+    """A process that is spoken with. Making one starts it, unless a spare one can be used.
 
     It is in a process group of its own: Ctrl-C in a terminal is the run's to hear, which then ends
     it in order.
@@ -33,8 +33,9 @@ class DbtProcess:
         begin: The first order.
         folder: An existing folder for its standard error, `dbt.err`.
         hear: Called with each news, on a thread of this object's own, in order.
-        gone: Called once after the last news, on the same thread, with why the process is gone:
+        over: Called once after the last news, on the same thread, with why the process has ended:
             "" if it has said `Ended`.
+        spare: A process that was started ahead.
     """
 
     def __init__(
@@ -42,15 +43,16 @@ class DbtProcess:
         begin: Begin,
         folder: Path,
         hear: Callable[[News], None],
-        gone: Callable[[str], None],
+        over: Callable[[str], None],
+        spare: SpareProcess | None = None,
     ) -> None:
         self._hear = hear
-        self._gone = gone
+        self._on_over = over
         self._lock = threading.Lock()
         self._over = threading.Event()
-        spawn = spawned(folder, folder / "dbt.err")
-        self._process = spawn.process
-        self._errors = spawn.errors
+        spawned = spawn(folder, folder / "dbt.err", spare)
+        self._process = spawned.process
+        self._errors = spawned.errors
         self.send(begin)
         threading.Thread(target=self._listen, name=f"dbt {self.pid}", daemon=True).start()
 
@@ -61,11 +63,11 @@ class DbtProcess:
 
     @property
     def over(self) -> bool:
-        """Whether it is gone, and `gone` was called."""
+        """Whether it has ended, and that was said."""
         return self._over.is_set()
 
     def send(self, order: Order) -> None:
-        """Give it an order. A process that is gone gets none: `gone` is called for that."""
+        """Give it an order. A process that has ended gets none; that it has is said otherwise."""
         stdin = self._process.stdin
         with self._lock, suppress(OSError, ValueError):
             if stdin is not None:
@@ -73,7 +75,7 @@ class DbtProcess:
                 stdin.flush()
 
     def wait(self, timeout: float | None) -> bool:
-        """Wait until it is gone and `gone` was called; False after `timeout` seconds."""
+        """Wait until it has ended and that was said; False after `timeout` seconds."""
         return self._over.wait(timeout)
 
     def kill(self) -> None:
@@ -104,11 +106,11 @@ class DbtProcess:
             self.kill()  # what it has started itself is still there
         why = "" if ended else said or self._why(status)
         self._errors.close()
-        self._gone(why)
+        self._on_over(why)
         self._over.set()
 
     def _why(self, status: int) -> str:
-        """Why a process that has not said `Ended` is gone."""
+        """Why a process has ended that has not said `Ended`."""
         if status < 0:
             name = signal.Signals(-status).name
             memory = " (the system does that where memory runs out)" * (name == "SIGKILL")

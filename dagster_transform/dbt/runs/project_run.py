@@ -1,7 +1,7 @@
 """dbt's side of one run of one project.
 
-One dbt invocation in a process of its own; its nodes are the walk's to start. This session knows
-which unit is which node, and says what became of it.
+One dbt invocation in a process of its own; its nodes are the walk's to start. Here is known which
+unit is which node, and what became of it.
 """
 
 from __future__ import annotations
@@ -10,30 +10,31 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
 from functools import partial
-from pathlib import Path
 from typing import Any
 
-from dagster_transform.databases import backends
-from dagster_transform.dbt import protocol
-from dagster_transform.dbt.errors import DbtHookError
-from dagster_transform.dbt.files import names
+from dagster_transform.databases.backends import BackendId, backend_id, in_database
+from dagster_transform.databases.identity import ConnectionIdentity, duckdb_file
+from dagster_transform.dbt.backends import end_backends
 from dagster_transform.dbt.files.checks import FRESHNESS
 from dagster_transform.dbt.files.manifest import Resource
-from dagster_transform.dbt.runs import folders as runs
-from dagster_transform.dbt.runs.flight import Answer
+from dagster_transform.dbt.files.relations import all_identities, connection_identity, relation_of
+from dagster_transform.dbt.protocol import Measured
+from dagster_transform.dbt.runs import run_artifacts
+from dagster_transform.dbt.runs.hooks import hook_error
 from dagster_transform.dbt.runs.invocation import DbtInvocation
-from dagster_transform.dbt.runs.reports import entry_of, learned, report_of
+from dagster_transform.dbt.runs.reports import entry_of, facts_of, report_of
 from dagster_transform.dbt.runs.settings import DbtSettings
-from dagster_transform.dbt.sweep import end_left
-from dagster_transform.graph import Graph, Relation
-from dagster_transform.planning import Outcome, Readiness, Unit, UnitKind
-from dagster_transform.walk import CheckResult, Message, SharedResources, Report
+from dagster_transform.dbt.runs.started_nodes import Answer
+from dagster_transform.dbt.unique_ids import UniqueId
+from dagster_transform.graph import CheckId, Graph, NodeId, Relation, UnitId
+from dagster_transform.planning import Outcome, Readiness, ResourceKey, Unit, UnitKind
+from dagster_transform.walk import CheckResult, Message, Report, SharedResources
 
 Logger = Callable[[str, str], None]
 
 
 class DbtProjectRun:
-    """One run of one dbt project; see `walk.ports.Session` for the contract.
+    """One run of one dbt project; see `walk.ports.ProjectRun` for the contract.
 
     Args:
         name: The project's name in transform.yaml.
@@ -50,12 +51,12 @@ class DbtProjectRun:
         self._graph = graph
         self._settings = settings
         self._log = log
-        self._invocation: DbtInvocation | None = settings.turn.left
-        self._missing: set[str] = set()
-        # What this invocation remembers of the database is as old as the run's earlier session.
-        self._left = self._invocation is not None
-        self._late: set[str] = set()  # units that others may have built while this run waited
-        self._tokens: dict[str, int] = {}
+        self._invocation: DbtInvocation | None = settings.invocation.kept
+        # What a kept invocation remembers of the database is as old as the run's earlier op.
+        self._was_kept = self._invocation is not None
+        self._contended: set[UnitId] = set()
+        self._missing: set[UniqueId] = set()
+        self._tokens: dict[UnitId, int] = {}
 
     @property
     def capacity(self) -> int:
@@ -63,14 +64,14 @@ class DbtProjectRun:
         return self._begun().loaded().threads
 
     @property
-    def exclusive(self) -> frozenset[str]:
+    def exclusive(self) -> frozenset[ResourceKey]:
         """The DuckDB files that the target opens."""
         connection = self._begun().loaded().connection
-        files = _files(connection, self._settings.folder, self._name)
-        return frozenset(f"file:{path}" for path in files)
+        folder = self._settings.project.path
+        return _files(all_identities(connection, folder=folder, project=self._name))
 
     def launch(self) -> None:
-        """Start the dbt process; returns at once.
+        """Start the dbt process; returns at once. Later calls do nothing.
 
         The earlier the better: loading a project takes dbt seconds, which other projects' planning
         can take place in. `assess` does it where nobody has.
@@ -80,33 +81,30 @@ class DbtProjectRun:
         """
         if self._invocation is None:
             self._invocation = DbtInvocation(self._name, self._settings, self._log)
-        self._invocation.launch()
 
     def shared_resources(self) -> SharedResources:
         """The DuckDB files of the project's relations; dbt has no environments."""
         graph, name = self._graph, self._name
-        places = {n.relation.connection for n in graph.nodes.values() if n.project == name}
-        places |= {s.relation.connection for s in graph.sources.values() if s.project == name}
-        paths = {place.removeprefix("duckdb:") for place in places if place.startswith("duckdb:")}
-        return SharedResources(frozenset(f"file:{path}" for path in paths if Path(path).is_absolute()))
+        places = {s.relation.connection for s in graph.sources.values() if s.project == name}
+        return SharedResources(_files(places | self._databases()))
 
-    def claim_key(self, unit: Unit) -> str | None:
+    def claim_key(self, unit: Unit) -> ResourceKey | None:
         """The relation of the node, or of the node that the check judges."""
-        target = self._graph.checks[unit.id].target if unit.id in self._graph.checks else unit.id
-        node = self._graph.nodes.get(target)
+        check = self._graph.check(unit.id)
+        node = self._graph.node(unit.id if check is None else check.target)
         if node is None or node.project != self._name:
             return None
-        return f"table:{node.relation.connection}/{node.relation}"
+        return ResourceKey.table(node.relation)
 
-    def promotion_keys(self, unit: Unit) -> Mapping[str, bool]:  # noqa: ARG002
+    def promotion_keys(self, unit: Unit) -> Mapping[ResourceKey, bool]:  # noqa: ARG002
         """None: dbt promotes nothing."""
         return {}
 
     def refresh(self, units: Sequence[Unit]) -> None:
         """Have dbt look whether their relations are there, before it builds them."""
-        self._late |= {unit.id for unit in units}
+        self._contended |= {unit.id for unit in units}
 
-    def end_backends(self, sessions: Collection[str]) -> Collection[str]:
+    def end_backends(self, backends: Collection[BackendId]) -> Collection[BackendId]:
         """End them with what the profile says of the server, once dbt has loaded the project.
 
         Raises:
@@ -114,15 +112,15 @@ class DbtProjectRun:
             BackendsRemainError: Some do not end.
             OutOfMemoryError: There was too little memory to load the project.
         """
-        mine = (n.relation for n in self._graph.nodes.values() if n.project == self._name)
-        places = {relation.connection for relation in mine}
-        if not any(backends.in_database(place, sessions) for place in places):
+        if not any(in_database(place, backends) for place in self._databases()):
             return ()
         self.launch()
         loaded = self._begun().loaded()
-        return end_left(loaded.server, self._identity(None), sessions)
+        return end_backends(loaded.server, self._identity(None), backends)
 
-    def assess(self, nodes: Collection[str], checks: Collection[str]) -> Mapping[str, Readiness]:
+    def assess(
+        self, nodes: Collection[NodeId], checks: Collection[CheckId]
+    ) -> Mapping[NodeId, Readiness]:
         """Every node is to be built: dbt keeps no state. The process loads the project meanwhile.
 
         Raises:
@@ -140,7 +138,8 @@ class DbtProjectRun:
         """
         self.launch()
         mine = {self._reference(unit) for unit in units}
-        self._missing = self._begun().open(mine | self._settings.in_run)
+        mine |= {UniqueId(reference) for reference in self._settings.in_run}
+        self._missing = self._begun().open(mine)
 
     def start(self, unit: Unit, done: Callable[[Message], None]) -> None:
         """Hand a node to dbt."""
@@ -157,15 +156,17 @@ class DbtProjectRun:
             done(_model_freshness(unit, invocation.entries.get(node)))
             return
         answered = partial(self._answered, invocation, unit, node, done)
-        learn = partial(self._learned, unit, done)
-        again = self._left or unit.id in self._late
+        measured = partial(self._measured, unit, done)
+        refresh = self._was_kept or unit.id in self._contended
         if unit.kind is UnitKind.BUILD and invocation.loaded().server:
-            session = backends.backend_id(self._identity(None), invocation.session)
-            self._settings.builds_in(unit.id, frozenset({session}))
-        self._tokens[unit.id] = invocation.start(node, answered, learn, again=again)
+            backend = backend_id(self._identity(None), invocation.backend_name)
+            self._settings.guard.builds_in(unit.id, frozenset({backend}))
+        token = invocation.start(node, answered, measured, refresh=refresh)
+        if token is not None:
+            self._tokens[unit.id] = token
 
-    def cancel(self, unit: str) -> None:
-        """Ask dbt's adapter to end the unit's statements, until it is gone."""
+    def cancel(self, unit: UnitId) -> None:
+        """Ask dbt's adapter to end the unit's statements, until it has ended."""
         if (token := self._tokens.get(unit)) is not None:
             self._begun().cancel(token)
 
@@ -176,7 +177,7 @@ class DbtProjectRun:
             DbtRunError: It did not.
         """
         if self._invocation is not None and self._invocation.opened and self.exclusive:
-            self._invocation.let_go()
+            self._invocation.close_files()
 
     def close(self, *, completed: bool) -> None:
         """End the invocation, with its on-run-end hooks if the walk came to its end.
@@ -185,23 +186,20 @@ class DbtProjectRun:
             DbtHookError: A hook failed, when the run began or now.
             DbtRunError: dbt ended otherwise.
         """
-        invocation, turn = self._invocation, self._settings.turn
+        invocation, of_run = self._invocation, self._settings.invocation
         if invocation is None:
             return
-        if completed and not turn.last:
-            self.let_go()
-            turn.left = invocation
+        if completed and not self._settings.last:
+            self.close_files()
+            of_run.kept = invocation
             return
-        self._invocation = turn.left = None
+        self._invocation = of_run.kept = None
         try:
-            hooks = _end(invocation, completed=completed)
+            failed = _end(invocation, completed=completed)
         finally:
             _keep_artifacts(invocation, self._settings)
-        if hooks:
-            raise DbtHookError(
-                f"Project {self._name}: {'; '.join(hooks)}",
-                remedy="The nodes were built all the same, as dbt does it; correct the hook.",
-            )
+        if failed:
+            raise hook_error(self._name, failed)
 
     # -- small things ---------------------------------------------------------------------------
 
@@ -209,17 +207,17 @@ class DbtProjectRun:
         self,
         invocation: DbtInvocation,
         unit: Unit,
-        node: str,
+        node: UniqueId,
         done: Callable[[Message], None],
         answer: Answer,
     ) -> None:
-        """On the invocation's thread: note what became of a node, and tell."""
+        """On the invocation's thread: note what became of a node, and report it."""
         if answer.result is not None:
-            message = runs.kept_path(invocation.folder, answer.result.message)
+            message = run_artifacts.kept_path(self._settings.folder.path, answer.result.message)
             answer = replace(answer, result=replace(answer.result, message=message))
         try:
-            report = report_of(unit, answer, invocation.id)
-            if report.outcome is Outcome.FAILED and not self._settings.holds(unit.id):
+            report = report_of(unit, answer, _id_of(invocation))
+            if report.outcome is Outcome.FAILED and not self._settings.guard.holds(unit.id):
                 lost = "its claim was lost"  # whoever has it now has ended it
                 report = replace(report, outcome=Outcome.CANCELLED, reason=lost, transient=False)
             invocation.entries[node] = entry_of(report, answer, node)
@@ -227,39 +225,44 @@ class DbtProjectRun:
             report = Report(unit.id, Outcome.FAILED, f"dbt's answer was not understood: {error!r}")
         done(report)
 
-    def _learned(self, unit: Unit, done: Callable[[Message], None], found: protocol.Facts) -> None:
-        """On the invocation's thread: tell what was found out of a node that was built."""
-        node = self._graph.nodes[unit.id]
-        facts = learned(node, self._graph, found, self._relation)
+    def _measured(self, unit: Unit, done: Callable[[Message], None], measured: Measured) -> None:
+        """On the invocation's thread: report what was found out of a relation that was built."""
+        node = self._graph.nodes[NodeId(unit.id)]
+        facts = facts_of(node, self._graph, measured, self._relation)
         if facts.problem:
             self._log("warn", f"{node.reference}: not all is known of it: {facts.problem}")
         done(facts)
 
     def _relation(self, place: Resource) -> Relation:
-        """Where something lies that the dbt process has told of."""
+        """The relation of what the dbt process has said of where something is."""
         kind = str(self._begun().loaded().connection["type"])
-        return names.relation_of(place, kind, self._identity(place.get("database")))
+        return relation_of(place, kind, self._identity(place.get("database")))
 
-    def _identity(self, database: str | None) -> str:
+    def _identity(self, database: str | None) -> ConnectionIdentity:
         """The connection identity of a database of the target; None: its main one."""
-        return names.connection_identity(
+        return connection_identity(
             self._begun().loaded().connection,
-            folder=self._settings.folder,
+            folder=self._settings.project.path,
             project=self._name,
             database=database,
         )
 
-    def _reference(self, unit: Unit) -> str:
+    def _databases(self) -> set[ConnectionIdentity]:
+        """The databases that the project's nodes are built in, as the graph has them."""
+        nodes = self._graph.nodes.values()
+        return {node.relation.connection for node in nodes if node.project == self._name}
+
+    def _reference(self, unit: Unit) -> UniqueId:
         """The unique id of a node, or of the test or source that a check is."""
         if unit.kind is UnitKind.CHECK:
-            return self._graph.checks[unit.id].reference
-        return self._graph.nodes[unit.id].reference
+            return UniqueId(self._graph.checks[CheckId(unit.id)].reference)
+        return UniqueId(self._graph.nodes[NodeId(unit.id)].reference)
 
     def _is_model_freshness(self, unit: Unit) -> bool:
         if unit.kind is not UnitKind.CHECK:
             return False
-        check = self._graph.checks[unit.id]
-        return check.kind == FRESHNESS and check.target in self._graph.nodes
+        check = self._graph.checks[CheckId(unit.id)]
+        return check.kind == FRESHNESS and self._graph.is_node(check.target)
 
     def _begun(self) -> DbtInvocation:
         if self._invocation is None:
@@ -271,17 +274,24 @@ def _model_freshness(unit: Unit, entry: Mapping[str, Any] | None) -> Report:
     """Whether a model was built within the time that its `build_after` says.
 
     dbt keeps no record of when a model was built, and starting the model's id would build it: a run
-    that builds it can tell, any other can't.
+    that builds it knows, any other does not.
     """
     if entry is None or entry["status"] != "success":
         reason = "dbt does not know when the model was last built; a run that builds it does"
         return Report(unit.id, Outcome.WAITING, reason)
-    result = CheckResult(unit.id, passed=True, blocking=False, details={"built": "in this run"})
+    built = {"built": "in this run"}
+    result = CheckResult(CheckId(unit.id), passed=True, blocking=False, details=built)
     return Report(unit.id, Outcome.CHECKED, checks=(result,))
 
 
+def _id_of(invocation: DbtInvocation) -> str:
+    """The id that dbt gives an invocation; "" before the project is loaded."""
+    loaded = invocation.last_loaded
+    return loaded.invocation if loaded is not None else ""
+
+
 def _end(invocation: DbtInvocation, *, completed: bool) -> tuple[str, ...]:
-    """End an invocation; the hooks that failed. Whatever interrupts it, nothing is left."""
+    """End an invocation; the hooks that failed. Whatever interrupts it, nothing of it remains."""
     try:
         return invocation.end() if completed and invocation.opened else ()
     finally:
@@ -290,30 +300,24 @@ def _end(invocation: DbtInvocation, *, completed: bool) -> tuple[str, ...]:
 
 def _keep_artifacts(invocation: DbtInvocation, settings: DbtSettings) -> None:
     """Write what is kept of a run, and remove the rest of it and of older ones."""
-    loaded = invocation.last_loaded
+    loaded, folder = invocation.last_loaded, settings.folder
     if loaded is None or not invocation.opened:
-        runs.remove(settings.run_folder)
+        run_artifacts.remove(folder.path)
         return
     now = datetime.now(timezone.utc)
-    runs.write_artifacts(
-        settings.run_folder,
+    run_artifacts.write_artifacts(
+        folder.path,
         list(invocation.entries.values()),
-        loaded.facts,
+        loaded.metadata,
         loaded.invocation,
         began=invocation.began,
         ended=now,
     )
-    runs.tidy(settings.run_folder)
-    runs.prune(settings.runs, settings.kept_runs, now)
+    run_artifacts.tidy(folder.path)
+    run_artifacts.prune(folder.runs, folder.kept_runs, now)
 
 
-def _files(connection: Mapping[str, Any], folder: Path, project: str) -> set[str]:
-    """The paths of the DuckDB files that a connection holds while it is open."""
-    databases = [None, *(attached.get("alias") for attached in connection.get("attach", ()))]
-    found = (
-        names.connection_identity(connection, folder=folder, project=project, database=database)
-        for database in databases
-    )
-    kind = "duckdb:"
-    paths = (identity.removeprefix(kind) for identity in found if identity.startswith(kind))
-    return {path for path in paths if Path(path).is_absolute()}
+def _files(identities: Collection[ConnectionIdentity]) -> frozenset[ResourceKey]:
+    """The DuckDB files among databases: a connection holds them while it is open."""
+    paths = map(duckdb_file, identities)
+    return frozenset(ResourceKey.file(path) for path in paths if path is not None)

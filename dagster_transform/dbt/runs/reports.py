@@ -1,6 +1,6 @@
-"""From what dbt says of a node to what the walk is told: pure.
+"""From what dbt says of a node to what is reported to the walk: pure.
 
-A relation that was made is told as built, and one that was not is not, whatever dbt calls it.
+A relation that was made is reported as built, and one that was not is not, whatever dbt calls it.
 """
 
 from __future__ import annotations
@@ -10,13 +10,21 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from dagster_transform.dbt.files.manifest import Resource
-from dagster_transform.dbt.protocol import Facts, Result
-from dagster_transform.dbt.runs.flight import Answer
+from dagster_transform.dbt.protocol import Measured, Result
+from dagster_transform.dbt.runs.started_nodes import Answer
+from dagster_transform.dbt.unique_ids import UniqueId
 from dagster_transform.errors import redact
-from dagster_transform.graph import Graph, Node, Relation
+from dagster_transform.graph import (
+    CheckId,
+    Graph,
+    InputId,
+    Node,
+    Relation,
+    node_id,
+    source_id,
+)
 from dagster_transform.planning import Outcome, Unit, UnitKind
-from dagster_transform.walk import CheckResult, Report
-from dagster_transform.walk import Facts as Learned
+from dagster_transform.walk import CheckResult, Facts, Report
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _JUDGED = ("pass", "warn", "fail")
@@ -49,15 +57,15 @@ def report_of(unit: Unit, answer: Answer, invocation: str) -> Report:
         unit.id,
         outcome,
         reason,
-        transient=result.transient and outcome is Outcome.FAILED and not answer.late,
+        transient=result.transient and outcome is Outcome.FAILED and not answer.timed_out,
         seconds=result.seconds,
         rows=result.rows if outcome is Outcome.BUILT else None,
-        facts_follow=result.more,
+        facts_follow=result.measured_follows,
         details=details,
     )
 
 
-def entry_of(report: Report, answer: Answer, node: str) -> dict[str, Any]:
+def entry_of(report: Report, answer: Answer, node: UniqueId) -> dict[str, Any]:
     """A node's entry in run_results.json or sources.json, with the report's truth in it."""
     result = answer.result
     if result is not None and result.artifact:
@@ -84,38 +92,55 @@ def entry_of(report: Report, answer: Answer, node: str) -> dict[str, Any]:
     return entry
 
 
-def learned(
-    node: Node, graph: Graph, found: Facts, locate: Callable[[Resource], Relation]
-) -> Learned:
-    """What the walk is told of a node that was built, and of which more was found out.
+def facts_of(
+    node: Node, graph: Graph, measured: Measured, locate: Callable[[Resource], Relation]
+) -> Facts:
+    """What was found out of a node's relation after it was built, as the walk takes it.
 
     Args:
         node: The node.
         graph: The graph; other projects may build what dbt calls a source.
-        found: What the dbt process says.
-        locate: The relation of what an entry of `found.reads` says.
+        measured: What the dbt process says.
+        locate: The relation of what an entry of `measured.reads` says.
     """
-    ids: dict[str, str | None] = {}
-    for unique_id, place in found.reads.items():
-        id = f"{node.project}:{unique_id}"
-        if id not in node.deps:
-            id = graph.by_relation.get(locate(place), "")
-        ids[unique_id] = id if id in node.deps else None
-    lineage: dict[str, tuple[tuple[str, str], ...]] = {}
+    ids = {
+        unique_id: _input_of(node, graph, unique_id, place, locate)
+        for unique_id, place in measured.reads.items()
+    }
+    lineage: dict[str, tuple[tuple[InputId, str], ...]] = {}
     strange: dict[str, None] = {}
-    for column, sources in found.lineage.items():
+    for column, sources in measured.lineage.items():
         ends = [(ids[unique_id], name) for unique_id, name in sources]
-        if known := tuple((id, name) for id, name in ends if id is not None):
-            lineage[column] = known
+        known = tuple((id, name) for id, name in ends if id is not None)
         if len(known) < len(ends):
-            lineage.pop(column, None)
             strange.update(dict.fromkeys(u for u, _ in sources if ids[u] is None))
-    problems = [plain(found.problem)] * bool(found.problem)
+        elif known:
+            lineage[column] = known
+    problems = [plain(measured.problem)] * bool(measured.problem)
     if strange:
         problems.append(
             f"column lineage: the graph file does not know that it reads {', '.join(strange)}"
         )
-    return Learned(node.id, found.rows, dict(found.columns), lineage, "; ".join(problems))
+    return Facts(node.id, measured.rows, dict(measured.columns), lineage, "; ".join(problems))
+
+
+def _input_of(
+    node: Node,
+    graph: Graph,
+    unique_id: str,
+    place: Resource,
+    locate: Callable[[Resource], Relation],
+) -> InputId | None:
+    """What a node reads under a unique id of dbt's; None: the graph does not know that it does."""
+    own: tuple[InputId, ...] = (
+        node_id(node.project, unique_id),
+        source_id(node.project, unique_id),
+    )
+    for id in own:
+        if id in node.deps:
+            return id
+    found = graph.by_relation.get(locate(place))
+    return found if found in node.deps else None
 
 
 def _lost(unit: Unit, answer: Answer) -> Report:
@@ -123,9 +148,9 @@ def _lost(unit: Unit, answer: Answer) -> Report:
         return Report(
             unit.id, Outcome.BUILT, f"its relation was made; then {answer.lost} (hooks may not run)"
         )
-    if answer.cancelled and not answer.late:
+    if answer.cancelled and not answer.timed_out:
         return Report(unit.id, Outcome.CANCELLED, f"cancelled: {answer.lost}")
-    reasons = [reason for reason in (answer.late, answer.lost) if reason]
+    reasons = [reason for reason in (answer.timed_out, answer.lost) if reason]
     return Report(unit.id, Outcome.FAILED, ": ".join(reasons))
 
 
@@ -137,8 +162,8 @@ def _judged(answer: Answer, result: Result) -> tuple[Outcome, str]:
         said = f"{result.batches[0]} of {result.batches[1]} batches were built" + f": {why}" * bool(
             why
         )
-    if answer.late:
-        return Outcome.FAILED, answer.late
+    if answer.timed_out:
+        return Outcome.FAILED, answer.timed_out
     if answer.cancelled:
         if answer.made:
             return Outcome.BUILT, f"its relation was made; what comes after it was cut off: {said}"
@@ -151,7 +176,7 @@ def _judged(answer: Answer, result: Result) -> tuple[Outcome, str]:
 def _check(unit: Unit, result: Result, details: Mapping[str, Any]) -> CheckResult:
     shown = {**details, "query": result.query} if result.query else details
     return CheckResult(
-        unit.id,
+        CheckId(unit.id),
         passed=result.status == "pass",
         failed_rows=result.failures,
         # Of a test with thresholds, dbt finds out only now which severity its rows have.

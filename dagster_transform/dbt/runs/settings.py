@@ -1,37 +1,103 @@
-"""What one run asks of a dbt session, as values."""
+"""What one run asks of one dbt project, as values."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
+
+from dagster_transform.config import DbtProject
+from dagster_transform.dbt.runs.hooks import InvocationOfRun
+from dagster_transform.dbt.runs.spawn import SpareProcess
+from dagster_transform.walk import ClaimGuard, Unclaimed
 
 KEPT_RUNS = 20
 """Of how many runs of a project the artifacts are kept."""
 
 
-@dataclass(slots=True)
-class InvocationOfRun:
-    """The dbt invocation that the sessions of one run and project share.
-
-    A run has several sessions of one project, one after the other, where a Python asset between
-    two models splits its op. The hooks are carried out once all the same: a session that is not
-    the last one leaves its invocation here.
+@dataclass(frozen=True, slots=True)
+class BuildOptions:
+    """Options of `dbt build`, by dbt's own names.
 
     Attributes:
-        last: Whether no later session of this run follows.
-        left: The invocation that an earlier session has left.
+        threads: Nodes at the same moment; None is what the profile says.
+        full_refresh: Build incremental models and seeds from nothing.
+        vars: dbt variables.
+        defer: Let references to nodes that are not selected lead to what `state` has.
+        state: Folder of another run's artifacts, for `defer` and `state:` in macros.
+        favor_state: Let them do so even where this target has the relation.
+        empty: Build the relations without rows.
+        sample: A time window that models read only, as `--sample` takes it.
     """
 
-    last: bool = True
-    left: Any = None
+    threads: int | None = None
+    full_refresh: bool = False
+    vars: Mapping[str, Any] = field(default_factory=dict)
+    defer: bool = False
+    state: Path | None = None
+    favor_state: bool = False
+    empty: bool = False
+    sample: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessLimits:
+    """What a dbt process may take of time and memory.
+
+    Attributes:
+        node_timeout: Seconds that one node may take; None: for ever.
+        run_timeout: Seconds that all nodes of the project may take together; None: for ever.
+        memory: Share of the machine's memory that may be in use for a dbt process to be started.
+        memory_wait: Seconds to wait until less is in use.
+        grace: Seconds that dbt has to end by itself when it is interrupted.
+    """
+
+    node_timeout: float | None = None
+    run_timeout: float | None = None
+    memory: float = 0.95
+    memory_wait: float = 60.0
+    grace: float = 25.0
+
+
+@dataclass(frozen=True, slots=True)
+class Measures:
+    """What is found out of the relations that are built, while the run goes on.
+
+    Attributes:
+        row_counts: Whether their rows are counted; those of views are not.
+        columns: Whether their columns are read from the database.
+        column_lineage: Whether it is found out what those columns are computed from.
+    """
+
+    row_counts: bool = False
+    columns: bool = False
+    column_lineage: bool = False
 
     @property
-    def due(self) -> bool:
-        """Whether something must still come: an invocation waits for its end."""
-        return self.left is not None
+    def names(self) -> tuple[str, ...]:
+        """Those that are wanted, as `protocol.Begin` names them."""
+        return tuple(measure.name for measure in fields(self) if getattr(self, measure.name))
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    """Where the artifacts of a run go.
+
+    Attributes:
+        runs: The folder that holds one folder for each run of this project.
+        run: The run's name, unique in `runs`; letters, digits, `-` and `_`.
+        kept_runs: Of how many runs the artifacts are kept.
+    """
+
+    runs: Path
+    run: str
+    kept_runs: int = KEPT_RUNS
+
+    @property
+    def path(self) -> Path:
+        """The run's folder."""
+        return self.runs / self.run
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,114 +105,29 @@ class DbtSettings:
     """How a run goes about one project.
 
     Attributes:
-        folder: The folder of dbt_project.yml, resolved.
-        runs: The folder that holds one folder for each run of this project.
-        run: The run's name, unique in `runs`; letters, digits, `-` and `_`.
-        target: A target of the profile; None is its default one.
-        profiles_dir: The folder of profiles.yml; None leaves the search to dbt.
+        project: Its configuration, resolved.
+        folder: Where its artifacts go.
         parsed: partial_parse.msgpack of an earlier parse, from which the project loads sooner.
-        threads: Nodes at the same moment; None is what the profile says.
-        full_refresh: Build incremental models and seeds from nothing.
-        vars: dbt variables.
-        state: Folder of another run's artifacts, for `defer` and `state:` in macros.
-        defer: Let references to nodes that are not selected lead to what `state` has.
-        favor_state: Let them do so even where this target has the relation.
-        empty: Build the relations without rows.
-        sample: A time window that models read only, as `--sample` takes it.
-        node_timeout: Seconds that one node may take; None: for ever.
-        run_timeout: Seconds that all nodes of this project may take together; None: for ever.
-        memory: Share of the machine's memory that may be in use for a dbt process to be started.
-        memory_wait: Seconds to wait until less is in use.
-        grace: Seconds that dbt has to end by itself when it is interrupted.
-        kept_runs: Of how many runs the artifacts are kept.
-        row_counts: Whether the rows of what is built are counted; those of views are not.
-        columns: Whether the columns of what is built are read from the database.
-        column_lineage: Whether it is found out what those columns are computed from.
+        options: What `dbt build` is given.
+        limits: What its process may take of time and memory.
+        measures: What is found out of what is built.
         in_run: References of all nodes and checks that the run selects, where that is more than
-            one session sees; empty: the session sees all.
-        turn: What the sessions of one run share.
-        holds: Whether the run still has its claim on a node or check, by id.
-        builds_in: Told, before a node is built (its id), in which sessions on a database server
-            (`backends.backend_id`).
+            one op of it does; empty: the op does all.
+        last: Whether no later op of the run does something of this project.
+        invocation: What the ops of the run share.
+        guard: The claims of the run.
+        spare: A process that was started before anybody knew what it is to do; the first project
+            that starts takes it.
     """
 
-    folder: Path
-    runs: Path
-    run: str
-    target: str | None = None
-    profiles_dir: Path | None = None
+    project: DbtProject
+    folder: RunFolder
     parsed: Path | None = None
-    threads: int | None = None
-    full_refresh: bool = False
-    vars: Mapping[str, Any] = field(default_factory=dict)
-    state: Path | None = None
-    defer: bool = False
-    favor_state: bool = False
-    empty: bool = False
-    sample: str | None = None
-    node_timeout: float | None = None
-    run_timeout: float | None = None
-    memory: float = 0.95
-    memory_wait: float = 60.0
-    grace: float = 25.0
-    kept_runs: int = KEPT_RUNS
-    row_counts: bool = False
-    columns: bool = False
-    column_lineage: bool = False
+    options: BuildOptions = BuildOptions()
+    limits: ProcessLimits = ProcessLimits()
+    measures: Measures = Measures()
     in_run: frozenset[str] = frozenset()
-    turn: InvocationOfRun = field(default_factory=InvocationOfRun)
-    holds: Callable[[str], bool] = lambda _: True
-    builds_in: Callable[[str, frozenset[str]], None] = lambda _, __: None
-
-    @property
-    def run_folder(self) -> Path:
-        """Where this run's artifacts go."""
-        return self.runs / self.run
-
-    @property
-    def facts(self) -> tuple[str, ...]:
-        """What is found out of each node that is built, as `protocol.Begin` names it."""
-        wanted = {
-            "row_counts": self.row_counts,
-            "columns": self.columns,
-            "column_lineage": self.column_lineage,
-        }
-        return tuple(name for name, yes in wanted.items() if yes)
-
-
-def arguments(settings: DbtSettings) -> tuple[str, ...]:
-    """The arguments of the `dbt build` that a run's nodes are handed to.
-
-    Nothing is selected here and nothing written: the run does both. dbt must not stop at the first
-    failure, whatever the project says, because the run decides that.
-    """
-    found = [
-        "--no-fail-fast",
-        "--cache-selected-only",
-        "--no-write-json",
-        "--no-use-colors",
-        "--log-level", "none",
-        "--log-level-file", "none",
-        "--log-path", str(settings.run_folder),
-    ]  # fmt: skip
-    if settings.parsed is not None:
-        found += ["--partial-parse-file-path", str(settings.parsed)]
-    found += ["build", "--project-dir", str(settings.folder)]
-    found += ["--target-path", str(settings.run_folder / "target")]
-    named: dict[str, Any] = {
-        "--target": settings.target,
-        "--profiles-dir": settings.profiles_dir,
-        "--threads": settings.threads,
-        "--state": settings.state,
-        "--sample": settings.sample,
-        "--vars": json.dumps(dict(settings.vars), default=str) if settings.vars else None,
-    }
-    for name, value in named.items():
-        found += [name, str(value)] if value is not None else []
-    switches = {
-        "--full-refresh": settings.full_refresh,
-        "--defer": settings.defer,
-        "--favor-state": settings.favor_state,
-        "--empty": settings.empty,
-    }
-    return (*found, *[name for name, wanted in switches.items() if wanted])
+    last: bool = True
+    invocation: InvocationOfRun = field(default_factory=InvocationOfRun)
+    guard: ClaimGuard = field(default_factory=Unclaimed)
+    spare: SpareProcess | None = None

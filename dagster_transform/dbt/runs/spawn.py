@@ -2,7 +2,7 @@
 
 Importing dbt takes a second, which Dagster's own loading and planning can take place in. A process
 that was started ahead imports dbt, reads what `prepare` has parsed, and waits for its first order;
-the first session of the run takes it. One that nobody takes ends with the process that started it.
+the first dbt project of the run takes it.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO
 
-from dagster_transform.dbt.files.parse import child_environment
-from dagster_transform.dbt.runs.memory import memory_in_use
+from dagster_transform.dbt.command_line import child_environment
+from dagster_transform.dbt.runs.memory_check import memory_in_use
 
 _MODULE = "dagster_transform.dbt.child"
 _MEMORY = 0.8
@@ -28,7 +28,7 @@ _MEMORY = 0.8
 
 
 @dataclass(frozen=True, slots=True)
-class Spawned:
+class SpawnedProcess:
     """A process that waits for its first order.
 
     Attributes:
@@ -42,47 +42,83 @@ class Spawned:
     environment: Mapping[str, str]
 
 
-_ahead: list[Spawned] = []
-"""At most one."""
-_lock = threading.Lock()
+class SpareProcess:
+    """A process that was started before anybody knew what it is to do.
+
+    Making one starts the process. It ends when it is dismissed, and with the process that started
+    it.
+
+    Args:
+        parsed: partial_parse.msgpack of a project.
+
+    Raises:
+        OSError: It can't be started.
+    """
+
+    def __init__(self, parsed: Path) -> None:
+        errors = TemporaryFile()  # noqa: SIM115 - it is open as long as the process is
+        self._spawned: SpawnedProcess | None = _spawn(
+            parsed.parent, errors, environment(), str(parsed)
+        )
+        self._lock = threading.Lock()
+
+    @property
+    def pid(self) -> int | None:
+        """Its process id; None: it was taken or dismissed."""
+        return self._spawned.process.pid if self._spawned is not None else None
+
+    def take(self, wanted: Mapping[str, str]) -> SpawnedProcess | None:
+        """The process, for whoever asks first; it is ended where it can't be used.
+
+        Args:
+            wanted: The environment that it must have. What was set since it was started, a password
+                say, it does not have.
+        """
+        spawned = self._pop()
+        if spawned is None:
+            return None
+        if spawned.environment == wanted and spawned.process.poll() is None:
+            return spawned
+        _end(spawned)
+        return None
+
+    def dismiss(self) -> None:
+        """End it, unless it was taken: the run needs no dbt."""
+        if (spawned := self._pop()) is not None:
+            _end(spawned)
+
+    def _pop(self) -> SpawnedProcess | None:
+        with self._lock:
+            spawned, self._spawned = self._spawned, None
+            return spawned
 
 
-def spawn_ahead(parsed: Path) -> None:
-    """Start a process for a run that is about to begin in this process, unless there is one.
+def spare_process(parsed: Path) -> SpareProcess | None:
+    """A process for a run that is about to begin in this process.
 
-    It is a guess that saves time: where it can't be started, nothing is said.
+    It is a guess that saves time: where there can't be one, nothing is said.
 
     Args:
         parsed: partial_parse.msgpack of a project; where it is missing, nothing is started.
     """
-    with _lock, suppress(OSError):
-        if not _ahead and parsed.is_file() and memory_in_use() < _MEMORY:
-            errors = TemporaryFile()  # noqa: SIM115 - it is open as long as the process is
-            _ahead.append(_spawn(parsed.parent, errors, environment(), str(parsed)))
+    with suppress(OSError):
+        if parsed.is_file() and memory_in_use() < _MEMORY:
+            return SpareProcess(parsed)
+    return None
 
 
-def dismiss() -> None:
-    """End the process that was started ahead, if there is one: this run needs no dbt."""
-    if (spawned := _take()) is not None:
-        _end(spawned)
-
-
-def spawned(folder: Path, errors: Path) -> Spawned:
-    """The process that was started ahead, or a new one.
+def spawn(folder: Path, errors: Path, spare: SpareProcess | None = None) -> SpawnedProcess:
+    """A process that waits for its first order: the spare one where it can be used, or a new one.
 
     Args:
         folder: Its working directory, if it is new. Python looks there for modules first; in a
             project's folder there may be a dbt.py.
         errors: The file for its standard error, if it is new.
+        spare: A process that was started ahead.
     """
     wanted = environment()
-    ahead = _take()
-    if ahead is not None:
-        # What was set since then, a password say, it does not have.
-        if ahead.environment == wanted and ahead.process.poll() is None:
-            return ahead
-        _end(ahead)
-    return _spawn(folder, errors.open("w+b"), wanted)
+    ahead = spare.take(wanted) if spare is not None else None
+    return ahead or _spawn(folder, errors.open("w+b"), wanted)
 
 
 def environment() -> dict[str, str]:
@@ -98,14 +134,9 @@ def environment() -> dict[str, str]:
     return {**found, "PYTHONPATH": os.pathsep.join(dict.fromkeys([*paths, root]))}
 
 
-def _take() -> Spawned | None:
-    with _lock:
-        return _ahead.pop() if _ahead else None
-
-
 def _spawn(
     folder: Path, errors: IO[bytes], environment: Mapping[str, str], *arguments: str
-) -> Spawned:
+) -> SpawnedProcess:
     process = subprocess.Popen(
         [sys.executable, "-m", _MODULE, *arguments],
         stdin=subprocess.PIPE,
@@ -115,14 +146,14 @@ def _spawn(
         env=environment,
         start_new_session=True,
     )
-    return Spawned(process, errors, environment)
+    return SpawnedProcess(process, errors, environment)
 
 
-def _end(ahead: Spawned) -> None:
+def _end(spawned: SpawnedProcess) -> None:
     """It has no database open and does nothing but import: nothing is lost."""
-    ahead.process.kill()
-    ahead.process.wait()
-    for pipe in (ahead.process.stdin, ahead.process.stdout, ahead.errors):
+    spawned.process.kill()
+    spawned.process.wait()
+    for pipe in (spawned.process.stdin, spawned.process.stdout, spawned.errors):
         with suppress(OSError):
             if pipe is not None:
                 pipe.close()

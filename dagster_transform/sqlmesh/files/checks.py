@@ -7,8 +7,13 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from dagster_transform.graph import Check, Graph, Location
-from dagster_transform.sqlmesh import names
+from dagster_transform.graph import Check, Graph, InputId, Location, check_id
+from dagster_transform.sqlmesh.check_names import (
+    EXTERNAL_AUDIT,
+    STANDALONE_AUDIT,
+    check_name,
+    named_audits,
+)
 
 _log = logging.getLogger("dagster_transform")
 
@@ -16,7 +21,7 @@ Locate = Callable[[Path | None, str], Location | None]
 """Where a name is written in a file."""
 
 
-def model_checks(project: str, target: str, model: Any, locate: Locate) -> Iterator[Check]:
+def model_checks(project: str, target: InputId, model: Any, locate: Locate) -> Iterator[Check]:
     """The audits of a model; skipped ones are left out.
 
     Those of an external model are never a part of a build, as there is none. Blocking ones hold
@@ -28,31 +33,28 @@ def model_checks(project: str, target: str, model: Any, locate: Locate) -> Itera
         model: A sqlmesh Model.
         locate: Finds where an audit is written.
     """
-    audits = [(a, args) for a, args in model.audits_with_args if not a.skip]
-    texts = [names.argument_texts(args, model.dialect) for _, args in audits]
-    unique = names.check_names([(a.name, t) for (a, _), t in zip(audits, texts, strict=True)])
     external = model.kind.is_external
-    for (audit, arguments), text, name in zip(audits, texts, unique, strict=True):
-        blocking = names.is_blocking(audit, arguments)
-        call = ", ".join(f"{key} := {value}" for key, value in text.items())
+    for named in named_audits(model):
+        audit, name = named.audit, named.name
+        call = ", ".join(f"{key} := {value}" for key, value in named.texts.items())
         yield Check(
-            id=f"{target}:{name}",
+            id=check_id(target, name),
             project=project,
             name=name,
             target=target,
-            kind=names.EXTERNAL_AUDIT if external else "audit",
+            kind=EXTERNAL_AUDIT if external else "audit",
             reference=f"{model.fqn}:{name}" if external else name,
-            blocking=blocking,
-            in_build=blocking and not external,
+            blocking=named.blocks,
+            in_build=named.blocks and not external,
             description=f"SQLMesh audit {audit.name}({call})",
             location=locate(getattr(audit, "_path", None) or model._path, audit.name),
-            properties=text,
+            properties=named.texts,
         )
 
 
 def standalone_checks(
     project: str,
-    audits: Iterable[tuple[Any, Collection[str]]],
+    audits: Iterable[tuple[Any, Collection[InputId]]],
     graph: Graph,
     locate: Locate,
 ) -> Iterator[Check]:
@@ -81,15 +83,15 @@ def standalone_checks(
             continue
         # The deepest, of several the first by name; a source has no depth.
         target = min(reads, key=lambda read: (-depths.get(read, 0), read))
-        name = _free_name(names.check_name(audit.name), target, used)
+        name = _free_name(check_name(audit.name), target, used)
         used.add((target, name))
         yield Check(
-            id=f"{target}:{name}",
+            id=check_id(target, name),
             project=project,
             name=name,
             target=target,
             also=tuple(sorted(set(reads) - {target})),
-            kind=names.STANDALONE_AUDIT,
+            kind=STANDALONE_AUDIT,
             reference=audit.fqn,
             blocking=False,
             in_build=False,
@@ -99,7 +101,7 @@ def standalone_checks(
         )
 
 
-def _free_name(name: str, target: str, used: Collection[tuple[str, str]]) -> str:
+def _free_name(name: str, target: InputId, used: Collection[tuple[InputId, str]]) -> str:
     """`name`, changed where an audit of the model has it: that one was there first."""
     free, number = name, 1
     while (target, free) in used:

@@ -31,10 +31,10 @@ def find_drift(context: Any, state: Any, environment: Any, snapshots: Mapping[st
     if environment is None:
         return Drift(new=tuple(sorted(names.values())))
     infos = {info.name: info for info in environment.snapshots}
-    gone = [info for name, info in infos.items() if name not in snapshots]
-    if any(projects) and gone:  # only then the state may have several projects
-        found = state.get_snapshots(gone).values()
-        gone = [s for s in found if s.node.project in projects]
+    removed = [info for name, info in infos.items() if name not in snapshots]
+    if any(projects) and removed:  # only then the state may have several projects
+        found = state.get_snapshots(removed).values()
+        removed = [s for s in found if s.node.project in projects]
     changed: list[str] = []
     affected: list[str] = []
     for name in local.keys() & infos.keys():
@@ -57,7 +57,7 @@ def find_drift(context: Any, state: Any, environment: Any, snapshots: Mapping[st
         new=tuple(sorted(names[name] for name in local.keys() - infos.keys())),
         changed=tuple(sorted(changed)),
         affected=tuple(sorted(affected)),
-        removed=tuple(sorted(_short(info.name, context.default_catalog) for info in gone)),
+        removed=tuple(sorted(_short(info.name, context.default_catalog) for info in removed)),
         other=tuple(other),
     )
 

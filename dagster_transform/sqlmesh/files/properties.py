@@ -9,7 +9,7 @@ from sqlglot import exp
 
 
 def properties_of(model: Any, default_dialect: str | None) -> dict[str, str]:
-    """Facts about a model that its node has no field of its own for; empty ones are left out.
+    """What there is to say of a model that its node has no field for; what is empty is left out.
 
     Args:
         model: A sqlmesh Model.

@@ -12,7 +12,7 @@ from sqlglot import exp
 
 from dagster_transform.sqlmesh.intervals import Interval, merged
 from dagster_transform.sqlmesh.plans.explanation import (
-    DIFFS,
+    MOST_DIFFS,
     Backfill,
     Change,
     PlanExplanation,
@@ -132,7 +132,7 @@ def _changes(plan: Any, base: Base, called: Any) -> Iterable[Change]:
         if not how:
             continue
         text = ""
-        if how in ("direct", "metadata") and diffs < DIFFS:
+        if how in ("direct", "metadata") and diffs < MOST_DIFFS:
             text = plan.context_diff.text_diff(snapshot.name)
             diffs += bool(text)
         yield Change(
@@ -168,7 +168,7 @@ def _how(snapshot: Any, info: Any | None) -> str:
 
 
 def _category(snapshot: Any) -> str:
-    """In words; empty where SQLMesh could not tell."""
+    """In words; empty where SQLMesh could not say."""
     category = snapshot.change_category
     if category is None or not snapshot.version:
         return ""

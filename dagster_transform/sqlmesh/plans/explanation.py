@@ -1,27 +1,21 @@
-"""What a plan would do, as a value: rendered for people, identified by a digest, compared.
+"""What a plan would do, as a value. Pure: no SQLMesh, no clock, no I/O.
 
-Pure: no SQLMesh, no clock, no I/O. `explain` makes it from SQLMesh's plan.
+`explain` makes it from SQLMesh's plan, `digest` identifies it, `differences` compares it with
+another one, `markdown` shows it to people.
 """
 
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
-from datetime import datetime, timezone
-from hashlib import sha256
 from typing import Any
 
-from dagster_transform.sqlmesh.intervals import Interval, in_words, minus
+from dagster_transform.sqlmesh.intervals import Interval, in_words
+from dagster_transform.sqlmesh.plans.digest import make_digest
 
-_DIGEST = re.compile(r"(?P<time>\d{8}T\d{6}Z)-[0-9a-f]{12}")
-_TIME = "%Y%m%dT%H%M%SZ"
-_LISTED = 100
-"""Models that a section of the text names; the JSON names all."""
-DIFFS = 20
+MOST_DIFFS = 20
 """Models whose changed lines are shown."""
-_DIFF_LINES = 60
 _WHOLE = {"FULL": "the whole table", "VIEW": "the view", "SEED": "the seed's rows"}
 
 
@@ -43,6 +37,21 @@ class PlanRequest:
     forward_only: bool = False
     allow_destructive_models: tuple[str, ...] = ()
     allow_additive_models: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, options: Mapping[str, Any]) -> PlanRequest:
+        """The request in plain data: run config, or what JSON has of it.
+
+        Args:
+            options: By the names of the attributes; other keys are passed over.
+        """
+        own = {f.name for f in fields(cls)}
+        found: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value
+            for key, value in options.items()
+            if key in own
+        }
+        return cls(**found)
 
     @property
     def given(self) -> dict[str, Any]:
@@ -162,16 +171,18 @@ class PlanExplanation:
 
     @property
     def digest(self) -> str:
-        """Identity of what would be applied: its moment, and a hash of everything.
-
-        The moment is in it so that the same plan can be made again later: intervals end with it,
-        not with the clock.
-        """
+        """Identity of what would be applied."""
         content = asdict(self)
         for change in content["changes"]:
             del change["diff"]
-        text = json.dumps(content, sort_keys=True)
-        return f"{_when(self.execution_time):{_TIME}}-{sha256(text.encode()).hexdigest()[:12]}"
+        return make_digest(self.execution_time, content)
+
+    @property
+    def standing(self) -> str:
+        """What the environment has, in words."""
+        if self.previous_plan is None:
+            return "no plan"
+        return f"plan {self.previous_plan[:8]}{'' if self.finalized else ' (not finished)'}"
 
     def of(self, *how: str) -> tuple[Change, ...]:
         """The changes of these sorts."""
@@ -217,7 +228,7 @@ def from_json(data: Mapping[str, Any]) -> PlanExplanation:
                     for item in content["restated"]
                 ),
                 "others": tuple(content["others"]),
-                "request": _request(content["request"]),
+                "request": PlanRequest.of(content["request"]),
             }
         )
         if found.digest == data["digest"]:
@@ -225,160 +236,3 @@ def from_json(data: Mapping[str, Any]) -> PlanExplanation:
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"not an explanation of a plan: {error}") from None
     raise ValueError("an explanation of a plan whose digest is not its own")
-
-
-def _request(data: Mapping[str, Any]) -> PlanRequest:
-    plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
-    return PlanRequest(**plain)
-
-
-def moment_of(digest: str) -> datetime:
-    """The execution time, aware, of the plan that a digest identifies.
-
-    Raises:
-        ValueError: It is no digest.
-    """
-    found = _DIGEST.fullmatch(digest.strip())
-    if found is None:
-        raise ValueError(f"'{digest}' is no digest of a plan")
-    return datetime.strptime(found["time"], _TIME).replace(tzinfo=timezone.utc)
-
-
-def differences(shown: PlanExplanation, now: PlanExplanation) -> list[str]:
-    """What applying `now` would do that `shown` does not say, in words.
-
-    Less to backfill is no difference: what was shown may have been built in part since then, by a
-    plan that failed halfway, say.
-    """
-    found: list[str] = []
-    if shown.request != now.request:
-        found.append(f"other options: was {_options(shown)}, now {_options(now)}")
-    if (shown.previous_plan, shown.finalized) != (now.previous_plan, now.finalized):
-        found.append(
-            f"environment {now.environment} has {_standing(now)} now, had {_standing(shown)}"
-        )
-    if (shown.origin, shown.origin_plan) != (now.origin, now.origin_plan):
-        found.append(f"environment {now.origin or shown.origin} has another plan now")
-    then, today = ({c.reference: c for c in plan.changes} for plan in (shown, now))
-    told = {
-        reference: difference
-        for reference in sorted(then.keys() | today.keys())
-        if (difference := _of_change(then.get(reference), today.get(reference)))
-    }
-    found += told.values()
-    for reference, restated in {r.reference: r for r in now.restated}.items():
-        before = [r.interval for r in shown.restated if r.reference == reference]
-        if more := minus([restated.interval], before):
-            found.append(f"{restated.name}: builds {in_words(more)} again, too")
-    for item in now.backfill:
-        built = [i for b in shown.backfill if b.reference == item.reference for i in b.intervals]
-        if item.reference not in told and (more := minus(item.intervals, built)):
-            found.append(f"{item.name}: builds {in_words(more)}, too")
-    if shown.target != now.target and not found:
-        found.append("before_all or after_all statements, or Python requirements, have changed")
-    return found
-
-
-def _of_change(then: Change | None, now: Change | None) -> str:
-    if then is None and now is not None:
-        return f"{now.name}: is {now.words} now (was not in the plan)"
-    if now is None and then is not None:
-        return f"{then.name}: is not in the plan any more (was {then.words})"
-    if then is None or now is None:
-        return ""
-    other = then.identifier != now.identifier
-    if (then.how, then.words) != (now.how, now.words):
-        also = "has changed since, and is" if other else "is"
-        return f"{now.name}: {also} {now.words} now (was {then.words})"
-    if not other:
-        return ""
-    return f"{now.name}: {'reads what ' * (now.how == 'indirect')}has changed since ({now.words})"
-
-
-def _standing(plan: PlanExplanation) -> str:
-    if plan.previous_plan is None:
-        return "no plan"
-    return f"plan {plan.previous_plan[:8]}{'' if plan.finalized else ' (not finished)'}"
-
-
-def _options(plan: PlanExplanation) -> str:
-    return ", ".join(f"{k}={v}" for k, v in plan.request.given.items()) or "none"
-
-
-# -- for people ---------------------------------------------------------------------------------
-
-
-def as_markdown(plan: PlanExplanation) -> str:
-    """The explanation as people read it, in Dagster's log and in its metadata."""
-    parts = [f"## Plan of {plan.project} for environment {plan.environment}", _heading(plan)]
-    if not plan.needed:
-        parts.append(
-            "**Nothing to do**: the environment is equal to the files. "
-            "What is merely due is built by runs, or by a plan with `run: true`."
-        )
-        return "\n\n".join(parts)
-    if plan.undecided:
-        parts.append(
-            "**SharedResources a decision**: SQLMesh can't categorise these changes by itself: "
-            + ", ".join(f"`{c.name}`" for c in plan.undecided)
-        )
-    for title, how in (
-        ("Added", ("added",)),
-        ("Changed", ("direct", "metadata")),
-        ("Changed because of what they read", ("indirect",)),
-        ("Removed", ("removed",)),
-    ):
-        if changes := plan.of(*how):
-            lines = [f"- `{c.name}` ({c.kind}){_remark(c)}" for c in changes]
-            parts.append(_section(title, lines))
-    if plan.others:
-        parts.append(_section("Also changed", [f"- {text}" for text in plan.others]))
-    if plan.restated:
-        lines = [f"- `{r.name}`: {in_words([r.interval])}" for r in plan.restated]
-        parts.append(_section("Previews that are built again", lines))
-    if plan.backfill:
-        head = ["| model | builds |", "|---|---|"]
-        rows = [f"| `{b.name}` | {b.words} |" for b in plan.backfill]
-        parts.append(_section("Backfill", rows, head))
-    elif not plan.undecided:
-        parts.append("**Backfill**: none.")
-    shown = [c for c in plan.of("direct", "metadata") if c.diff][:DIFFS]
-    parts += [f"`{c.name}`:\n```diff\n{_cut(c.diff)}\n```" for c in shown]
-    return "\n\n".join(parts)
-
-
-def _heading(plan: PlanExplanation) -> str:
-    text = f"As of {_when(plan.execution_time):%Y-%m-%d %H:%M:%S} UTC. "
-    if plan.previous_plan is None:
-        text += "The environment is new"
-        text += f": compared with {plan.origin}." if plan.origin else "."
-    else:
-        text += f"The environment has {_standing(plan)}"
-        text += "." if plan.finalized else ": compared with what it had before."
-    return f"{text} Digest `{plan.digest}`."
-
-
-def _remark(change: Change) -> str:
-    if change.how in ("added", "removed"):
-        return ", forward-only" * change.forward_only
-    return f": {change.words}"
-
-
-def _section(title: str, lines: Sequence[str], head: Iterable[str] = ()) -> str:
-    shown = lines[:_LISTED]
-    more = len(lines) - len(shown)
-    count = f"**{title} ({len(lines)})**"
-    rest = [f"\n... and {more} more, which the JSON has."] if more else []
-    return "\n".join([count, "", *head, *shown, *rest])
-
-
-def _cut(diff: str) -> str:
-    lines = diff.strip("\n").splitlines()
-    # SQLMesh's diffs begin with the names of two files, which are empty.
-    lines = lines[next((i for i, line in enumerate(lines) if line.startswith("@@")), 0) :]
-    more = len(lines) - _DIFF_LINES
-    return "\n".join(lines[:_DIFF_LINES] + [f"... {more} more lines"] * (more > 0))
-
-
-def _when(milliseconds: int) -> datetime:
-    return datetime.fromtimestamp(milliseconds / 1000, tz=timezone.utc)

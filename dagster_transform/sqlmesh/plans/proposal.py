@@ -13,15 +13,17 @@ from sqlmesh.utils.errors import PlanError
 
 from dagster_transform.config import SqlmeshProject
 from dagster_transform.graph import Graph, GraphFile, SourceFile
-from dagster_transform.sqlmesh import _compat
 from dagster_transform.sqlmesh.errors import PlanRefusedError
 from dagster_transform.sqlmesh.files.load import read_loaded
 from dagster_transform.sqlmesh.plans.explain import Base, explain
 from dagster_transform.sqlmesh.plans.explanation import PlanExplanation, PlanRequest
-from dagster_transform.sqlmesh.project import clear_errors, open_context, words_of
+from dagster_transform.sqlmesh.project import OpenProject, words_of
+from dagster_transform.sqlmesh.runs.auto_plan import begin_previews
+from dagster_transform.sqlmesh.runs.backends import ProjectBackends
 from dagster_transform.sqlmesh.runs.marker import Marker
-from dagster_transform.sqlmesh.runs.plan import PlanInProgress, begin_previews
-from dagster_transform.sqlmesh.runs.session import SqlmeshProjectRun
+from dagster_transform.sqlmesh.runs.planning_run import PlanningRun
+from dagster_transform.sqlmesh.runs.project_run import SqlmeshProjectRun
+from dagster_transform.sqlmesh.runs.staged_plan import StagedPlan, stage_plan
 from dagster_transform.sqlmesh.settings import SqlmeshSettings
 from dagster_transform.walk import ProjectRun
 
@@ -43,23 +45,21 @@ def propose(
         PlanRefusedError: SQLMesh makes no such plan.
         SqlmeshError: The project or its database can't be used.
     """
-    settings = dataclasses.replace(settings, plan="auto", marker=None)
-    context = open_context(name, project, settings.paths, load=True)
+    settings = dataclasses.replace(settings, plan_mode="auto", marker=None)
+    opened = OpenProject(name, project, settings.paths)
+    context = opened.load_files()
     try:
-        with clear_errors(name, settings.paths, "can't be planned"):
-            return _propose(name, project, context, settings, request)
+        with opened.clear_errors("can't be planned"):
+            explanation, staged = _propose(name, context, settings, request)
     except BaseException:
-        _compat.close_connections(context)  # nobody else knows of it yet
+        opened.close_connections()  # nobody else knows of it yet
         raise
+    return Proposal(opened, settings, explanation, staged)
 
 
 def _propose(
-    name: str,
-    project: SqlmeshProject,
-    context: Any,
-    settings: SqlmeshSettings,
-    request: PlanRequest,
-) -> Proposal:
+    name: str, context: Any, settings: SqlmeshSettings, request: PlanRequest
+) -> tuple[PlanExplanation, StagedPlan | None]:
     try:
         builder = context.plan_builder(
             settings.environment,
@@ -85,26 +85,20 @@ def _propose(
     if not request.run:
         plan = _without_what_is_merely_due(plan, base)
     record = state.get_environment(settings.environment)
-    in_progress = None
+    staged = None
     if not plan.uncategorized:
-        in_progress = PlanInProgress(
-            name,
-            context,
-            plan,
-            settings,
-            marker=Marker(settings, ()),
-            versions={info.name: info.version for info in record.snapshots} if record else {},
-        )
+        marker = Marker(settings, ())
+        staged = stage_plan(name, context, plan, settings, marker=marker, record=record)
     explanation = explain(
         name,
         plan,
         base,
-        in_progress.backfill if in_progress is not None else {},
+        staged.stages.intervals if staged is not None else {},
         request,
         execution_time=settings.execution_time,
         default_catalog=context.default_catalog,
     )
-    return Proposal(name, project, context, settings, explanation=explanation, plan=in_progress)
+    return explanation, staged
 
 
 def _without_what_is_merely_due(plan: Any, base: Base) -> Any:
@@ -123,26 +117,27 @@ def _without_what_is_merely_due(plan: Any, base: Base) -> Any:
 class Proposal:
     """A plan between its making and the decision about it.
 
-    Attributes:
+    Args:
+        project: The project, open, with its files.
+        settings: What was asked for, with the plan's moment.
         explanation: What applying it would do.
+        staged: The plan; None: it needs a decision.
+
+    Attributes:
+        explanation: As given.
     """
 
     def __init__(
         self,
-        name: str,
-        project: SqlmeshProject,
-        context: Any,
+        project: OpenProject,
         settings: SqlmeshSettings,
-        *,
         explanation: PlanExplanation,
-        plan: PlanInProgress | None,
+        staged: StagedPlan | None,
     ) -> None:
         self.explanation = explanation
-        self._name = name
         self._project = project
-        self._context = context
         self._settings = settings
-        self._plan = plan
+        self._staged = staged
 
     def graph_file(
         self, root: Path, sources: Mapping[str, SourceFile], *, column_lineage: bool
@@ -158,10 +153,10 @@ class Proposal:
             SqlmeshError: The state can't be read.
             GraphError: The models don't make a graph.
         """
-        with clear_errors(self._name, self._settings.paths):
+        with self._project.clear_errors():
             return read_loaded(
-                self._name,
-                self._context,
+                self._project.name,
+                self._project.open(),
                 environment=self._settings.environment,
                 root=root,
                 sources=sources,
@@ -169,20 +164,20 @@ class Proposal:
             )
 
     def failing_tests(self) -> list[str]:
-        """Run the project's unit tests; names of those that fail, with the first line of why.
+        """Run the project's unit tests; names of those that fail, with the last line of why.
 
         Raises:
             SqlmeshError: They can't be run.
         """
-        with clear_errors(self._name, self._settings.paths, "can't be tested"):
-            result = self._context.test(stream=io.StringIO())
+        with self._project.clear_errors("can't be tested"):
+            result = self._project.open().test(stream=io.StringIO())
         return [
-            f"{_test_name(test)}: {_first_line(why)}"
+            f"{_test_name(test)}: {_last_line(why)}"
             for test, why in (*result.failures, *result.errors)
         ]
 
-    def session(self, graph: Graph) -> Session:
-        """A session that carries out this plan, and makes no other one.
+    def project_run(self, graph: Graph) -> ProjectRun:
+        """A run of the project that carries out this plan, and makes no other one.
 
         Closing it closes the connections of this proposal.
 
@@ -192,53 +187,51 @@ class Proposal:
         Raises:
             PlanRefusedError: The plan needs a decision.
         """
-        if self._plan is None:
-            raise PlanRefusedError(
-                f"Project {self._name}: the plan has changes that SQLMesh can't categorise by "
-                f"itself: {', '.join(c.name for c in self.explanation.undecided)}",
-                remedy="Decide once in a shell: "
-                f"sqlmesh -p {self._context.path} plan {self._settings.environment}; or let "
-                "SQLMesh decide: plan.auto_categorize_changes in the project's config.",
-            )
-        prepared = (self._context, self._plan)
-        return SqlmeshProjectRun(self._name, self._project, graph, self._settings, prepared=prepared)
+        return SqlmeshProjectRun(self._project, graph, self._settings, self._decided())
 
-    def apply_without_models(self, graph: Graph) -> None:
+    def apply_without_models(self) -> None:
         """Carry out a plan after which the environment has no models: there is nothing to walk.
-
-        Args:
-            graph: The graph of the files that were planned; it has no nodes.
 
         Raises:
             SqlmeshError: It failed.
         """
-        session = self.session(graph)
-        completed = False
+        staged, context, settings = self._decided(), self._project.open(), self._settings
         try:
-            session.assess((), ())
-            session.open(())
-            if self._plan is not None:
-                with clear_errors(self._name, self._settings.paths, "can't be applied"):
-                    self._plan.after_backfill()
-            completed = True
+            with self._project.clear_errors("can't be applied"):
+                run = PlanningRun(context, settings, staged, selected=())
+                run.begin((), ProjectBackends(context, settings.guard))
+                run.promote(staged.promotion)
+                run.end()
         finally:
-            session.close(completed=completed)
+            self._project.close_connections()
+
+    def _decided(self) -> StagedPlan:
+        if self._staged is None:
+            raise PlanRefusedError(
+                f"Project {self._project.name}: the plan has changes that SQLMesh can't categorise "
+                f"by itself: {', '.join(c.name for c in self.explanation.undecided)}",
+                remedy="Decide once in a shell: "
+                f"sqlmesh -p {self._project.open().path} plan {self._settings.environment}; or let "
+                "SQLMesh decide: plan.auto_categorize_changes in the project's config.",
+            )
+        return self._staged
 
     def is_applied(self) -> bool:
-        """Whether the environment has this plan now, and nothing of it is left to do."""
-        record = self._context.state_sync.get_environment(self._settings.environment)
-        plan_id = self._plan.plan_id if self._plan is not None else None
+        """Whether the environment has this plan now, and nothing of it is still to be done."""
+        state = self._project.open().state_sync
+        record = state.get_environment(self._settings.environment)
+        plan_id = self._staged.plan_id if self._staged is not None else None
         return bool(record is not None and record.finalized_ts and record.plan_id == plan_id)
 
     def close(self) -> None:
         """Close all connections."""
-        _compat.close_connections(self._context)
+        self._project.close_connections()
 
 
 def _test_name(test: Any) -> str:
     return str(getattr(test, "test_name", None) or test)
 
 
-def _first_line(text: str) -> str:
+def _last_line(text: str) -> str:
     lines = [line for line in text.strip().splitlines() if line.strip()]
     return lines[-1] if lines else ""

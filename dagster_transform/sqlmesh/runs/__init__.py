@@ -1,3 +1,3 @@
-"""One run of one project: its session, and what it builds, checks, plans, restates and claims."""
+"""One run of one project: its three ways, and what it builds, checks and claims."""
 
 from __future__ import annotations

@@ -1,63 +1,62 @@
-"""The sessions on PostgreSQL servers that a run of a project builds in; see `server_sessions`."""
+"""The backends of PostgreSQL servers in which a run builds; see `databases.backends`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from functools import partial
 from typing import Any
 
-from dagster_transform.databases.backends import (
-    among,
-    application_name,
-    end_backends,
-    new_name,
-    told,
-)
-from dagster_transform.sqlmesh import _compat, names
+from dagster_transform.databases import backends as servers
+from dagster_transform.databases.backends import BackendId, application_name, backend_id, new_name
+from dagster_transform.databases.identity import ConnectionIdentity
+from dagster_transform.graph import UnitId
+from dagster_transform.planning import ResourceKey
+from dagster_transform.sqlmesh import _compat
+from dagster_transform.sqlmesh.connections import connection_identity
 from dagster_transform.sqlmesh.gateways import Gateways
+from dagster_transform.walk import ClaimGuard
 
 
 class ProjectBackends:
-    """The sessions of one run of one project, on all threads.
+    """The backends of one run of one project, of all its threads.
 
     They are named from when it is made; connections that were open are closed.
 
     Args:
         context: A SQLMesh Context.
-        tell: Given what is built (a node by id, an environment by its key) and the sessions in
-            which the project is built; from any thread.
+        guard: Gets to know in which backends the project is built; from any thread.
     """
 
-    def __init__(self, context: Any, tell: Callable[[str, frozenset[str]], None]) -> None:
+    def __init__(self, context: Any, guard: ClaimGuard) -> None:
         self._default = context.selected_gateway
-        self._tell = tell
-        self._used: set[str] = set()
-        self._texts: dict[str, str] = {}  # by gateway
+        self._guard = guard
+        self._used: set[BackendId] = set()
+        self._by_gateway: dict[str, BackendId] = {}
         name = new_name()
         for gateway, identity in _servers(context).items():
-            self._texts[gateway] = told(identity, name)
+            self._by_gateway[gateway] = backend_id(identity, name)
             adapter = context.engine_adapters[gateway]
-            _compat.name_sessions(adapter, partial(application_name, name))
+            _compat.name_backends(adapter, partial(application_name, name))
 
-    def builds(self, unit: str, snapshot: Any) -> None:
-        """A unit is to be built: tell in which sessions."""
-        text = self._texts.get(snapshot.model_gateway or self._default)
-        if text is not None:
-            self._used.add(text)
-            self._tell(unit, frozenset(self._used))
+    def builds(self, unit: UnitId, snapshot: Any) -> None:
+        """Say in which backends a unit is going to be built."""
+        backend = self._by_gateway.get(snapshot.model_gateway or self._default)
+        if backend is not None:
+            self._used.add(backend)
+            self._guard.builds_in(unit, frozenset(self._used))
 
-    def plans(self, environment: str) -> None:
-        """An environment is to be changed, through any gateway."""
-        if self._texts:
-            self._tell(environment, frozenset(self._texts.values()))
+    def plans(self, environment: ResourceKey) -> None:
+        """Say in which backends an environment is going to be changed: through any gateway."""
+        if self._by_gateway:
+            self._guard.plans_in(environment, frozenset(self._by_gateway.values()))
 
 
-def end_left(context: Any, sessions: Collection[str]) -> frozenset[str]:
-    """End what other runs have left, as far as it is on servers that a project reaches.
+def end_backends(context: Any, backends: Collection[BackendId]) -> frozenset[BackendId]:
+    """End backends of other runs, as far as they are on servers that a project reaches.
 
     Args:
         context: A SQLMesh Context; connections are opened where there is something to end.
-        sessions: As `backends.backend_id`.
+        backends: Of any server.
 
     Returns:
         Those that are not there any more.
@@ -66,18 +65,19 @@ def end_left(context: Any, sessions: Collection[str]) -> frozenset[str]:
         BackendsRemainError: Some do not end.
         Exception: Whatever the driver raises.
     """
-    gone: frozenset[str] = frozenset()
+    ended: frozenset[BackendId] = frozenset()
     for gateway, identity in _servers(context).items():
-        if among(identity, set(sessions) - gone):
+        others = set(backends) - ended
+        if servers.in_database(identity, others):
             ask = context.engine_adapters[gateway].fetchall
-            gone |= end_backends(identity, set(sessions) - gone, ask)
-    return gone
+            ended |= servers.end_backends(identity, others, ask)
+    return ended
 
 
-def _servers(context: Any) -> dict[str, str]:
+def _servers(context: Any) -> dict[str, ConnectionIdentity]:
     """The connection identities of the gateways on PostgreSQL servers."""
     return {
-        gateway: names.connection_identity(connection)
+        gateway: connection_identity(connection)
         for gateway, connection in Gateways(context).connections.items()
         if str(connection.type_) == "postgres"
     }

@@ -45,7 +45,7 @@ class Marker:
         return bool(self._record) and self._record.get("files") == self._files
 
     def write(self, plan_id: str) -> None:
-        """Remember that the environment, as `plan_id` left it, equals the files."""
+        """Remember that the environment, as `plan_id` has made it, equals the files."""
         if self._path is None:
             return
         records = self._read()

@@ -1,3 +1,3 @@
-"""What an environment's state says: what there is to do, and what must be left out."""
+"""What an environment's state says: which intervals are due, and which have to wait."""
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from dagster_transform.claims.store.sql import SqlStore
+from dagster_transform.claims.store.sql_store import SqlStore
 from tests.support.claims_oracle import assert_sound
 from tests.support.claims_stores import (
     Clock,

@@ -14,15 +14,14 @@ from typing import Any
 import pytest
 from sqlalchemy import create_engine, text
 
-from dagster_transform.claims import ClaimLostError, Grant, PendingNode
+from dagster_transform.claims import ClaimLostError, Grant, PendingNode, new_claim_id
 from dagster_transform.claims.store.opening import database_at
 from dagster_transform.claims.store.schema import create_or_upgrade
-from dagster_transform.claims.store.sql import SqlStore
+from dagster_transform.claims.store.sql_store import SqlStore
 from tests.support.claims_oracle import assert_sound
 from tests.support.claims_stores import (
     TIMING,
     Clock,
-    new_id,
     nothing,
     run,
     slot,
@@ -121,7 +120,7 @@ def claim(name: str, *names: str, claim_id: str = "") -> Callable[[SqlStore], Gr
     def act(store: SqlStore) -> Grant | None:
         wants = [table(x) for x in names]
         return store.acquire(
-            run(name), wants, claim_id=claim_id or new_id(), all_or_nothing=True
+            run(name), wants, claim_id=claim_id or new_claim_id(), all_or_nothing=True
         ).granted
 
     return act
@@ -280,7 +279,11 @@ def test_many_who_want_the_same_never_wait_in_a_circle(
             claims = []
             wants = [table(x) for x in order.sample(names, 5)] + [slot(f"new{turn}")]
             answer = store.acquire(
-                run(f"r{number}"), wants, claim_id=new_id(), all_or_nothing=False, wait=turn % 2 > 0
+                run(f"r{number}"),
+                wants,
+                claim_id=new_claim_id(),
+                all_or_nothing=False,
+                wait=turn % 2 > 0,
             )
             if answer.granted:
                 granted += 1

@@ -12,7 +12,7 @@ from dagster_transform.claims import (
     Want,
     WeightTooLargeError,
 )
-from dagster_transform.claims.store.sql import SqlStore
+from dagster_transform.claims.store.sql_store import SqlStore
 from tests.support.claims_stores import (
     TIMING,
     Clock,

@@ -12,7 +12,7 @@ from dagster_transform.claims import (
     ClaimLostError,
     Want,
 )
-from dagster_transform.claims.store.sql import SqlStore
+from dagster_transform.claims.store.sql_store import SqlStore
 from tests.support.claims_stores import (
     TIMING,
     Clock,
@@ -175,17 +175,19 @@ def test_what_is_lost_is_not_downgraded(store: SqlStore, clock: Clock) -> None:
         store.downgrade(claim, "table:a", 0)
 
 
-def test_whoever_takes_over_is_told_which_sessions_to_end(store: SqlStore, clock: Clock) -> None:
+def test_whoever_takes_over_gets_to_know_which_backends_to_end(
+    store: SqlStore, clock: Clock
+) -> None:
     wants = [table("a"), table("b")]
     store.acquire(run("dead"), wants, claim_id="c1", all_or_nothing=True)
-    store.set_session("c1", "pg:4711", ["table:a"])
-    assert [holder.sessions for holder in store.holders()] == [("pg:4711",), ()]
+    store.set_backends("c1", {"pg|4711"}, ["table:a"])
+    assert [holder.backends for holder in store.holders()] == [("pg|4711",), ()]
     clock.tick(TIMING.lease)
-    assert [holder.sessions for holder in store.expired()] == [("pg:4711",), ()]
+    assert [holder.backends for holder in store.expired()] == [("pg|4711",), ()]
     second = store.acquire(run("two"), wants, claim_id="c2", all_or_nothing=True).granted
     assert second
-    assert second.to_end == {"table:a": ("pg:4711",)}
-    # Its answer is lost, and it asks again; then it dies before it has ended the session.
+    assert second.to_end == {"table:a": ("pg|4711",)}
+    # Its answer is lost, and it asks again; then it dies before it has ended the backend.
     again = store.acquire(run("two"), wants, claim_id="c2", all_or_nothing=True).granted
     assert again
     assert again.to_end == second.to_end
@@ -193,9 +195,9 @@ def test_whoever_takes_over_is_told_which_sessions_to_end(store: SqlStore, clock
     third = store.acquire(run("three"), wants, claim_id="c3", all_or_nothing=True).granted
     assert third
     assert third.to_end == second.to_end
-    store.set_session("c3", "pg:4712 pg:4713")
-    both = ("pg:4712", "pg:4713")
-    assert [holder.sessions for holder in store.holders()] == [both, both]
+    store.set_backends("c3", {"pg|4713", "pg|4712"})
+    both = ("pg|4712", "pg|4713")
+    assert [holder.backends for holder in store.holders()] == [both, both]
     again = store.acquire(run("three"), wants, claim_id="c3", all_or_nothing=True).granted
     assert again
     assert again.to_end == {}
@@ -211,7 +213,9 @@ def test_a_machines_clock_that_is_set_changes_nothing(
     for step in (10_000, -10_000):
         stepped = time.time() + step
         with monkeypatch.context() as patch:
-            patch.setattr("dagster_transform.claims.store.sqlite.time.time", lambda now=stepped: now)
+            patch.setattr(
+                "dagster_transform.claims.store.sqlite.time.time", lambda now=stepped: now
+            )
             for other in (store, store_at(url)):
                 assert [holder.claim_id for holder in other.holders()] == [claim]
                 assert other.holders()[0].since.timestamp() == pytest.approx(

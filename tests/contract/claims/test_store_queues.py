@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dagster_transform.claims.store.sql import SqlStore
+from dagster_transform.claims import new_claim_id
+from dagster_transform.claims.store.sql_store import SqlStore
 from tests.support.claims_stores import (
     TIMING,
     Clock,
-    new_id,
     run,
     slot,
     table,
@@ -17,7 +17,7 @@ from tests.support.claims_stores import (
 def test_who_waits_is_served_first_come_first_served(store: SqlStore, clock: Clock) -> None:
     held = take(store, "holder", table("a"))
     assert take(store, "first", table("a"), wait=True) is None
-    claim = new_id()
+    claim = new_claim_id()
     store.acquire(run("second"), [table("a")], claim_id=claim, all_or_nothing=True, wait=True)
     assert held
     store.release(held)

@@ -9,7 +9,7 @@ from dagster_transform.claims import (
     OwnerKind,
     PendingNode,
 )
-from dagster_transform.claims.store.sql import SqlStore
+from dagster_transform.claims.store.sql_store import SqlStore
 from tests.support.claims_oracle import assert_sound, replay
 from tests.support.claims_stores import (
     Clock,

@@ -51,8 +51,8 @@ def test_connection_pools() -> None:
             assert Connection.cancelled == before, f"{name}: close() no longer forgets"
 
 
-def test_sessions_are_named_where_pools_connect() -> None:
-    """`name_sessions`: what an adapter connects by is a partial, which each pool asks anew."""
+def test_backends_are_named_where_pools_connect() -> None:
+    """`name_backends`: what an adapter connects by is a partial, which each pool asks anew."""
     _compat.import_sqlmesh()
     from sqlmesh.core.config.connection import PostgresConnectionConfig
 
@@ -63,7 +63,7 @@ def test_sessions_are_named_where_pools_connect() -> None:
         )  # fmt: skip
         adapter = config.create_engine_adapter()
         derived = adapter.with_settings()
-        _compat.name_sessions(adapter, lambda theirs: f"{theirs} ours")
+        _compat.name_backends(adapter, lambda theirs: f"{theirs} ours")
         for one in (adapter, derived):
             connect = part(one._connection_pool, "_connection_factory", "ConnectionPool's factory")
             assert connect.keywords["application_name"] == "mine ours"

@@ -6,12 +6,11 @@ import os
 import signal
 from contextlib import closing
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
 
-from dagster_transform.claims import WHOLE, Owner, OwnerKind, Want
-from dagster_transform.databases.backends import new_name, told
+from dagster_transform.claims import WHOLE, Owner, OwnerKind, Want, new_claim_id
+from dagster_transform.databases.backends import backend_id, new_name
 from dagster_transform.sqlmesh import project_shared_resources
 from tests.support.dagster_runs import status
 from tests.support.dbt_projects import DbtProject
@@ -28,7 +27,7 @@ from tests.support.overlapping_runs import (
 )
 from tests.support.postgres import PostgresDatabase
 from tests.support.processes import alive
-from tests.support.server_sessions import identity_of, session
+from tests.support.server_backends import backend, identity_of
 from tests.support.sqlmesh_projects import Database, Project
 from tests.support.stopped_runs import (
     MADE_BY_DBT,
@@ -244,17 +243,18 @@ def test_jobs_of_a_project_end_what_a_plan_has_left(
     transform.prepare()
     store = store_of(transform)
     needs = project_shared_resources("p", project.config, project.settings(NEXT), alone=True)
-    environment = str(needs.environment)
+    environment = needs.environment
+    assert environment is not None
     stopped = Owner(OwnerKind.RUN, "stopped", "stopped", 0)
     try:
         for job, config in {"p_janitor": {}, "p_plan": {"apply": True}}.items():
-            name, claim = new_name(), uuid4().hex
-            with closing(session(postgres_database, name)):
+            name, claim = new_name(), new_claim_id()
+            with closing(backend(postgres_database, name)):
                 store.acquire(
                     stopped, [Want(environment, WHOLE, WHOLE)], claim_id=claim,
                     all_or_nothing=True, lease=0.1,
                 )  # fmt: skip
-                store.set_session(claim, told(identity_of(postgres_database), name))
+                store.set_backends(claim, [backend_id(identity_of(postgres_database), name)])
                 until(store.expired, "the lease to end", 10)
                 assert sessions(postgres_database) == [name]
                 run = transform.job(job, config)

@@ -7,21 +7,22 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
 import dagster as dg
 import pytest
 from click.testing import CliRunner, Result
 
-from dagster_transform.claims import Owner, OwnerKind, Store, Want
+from dagster_transform.claims import Owner, OwnerKind, Store, Want, new_claim_id
 from dagster_transform.cli.main import main
 from dagster_transform.cli.prepare import prepare_project
 from dagster_transform.config import load_config
 from dagster_transform.dagster.execution.claims_store import open_claims
-from dagster_transform.databases.backends import new_name, told
+from dagster_transform.databases.backends import backend_id, new_name
+from dagster_transform.databases.identity import server_identity
+from dagster_transform.planning import ResourceKey
 from tests.support.dbt_projects import DbtProject
 from tests.support.dbt_runs import sessions
-from tests.support.server_sessions import identity_of, session
+from tests.support.server_backends import backend, identity_of
 from tests.support.sqlmesh_projects import Database, Project, utc
 from tests.support.transforms import Transform
 
@@ -70,9 +71,9 @@ def claims(transform: Transform, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 def hold(store: Store, run_id: str, *keys: str) -> str:
     """Returns the claim's id."""
-    claim = uuid4().hex
+    claim = new_claim_id()
     owner = Owner(OwnerKind.RUN, run_id, run_id, 0, "nightly")
-    wants = [Want(key) for key in keys]
+    wants = [Want(ResourceKey.parse(key)) for key in keys]
     assert not store.acquire(owner, wants, claim_id=claim, all_or_nothing=True).refused
     return claim
 
@@ -171,7 +172,7 @@ def test_a_run_that_is_alive_keeps_what_it_holds(
 
 
 @pytest.mark.postgres
-def test_the_sessions_of_a_run_end_before_what_it_holds_is_released(
+def test_the_backends_of_a_run_end_before_what_it_holds_is_released(
     tmp_path: Path,
     claims: Any,
     monkeypatch: pytest.MonkeyPatch,
@@ -188,15 +189,16 @@ def test_the_sessions_of_a_run_end_before_what_it_holds_is_released(
     monkeypatch.setenv("DAGSTER_HOME", str(transform.home))
     monkeypatch.setenv("DAGSTER_TRANSFORM_CONFIG", str(tmp_path))
     store = open_claims(transform.instance, config)
-    places = [identity_of(postgres_database), identity_of(postgres), "postgres:elsewhere/db"]
-    texts = [told(place, new_name()) for place in places]
-    names = [text.rpartition("|")[2] for text in texts]
+    elsewhere = server_identity("postgres", "elsewhere", None, "db")
+    places = [identity_of(postgres_database), identity_of(postgres), elsewhere]
+    names = [new_name() for _ in places]
+    ids = [backend_id(place, name) for place, name in zip(places, names, strict=True)]
     with ExitStack() as stack:
         for where, name in zip((postgres_database, postgres), names, strict=False):
-            stack.enter_context(closing(session(where, name)))
+            stack.enter_context(closing(backend(where, name)))
         there = lambda: sorted(sessions(postgres) + sessions(postgres_database))  # noqa: E731
         claim = hold(store, "1a2b", "table:x", "table:y")
-        store.set_session(claim, " ".join(texts), ["table:x"])
+        store.set_backends(claim, ids, ["table:x"])
         assert claims("release", "--run", "1a2b", answer="n\n").exit_code == 1
         assert there() == sorted(names[:2])
         refused = claims("release", "--run", "1a2b", "--yes")
@@ -209,14 +211,14 @@ def test_the_sessions_of_a_run_end_before_what_it_holds_is_released(
         assert "pg_terminate_backend" in why
         assert [name for name in names if name in why] == names[2:]
         assert len(store.holders(run_id="1a2b")) == 2
-        store.set_session(claim, " ".join(texts[:2]), ["table:x"])
+        store.set_backends(claim, ids[:2], ["table:x"])
         (found,) = json.loads(claims("list", "--json").output)[:1]
-        assert found["sessions"] == texts[:2]
+        assert found["backends"] == found["sessions"] == sorted(ids[:2])
         done = claims("release", "--run", "1a2b", "--yes")
         assert "Released table:x, table:y" in done.output
         hold(store, "3c4d", "table:x")
         claim = hold(store, "3c4d", "table:y")
-        store.set_session(claim, texts[2])
+        store.set_backends(claim, ids[2:])
         forced = claims("release", "--run", "3c4d", "--yes", "--force")
         assert forced.exit_code == 0
         assert "Not ended" in forced.output
@@ -226,7 +228,7 @@ def test_the_sessions_of_a_run_end_before_what_it_holds_is_released(
     transform.close()
 
 
-def test_what_a_run_has_left_that_ended_is_taken_at_once(
+def test_what_a_run_still_holds_that_has_ended_is_taken_at_once(
     transform: Transform, store: Store
 ) -> None:
     """Its process was killed, Dagster's monitoring has noticed, and the lease goes on."""

@@ -57,7 +57,9 @@ def with_development(project: Project) -> Project:
     return project
 
 
-@pytest.fixture(params=["duckdb", pytest.param("postgres", marks=pytest.mark.postgres)])
+@pytest.fixture(
+    params=["duckdb", pytest.param("postgres", marks=[pytest.mark.postgres, pytest.mark.long])]
+)
 def project(request: pytest.FixtureRequest, tmp_path: Path) -> Project:
     if request.param == "duckdb":
         return with_development(project_in(tmp_path / "p", Database.in_file(tmp_path / "w.duckdb")))

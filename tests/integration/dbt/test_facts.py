@@ -45,7 +45,9 @@ def shown(story: Story, name: str) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize("database", ["duckdb", "postgres"])
+@pytest.mark.parametrize(
+    "database", ["duckdb", pytest.param("postgres", marks=[pytest.mark.postgres, pytest.mark.long])]
+)
 def test_rows_and_columns_are_told_with_the_materialisation(
     database: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:

@@ -19,10 +19,10 @@ import dagster as dg
 import pytest
 
 from dagster_transform.config import DbtProject
-from dagster_transform.dbt.files.artifacts import Artifacts, Facts
+from dagster_transform.dbt.files.artifacts import Artifacts, ParseRecord
 from dagster_transform.dbt.files.load import load_manifest
 from dagster_transform.dbt.files.manifest import read_manifest
-from dagster_transform.graph.file_format import encode_graph
+from dagster_transform.graph.graph_json import encode_graph
 from tests.support.dbt_parity import (
     GOLDEN_FOLDER,
     PROJECTS,
@@ -294,13 +294,13 @@ def test_manifests_of_older_versions_say_the_same(version: str, tmp_path: Path) 
     then = Artifacts("old", tmp_path)
     shutil.copy(GOLDEN_FOLDER / "dbt_versions" / f"manifest_{version}.json", then.manifest)
     folder = now.root / "old"
-    facts = Facts(
+    record = ParseRecord(
         dbt=version, adapter=version, threads=2, packages={"old": str(folder)},
         connection={"type": "duckdb", "path": "warehouse.duckdb"},
     )  # fmt: skip
     manifest = read_manifest(then)
     project = DbtProject(framework="dbt", path=folder)
-    found = load_manifest(manifest, facts, project, root=now.root, sources={})
+    found = load_manifest(manifest, record, project, root=now.root, sources={})
     assert found.graph == now.graph
     assert json.loads(then.manifest.read_bytes())["metadata"]["dbt_version"].startswith(
         version.replace("_", ".")

@@ -78,11 +78,11 @@ def test_the_events_say_what_became_of_every_node_and_check(transform: Transform
     done = run_all(transform.folder, FIRST)
     built = [event.node for event in done.events if isinstance(event, NodeBuilt)]
     counted = '"w"."marts"."counted"'
-    assert built == ["d:model.d.items", f"p:{counted}", "d:model.d.late"]
+    assert built == ["d:model.shop.items", f"p:{counted}", "d:model.shop.late"]
     seen = {(event.node, event.outcome) for event in done.events if isinstance(event, NodeObserved)}
     assert seen == {
-        ("d:model.d.broken", Outcome.FAILED),
-        ("d:model.d.after_broken", Outcome.BLOCKED),
+        ("d:model.shop.broken", Outcome.FAILED),
+        ("d:model.shop.after_broken", Outcome.BLOCKED),
         (f"p:{counted}", Outcome.BACKFILLED),
     }
     checks = {
@@ -103,7 +103,7 @@ def test_what_an_interrupted_run_has_built_is_stored_and_everything_is_released(
     assert done.summary is None
     told = {e.node for e in (*done.events, *done.stored) if isinstance(e, NodeBuilt | NodeObserved)}
     assert told == {
-        "d:model.d.items", "d:model.d.broken", "d:model.d.after_broken", "d:model.d.late",
+        "d:model.shop.items", "d:model.shop.broken", "d:model.shop.after_broken", "d:model.shop.late",
         'p:"w"."marts"."counted"',
     }  # fmt: skip
     assert done.store.holders() == []

@@ -14,6 +14,7 @@ import pytest
 
 from dagster_transform.planning import RunPlan
 from dagster_transform.walk import ProjectRun
+from tests.support.claim_guards import Guard
 from tests.support.sqlmesh_projects import Database, Project, utc
 
 if TYPE_CHECKING:
@@ -124,9 +125,9 @@ def test_a_node_whose_claim_comes_late_is_looked_at_again_when_it_starts(project
     want = expected(project)
     late = ["mart.added", "mart.days"]
 
-    def wait(session: Session, plan: RunPlan) -> None:
-        session.refresh([u for u in plan.units.values() if u.id in map(project.id, late)])
-        session.let_go()
+    def wait(project_run: ProjectRun, plan: RunPlan) -> None:
+        project_run.refresh([u for u in plan.units.values() if u.id in map(project.id, late)])
+        project_run.close_files()
         project.run(NOW, nodes=late)
 
     run = project.run(NOW, opened=wait, ignore_cron=False)
@@ -156,14 +157,14 @@ def test_a_plan_leaves_out_what_another_environment_has_built_since_it_was_made(
         other.plan_natively(EARLIER, "dev", include_unmodified=True)
         other.run_natively(EARLIER, "dev")
 
-    def wait(session: Session, plan: RunPlan) -> None:
+    def wait(project_run: ProjectRun, plan: RunPlan) -> None:
         if late:
-            session.refresh([unit for unit in plan.units.values() if unit.id in mine])
-            session.let_go()
+            project_run.refresh([unit for unit in plan.units.values() if unit.id in mine])
+            project_run.close_files()
             come_in_between()
 
     assessed = (lambda: None) if late else come_in_between
-    run = project.run(NOW, plan="auto", assessed=assessed, opened=wait)
+    run = project.run(NOW, plan_mode="auto", assessed=assessed, opened=wait)
     assert set(run.outcomes.values()) == {"backfilled", "promoted"}
     for name in ("mart.fresh", "mart.added"):
         assert run.report(name).details["intervals"] == "2024-03-05 to 2024-03-07"
@@ -177,7 +178,7 @@ def void(_: object) -> None:
 def test_a_claim_that_is_gone_records_nothing(project: Project) -> None:
     before = intervals(project.database)
     held: Callable[[str], bool] = lambda unit: "days" not in unit  # noqa: E731
-    run = project.run(NOW, holds=held)
+    run = project.run(NOW, guard=Guard(held))
     assert run.outcomes["mart.days"] == "cancelled"
     assert run.reason("mart.days") == "its claim was lost"
     assert run.outcomes["mart.below"] == "cancelled"
@@ -190,9 +191,9 @@ def test_a_claim_key_is_the_physical_table(project: Project) -> None:
     graph = project.graph
     keys: dict[str, str | None] = {}
 
-    def ask(session: Session, plan: RunPlan) -> None:
-        keys.update({unit.id: session.claim_key(unit) for unit in plan.units.values()})
-        needs = session.shared_resources()
+    def ask(project_run: ProjectRun, plan: RunPlan) -> None:
+        keys.update({unit.id: project_run.claim_key(unit) for unit in plan.units.values()})
+        needs = project_run.shared_resources()
         path = project.database.connection["database"]
         assert needs.files == {f"file:{Path(path).resolve()}"}
         assert needs.environment == f"environment:duckdb:{path}/sqlmesh/prod"
@@ -205,13 +206,13 @@ def test_a_claim_key_is_the_physical_table(project: Project) -> None:
 
 
 def test_a_run_that_may_plan_needs_its_environment_alone(project: Project) -> None:
-    session = project.session(NOW, plan="auto")
+    project_run = project.project_run(NOW, plan_mode="auto")
     try:
-        assert session.shared_resources().alone
-        session.assess(list(project.graph.nodes), [])
-        assert not session.shared_resources().alone  # nothing has changed
+        assert project_run.shared_resources().alone
+        project_run.assess(list(project.graph.nodes), [])
+        assert not project_run.shared_resources().alone  # nothing has changed
     finally:
-        session.close(completed=False)
+        project_run.close(completed=False)
 
 
 def test_a_plan_claims_what_it_migrates_makes_or_audits_apart_from_its_builds(
@@ -234,15 +235,15 @@ def test_a_plan_claims_what_it_migrates_makes_or_audits_apart_from_its_builds(
     project.model("mart.empty", f"{kind}, cron '@yearly'\n---\n{query}")
     asked: dict[str, Mapping[str, bool]] = {}
 
-    def ask(session: Session, plan: RunPlan) -> None:
-        session.let_go()
+    def ask(project_run: ProjectRun, plan: RunPlan) -> None:
+        project_run.close_files()
         assert not any("mart__empty" in table for table in project.database.tables())
-        asked.update({unit.id: session.promotion_keys(unit) for unit in plan.units.values()})
-        made = session.claim_key(plan.units[project.id("mart.empty")])
+        asked.update({unit.id: project_run.promotion_keys(unit) for unit in plan.units.values()})
+        made = project_run.claim_key(plan.units[project.id("mart.empty")])
         assert made is not None
         tables["mart.empty"] = made
 
-    run = project.run(PLANNED, plan="auto", opened=ask)
+    run = project.run(PLANNED, plan_mode="auto", opened=ask)
     assert set(run.outcomes.values()) <= {"backfilled", "promoted", "up_to_date", "checked"}
     found = {unit: keys for unit, keys in asked.items() if keys}
     # SQLMesh migrates also what has new metadata only, and what was made in this plan.
@@ -265,7 +266,7 @@ def test_batches_go_one_after_the_other_where_connections_are_counted(
         if apart:
             project.plan_natively(PLANNED)
         now = NOW if apart else utc("2024-03-16 10:30")
-        project.run(now, batches_apart=apart)
+        project.run(now, one_batch_at_a_time=apart)
         since = "2024-03-03" if apart else "2024-03-08"
         ((count,),) = database.rows(f"SELECT COUNT(DISTINCT pid) FROM mart.m WHERE ds >= '{since}'")
         assert (count == 1) is apart

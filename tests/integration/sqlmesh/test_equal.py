@@ -103,7 +103,7 @@ def compare(tmp_path: Path, database: Database, empty: Callable[[], None]) -> No
     ours = Project(tmp_path / "ours", database, MODELS)
 
     def plan(now: datetime, environment: str) -> None:
-        result = ours.run(now, plan="auto", environment=environment)
+        result = ours.run(now, plan_mode="auto", environment=environment)
         good = {"backfilled", "up_to_date", "promoted", "checked"}
         assert set(result.outcomes.values()) <= good, result.outcomes
 
@@ -127,6 +127,7 @@ def test_a_development_environment_on_duckdb(tmp_path: Path) -> None:
 
 
 @pytest.mark.postgres
+@pytest.mark.long
 def test_a_development_environment_on_postgres(
     tmp_path: Path, postgres: PostgresDatabase, postgres_database: PostgresDatabase
 ) -> None:

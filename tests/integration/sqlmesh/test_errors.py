@@ -37,19 +37,19 @@ def reading(project: Project) -> Any:
 
 def running(project: Project) -> Any:
     """A run of what the environment has. Its graph was written when all was well."""
-    session = project.session(NOW)
+    project_run = project.project_run(NOW)
     try:
-        return session.assess(list(project.graph.nodes), [])
+        return project_run.assess(list(project.graph.nodes), [])
     finally:
-        session.close(completed=False)
+        project_run.close(completed=False)
 
 
 def planning(project: Project) -> Any:
-    session = project.session(NOW, plan="auto")
+    project_run = project.project_run(NOW, plan_mode="auto")
     try:
-        return session.assess(list(project.graph.nodes), [])
+        return project_run.assess(list(project.graph.nodes), [])
     finally:
-        session.close(completed=False)
+        project_run.close(completed=False)
 
 
 ACTS = pytest.mark.parametrize("act", [reading, running, planning])
@@ -191,7 +191,7 @@ def test_a_plan_that_was_never_finished(healthy: Project, caplog: pytest.LogCapt
     healthy.database.execute("UPDATE sqlmesh._environments SET finalized_ts = NULL")
     error = one_error(running, healthy, EnvironmentNotPlannedError, caplog)
     assert "has not come to its end" in error.cause
-    run = healthy.run(NOW, plan="auto")  # applies it again
+    run = healthy.run(NOW, plan_mode="auto")  # applies it again
     assert run.outcome("p:promotion of prod").value == "promoted"  # type: ignore[union-attr]
     assert healthy.environment().finalized_ts  # type: ignore[union-attr]
 
@@ -259,7 +259,7 @@ def test_a_statement_with_a_password_that_fails(
     database = Database.in_postgres(postgres_database)
     query = f"SELECT ('postgresql://u:{SECRET}@h/d password={SECRET}')::INT AS n"
     project = Project(tmp_path, database, {"mart.a": f"kind FULL\n---\n{query}"})
-    run = project.run(NOW, plan="auto")
+    run = project.run(NOW, plan_mode="auto")
     assert run.outcome("mart.a").value == "failed"  # type: ignore[union-attr]
     assert "invalid input syntax" in run.reason("mart.a")
     assert SECRET not in run.reason("mart.a")

@@ -13,7 +13,7 @@ from dagster_transform.config import SqlmeshProject
 from dagster_transform.graph import Graph, GraphFile, Node, Presence, Source
 from dagster_transform.sqlmesh import read_project
 from dagster_transform.sqlmesh._compat import close_connections
-from dagster_transform.sqlmesh.names import connection_identity, duckdb_files
+from dagster_transform.sqlmesh.connections import connection_identity, duckdb_files
 from tests.support.sqlmesh_projects import Database, Project, utc
 
 NOW = utc("2024-03-05 10:30")

@@ -160,7 +160,7 @@ def test_a_child_whose_intervals_are_finer_than_its_parents(make: Make, child: s
     theirs, ours = make("theirs", models), make("ours", models)
     noon = utc("2024-03-05 12:10")
     theirs.plan_natively(noon)
-    first = ours.run(noon, plan="auto")
+    first = ours.run(noon, plan_mode="auto")
     assert first.outcome(child) is Outcome.BACKFILLED
     # The parent has March 1 to 4. SQLMesh takes the child's hours of March 5 for done.
     assert ids(theirs, child, "true") == ids(ours, child, "true") == list(range(96))
@@ -182,7 +182,7 @@ def test_a_child_that_is_due_more_often_than_its_parent(make: Make) -> None:
     models = {"stage.raw": weekly, "mart.days": DAYS}
     theirs, ours = make("theirs", models), make("ours", models)
     theirs.plan_natively(FIRST)
-    ours.run(FIRST, plan="auto")
+    ours.run(FIRST, plan_mode="auto")
     for day in (6, 8, 11):
         now = utc(f"2024-03-{day:02} 00:30")
         theirs.run_natively(now)
@@ -201,14 +201,14 @@ def test_a_parent_that_begins_later_holds_back_nothing_before_its_start(make: Ma
           AND NOT id IN (SELECT id FROM stage.raw WHERE id < 0)
     """
     ours = make("ours", {"stage.raw": later, "mart.both": both})
-    assert ours.run(FIRST, plan="auto").outcome("mart.both") is Outcome.BACKFILLED
+    assert ours.run(FIRST, plan_mode="auto").outcome("mart.both") is Outcome.BACKFILLED
     assert ids(ours, "mart.both", "true") == list(range(96))
 
 
 def test_a_parent_that_has_ended_holds_nobody_back(make: Make) -> None:
     ended = RAW.replace("(time_column ds)", "(time_column ds), end '2024-03-03'")
     ours = make("ours", {"stage.raw": ended, "mart.hours": HOURS})
-    run = ours.run(FIRST, plan="auto")
+    run = ours.run(FIRST, plan_mode="auto")
     assert run.outcome("mart.hours") is Outcome.BACKFILLED
     run = ours.run(NEXT_DAY, ignore_cron=False)
     assert run.outcome("mart.hours") is Outcome.BUILT

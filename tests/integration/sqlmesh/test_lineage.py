@@ -10,7 +10,7 @@ from sqlmesh.core.lineage import column_dependencies
 
 from dagster_transform import build_transform_definitions
 from dagster_transform.graph import GraphFile
-from dagster_transform.sqlmesh.files.lineage import Lineage
+from dagster_transform.sqlmesh.files.column_lineage import Lineage
 from tests.support.sqlmesh_projects import Database, Project
 from tests.support.transforms import Transform
 

@@ -154,7 +154,7 @@ context.run(execution_time=later, end=later)
 
 def test_it_is_planned_and_run_as_sqlmesh_does_it(project: Project, tmp_path: Path) -> None:
     later = utc("2024-03-07 10:30")
-    first = project.run(NOW, plan="auto").outcomes
+    first = project.run(NOW, plan_mode="auto").outcomes
     assert set(first.values()) <= {"built", "backfilled", "checked", "promoted"}, first
     second = project.run(later, ignore_cron=False).outcomes
     assert set(second.values()) <= {"built", "up_to_date", "checked"}, second

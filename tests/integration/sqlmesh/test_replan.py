@@ -237,5 +237,5 @@ def test_an_environment_that_is_gone_builds_nothing(project: Project, run_with: 
         project.database.execute("DELETE FROM sqlmesh._environments")
 
     run = run_with(shell)
-    assert run.reason("mart.same") == "environment prod is gone"
+    assert run.reason("mart.same") == "environment prod is not there any more"
     assert run.outcome("mart.removed") is Outcome.WAITING

@@ -16,78 +16,21 @@ import pytest
 from dagster_transform.planning import Limits, Outcome, plan_run
 from dagster_transform.sqlmesh import Restatement
 from dagster_transform.sqlmesh.errors import RestatementRefusedError
+from tests.support.restatements import (
+    DAY,
+    DOWNSTREAM,
+    FILES,
+    FIRST,
+    MODELS,
+    THEN,
+    THREE_DAYS,
+    TOMORROW,
+    restate,
+)
 from tests.support.sqlmesh_projects import Database, Project, RunResult, utc
 
 if TYPE_CHECKING:
     from tests.support.postgres import PostgresDatabase
-
-FIRST = utc("2024-03-31 00:30")
-THEN = utc("2024-03-31 06:00")
-TOMORROW = utc("2024-04-01 00:30")
-DAY = 86_400_000
-
-MODELS = {
-    "ref.codes": """
-        kind SEED (path '../seeds/codes.csv'),
-        columns (code INT, name TEXT)
-    """,
-    "stage.raw": """
-        kind INCREMENTAL_BY_TIME_RANGE (time_column ds, batch_size 1),
-        audits (not_null(columns := (id)))
-        ---
-        SELECT id, version, ds FROM src.raw WHERE ds BETWEEN @start_ds AND @end_ds
-    """,
-    "stage.shown": "kind VIEW\n---\nSELECT id, version, ds FROM stage.raw",
-    "mart.days": """
-        kind INCREMENTAL_BY_TIME_RANGE (time_column ds)
-        ---
-        SELECT ds, COUNT(*) AS n, MAX(version) AS version FROM stage.shown
-        WHERE ds BETWEEN @start_ds AND @end_ds GROUP BY ds
-    """,
-    "mart.weekly": """
-        kind INCREMENTAL_BY_TIME_RANGE (time_column ds),
-        cron '@weekly'
-        ---
-        SELECT DATE_TRUNC('week', ds)::DATE AS ds, SUM(version) AS total FROM stage.raw
-        WHERE ds BETWEEN @start_ds AND @end_ds GROUP BY 1
-    """,
-    "mart.running": """
-        kind INCREMENTAL_BY_TIME_RANGE (time_column ds, batch_size 1),
-        columns (ds DATE, total BIGINT)
-        ---
-        SELECT @end_ds::DATE AS ds, (
-          COALESCE((SELECT MAX(total) FROM mart.running WHERE ds < @start_ds::DATE), 0)
-          + (SELECT SUM(version) FROM stage.raw WHERE ds BETWEEN @start_ds AND @end_ds)
-        )::BIGINT AS total
-    """,
-    "mart.total": "kind FULL\n---\nSELECT SUM(version) AS total FROM stage.raw",
-    "mart.keyed": """
-        kind INCREMENTAL_BY_UNIQUE_KEY (unique_key ds)
-        ---
-        SELECT ds, SUM(version) AS total FROM stage.raw
-        WHERE ds BETWEEN @start_ds AND @end_ds GROUP BY ds
-    """,
-    "mart.history": """
-        kind SCD_TYPE_2_BY_COLUMN (unique_key ds, columns [total], disable_restatement false)
-        ---
-        SELECT ds, SUM(version) AS total FROM stage.raw GROUP BY ds
-    """,
-    "mart.fixed": """
-        kind INCREMENTAL_BY_TIME_RANGE (time_column ds, disable_restatement true)
-        ---
-        SELECT ds, COUNT(*) AS n FROM stage.raw WHERE ds BETWEEN @start_ds AND @end_ds GROUP BY ds
-    """,
-}
-FILES = {"seeds/codes.csv": "code,name\n1,one\n2,two\n"}
-THREE_DAYS = ("2024-03-10", "2024-03-12")
-DOWNSTREAM = {
-    "stage.shown", "mart.days", "mart.weekly", "mart.running", "mart.total", "mart.keyed",
-    "mart.history",
-}  # fmt: skip
-
-
-def restate(downstream: str = "refuse") -> Restatement:
-    return Restatement(*THREE_DAYS, downstream=downstream)  # type: ignore[arg-type]
 
 
 def prepare(database: Database) -> None:
@@ -218,6 +161,7 @@ def test_with_downstream_it_equals_sqlmeshs_own_restatement(tmp_path: Path) -> N
 
 
 @pytest.mark.postgres
+@pytest.mark.long
 def test_with_downstream_it_equals_sqlmeshs_own_restatement_on_postgres(
     tmp_path: Path, postgres: PostgresDatabase, postgres_database: PostgresDatabase
 ) -> None:
@@ -253,10 +197,10 @@ def test_other_environments_hear_of_it_before_anything_is_built(make: Make) -> N
     with_own_version(ours)
     before = ours.database.intervals()
     nodes = [ours.id("stage.raw")]
-    session = ours.session(THEN, restate=restate("leave"))
-    plan = plan_run(ours.graph, nodes, [], session.assess(nodes, []))
-    session.open(list(plan.units.values()))
-    session.close(completed=False)
+    project_run = ours.project_run(THEN, restate=restate("leave"))
+    plan = plan_run(ours.graph, nodes, [], project_run.assess(nodes, []))
+    project_run.open(list(plan.units.values()))
+    project_run.close(completed=False)
     after = ours.database.intervals()
     lost = [key for key, intervals in before.items() if after.get(key) != intervals]
     raw = [key for key in lost if key[0] == '"w"."stage"."raw"']
@@ -301,8 +245,8 @@ from pathlib import Path
 from dagster_transform.sqlmesh._compat import import_sqlmesh
 import_sqlmesh()
 from sqlmesh.core.snapshot import SnapshotEvaluator
-from tests.integration.sqlmesh_projects import Database, Project
-from tests.integration.test_sqlmesh_restate import FILES, MODELS, THEN, restate
+from tests.support.sqlmesh_projects import Database, Project
+from tests.support.restatements import FILES, MODELS, THEN, restate
 
 evaluate = SnapshotEvaluator.evaluate
 seen = []

@@ -71,7 +71,7 @@ def compare(
     runs: list[RunResult] = []
 
     def through_our_walk(instant: int, now: datetime) -> None:
-        plan = {"plan": "auto"} if instant in (0, CHANGE) else {"ignore_cron": False}
+        plan = {"plan_mode": "auto"} if instant in (0, CHANGE) else {"ignore_cron": False}
         runs.append(project.run(now, limits=Limits(max_concurrent_models=8), **plan))
 
     ours = simulate(project, databases, through_our_walk, audits)

@@ -15,10 +15,11 @@ from dagster_transform.claims import (
     Timing,
     TimingError,
     UnknownStoreError,
+    new_claim_id,
     open_store,
 )
 from dagster_transform.claims.store.schema import VERSION, version
-from tests.support.claims_stores import new_id, run, store_at, table
+from tests.support.claims_stores import run, store_at, table
 
 
 def test_a_lease_is_at_least_four_heartbeats() -> None:
@@ -94,7 +95,7 @@ def test_tables_of_an_older_version_are_upgraded_once_and_keep_what_they_hold(
 ) -> None:
     url = f"sqlite:///{tmp_path / 'claims.db'}"
     before = store_at(url)
-    assert before.acquire(run(), [table("a")], claim_id=new_id(), all_or_nothing=True).granted
+    assert before.acquire(run(), [table("a")], claim_id=new_claim_id(), all_or_nothing=True).granted
     steps = []
 
     def add_column(connection) -> None:  # type: ignore[no-untyped-def]

@@ -12,7 +12,7 @@ from dagster._utils.tags import is_valid_tag_key
 from dagster_transform import TransformTranslator
 from dagster_transform.dagster.definitions.errors import DuplicateKeyError
 from dagster_transform.dagster.translation import dbt_translation
-from dagster_transform.dagster.translation.keys import name_all
+from dagster_transform.dagster.translation.keys import keys_of
 from dagster_transform.graph import Check, Column, Graph, Node, Relation, Source
 
 TRANSLATOR = TransformTranslator()
@@ -108,7 +108,7 @@ def test_a_check_has_the_id_of_its_test() -> None:
 
 def test_two_nodes_of_one_name_and_key_are_told_apart_by_their_ids() -> None:
     with pytest.raises(DuplicateKeyError) as raised:
-        name_all(Graph.of([node(), node(package="helper")]), TRANSLATOR)
+        keys_of(Graph.of([node(), node(package="helper")]), TRANSLATOR)
     told = "d:model.helper.orders and d:model.shop.orders have one asset key: orders"
     assert told in str(raised.value)
     assert "meta: {dagster: {asset_key: [...]}}" in str(raised.value)
@@ -116,5 +116,5 @@ def test_two_nodes_of_one_name_and_key_are_told_apart_by_their_ids() -> None:
 
 def test_a_source_with_the_key_of_a_node_must_be_that_node() -> None:
     with pytest.raises(DuplicateKeyError, match=r"d:o and d:raw\.o have one asset key: o"):
-        name_all(Graph.of([node("o")], [source("elsewhere")]), TRANSLATOR)
-    name_all(Graph.of([node("o")], [source("o")]), TRANSLATOR)
+        keys_of(Graph.of([node("o")], [source("elsewhere")]), TRANSLATOR)
+    keys_of(Graph.of([node("o")], [source("o")]), TRANSLATOR)

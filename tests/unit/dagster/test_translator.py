@@ -13,7 +13,7 @@ import pytest
 
 from dagster_transform import TransformTranslator, build_transform_assets, load_config
 from dagster_transform.dagster.definitions.errors import DuplicateKeyError
-from dagster_transform.dagster.translation.keys import name_all
+from dagster_transform.dagster.translation.keys import keys_of
 from dagster_transform.graph import Check, Column, Graph, Location, Node, Relation, Source
 from tests.support.folders import GOLDEN_FOLDER
 
@@ -254,7 +254,7 @@ def test_two_nodes_with_one_key_are_both_named() -> None:
     other = node(project="q", id="q:x", relation=Relation("elsewhere", "db", "marts", "delays"))
     graph = Graph.of([node(), other], [], [])
     with pytest.raises(DuplicateKeyError) as raised:
-        name_all(graph, TransformTranslator())
+        keys_of(graph, TransformTranslator())
     text = str(raised.value)
     assert "p:marts.delays" in text
     assert "q:marts.delays" in text

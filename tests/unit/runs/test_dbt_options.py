@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from dataclasses import fields
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import yaml
-from dagster_transform.dagster.execution.sessions import Sessions
 
 from dagster_transform.config import load_config
 from dagster_transform.dagster.execution.resource import DbtOptions, TransformResource
-from dagster_transform.dagster.execution.scope import Scope
-from dagster_transform.dbt.runs.settings import DbtSettings
+from dagster_transform.dbt import KEPT_RUNS, BuildOptions, DbtSettings, Measures, ProcessLimits
 from dagster_transform.graph import Graph
+from dagster_transform.runs.claiming.claims import RunClaims
+from dagster_transform.runs.lifetime import RunLifetime
+from dagster_transform.runs.options import RunScope
+from dagster_transform.runs.projects import ProjectRuns
+from dagster_transform.walk import Unclaimed
+from tests.support.claiming_runs import Lines
 
 # Every option, with a value that is not its default.
 ASKED: dict[str, Any] = {
@@ -36,27 +39,45 @@ def settings(folder: Path, options: DbtOptions) -> DbtSettings:
     (folder / "d").mkdir(exist_ok=True)
     (folder / "transform.yaml").write_text(yaml.safe_dump({"projects": {"d": project}}))
     config = load_config(folder)
-    context: Any = SimpleNamespace(run=SimpleNamespace(run_id="abc"))
-    nothing = Scope(frozenset(), frozenset(), frozenset())
-    resource = TransformResource(dbt=options)
-    make: Any = Sessions
-    sessions = make(context, Graph.of(()), config, resource, nothing, holds=None, builds_in=None)
-    found = sessions._dbt("d", config.project("d"))._settings
+    made = ProjectRuns(
+        run_id="abc",
+        graph=Graph.of(()),
+        config=config,
+        options=TransformResource(dbt=options).run_options(config, {}),
+        scope=RunScope(frozenset(), frozenset()),
+        guard=Unclaimed(),
+        lifetime=RunLifetime(),
+        log=Lines(),
+        new_claims=no_claims,
+    )
+    project_run: Any = made._dbt("d", config.project("d"))
+    found = project_run._settings
     assert isinstance(found, DbtSettings)
     return found
+
+
+def no_claims() -> RunClaims:
+    raise AssertionError("nothing is claimed")
+
+
+def value_of(settings: DbtSettings, name: str) -> Any:
+    """What the settings have of a run option, in whichever group."""
+    called = CALLED.get(name, name)
+    groups = (settings.options, settings.limits, settings.measures, settings.folder)
+    [group] = [group for group in groups if called in {f.name for f in fields(group)}]
+    return getattr(group, called)
 
 
 def test_every_option_reaches_dbt(tmp_path: Path) -> None:
     assert ASKED.keys() == DbtOptions.model_fields.keys()
     found = settings(tmp_path, DbtOptions(**ASKED))
     for name, value in ASKED.items():
-        got = getattr(found, CALLED.get(name, name))
-        assert got == (Path(value) if name == "state" else value), name
+        assert value_of(found, name) == (Path(value) if name == "state" else value), name
 
 
 def test_what_nobody_asks_for_is_as_the_settings_have_it(tmp_path: Path) -> None:
     found = settings(tmp_path, DbtOptions())
-    defaults = {f.name: f.default for f in fields(DbtSettings)}
-    for name in ASKED.keys() - {"vars"}:
-        called = CALLED.get(name, name)
-        assert getattr(found, called) == defaults[called], name
+    assert found.options == BuildOptions()
+    assert found.limits == ProcessLimits()
+    assert found.measures == Measures()
+    assert found.folder.kept_runs == KEPT_RUNS

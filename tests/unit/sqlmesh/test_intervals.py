@@ -2,7 +2,14 @@ from __future__ import annotations
 
 import pytest
 
-from dagster_transform.sqlmesh.intervals import Interval, in_words, merged, without
+from dagster_transform.sqlmesh.intervals import (
+    Interval,
+    in_words,
+    merged,
+    parts_outside,
+    parts_within,
+    without,
+)
 
 DAY = 24 * 60 * 60 * 1000
 HOUR = DAY // 24
@@ -39,6 +46,18 @@ def test_merged_takes_any_iterable_and_leaves_it_as_it_is() -> None:
     intervals = [(3, 4), (1, 2)]
     assert merged(iter(intervals)) == [(1, 2), (3, 4)]
     assert intervals == [(3, 4), (1, 2)]
+
+
+# -- parts of batches -----------------------------------------------------------------------------
+
+
+def test_parts_of_batches_are_not_joined() -> None:
+    batches = [(0, 3), (3, 6), (8, 9)]
+    assert parts_within(batches, [(2, 4), (4, 5)]) == [(2, 3), (3, 5)]
+    assert parts_outside(batches, [(2, 4), (4, 5)]) == [(0, 2), (5, 6), (8, 9)]
+    assert parts_within(batches, [(1, 2), (0, 1)]) == [(0, 2)]
+    assert parts_within(batches, []) == []
+    assert parts_outside(batches, []) == batches
 
 
 # -- without --------------------------------------------------------------------------------------

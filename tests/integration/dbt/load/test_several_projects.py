@@ -9,7 +9,7 @@ import pytest
 
 from dagster_transform import TransformTranslator
 from dagster_transform.dagster.definitions.errors import DuplicateKeyError
-from dagster_transform.dagster.translation.keys import name_all
+from dagster_transform.dagster.translation.keys import keys_of
 from dagster_transform.graph import DuplicateRelationError, Graph
 from tests.support.dbt_loading import LOCAL_PACKAGE, MODEL, project
 from tests.support.dbt_projects import DbtProject
@@ -24,7 +24,9 @@ def names_of(graph: Graph) -> dict[str, list[str]]:
     return {n.name: [everything[dep].name for dep in n.deps] for n in graph.nodes.values()}
 
 
-@pytest.fixture(params=["duckdb", "postgres"])
+@pytest.fixture(
+    params=["duckdb", pytest.param("postgres", marks=[pytest.mark.postgres, pytest.mark.long])]
+)
 def either(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
     if request.param == "postgres":
         yield Database.in_postgres(request.getfixturevalue("postgres_database"))
@@ -96,7 +98,7 @@ def test_one_key_of_two_packages_names_both(tmp_path: Path, database: Database) 
         tmp_path, database, files, project={"models": {"helper": {"+alias": "helpers_a"}}}
     )
     with pytest.raises(DuplicateKeyError) as raised:
-        name_all(made.graph, TransformTranslator())
+        keys_of(made.graph, TransformTranslator())
     told = str(raised.value)
     assert "d:model.helper.a and d:model.shop.a have one asset key: a" in told
     assert "meta: {dagster: {asset_key: [...]}}" in told

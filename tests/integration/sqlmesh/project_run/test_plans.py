@@ -29,7 +29,7 @@ from tests.support.sqlmesh_projects import Project
 
 
 def test_the_first_plan_goes_through_the_walk(unplanned: Project, template: Path) -> None:
-    run = unplanned.run(FIRST, plan="auto")
+    run = unplanned.run(FIRST, plan_mode="auto")
     assert {run.outcome(name) for name in MODELS} == {Outcome.BACKFILLED}
     assert run.outcome(PROMOTION) is Outcome.PROMOTED
     order = [e.unit.id for e in run.events if isinstance(e, Finished)]
@@ -42,7 +42,7 @@ def test_the_first_plan_goes_through_the_walk(unplanned: Project, template: Path
 def test_a_plan_that_fails_promotes_nothing_and_can_be_finished(unplanned: Project) -> None:
     good = MODELS["mart.total"]
     unplanned.model("mart.total", good.replace("COUNT(*)", "CAST('x' || COUNT(*) AS INT)"))
-    run = unplanned.run(FIRST, plan="auto")
+    run = unplanned.run(FIRST, plan_mode="auto")
     assert run.outcome("mart.total") is Outcome.FAILED
     assert "ConversionException" in run.reason("mart.total")
     assert run.outcome("mart.shown") is Outcome.BLOCKED
@@ -53,7 +53,7 @@ def test_a_plan_that_fails_promotes_nothing_and_can_be_finished(unplanned: Proje
     assert not unplanned.database.tables("mart") | unplanned.database.tables("stage")
 
     unplanned.model("mart.total", good)
-    again = unplanned.run(FIRST, plan="auto")
+    again = unplanned.run(FIRST, plan_mode="auto")
     assert again.outcome(PROMOTION) is Outcome.PROMOTED
     # What the run before has backfilled is there already.
     assert again.outcome("mart.days") is Outcome.UP_TO_DATE
@@ -66,7 +66,7 @@ def test_a_change_that_fails_leaves_readers_what_they_had(planned: Project) -> N
     before, plan_id = state(planned), planned.environment().plan_id
     text = MODELS["mart.total"].replace("COUNT(*)", "CAST('x' || COUNT(*) AS INT)")
     planned.model("mart.total", text)
-    run = planned.run(FIRST, ["mart.total", "mart.shown"], plan="auto")
+    run = planned.run(FIRST, ["mart.total", "mart.shown"], plan_mode="auto")
     assert run.outcome("mart.total") is Outcome.FAILED
     assert run.outcome(PROMOTION) is Outcome.BLOCKED
     assert planned.environment().plan_id == plan_id
@@ -78,7 +78,7 @@ def test_a_plan_takes_what_is_selected_and_refuses_to_take_more(planned: Project
     planned.model("mart.total", MODELS["mart.total"].replace("COUNT(*)", "100 + COUNT(*)"))
     planned.model("mart.days", MODELS["mart.days"].replace("COUNT(*)", "100 + COUNT(*)"))
     with pytest.raises(PlanRefusedError) as refused:
-        planned.run(FIRST, ["mart.total"], plan="auto")
+        planned.run(FIRST, ["mart.total"], plan_mode="auto")
     assert "mart.shown" in refused.value.cause
     assert "mart.days" not in refused.value.cause
     assert refused.value.remedy
@@ -87,7 +87,7 @@ def test_a_plan_takes_what_is_selected_and_refuses_to_take_more(planned: Project
     subprocess.run([sys.executable, "-c", opens], check=True, timeout=60)
     assert state(planned) == before
 
-    run = planned.run(FIRST, ["mart.total", "mart.shown"], [], plan="auto")
+    run = planned.run(FIRST, ["mart.total", "mart.shown"], [], plan_mode="auto")
     assert run.outcomes == {
         "mart.total": "backfilled", "mart.shown": "backfilled", PROMOTION: "promoted"
     }  # fmt: skip
@@ -95,7 +95,7 @@ def test_a_plan_takes_what_is_selected_and_refuses_to_take_more(planned: Project
     assert changed(before, after) == {"mart.total", "mart.shown"}
     assert after["mart.shown"] == [(112, 2)]
 
-    last = planned.run(FIRST, ["mart.days"], [], plan="auto")
+    last = planned.run(FIRST, ["mart.days"], [], plan_mode="auto")
     assert last.outcomes == {"mart.days": "backfilled", PROMOTION: "promoted"}
     assert {n for _, n in planned.database.content("mart.days")} == {103}
 
@@ -113,7 +113,7 @@ def test_the_marker_saves_loading_the_files(
 
     assert planned.graph
     monkeypatch.setattr(sqlmesh.Context, "load", counting)
-    settings: dict[str, Any] = {"plan": "auto", "marker": tmp_path / "new folder" / "m.json"}
+    settings: dict[str, Any] = {"plan_mode": "auto", "marker": tmp_path / "new folder" / "m.json"}
 
     def how_often(**more: Any) -> int:
         loads.clear()
@@ -138,7 +138,7 @@ def test_the_marker_saves_loading_the_files(
 
 
 def test_a_part_of_a_project_can_be_planned_first(unplanned: Project) -> None:
-    run = unplanned.run(FIRST, ["stage.raw", "mart.shown"], [], plan="auto")
+    run = unplanned.run(FIRST, ["stage.raw", "mart.shown"], [], plan_mode="auto")
     assert run.outcome("stage.raw") is Outcome.BACKFILLED
     assert run.outcome("mart.shown") is Outcome.NOT_PROMOTED
     assert "upstream" in run.reason("mart.shown")
@@ -146,7 +146,7 @@ def test_a_part_of_a_project_can_be_planned_first(unplanned: Project) -> None:
     views = {t for t in unplanned.database.tables() if not t.startswith("sqlmesh")}
     assert views == {"src.raw", "stage.raw"}
 
-    rest = unplanned.run(FIRST, plan="auto")
+    rest = unplanned.run(FIRST, plan_mode="auto")
     assert rest.outcome(PROMOTION) is Outcome.PROMOTED
     assert rest.outcome("stage.raw") is Outcome.UP_TO_DATE
     assert unplanned.database.content("mart.shown") == [(12, 2)]
@@ -164,7 +164,7 @@ def forward_only(project: Project) -> str:
 
 def test_forward_only_models_are_built_after_the_environments_record(unplanned: Project) -> None:
     model = forward_only(unplanned)
-    run = unplanned.run(FIRST, plan="auto")
+    run = unplanned.run(FIRST, plan_mode="auto")
     assert run.outcome("mart.days") is Outcome.BACKFILLED
     assert run.outcome(PROMOTION) is Outcome.PROMOTED
     order = [event.unit.id for event in run.events if isinstance(event, Started)]
@@ -176,7 +176,7 @@ def test_forward_only_models_are_built_after_the_environments_record(unplanned: 
     assert built
 
     unplanned.model("mart.days", model.replace("COUNT(*)", "100 + COUNT(*)"))
-    run = unplanned.run(NEXT_DAY, plan="auto")
+    run = unplanned.run(NEXT_DAY, plan_mode="auto")
     assert run.outcome(PROMOTION) is Outcome.PROMOTED
     changed = unplanned.database.content("mart.days")
     # What was there stays; the new day is counted in the new way.
@@ -189,21 +189,21 @@ def test_a_failure_after_the_record_is_made_good_by_the_next_run(unplanned: Proj
     unplanned.database.execute("CREATE TABLE src.words AS SELECT 'seven' AS word")
     word = "COUNT(*) + 0 * (SELECT MIN(word) FROM src.words)::INT"
     unplanned.model("mart.days", model.replace("COUNT(*)", word))
-    run = unplanned.run(FIRST, plan="auto")
+    run = unplanned.run(FIRST, plan_mode="auto")
     assert run.outcome("mart.days") is Outcome.FAILED
     assert run.outcome(PROMOTION) is Outcome.BLOCKED
     with pytest.raises(EnvironmentNotPlannedError, match="has not come to its end"):
-        unplanned.run(FIRST, plan="never")
+        unplanned.run(FIRST, plan_mode="never")
 
     unplanned.database.execute("CREATE OR REPLACE TABLE src.words AS SELECT '7' AS word")
-    run = unplanned.run(FIRST, plan="auto")
+    run = unplanned.run(FIRST, plan_mode="auto")
     assert run.outcome("mart.days") is Outcome.BACKFILLED
     assert run.outcome(PROMOTION) is Outcome.PROMOTED
     assert unplanned.run(FIRST, ignore_cron=False).outcome("mart.days") is Outcome.UP_TO_DATE
 
 
 def test_a_new_development_environment_has_all_nodes(planned: Project) -> None:
-    settings: dict[str, Any] = {"plan": "auto", "environment": "dev"}
+    settings: dict[str, Any] = {"plan_mode": "auto", "environment": "dev"}
     run = planned.run(FIRST, **settings)  # nothing differs from prod: nothing to build
     assert run.outcomes.pop(PROMOTION.replace("prod", "dev")) == "promoted"
     assert {run.outcome(name) for name in MODELS} == {Outcome.UP_TO_DATE}

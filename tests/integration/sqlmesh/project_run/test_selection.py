@@ -82,7 +82,7 @@ def test_checks_alone_run_exactly_those_and_change_nothing(planned: Project) -> 
     planned.database.execute(f"INSERT INTO {physical} VALUES (NULL, DATE '2024-03-02')")
     planned.database.execute(f"INSERT INTO {physical} VALUES (2000, DATE '2024-03-02')")
     before = state(planned)
-    run = planned.run(NEXT_DAY, [], ["stage.raw:not_null", "stage.raw:small"], plan="auto")
+    run = planned.run(NEXT_DAY, [], ["stage.raw:not_null", "stage.raw:small"], plan_mode="auto")
     assert {u.kind for u in run.plan.units.values()} == {UnitKind.CHECK}
     assert run.outcomes == {"stage.raw:not_null": "checked", "stage.raw:small": "checked"}
     results = run.checks
@@ -145,7 +145,7 @@ def test_a_failing_model_says_what_the_engine_said(planned: Project) -> None:
 def test_a_table_with_lock_in_its_name_is_no_reason_to_try_again(planned: Project) -> None:
     query = "SELECT COUNT(*) AS n FROM src.blocks"
     planned.model("mart.total", f"kind FULL\n---\n{query}")
-    run = planned.run(FIRST, ["mart.total", "mart.shown"], plan="auto")
+    run = planned.run(FIRST, ["mart.total", "mart.shown"], plan_mode="auto")
     assert run.outcome("mart.total") is Outcome.FAILED
     assert not run.report("mart.total").transient
 

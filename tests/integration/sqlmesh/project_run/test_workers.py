@@ -82,7 +82,7 @@ def test_eight_workers_build_side_by_side_and_no_more_than_the_limit(
     database = Database.in_postgres(postgres_database)
     names = [f"nap.m{i}" for i in range(8)]
     project = Project(tmp_path, database, {name: napping(1) for name in names})
-    run = project.run(FIRST, plan="auto", limits=Limits(max_concurrent_models=8))
+    run = project.run(FIRST, plan_mode="auto", limits=Limits(max_concurrent_models=8))
     assert run.outcome(PROMOTION) is Outcome.PROMOTED, [e.reason for e in run.finished.values()]
     assert spans_overlap(database, names) > 4
     some = names[:4]
@@ -106,7 +106,7 @@ def test_a_lost_connection_is_tried_again(
     assert project.graph
     cutter = threading.Thread(target=cut)
     cutter.start()
-    run = project.run(FIRST, plan="auto")
+    run = project.run(FIRST, plan_mode="auto")
     cutter.join()
     (retry,) = [event for event in run.events if isinstance(event, Retrying)]
     assert retry.report.transient
@@ -157,14 +157,14 @@ def test_closing_a_session_ends_what_still_runs(
     database = Database.in_postgres(postgres_database)
     project = Project(tmp_path, database, {"nap.a": napping(60)})
     nodes = list(project.graph.nodes)
-    session = project.session(FIRST, plan="auto")
-    plan = plan_run(project.graph, nodes, [], session.assess(nodes, []))
-    session.open(list(plan.units.values()))
-    events = Walk(plan, {project.name: session}).events()
+    project_run = project.project_run(FIRST, plan_mode="auto")
+    plan = plan_run(project.graph, nodes, [], project_run.assess(nodes, []))
+    project_run.open(list(plan.units.values()))
+    events = Walk(plan, {project.name: project_run}).events()
     assert isinstance(next(events), Started)
     wait_for(lambda: database.rows(SLEEPERS))
     began = time.monotonic()
-    session.close(completed=False)
+    project_run.close(completed=False)
     assert time.monotonic() - began < 2
     assert our_threads() == []
     wait_for(lambda: not database.rows(SLEEPERS), seconds=3)
@@ -188,13 +188,13 @@ def test_cancel_ends_statements_on_duckdb(tmp_path: Path) -> None:
 
 
 def cancel_in_the_middle(project: Project, begun: Callable[[], bool]) -> Walk:
-    """Starts a run, cancels it once `begun`, and closes its session."""
+    """Starts a run, cancels it once `begun`, and closes its project run."""
     nodes, checks = list(project.graph.nodes), list(project.graph.checks)
-    session = project.session(FIRST, plan="auto")
+    project_run = project.project_run(FIRST, plan_mode="auto")
     try:
-        plan = plan_run(project.graph, nodes, checks, session.assess(nodes, checks))
-        session.open(list(plan.units.values()))
-        walk = Walk(plan, {project.name: session})
+        plan = plan_run(project.graph, nodes, checks, project_run.assess(nodes, checks))
+        project_run.open(list(plan.units.values()))
+        walk = Walk(plan, {project.name: project_run})
         assert isinstance(next(walk.events()), Started)
         wait_for(begun)
         assert our_threads()
@@ -202,7 +202,7 @@ def cancel_in_the_middle(project: Project, begun: Callable[[], bool]) -> Walk:
         walk.cancel()
         seconds = time.monotonic() - began
     finally:
-        session.close(completed=False)
+        project_run.close(completed=False)
     assert seconds < 2
     assert our_threads() == []
     return walk
@@ -223,21 +223,21 @@ def test_two_projects_are_built_side_by_side_in_one_walk(
         project.model(f"nap_{name}.b", f"kind VIEW\n---\nSELECT began, ended FROM nap_{name}.a")
         projects[name] = project
     graph = Graph.combine([p.graph for p in projects.values()])
-    sessions = {name: p.session(FIRST, plan="auto") for name, p in projects.items()}
+    project_runs = {name: p.project_run(FIRST, plan_mode="auto") for name, p in projects.items()}
     readiness = {}
-    for name, session in sessions.items():
+    for name, project_run in project_runs.items():
         mine = [n.id for n in graph.nodes.values() if n.project == name]
-        readiness.update(session.assess(mine, []))
+        readiness.update(project_run.assess(mine, []))
     plan = plan_run(graph, list(graph.nodes), [], readiness)
-    for name, session in sessions.items():
-        session.open([u for u in plan.units.values() if u.project == name])
-    walk = Walk(plan, sessions)
+    for name, project_run in project_runs.items():
+        project_run.open([u for u in plan.units.values() if u.project == name])
+    walk = Walk(plan, project_runs)
     try:
         for _ in walk.events():
             pass
     finally:
-        for session in sessions.values():
-            session.close(completed=True)
+        for project_run in project_runs.values():
+            project_run.close(completed=True)
     assert [end for end in walk.finished.values() if not end.good] == []
     assert spans_overlap(database, ["nap_p.a", "nap_q.b"]) == 2
     assert our_threads() == []

@@ -1,0 +1,130 @@
+"""`plan: auto`: whether the files differ from the environment, and the plan of what is selected."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import timedelta, timezone
+from typing import Any
+
+from dagster_transform.sqlmesh import _compat
+from dagster_transform.sqlmesh.project import OpenProject
+from dagster_transform.sqlmesh.runs.marker import Marker
+from dagster_transform.sqlmesh.runs.staged_plan import (
+    StagedPlan,
+    refuse_what_is_not_selected,
+    stage_plan,
+)
+from dagster_transform.sqlmesh.settings import SqlmeshSettings
+
+
+def make_plan(
+    project: OpenProject, settings: SqlmeshSettings, selected: Collection[str], *, whole: bool
+) -> StagedPlan | None:
+    """Plan the selected nodes where the files differ from the environment.
+
+    The project's files are loaded by it, unless the marker says that nothing has changed.
+
+    Args:
+        project: The project.
+        settings: What the run asks for.
+        selected: Fully qualified names.
+        whole: Whether these are all the nodes of the project.
+
+    Returns:
+        The plan; None where there is nothing to plan.
+
+    Raises:
+        PlanRefusedError: The plan would build or change what is not selected, or needs a decision.
+    """
+    marker = Marker(settings, selected)
+    if marker.files_are_unchanged():
+        context = project.open()
+        record = context.state_sync.get_environment(settings.environment)
+        if record is not None and record.finalized_ts and marker.plan_id == record.plan_id:
+            _compat.load_materializations(context)
+            return None
+    return _plan(project.name, project.load_files(), settings, selected, marker, whole=whole)
+
+
+def _plan(
+    name: str,
+    context: Any,
+    settings: SqlmeshSettings,
+    selected: Collection[str],
+    marker: Marker,
+    *,
+    whole: bool,
+) -> StagedPlan | None:
+    record = context.state_sync.get_environment(settings.environment)
+    names = _plannable(context, record, selected)
+    if not names:
+        return None
+    builder = context.plan_builder(
+        settings.environment,
+        skip_tests=True,
+        run=True,
+        execution_time=settings.execution_time,
+        include_unmodified=True,  # a new development environment has the unchanged nodes too
+        select_models=None if whole and names.keys() >= set(selected) else sorted(names.values()),
+    )
+    begin_previews(builder, settings)
+    plan = builder.build()
+    # An environment whose last plan has failed, and was not finalized, counts as changed.
+    if record is not None and not plan.has_changes and not plan.has_unmodified_unpromoted:
+        marker.write(record.plan_id)
+        return None
+    staged = stage_plan(name, context, plan, settings, marker=marker, record=record)
+    refuse_what_is_not_selected(name, staged, plan.snapshots.values(), selected)
+    return staged
+
+
+def begin_previews(builder: Any, settings: SqlmeshSettings) -> None:
+    """Previews of forward-only changes begin the day before the plan's own moment (SQLMesh takes
+    that day from the clock).
+
+    Args:
+        builder: A SQLMesh PlanBuilder that was not given a start.
+        settings: What the run asks for.
+    """
+    if builder.start is not None:
+        builder.set_start(f"{settings.now.astimezone(timezone.utc) - timedelta(days=1):%Y-%m-%d}")
+
+
+def _plannable(context: Any, record: Any | None, selected: Collection[str]) -> dict[str, str]:
+    """What to name in the plan: selected models whose upstreams are there or selected too.
+
+    External and embedded models that these read belong to the selection: without them SQLMesh
+    would give the readers other fingerprints than a plan of everything does.
+
+    Returns:
+        Name by fully qualified name.
+    """
+    there = {info.name for info in record.snapshots} if record is not None else set()
+    names: dict[str, str] = {}
+    for fqn in context.dag.sorted:
+        model = context.models.get(fqn)
+        if model is None or fqn not in selected:
+            continue
+        upstream, passed = _look_through(context, model)
+        if all(f in there or f in names for f in upstream):
+            names[fqn] = model.name
+            names.update(passed)
+    return names
+
+
+def _look_through(context: Any, model: Any) -> tuple[set[str], dict[str, str]]:
+    """The models that build what `model` reads; and the symbolic ones on the way, with names."""
+    upstream: set[str] = set()
+    passed: dict[str, str] = {}
+    stack = list(model.depends_on)
+    while stack:
+        fqn = stack.pop()
+        parent = context.models.get(fqn)
+        if parent is None or fqn in passed:
+            continue
+        if parent.kind.is_symbolic:
+            passed[fqn] = parent.name
+            stack.extend(parent.depends_on)
+        else:
+            upstream.add(fqn)
+    return upstream, passed

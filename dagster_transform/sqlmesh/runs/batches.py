@@ -1,0 +1,126 @@
+"""The batches of one node, which one or several threads take one after the other."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from dagster_transform.sqlmesh.runs.failures import Cancelled
+from dagster_transform.sqlmesh.state.work import Work
+from dagster_transform.walk import CheckResult
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltBatch:
+    """A batch whose data is in the table.
+
+    Attributes:
+        checks: Results of its blocking audits.
+        rows: Rows written, where the engine reports them.
+        recorded: Whether the state has its interval now; not where a blocking audit has failed.
+    """
+
+    checks: list[CheckResult]
+    rows: int | None
+    recorded: bool
+
+
+class Batches:
+    """Builds what is still to be built of one node.
+
+    SQLMesh starts batch i when batch i - batch_concurrency is done; taking them in order with as
+    many threads is the same bound.
+
+    Args:
+        work: What there is to do; its `recorded` gets every batch that is in the state.
+        build: Builds a batch, by its number.
+        is_cancelled: Whether to stop before the next batch.
+        failed: Called with an error, on the thread on which it happened.
+    """
+
+    def __init__(
+        self,
+        work: Work,
+        build: Callable[[int], BuiltBatch],
+        is_cancelled: Callable[[], bool],
+        failed: Callable[[BaseException], None],
+    ) -> None:
+        self._work = work
+        self._build_batch = build
+        self._is_cancelled = is_cancelled
+        self._failed = failed
+        self._todo = deque(i for i in range(len(work.batches)) if i not in work.recorded)
+        self._built: dict[int, BuiltBatch] = {}
+        self._busy = 0  # threads that build a batch
+        self._error: BaseException | None = None
+        self._changed = threading.Condition()
+
+    @property
+    def at_once(self) -> int:
+        """How many batches may be built at the same moment, at least 1."""
+        return max(1, min(len(self._todo), concurrency(self._work.snapshot) or len(self._todo)))
+
+    @property
+    def built(self) -> Mapping[int, BuiltBatch]:
+        """What was built, by number and in their order."""
+        return dict(sorted(self._built.items()))
+
+    def do(self) -> None:
+        """Build batches until there are none, then wait for those of the other threads.
+
+        Raises:
+            Exception: The first error of any thread.
+        """
+        self.help_out()
+        with self._changed:
+            self._changed.wait_for(lambda: not self._busy)
+        if self._error is not None:
+            raise self._error
+
+    def help_out(self) -> None:
+        """Build batches until there are none."""
+        while (index := self._take()) is not None:
+            try:
+                self._build(index)
+            except BaseException as error:  # noqa: BLE001 - a Python model may call sys.exit
+                self._failed(error)
+                with self._changed:
+                    self._error = self._error or error
+                    self._leave_out_the_rest()
+            finally:
+                with self._changed:
+                    self._busy -= 1
+                    self._changed.notify_all()
+
+    def _take(self) -> int | None:
+        with self._changed:
+            if not self._todo:
+                return None
+            self._busy += 1
+            return self._todo.popleft()
+
+    def _build(self, index: int) -> None:
+        if self._is_cancelled():
+            raise Cancelled
+        built = self._build_batch(index)
+        with self._changed:
+            self._built[index] = built
+            if built.recorded:
+                self._work.recorded.add(index)
+            else:
+                self._leave_out_the_rest()
+
+    def _leave_out_the_rest(self) -> None:
+        """After a batch that failed: as in SQLMesh, batches that need not wait for one another go
+        on without it, others don't."""
+        if concurrency(self._work.snapshot) is not None:
+            self._todo.clear()
+
+
+def concurrency(snapshot: Any) -> int | None:
+    """Batches at the same moment that SQLMesh allows; None: any number (`Scheduler._dag`)."""
+    found: int | None = 1 if snapshot.depends_on_past else snapshot.node.batch_concurrency
+    return found
