@@ -18,6 +18,7 @@ from dagster_transform.planning import (
     UnitKind,
 )
 from dagster_transform.runs.ports import RunLog
+from dagster_transform.runs.unreadable import blocked_over
 from dagster_transform.walk import ProjectRun, SharedResources
 
 
@@ -28,18 +29,26 @@ class Participants:
         graph: The graph of their projects.
         project_runs: Not opened yet.
         log: Where to say what goes wrong.
+        unreadable: Why a project of the transform can't be read, by its name.
 
     Attributes:
         project_runs: As given.
         not_run: Checks that the run can't do after all, and why.
     """
 
-    def __init__(self, graph: Graph, project_runs: Mapping[str, ProjectRun], log: RunLog) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        project_runs: Mapping[str, ProjectRun],
+        log: RunLog,
+        unreadable: Mapping[str, TransformError] | None = None,
+    ) -> None:
         self.project_runs = project_runs
         self.not_run: dict[UnitId, LeftOut] = {}
         self._graph = graph
         self._log = log
         self._broken: set[str] = set()  # projects
+        self._unreadable = unreadable or {}
 
     # -- before the run is planned --------------------------------------------------------------
 
@@ -55,9 +64,11 @@ class Participants:
         self, nodes: Collection[NodeId], checks: Collection[CheckId]
     ) -> dict[NodeId, Readiness]:
         """What there is to do, from every project."""
-        readiness: dict[NodeId, Readiness] = {}
+        readiness = blocked_over(self._graph, nodes, self._unreadable)
         for project, project_run in self.project_runs.items():
-            mine = [n for n in nodes if self._graph.nodes[n].project == project]
+            mine = [
+                n for n in nodes if self._graph.nodes[n].project == project and n not in readiness
+            ]
             judged = [c for c in checks if self._graph.checks[c].project == project]
             self._log.info(f"Project {project}: reading its state")
             try:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from dagster_transform import dbt, sqlmesh
@@ -15,6 +15,7 @@ from dagster_transform.runs.claiming.claims import RunClaims
 from dagster_transform.runs.lifetime import RunLifetime
 from dagster_transform.runs.options import RunOptions, RunScope
 from dagster_transform.runs.ports import RunLog
+from dagster_transform.runs.unreadable import UnreadableProject
 from dagster_transform.walk import ClaimGuard, ProjectRun, SharedResources
 
 
@@ -37,6 +38,7 @@ class ProjectRuns:
         log: The op's.
         new_claims: Makes claims for what is done after the ops have released theirs.
         spare: A dbt process that was started early; None: there is none.
+        unreadable: Why a project can't be read, by its name.
     """
 
     run_id: str
@@ -49,6 +51,7 @@ class ProjectRuns:
     log: RunLog
     new_claims: Callable[[], RunClaims]
     spare: dbt.SpareProcess | None = None
+    unreadable: Mapping[str, TransformError] = field(default_factory=dict)
 
     def of(self, nodes: Collection[NodeId], checks: Collection[CheckId]) -> dict[str, ProjectRun]:
         """The project run of each project that has some of these nodes and checks.
@@ -61,13 +64,23 @@ class ProjectRuns:
         found: dict[str, ProjectRun] = {}
         for name, project in projects.items():
             if isinstance(project, DbtProject):
-                found[name] = self._dbt(name, project)
+                found[name] = self._readable(name, partial(self._dbt, name, project))
         if not found and self.spare is not None:
             self.spare.dismiss()
         for name, project in projects.items():
             if isinstance(project, SqlmeshProject):
-                found[name] = self._sqlmesh(name, project)
+                found[name] = self._readable(name, partial(self._sqlmesh, name, project))
         return found
+
+    def _readable(self, name: str, make: Callable[[], ProjectRun]) -> ProjectRun:
+        """A project run; where the project can't be read (its framework is not installed, say), one
+        that fails all of it and leaves the other projects alone."""
+        if name in self.unreadable:
+            return UnreadableProject(self.unreadable[name])
+        try:
+            return make()
+        except TransformError as error:
+            return UnreadableProject(error)
 
     def _sqlmesh(self, name: str, project: SqlmeshProject) -> ProjectRun:
         options = self.options

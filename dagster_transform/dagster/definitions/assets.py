@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import dagster as dg
@@ -12,6 +12,7 @@ from dagster_transform.dagster.execution.run import Transform, run_transform
 from dagster_transform.dagster.translation.keys import Keys, keys_of
 from dagster_transform.dagster.translation.translator import TransformTranslator
 from dagster_transform.dbt import SpareProcess
+from dagster_transform.errors import TransformError
 from dagster_transform.graph import Graph, Node
 from dagster_transform.process.collector import kept
 
@@ -39,7 +40,7 @@ def build_transform_assets(
     Raises:
         DuplicateKeyError: Two nodes have one asset key.
     """
-    return assets_of(graph, config, translator=translator, name=name, spare=None)
+    return assets_of(graph, config, translator=translator, name=name)
 
 
 @kept("definitions")
@@ -49,10 +50,11 @@ def assets_of(
     *,
     translator: TransformTranslator | None,
     name: str,
-    spare: SpareProcess | None,
+    spare: SpareProcess | None = None,
+    unreadable: Mapping[str, TransformError] | None = None,
 ) -> dg.AssetsDefinition:
     """As `build_transform_assets`; `spare` is a dbt process that was started early for the run
-    which this process was started for."""
+    which this process was started for, `unreadable` says why projects can't be read, by name."""
     translator = translator or TransformTranslator(config.root)
     keys = keys_of(graph, translator)
     specs = [
@@ -82,7 +84,7 @@ def assets_of(
         )
         for check in graph.checks.values()
     ]
-    transform = Transform(graph, config, keys, spare)
+    transform = Transform(graph, config, keys, spare, unreadable or {})
     return _multi_asset(name, specs, check_specs, transform)
 
 

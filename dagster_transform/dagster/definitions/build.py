@@ -54,7 +54,8 @@ def build_transform_definitions(
     Returns:
         Definitions with the assets, their checks, the resource `transform`, and two jobs for each
         SQLMesh project: `<project>_plan` and `<project>_janitor`. A project that can't be loaded
-        is an asset `<project>/not_loaded` whose description says why; the others load. Where an
+        is an asset `<project>/not_loaded` whose description says why, and whose materialisation
+        fails with it; the others load, and nothing of them is built over that one. Where an
         environment has what the project's files have not, `<project>/not_in_files` names it.
 
     Raises:
@@ -65,11 +66,18 @@ def build_transform_definitions(
         config = load_config(config)
     spare = _spare_process(config)
     loaded = load_graphs(config)
-    assets: list[Any] = [_broken(project, error) for project, error in loaded.errors.items()]
+    assets: list[Any] = [_not_loaded(project, error) for project, error in loaded.errors.items()]
     assets += [_not_in_files(project, config, loaded) for project in loaded.not_in_files]
     if loaded.graph.nodes:
         assets.append(
-            assets_of(loaded.graph, config, translator=translator, name=name, spare=spare)
+            assets_of(
+                loaded.graph,
+                config,
+                translator=translator,
+                name=name,
+                spare=spare,
+                unreadable=loaded.errors,
+            )
         )
     chosen = transform_executor() if executor is True else executor or None
     jobs = [
@@ -112,7 +120,7 @@ def build_sqlmesh_assets(
     loaded = load_graphs(config, [project])
     for error in loaded.errors.values():
         raise error
-    return assets_of(loaded.graph, config, translator=translator, name=project, spare=None)
+    return assets_of(loaded.graph, config, translator=translator, name=project)
 
 
 def _spare_process(config: TransformConfig) -> dbt.SpareProcess | None:
@@ -123,13 +131,23 @@ def _spare_process(config: TransformConfig) -> dbt.SpareProcess | None:
     return None
 
 
-def _broken(project: str, error: TransformError) -> dg.AssetSpec:
+def _not_loaded(project: str, error: TransformError) -> dg.AssetsDefinition:
+    """An asset that stands for a project which can't be loaded: a run that selects everything
+    selects it too, and fails with what is wrong and what to do."""
     _log.error("%s", error)
-    return dg.AssetSpec(
+
+    @dg.asset(
         key=dg.AssetKey([project, "not_loaded"]),
         description=f"**Project {project} could not be loaded.**\n\n```\n{error}\n```",
         group_name="not_loaded",
     )
+    def not_loaded() -> None:
+        raise dg.Failure(
+            description=f"Project {project} could not be loaded: nothing of it was built. {error}",
+            allow_retries=False,
+        )
+
+    return not_loaded
 
 
 def _not_in_files(project: str, config: TransformConfig, loaded: Loaded) -> dg.AssetSpec:

@@ -28,8 +28,8 @@ class Loaded:
 
     Attributes:
         graph: The combined graph of the projects that could be.
-        errors: What is wrong with a project. It is left out of the graph, or (in development,
-            where its files can't be read now) in it as it was before.
+        errors: What is wrong with a project. It is left out of the graph, or (where its graph file
+            can be read and does not fit its files any more) in it as it was before.
         not_in_files: By project: what its environment has and its files have not, where there is
             such a thing.
     """
@@ -43,7 +43,8 @@ def load_graphs(config: TransformConfig, projects: Iterable[str] | None = None) 
     """Read the graph files of all projects, or of some.
 
     Under `dagster dev` a graph file that is missing or older than its project's files is made
-    anew, in a process of its own. Everywhere else that is an error which names the command.
+    anew, in a process of its own. Everywhere else that is an error which names the command; one
+    that is merely older still says which assets there are.
 
     Raises:
         UnknownProjectError: There is no such project.
@@ -82,7 +83,9 @@ def _load(config: TransformConfig, name: str) -> tuple[GraphFile, TransformError
         if stale is None:
             return found, None
         if not development:
-            raise StaleGraphError(
+            # Its assets and what reads them are still known: what is selected of it must fail, and
+            # nothing may be built over it.
+            return found, StaleGraphError(
                 f"The graph file {path} {stale}.",
                 remedy=f"Run `dagster-transform prepare --project {name}` where you deploy from.",
             )

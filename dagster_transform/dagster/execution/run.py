@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 import dagster as dg
@@ -44,12 +44,14 @@ class Transform:
         config: Where the projects are.
         keys: Keys of the graph.
         spare: A dbt process that was started early for the run that this process was started for.
+        unreadable: Why a project can't be read, by its name; what is known of it is in the graph.
     """
 
     graph: Graph
     config: TransformConfig
     keys: Keys
     spare: SpareProcess | None = None
+    unreadable: Mapping[str, TransformError] = field(default_factory=dict)
 
 
 def run_transform(
@@ -86,6 +88,7 @@ def run_transform(
             log=context.log,
             new_claims=lambda: new_claims(context, transform.config, resource),
             spare=transform.spare,
+            unreadable=transform.unreadable,
         ).of(selection.nodes, selection.checks)
     except TransformError as error:
         raise _refused(error) from None
@@ -97,7 +100,7 @@ def run_transform(
             day = f"{options.moment - timedelta(days=1):%Y-%m-%d}"
             context.log.info(_RESTATE.format(names=", ".join(found), day=day))
 
-    participants = Participants(graph, project_runs, context.log)
+    participants = Participants(graph, project_runs, context.log, transform.unreadable)
     writer = EventWriter(context, graph, keys)
     with closing(RunClaims(held, policy, records, participants.end_backends)) as claims:
         run = carry_out(
