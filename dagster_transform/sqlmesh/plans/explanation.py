@@ -133,6 +133,9 @@ class Restated:
 class PlanExplanation:
     """What applying a plan would do.
 
+    It has more attributes than a class should have: they are what the digest identifies, and what
+    its JSON, which other runs read, has beside each other.
+
     Attributes:
         project, environment: Whose plan it is.
         execution_time: Its moment, epoch milliseconds, whole seconds.
