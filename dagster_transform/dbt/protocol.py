@@ -188,7 +188,7 @@ class Measured:
         columns: Its columns' types by name, in its order; likewise empty.
         lineage: What its columns are computed from, by name: lists of two, the unique id of a node
             or source and a column there. Likewise empty; columns that are computed from no column,
-            and those of which that is not certain, are left out.
+            and those of which that is not certain, are omitted.
         reads: What the manifest says of where those are (`relations.relation_of`), by unique id.
         problem: Why something is not known that was asked for; or "".
     """

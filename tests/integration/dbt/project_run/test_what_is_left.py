@@ -69,5 +69,5 @@ def test_starts_from_many_threads_are_answered_once_each(
     result = run.go()
     assert set(result.outcomes.values()) == {"built"}
     assert result.most_at_once == 4
-    assert len(run.session.reports) == 40
+    assert len(run.project_run.reports) == 40
     assert len(results_of(run)["results"]) == 40
