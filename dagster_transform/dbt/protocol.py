@@ -162,6 +162,7 @@ class Result:
         measured_follows: Whether `Measured` of the same token follows.
     """
 
+    # More than twelve attributes: a message that says all of one result, flat as a line of JSON.
     token: int
     status: str
     message: str = ""

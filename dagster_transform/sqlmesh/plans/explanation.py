@@ -152,6 +152,7 @@ class PlanExplanation:
         request: What was asked for.
     """
 
+    # More than twelve attributes: each is a part of a plan that people read or that a digest holds.
     project: str
     environment: str
     execution_time: int
