@@ -143,8 +143,6 @@ class Made:
 class Result:
     """How what was started with this token has ended.
 
-    It has many attributes: it is sent as one flat JSON object, and all of them are about one node.
-
     Attributes:
         status: dbt's word: `success`, `error`, `pass`, `warn`, `fail`, `partial success`...
         message: In dbt's words; "" if it has nothing to say.

@@ -14,7 +14,7 @@ from dagster_transform.dagster.execution.claims import claim_policy, held_claims
 from dagster_transform.dagster.execution.event_writer import EventWriter, Output
 from dagster_transform.dagster.execution.failure import failure_of
 from dagster_transform.dagster.execution.ports import InstanceRecords
-from dagster_transform.dagster.execution.resource import TransformResource
+from dagster_transform.dagster.execution.run_options import TransformResource
 from dagster_transform.dagster.execution.scope import scope_of
 from dagster_transform.dagster.translation.keys import Keys
 from dagster_transform.dbt import SpareProcess
