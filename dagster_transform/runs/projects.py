@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from dagster_transform import dbt, sqlmesh
+from dagster_transform.claims import RunId
 from dagster_transform.config import DbtProject, SqlmeshProject, TransformConfig
 from dagster_transform.errors import TransformError
 from dagster_transform.graph import CheckId, Graph, NodeId
@@ -39,7 +40,7 @@ class ProjectRuns:
         spare: A dbt process that was started early; None: there is none.
     """
 
-    run_id: str
+    run_id: RunId
     graph: Graph
     config: TransformConfig
     options: RunOptions

@@ -9,6 +9,7 @@ from datetime import timedelta
 
 import dagster as dg
 
+from dagster_transform.claims import RunId
 from dagster_transform.config import TransformConfig
 from dagster_transform.dagster.execution.claims import claim_policy, held_claims, new_claims
 from dagster_transform.dagster.execution.event_writer import EventWriter, Output
@@ -76,7 +77,7 @@ def run_transform(
         held = held_claims(context, transform.config)
         policy = claim_policy(context, resource, slots_by_unit(graph, transform.config))
         project_runs = ProjectRuns(
-            run_id=context.run.run_id,
+            run_id=RunId(context.run.run_id),
             graph=graph,
             config=transform.config,
             options=options,
