@@ -17,7 +17,6 @@ from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 from rich.console import Console
 from rich.table import Table
@@ -91,14 +90,23 @@ def _measure(kind: str, url: str, home: Path | None, runs: int, console: Console
 
 
 def _one_call(url: str, runs: int) -> dict[str, list[float]]:
-    from dagster_transform.claims import WHOLE, Owner, OwnerKind, Want, open_store
+    from dagster_transform.claims import (
+        WHOLE,
+        Owner,
+        OwnerKind,
+        Want,
+        new_claim_id,
+        open_store,
+    )
+    from dagster_transform.planning import ResourceKey
 
     store = open_store(url)
     owner = Owner(OwnerKind.RUN, "run", "run", 0)
-    wants = [Want(f"table:host/db.schema.model_{n:04}", WHOLE, WHOLE) for n in range(KEYS)]
+    keys = [ResourceKey.parse(f"table:host/db.schema.model_{n:04}") for n in range(KEYS)]
+    wants = [Want(key, WHOLE, WHOLE) for key in keys]
     times: dict[str, list[float]] = {"claim": [], "renew": [], "release": []}
     for number in range(runs + 1):  # the first makes a row for each table
-        claim = uuid4().hex
+        claim = new_claim_id()
         moments = [time.perf_counter()]
         grant = store.acquire(owner, wants, claim_id=claim, all_or_nothing=False).granted
         assert grant is not None

@@ -41,15 +41,16 @@ def main() -> None:
 
 
 def _ours(url: str) -> Turns:
-    from dagster_transform.claims import Owner, OwnerKind, Want, open_store
+    from dagster_transform.claims import Owner, OwnerKind, Want, new_claim_id, open_store
+    from dagster_transform.planning import ResourceKey
 
     store = open_store(url)
     run = uuid4().hex
     owner = Owner(OwnerKind.RUN, run, run, 0)
-    wants = [Want(f"tag:{KEY}", 1, SLOTS)]
+    wants = [Want(ResourceKey.tag(KEY), 1, SLOTS)]
 
     def turn() -> int:
-        claim = uuid4().hex
+        claim = new_claim_id()
         if not store.acquire(owner, wants, claim_id=claim, all_or_nothing=True).granted:
             return 0
         store.release(claim)
@@ -60,15 +61,24 @@ def _ours(url: str) -> Turns:
 
 def _tables(url: str) -> Turns:
     """As runs do: what is free of many tables, in one call."""
-    from dagster_transform.claims import WHOLE, Owner, OwnerKind, Want, open_store
+    from dagster_transform.claims import (
+        WHOLE,
+        Owner,
+        OwnerKind,
+        Want,
+        new_claim_id,
+        open_store,
+    )
+    from dagster_transform.planning import ResourceKey
 
     store = open_store(url)
     run = uuid4().hex
     owner = Owner(OwnerKind.RUN, run, run, 0)
-    wants = [Want(f"table:host/db.schema.t{n:03}", WHOLE, WHOLE) for n in range(TABLES)]
+    keys = [ResourceKey.parse(f"table:host/db.schema.t{n:03}") for n in range(TABLES)]
+    wants = [Want(key, WHOLE, WHOLE) for key in keys]
 
     def turn() -> int:
-        claim = uuid4().hex
+        claim = new_claim_id()
         some = random.sample(wants, TABLES_AT_ONCE)
         granted = store.acquire(owner, some, claim_id=claim, all_or_nothing=False).granted
         if granted is None:

@@ -21,7 +21,7 @@ from dagster_transform.claims.errors import (
     UpgradeError,
     WeightTooLargeError,
 )
-from dagster_transform.claims.ids import ClaimId, new_claim_id
+from dagster_transform.claims.ids import ClaimId, RunId, new_claim_id
 from dagster_transform.claims.lease.heartbeat import Keeper, Lost
 from dagster_transform.claims.ports import Grants, History, Pauses, PendingWork, Recovery, Store
 from dagster_transform.claims.store.opening import open_store
@@ -58,6 +58,7 @@ __all__ = [
     "PendingNode",
     "PendingWork",
     "Recovery",
+    "RunId",
     "Store",
     "StoreBusyError",
     "StoreError",

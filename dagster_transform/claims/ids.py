@@ -1,4 +1,4 @@
-"""The id of a claim: with it a request can be repeated."""
+"""Ids of claims, with which a request can be repeated, and of the runs that make them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from uuid import uuid4
 
 ClaimId = NewType("ClaimId", str)
 """Of one claim: the request that asked for it, asked again, has the same one."""
+
+RunId = NewType("RunId", str)
+"""Dagster's id of a run; of a pause, what the person is called who has paused."""
 
 
 def new_claim_id() -> ClaimId:

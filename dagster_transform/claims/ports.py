@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import Protocol
 
-from dagster_transform.claims.ids import ClaimId
+from dagster_transform.claims.ids import ClaimId, RunId
 from dagster_transform.claims.values import (
     Answer,
     ClaimEvent,
@@ -111,7 +111,7 @@ class Recovery(Protocol):
     """Who holds what, and the release of what runs that have ended still hold."""
 
     def holders(
-        self, keys: Collection[ResourceKey] | None = None, *, run_id: str | None = None
+        self, keys: Collection[ResourceKey] | None = None, *, run_id: RunId | None = None
     ) -> list[Holder]:
         """Who holds what, pauses included, by resource key and fence; expired leases are not in."""
         ...
@@ -120,7 +120,7 @@ class Recovery(Protocol):
         """Expired leases that nobody has taken over yet; no pauses."""
         ...
 
-    def release_run(self, run_id: str, *, below_attempt: int | None = None) -> list[Holder]:
+    def release_run(self, run_id: RunId, *, below_attempt: int | None = None) -> list[Holder]:
         """Release all that a run holds and waits for (or that earlier attempts of it do).
 
         For a run that has ended, once the backends of `holders(run_id=...)` and of what has
@@ -187,7 +187,7 @@ class PendingWork(Protocol):
         """What waits to be launched, oldest first."""
         ...
 
-    def launch(self, nodes: Iterable[PendingNode], run_id: str) -> list[PendingNode]:
+    def launch(self, nodes: Iterable[PendingNode], run_id: RunId) -> list[PendingNode]:
         """Mark nodes as launched in a run, by compare-and-set.
 
         Returns:
@@ -195,7 +195,7 @@ class PendingWork(Protocol):
         """
         ...
 
-    def withdraw(self, nodes: Iterable[PendingNode], run_id: str | None = None) -> None:
+    def withdraw(self, nodes: Iterable[PendingNode], run_id: RunId | None = None) -> None:
         """Forget nodes: all of them, or those that `run_id` was launched for."""
         ...
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import Enum
 
 from dagster_transform.claims.errors import TimingError
-from dagster_transform.claims.ids import ClaimId
+from dagster_transform.claims.ids import ClaimId, RunId
 from dagster_transform.databases.backends import BackendId
 from dagster_transform.graph import NodeId
 from dagster_transform.planning.resource_keys import ResourceKey
@@ -91,8 +91,8 @@ class Owner:
     """
 
     kind: OwnerKind
-    run_id: str
-    root_run_id: str
+    run_id: RunId
+    root_run_id: RunId
     attempt: int
     reason: str = ""
     priority: int = 0
@@ -112,7 +112,7 @@ class Holder:
     resource_key: ResourceKey
     claim_id: ClaimId
     owner_kind: OwnerKind
-    run_id: str
+    run_id: RunId
     since: datetime
     expires_at: datetime | None
     reason: str
@@ -192,4 +192,4 @@ class PendingNode:
     node: NodeId
     reason: str = ""
     since: datetime | None = None
-    launched_run_id: str | None = None
+    launched_run_id: RunId | None = None

@@ -13,7 +13,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from dagster_transform.claims import Holder, OwnerKind, Store
+from dagster_transform.claims import Holder, OwnerKind, RunId, Store
 from dagster_transform.cli.options import config_option
 from dagster_transform.config import TransformConfig, load_config
 from dagster_transform.databases.backends import BackendId, in_words, statement_to_end
@@ -36,7 +36,7 @@ def claims() -> None:
 @config_option
 @click.option("--run", "run_id", help="Only what this run holds.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON, a list of objects.")
-def list_claims(config_path: Path | None, run_id: str | None, as_json: bool) -> None:
+def list_claims(config_path: Path | None, run_id: RunId | None, as_json: bool) -> None:
     """Show what is claimed or paused: by whom, since when, until when, and why.
 
     Times are UTC; a run's claim is renewed until the run is done with it.
@@ -118,7 +118,7 @@ def resume(what: str, config_path: Path | None) -> None:
     "server can't be ended.",
 )
 @click.option("--yes", "-y", is_flag=True, help="Don't ask.")
-def release(run_id: str, config_path: Path | None, force: bool, yes: bool) -> None:
+def release(run_id: RunId, config_path: Path | None, force: bool, yes: bool) -> None:
     """Release all that a run holds, and end its backends on PostgreSQL servers before that.
 
     For a run whose process is known to be dead: what it has not released ends by itself a lease
@@ -153,7 +153,7 @@ def release(run_id: str, config_path: Path | None, force: bool, yes: bool) -> No
 
 
 def _end(
-    config: TransformConfig, run_id: str, backends: Collection[BackendId], *, force: bool
+    config: TransformConfig, run_id: RunId, backends: Collection[BackendId], *, force: bool
 ) -> None:
     """End a run's backends on database servers, and say which have ended."""
     from dagster_transform.cli.backends import end_backends
@@ -177,7 +177,7 @@ def _listed(backends: Iterable[BackendId]) -> str:
     return ", ".join(f"backend {in_words(backend)}" for backend in sorted(backends))
 
 
-def _open(config: TransformConfig) -> tuple[Store, Callable[[str], str]]:
+def _open(config: TransformConfig) -> tuple[Store, Callable[[RunId], str]]:
     """The store that runs use, and what Dagster says of a run that is alive."""
     from dagster_transform.dagster.execution.claims_store import claims_of_instance
 

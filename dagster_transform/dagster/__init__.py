@@ -9,7 +9,7 @@ from dagster_transform.dagster.definitions.build import (
     transform_executor,
 )
 from dagster_transform.dagster.execution.claimed_file import claimed_file
-from dagster_transform.dagster.execution.resource import TransformResource
+from dagster_transform.dagster.execution.run_options import TransformResource
 from dagster_transform.dagster.jobs.build import build_sqlmesh_jobs
 from dagster_transform.dagster.translation.translator import TransformTranslator
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+from dagster_transform.dbt.unique_ids import UniqueId
 from dagster_transform.errors import TransformError
 
 
@@ -47,7 +48,7 @@ class UnknownNodeError(ManifestError):
         unique_id: The id that was asked for.
     """
 
-    def __init__(self, project: str, unique_id: str, known: Iterable[str]) -> None:
+    def __init__(self, project: str, unique_id: UniqueId, known: Iterable[UniqueId]) -> None:
         self.unique_id = unique_id
         close = get_close_matches(unique_id, sorted(known), n=1)
         hint = f"Did you mean {close[0]!r}? Else run" if close else "Run"

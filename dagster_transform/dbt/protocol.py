@@ -143,8 +143,6 @@ class Made:
 class Result:
     """How what was started with this token has ended.
 
-    It has many attributes: it is sent as one flat JSON object, and all of them are about one node.
-
     Attributes:
         status: dbt's word: `success`, `error`, `pass`, `warn`, `fail`, `partial success`...
         message: In dbt's words; "" if it has nothing to say.
@@ -162,6 +160,7 @@ class Result:
         measured_follows: Whether `Measured` of the same token follows.
     """
 
+    # More than twelve attributes: a message that says all of one result, flat as a line of JSON.
     token: int
     status: str
     message: str = ""
@@ -188,7 +187,7 @@ class Measured:
         columns: Its columns' types by name, in its order; likewise empty.
         lineage: What its columns are computed from, by name: lists of two, the unique id of a node
             or source and a column there. Likewise empty; columns that are computed from no column,
-            and those of which that is not certain, are left out.
+            and those of which that is not certain, are omitted.
         reads: What the manifest says of where those are (`relations.relation_of`), by unique id.
         problem: Why something is not known that was asked for; or "".
     """

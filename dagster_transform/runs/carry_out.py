@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Generator, Iterator, Mapping
+from collections.abc import Callable, Collection, Generator, Mapping
 from dataclasses import dataclass
 
 from dagster_transform.graph import CheckId, Graph, NodeId, SourceId, UnitId
-from dagster_transform.planning import LeftOut, Limits, Outcome, Readiness, RunPlan, plan_run
+from dagster_transform.planning import LeftOut, Limits, Readiness, RunPlan, plan_run
 from dagster_transform.runs.claiming.claims import RunClaims
 from dagster_transform.runs.claiming.gate import ClaimGate
-from dagster_transform.runs.events import NodesSynced, RunEvent
+from dagster_transform.runs.events import RunEvent
+from dagster_transform.runs.interrupts import store_the_rest
 from dagster_transform.runs.log_lines import LogLines
 from dagster_transform.runs.participants import Participants
 from dagster_transform.runs.ports import EventSink, RunLog, RunRecords
 from dagster_transform.runs.settling import Settling
 from dagster_transform.runs.summary import RunSummary, summarise
+from dagster_transform.runs.syncing import synced
 from dagster_transform.walk import Walk
 
 
@@ -87,7 +89,7 @@ def carry_out(
         lines = LogLines(ports.log, graph, run_plan, called)
         lines.begin()
         yield from settling.begin()
-        yield from _sync(graph, run_plan, ports.records)
+        yield from synced(graph, run_plan, ports.records)
         lines.checks_left_out()
         advise(run_plan)
         walk = Walk(run_plan, participants.project_runs, claims.held.inbox, called, gate)
@@ -99,7 +101,7 @@ def carry_out(
         completed = True
     except BaseException:
         if progress is not None:
-            _store_the_rest(*progress, ports.events)
+            store_the_rest(*progress, ports.events)
         raise
     finally:
         problems = participants.close(completed=completed)
@@ -151,29 +153,3 @@ def _claim(
     """Claim the tables of a plan; what others have and this run does not wait for."""
     keys = participants.claim_keys(run_plan)
     return claims.claim_tables(run_plan, keys, participants.promotion_keys(run_plan))
-
-
-def _sync(graph: Graph, run_plan: RunPlan, records: RunRecords) -> Iterator[RunEvent]:
-    """What was built elsewhere, or before it was recorded here, as the projects' state says."""
-    built = {
-        node.id: why.built_at
-        for id, why in run_plan.left_out.items()
-        if why.outcome is Outcome.UP_TO_DATE
-        and why.promotion is None
-        and why.built_at is not None
-        and (node := graph.node(id)) is not None
-    }
-    known = records.last_built(list(built)) if built else {}
-    unknown = {n: at for n, at in built.items() if n not in known or known[n] < at.timestamp()}
-    if unknown:
-        yield NodesSynced(unknown)
-
-
-def _store_the_rest(walk: Walk, settling: Settling, lines: LogLines, sink: EventSink) -> None:
-    """After an interrupt: end what runs, and store what became of everything."""
-    for walk_event in walk.cancel():
-        lines.event(walk_event)
-        for event in settling.after(walk_event):
-            sink.store(event)
-    for event in settling.end():
-        sink.store(event)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from dagster_transform.claims import RunId
 from dagster_transform.graph import NodeId
 from dagster_transform.planning import Outcome
 from dagster_transform.walk import CheckResult, Report
@@ -42,7 +43,7 @@ class NodeObserved:
     outcome: Outcome
     reason: str
     report: Report | None = None
-    holder: str | None = None
+    holder: RunId | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Protocol
 
+from dagster_transform.claims import RunId
 from dagster_transform.graph import NodeId
 from dagster_transform.runs.events import RunEvent
 
@@ -25,7 +26,7 @@ class RunLog(Protocol):
 class RunRecords(Protocol):
     """What is known of other runs, and of what was built before."""
 
-    def has_ended(self, run_id: str, /) -> bool:
+    def has_ended(self, run_id: RunId, /) -> bool:
         """Whether a run is known to have ended; False where nothing is known of it."""
 
     def last_built(self, nodes: Collection[NodeId], /) -> Mapping[NodeId, float]:

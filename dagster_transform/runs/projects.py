@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from dagster_transform import dbt, sqlmesh
+from dagster_transform.claims import RunId
 from dagster_transform.config import DbtProject, SqlmeshProject, TransformConfig
 from dagster_transform.errors import TransformError
 from dagster_transform.graph import CheckId, Graph, NodeId
@@ -41,7 +42,7 @@ class ProjectRuns:
         unreadable: Why a project can't be read, by its name.
     """
 
-    run_id: str
+    run_id: RunId
     graph: Graph
     config: TransformConfig
     options: RunOptions

@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
+from dagster_transform.claims import RunId
 from dagster_transform.graph import Graph, InputId, Node, NodeId, PromotionId, UnitId
 from dagster_transform.planning import LeftOut, Outcome, RunPlan, UnitKind
 from dagster_transform.runs.events import (
@@ -69,7 +70,7 @@ class Settling:
         run_plan: RunPlan,
         selected: Collection[NodeId],
         called: Callable[[UnitId], str],
-        holders: Mapping[UnitId, str],
+        holders: Mapping[UnitId, RunId],
     ) -> None:
         self._graph = graph
         self._run_plan = run_plan

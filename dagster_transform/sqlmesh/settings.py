@@ -85,6 +85,7 @@ class SqlmeshSettings:
         guard: The claims of the run.
     """
 
+    # More than twelve attributes: what a run asks of a project, and what its ops share of it.
     environment: str
     paths: Sequence[str]
     now: datetime

@@ -1,4 +1,4 @@
-"""Which unit starts next: those that are ready, and the room that their workers have.
+"""Which unit starts next, among those that are ready.
 
 Units wait in lanes, one for each project and kind, so that a full worker costs nothing however many
 of its units are ready.
@@ -7,73 +7,10 @@ of its units are ready.
 from __future__ import annotations
 
 import heapq
-from collections import Counter
-from collections.abc import Iterable, Mapping
 
 from dagster_transform.graph import UnitId
-from dagster_transform.planning import Limits, ResourceKey, RunPlan, Unit, UnitKind
-from dagster_transform.walk.ports import Worker
-
-Lane = tuple[str, UnitKind]
-
-
-class Room:
-    """What each worker can begin now.
-
-    Args:
-        workers: By project.
-        limits: Of the walk.
-    """
-
-    def __init__(self, workers: Mapping[str, Worker], limits: Limits) -> None:
-        self._workers = workers
-        self._limits = limits
-        self._busy: Counter[str] = Counter()  # units in flight, by project
-        self._builds = 0  # in flight, of projects that are bounded
-        self._promoting: set[str] = set()  # projects whose promotion is in flight
-        self._holder: dict[ResourceKey, str] = {}  # exclusive resource -> project that has it open
-
-    def holders(self, project: str) -> set[str]:
-        """Other projects that have open what `project` needs for itself."""
-        needed = self._workers[project].exclusive
-        return {self._holder[r] for r in needed if r in self._holder} - {project}
-
-    def is_busy(self, projects: Iterable[str]) -> bool:
-        """Whether units of any of these projects are in flight."""
-        return any(self._busy[project] for project in projects)
-
-    def has_room(self, lane: Lane) -> bool:
-        """Whether one more unit of a lane may be in flight."""
-        project, kind = lane
-        # A promotion ends by closing the connections of every other thread.
-        if project in self._promoting or (kind is UnitKind.PROMOTE and self._busy[project]):
-            return False
-        most = self._limits.max_concurrent_models
-        if self._is_bounded(project, kind) and self._builds >= most:
-            return False
-        return self._busy[project] < self._workers[project].capacity
-
-    def take(self, unit: Unit) -> None:
-        """A unit starts: those that have open what its project needs are idle, and close it."""
-        project = unit.project
-        for holder in self.holders(project):
-            self._workers[holder].close_files()
-            self._holder = {r: p for r, p in self._holder.items() if p != holder}
-        self._holder.update(dict.fromkeys(self._workers[project].exclusive, project))
-        self._busy[project] += 1
-        self._builds += self._is_bounded(project, unit.kind)
-        if unit.kind is UnitKind.PROMOTE:
-            self._promoting.add(project)
-
-    def give_back(self, unit: Unit) -> None:
-        """A unit that had started is in flight no longer."""
-        self._busy[unit.project] -= 1
-        self._builds -= self._is_bounded(unit.project, unit.kind)
-        if unit.kind is UnitKind.PROMOTE:
-            self._promoting.discard(unit.project)
-
-    def _is_bounded(self, project: str, kind: UnitKind) -> bool:
-        return kind is UnitKind.BUILD and project not in self._limits.unbounded
+from dagster_transform.planning import RunPlan, Unit
+from dagster_transform.walk.room import Lane, Room
 
 
 class ReadyUnits:
@@ -142,7 +79,7 @@ class ReadyUnits:
         for lane, ranks in self._lanes.items():
             if not ranks or not room.has_room(lane):
                 continue
-            holders = room.holders(lane[0])
+            holders = room.holders_of_files(lane[0])
             if room.is_busy(holders):
                 continue
             candidate = (bool(holders), ranks[0])

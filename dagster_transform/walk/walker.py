@@ -16,18 +16,12 @@ from dagster_transform.planning import GOOD_OUTCOMES, Outcome, RunPlan, Unit, Un
 from dagster_transform.walk.events import Event, Finished, Learned, Retrying, Started
 from dagster_transform.walk.gate import Gate, Later, OpenGate, Refused, Revoked
 from dagster_transform.walk.ports import Facts, Inbox, Message, Report, Worker
-from dagster_transform.walk.ready import ReadyUnits, Room
+from dagster_transform.walk.ready import ReadyUnits
+from dagster_transform.walk.retries import Attempts, retry_delay
+from dagster_transform.walk.room import Room
 
 _CANCEL_POLL = 0.1
 """Seconds between two cancels of one unit: a statement that began in between must end too."""
-
-
-@dataclass(slots=True)
-class _Attempts:
-    """How often a unit was started, and how its last attempt failed that will be tried again."""
-
-    count: int = 0
-    failure: Report | None = None
 
 
 @dataclass(slots=True)
@@ -84,7 +78,7 @@ class Walk:
             for before in unit.after:
                 self._dependents[before].append(unit.id)
         self._running: dict[UnitId, _Running] = {}
-        self._attempts: dict[UnitId, _Attempts] = {}
+        self._attempts: dict[UnitId, Attempts] = {}
         self._awaited: set[UnitId] = set()  # units that have ended and of which facts follow
         self._stop: _Stop | None = None
         self._events: deque[Event] = deque()
@@ -139,7 +133,7 @@ class Walk:
 
     def _start(self, unit: Unit) -> None:
         self._room.take(unit)
-        attempts = self._attempts.setdefault(unit.id, _Attempts())
+        attempts = self._attempts.setdefault(unit.id, Attempts())
         attempts.count += 1
         self._running[unit.id] = _Running(unit)
         self._events.append(Started(unit, attempts.count))
@@ -207,9 +201,8 @@ class Walk:
         attempts = self._attempts[unit.id]
         if running.revoked is not None and report.outcome not in GOOD_OUTCOMES:
             report = replace(report, outcome=Outcome.CANCELLED, reason=running.revoked[0])
-        again = report.outcome is Outcome.FAILED and report.transient and self._stop is None
-        if again and attempts.count <= limits.retries:
-            delay = limits.retry_delay * 2 ** (attempts.count - 1)
+        delay = retry_delay(report, attempts, limits) if self._stop is None else None
+        if delay is not None:
             self._ready.rest(unit.id, self._inbox.now() + delay)
             attempts.failure = report
             self._events.append(Retrying(unit, report, delay))

@@ -186,7 +186,8 @@ MUTANTS = (
         f"{LEASES}::test_a_lease_that_nobody_renews_is_taken_over_with_a_higher_fence",
     ),
     mutant(
-        "later attempts released too", "store/recovery.py", "if below_attempt is not None:", "if False:",
+        "later attempts released too", "store/recovery.py",
+        "if below_attempt is not None:", "if False:",
         f"{LEASES}::test_a_later_attempt_takes_over_only_when_the_earlier_is_over",
     ),
     mutant(

@@ -381,5 +381,6 @@ def test_in_sqlite(emptied: Callable[[str], Any], tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.postgres
+@pytest.mark.long
 def test_in_postgres(emptied: Callable[[str], Any], postgres_database: PostgresDatabase) -> None:
     machine(emptied(postgres_database.url), 30)

@@ -132,12 +132,12 @@ def assert_within_limits(walk: Rehearsal) -> None:
         ]
         builds = sum(r.unit.kind is UnitKind.BUILD for r in at_once)
         assert builds <= walk.plan.limits.max_concurrent_models
-        for project, session in walk.sessions.items():
+        for project, project_run in walk.project_runs.items():
             mine = [r.unit.kind for r in at_once if r.unit.project == project]
-            assert len(mine) <= session.capacity
+            assert len(mine) <= project_run.capacity
             assert UnitKind.PROMOTE not in mine or len(mine) == 1
-            for other in walk.sessions.values():
-                if other is not session and other.exclusive & session.exclusive:
+            for other in walk.project_runs.values():
+                if other is not project_run and other.exclusive & project_run.exclusive:
                     assert not mine or not any(r.unit.project == other.project for r in at_once)
         for before in ran.unit.after:
             assert goes_on(ran.unit, walk.ends[before])
@@ -157,7 +157,7 @@ class WatchesForIdleness:
             for time, e in self.walk.told
             if isinstance(e, Retrying) and self.walk.inbox.now() < time + e.delay
         }
-        # A session whose report lies in the inbox is still at work for the walker.
+        # A project run whose report lies in the inbox is still at work for the walker.
         running = {e.unit.id for _, e in self.walk.told if isinstance(e, Started)}
         last = {e.unit.id: e for _, e in self.walk.told}
         running = {id for id in running if isinstance(last[id], Started)}
@@ -171,11 +171,11 @@ class WatchesForIdleness:
     def _is_held(self, unit: Unit, running: set[str]) -> bool:
         at_work = [self.walk.plan.units[id] for id in running]
         mine = [u.kind for u in at_work if u.project == unit.project]
-        session = self.walk.sessions[unit.project]
+        project_run = self.walk.project_runs[unit.project]
         builds = sum(u.kind is UnitKind.BUILD for u in at_work)
-        holders = {self.walk.holders.get(r) for r in session.exclusive} - {None, unit.project}
+        holders = {self.walk.holders.get(r) for r in project_run.exclusive} - {None, unit.project}
         return (
-            len(mine) >= session.capacity
+            len(mine) >= project_run.capacity
             or UnitKind.PROMOTE in mine
             or (unit.kind is UnitKind.PROMOTE and bool(mine))
             or (

@@ -1,9 +1,9 @@
 """Builds and audits side by side on PostgreSQL, for as long as somebody wants: `make soak`.
 
-One project is run again and again, an hour of simulated time later each time, through our project run
-and our walk: at most five models are built at the same moment, and audits take the other three of
-eight connections. There must be no error, no retry (a lost connection is one) and no failed audit,
-and in the end every row of every table is there once.
+One project is run again and again, an hour of simulated time later each time, through our project
+run and our walk: at most five models are built at the same moment, and audits take the other three
+of eight connections. There must be no error, no retry (a lost connection is one) and no failed
+audit, and in the end every row of every table is there once.
 
 Not a `test_` file: only `make soak` runs it.
 """

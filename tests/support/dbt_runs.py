@@ -1,4 +1,4 @@
-"""Runs of small dbt projects through our session and our walk, and how tests reach into them."""
+"""Runs of small dbt projects through our walk, and how tests reach into them."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from pathlib import Path
 from typing import Any
 
 from dagster_transform.dbt.runs.project_run import DbtProjectRun
-from dagster_transform.dbt.runs.settings import DbtSettings
 from dagster_transform.graph import Graph
 from dagster_transform.planning import Limits, Unit, plan_run
 from dagster_transform.walk import Event, Finished, Inbox, Message, Report, Retrying, Started, Walk
 from tests.support.dbt_projects import DbtProject
+from tests.support.dbt_settings import dbt_settings
 from tests.support.postgres import PostgresDatabase
 from tests.support.sqlmesh_projects import RunResult
 from tests.support.waiting import SECONDS
 
 
-class CountingSession(DbtProjectRun):
-    """A session that counts what it is asked and what it answers."""
+class CountingProjectRun(DbtProjectRun):
+    """A project run that counts what it is asked and what it answers."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -73,7 +73,7 @@ class DbtRun:
         checks: Names of the checks (`orders:not_null_orders_id`); None: all of the nodes', or all.
         graph: Its graph, where the files have changed since; else that of its files.
         limits: Fields of `Limits`.
-        settings: Fields of `DbtSettings`.
+        settings: As of `dbt_settings`.
 
     Attributes:
         result: What became of it.
@@ -111,34 +111,31 @@ class DbtRun:
         runs = project.folder.parent / "runs"
         parsed = project.artifacts / "partial_parse.msgpack"
         given = {
-            "folder": project.folder,
-            "runs": runs,
             "run": f"run-{len(list(runs.iterdir())) if runs.exists() else 0}-{os.urandom(3).hex()}",
             "parsed": parsed if parsed.exists() else None,
             "memory": 1.0,
         }
-        self.settings = DbtSettings(**{**given, **settings})
-        self.session = CountingSession(
+        self.settings = dbt_settings(project.config, runs, **{**given, **settings})
+        self.project_run = CountingProjectRun(
             project.name, self.graph, self.settings, lambda *said: self.logs.append(said)
         )
         wanted = {"max_concurrent_models": 16, "retry_delay": 0.05, **(limits or {})}
-        readiness = self.session.assess(self._node_ids, self._check_ids)
+        readiness = self.project_run.assess(self._node_ids, self._check_ids)
         self.plan = plan_run(
             self.graph, self._node_ids, self._check_ids, readiness, Limits(**wanted)
         )
         self._inbox = WatchedInbox()
-        self.walk = Walk(self.plan, {project.name: self.session}, self._inbox)
-        self.invocation = self.session._invocation
-        process = self.invocation._process if self.invocation else None
-        self.pid = process.pid if process else 0
+        self.walk = Walk(self.plan, {project.name: self.project_run}, self._inbox)
+        self.invocation = self.project_run._invocation
+        self.pid = self.invocation.pid if self.invocation else 0
         self.result = RunResult(self.plan, names=names)
 
     @property
     def folder(self) -> Path:
-        return self.settings.run_folder
+        return self.settings.folder.path
 
     def open(self) -> DbtRun:
-        self.session.open(list(self.plan.units.values()))
+        self.project_run.open(list(self.plan.units.values()))
         return self
 
     def events(self) -> Iterator[Event]:
@@ -147,10 +144,10 @@ class DbtRun:
             yield event
 
     def close(self, *, completed: bool = True) -> RunResult:
-        """Close the session; by then every start was answered exactly once."""
+        """Close the project run; by then every start was answered exactly once."""
         self.result.finished = dict(self.walk.finished)
-        self.session.close(completed=completed)
-        assert self.session.reports == self.session.starts
+        self.project_run.close(completed=completed)
+        assert self.project_run.reports == self.project_run.starts
         return self.result
 
     def go(self) -> RunResult:
@@ -178,7 +175,7 @@ class DbtRun:
     def start(self, name: str) -> list[Report]:
         """Start one unit without a walk; its report is put into the list."""
         reports: list[Report] = []
-        self.session.start(self.plan.units[self.result.names[name]], reports.append)
+        self.project_run.start(self.plan.units[self.result.names[name]], reports.append)
         return reports
 
     def cancel(self) -> list[Event]:

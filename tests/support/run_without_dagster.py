@@ -1,7 +1,7 @@
 """A run of a whole transform that is carried out here, and not by Dagster.
 
-As a program it carries out all that a folder's transform.yaml has, and says in JSON what came of it:
-python -m tests.support.run_without_dagster FOLDER EXECUTION_TIME
+As a program it carries out all that a folder's transform.yaml has, and says in JSON what came of
+it: python -m tests.support.run_without_dagster FOLDER EXECUTION_TIME
 """
 
 from __future__ import annotations

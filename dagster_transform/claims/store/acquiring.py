@@ -262,7 +262,7 @@ class Acquiring:
             fence = decision.granted[key]
             leases.append(
                 {
-                    "resource_key": key,
+                    "resource_key": str(key),  # drivers look longer at what is a class of ours
                     "claim_id": claim_id,
                     "weight": want.weight,
                     "fence": fence,

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, insert, select, update
 
-from dagster_transform.claims.ids import new_claim_id
+from dagster_transform.claims.ids import RunId, new_claim_id
 from dagster_transform.claims.records import Lease
 from dagster_transform.claims.store.removing import lock_claims
 from dagster_transform.claims.store.rows import as_holder, event_row, owner_columns
@@ -31,7 +31,7 @@ class SqlPauses(SqlTransactions):
         until: datetime | None = None,
         by: str = "",
     ) -> Holder:
-        owner = Owner(OwnerKind.PERSON, by, "", 0, reason)
+        owner = Owner(OwnerKind.PERSON, RunId(by), RunId(""), 0, reason)
         expires_at = None if until is None else until.timestamp()
         claim_id = new_claim_id()
 

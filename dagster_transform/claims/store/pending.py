@@ -10,6 +10,7 @@ from datetime import datetime, timezone
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, select, update
 
+from dagster_transform.claims.ids import RunId
 from dagster_transform.claims.store.schema import pending
 from dagster_transform.claims.store.transactions import SqlTransactions
 from dagster_transform.claims.values import PendingNode
@@ -61,7 +62,7 @@ class SqlPendingWork(SqlTransactions):
 
         return self._database.transact(work, read_only=True)
 
-    def launch(self, nodes: Iterable[PendingNode], run_id: str) -> list[PendingNode]:  # noqa: D102
+    def launch(self, nodes: Iterable[PendingNode], run_id: RunId) -> list[PendingNode]:  # noqa: D102
         found = sorted(nodes, key=_key)
 
         def work(connection: Connection) -> list[PendingNode]:
@@ -78,7 +79,7 @@ class SqlPendingWork(SqlTransactions):
 
         return self._database.transact(work)
 
-    def withdraw(self, nodes: Iterable[PendingNode], run_id: str | None = None) -> None:  # noqa: D102
+    def withdraw(self, nodes: Iterable[PendingNode], run_id: RunId | None = None) -> None:  # noqa: D102
         found = sorted(nodes, key=_key)
 
         def work(connection: Connection) -> None:

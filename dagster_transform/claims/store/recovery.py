@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, delete
 
+from dagster_transform.claims.ids import RunId
 from dagster_transform.claims.records import Lease
 from dagster_transform.claims.store.removing import lock_claims
 from dagster_transform.claims.store.rows import LEASES, as_holder, as_lease
@@ -22,7 +23,7 @@ class SqlRecovery(SqlTransactions):
     """The contract is `Recovery`'s."""
 
     def holders(  # noqa: D102
-        self, keys: Collection[ResourceKey] | None = None, *, run_id: str | None = None
+        self, keys: Collection[ResourceKey] | None = None, *, run_id: RunId | None = None
     ) -> list[Holder]:
         wanted = [] if run_id is None else [_batch.c.run_id == run_id]
         if keys is not None:
@@ -43,7 +44,7 @@ class SqlRecovery(SqlTransactions):
         return self._database.transact(work, read_only=True)
 
     def release_run(  # noqa: D102
-        self, run_id: str, *, below_attempt: int | None = None
+        self, run_id: RunId, *, below_attempt: int | None = None
     ) -> list[Holder]:
         def work(connection: Connection) -> list[Holder]:
             of_run = [_batch.c.run_id == run_id, ~IS_PAUSE]

@@ -37,7 +37,7 @@ def event_row(
         "at": at,
         "kind": kind,
         "claim_id": claim_id,
-        "resource_key": resource_key,
+        "resource_key": None if resource_key is None else str(resource_key),
         "fence": fence,
         "weight": None,
         "capacity": None,

@@ -14,7 +14,7 @@ from dagster_transform.config import DbtProject, TransformConfig, load_config
 from dagster_transform.dagster._compat import executes_a_run
 from dagster_transform.dagster.definitions.assets import assets_of
 from dagster_transform.dagster.definitions.loading import Loaded, load_graphs
-from dagster_transform.dagster.execution.resource import TransformResource
+from dagster_transform.dagster.execution.run_options import TransformResource
 from dagster_transform.dagster.jobs.build import build_sqlmesh_jobs
 from dagster_transform.dagster.translation.translator import TransformTranslator
 from dagster_transform.errors import TransformError

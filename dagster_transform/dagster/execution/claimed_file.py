@@ -9,7 +9,7 @@ from typing import Any
 
 from dagster_transform.config import TransformConfig, load_config
 from dagster_transform.dagster.execution.claims import new_claims
-from dagster_transform.dagster.execution.resource import TransformResource
+from dagster_transform.dagster.execution.run_options import TransformResource
 from dagster_transform.planning import ResourceKey
 from dagster_transform.walk import SharedResources
 

@@ -9,7 +9,7 @@ from dagster_transform.claims import Owner, OwnerKind
 from dagster_transform.config import TransformConfig
 from dagster_transform.dagster.execution.claims_store import open_claims
 from dagster_transform.dagster.execution.ports import InstanceRecords
-from dagster_transform.dagster.execution.resource import TransformResource, is_tick
+from dagster_transform.dagster.execution.run_options import TransformResource, is_tick
 from dagster_transform.databases.backends import BackendId
 from dagster_transform.graph import UnitId
 from dagster_transform.planning import Slot

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from dagster_transform.claims import Store, open_store
+from dagster_transform.claims import RunId, Store, open_store
 from dagster_transform.config import TransformConfig
 from dagster_transform.dagster._compat import sqlite_folder, storage_url
 from dagster_transform.runs.claiming.policy import timing_of
@@ -26,7 +26,7 @@ def open_claims(instance: dg.DagsterInstance, config: TransformConfig) -> Store:
     return open_store(claims_url(instance, config), timing_of(config))
 
 
-def claims_of_instance(config: TransformConfig) -> tuple[Store, Callable[[str], str]]:
+def claims_of_instance(config: TransformConfig) -> tuple[Store, Callable[[RunId], str]]:
     """The claims store of the instance that DAGSTER_HOME names, and what Dagster says of a run.
 
     Returns:
@@ -39,7 +39,7 @@ def claims_of_instance(config: TransformConfig) -> tuple[Store, Callable[[str], 
     home = os.environ.get("DAGSTER_HOME", "").strip()
     instance = dg.DagsterInstance.get() if home else dg.DagsterInstance.ephemeral()
 
-    def status(run_id: str) -> str:
+    def status(run_id: RunId) -> str:
         run = instance.get_run_by_id(run_id)
         return run.status.value if run is not None and not run.is_finished else ""
 

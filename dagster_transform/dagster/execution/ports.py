@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 
 import dagster as dg
 
+from dagster_transform.claims import RunId
 from dagster_transform.dagster._compat import last_materialized
 from dagster_transform.graph import InputId, NodeId
 
@@ -22,7 +23,7 @@ class InstanceRecords:
         self._instance = instance
         self._keys = keys
 
-    def has_ended(self, run_id: str, /) -> bool:
+    def has_ended(self, run_id: RunId, /) -> bool:
         """Whether Dagster says so; it may not know the run."""
         run = self._instance.get_run_by_id(run_id)
         return run is not None and run.is_finished

@@ -9,12 +9,13 @@ from datetime import timedelta
 
 import dagster as dg
 
+from dagster_transform.claims import RunId
 from dagster_transform.config import TransformConfig
 from dagster_transform.dagster.execution.claims import claim_policy, held_claims, new_claims
 from dagster_transform.dagster.execution.event_writer import EventWriter, Output
 from dagster_transform.dagster.execution.failure import failure_of
 from dagster_transform.dagster.execution.ports import InstanceRecords
-from dagster_transform.dagster.execution.resource import TransformResource
+from dagster_transform.dagster.execution.run_options import TransformResource
 from dagster_transform.dagster.execution.scope import scope_of
 from dagster_transform.dagster.translation.keys import Keys
 from dagster_transform.dbt import SpareProcess
@@ -78,7 +79,7 @@ def run_transform(
         held = held_claims(context, transform.config)
         policy = claim_policy(context, resource, slots_by_unit(graph, transform.config))
         project_runs = ProjectRuns(
-            run_id=context.run.run_id,
+            run_id=RunId(context.run.run_id),
             graph=graph,
             config=transform.config,
             options=options,

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from dagster_transform.config import SqlmeshProject, TransformConfig
 from dagster_transform.dagster.execution.claims import new_claims
-from dagster_transform.dagster.execution.resource import TransformResource
+from dagster_transform.dagster.execution.run_options import TransformResource
 from dagster_transform.errors import TransformError
 from dagster_transform.sqlmesh import (
     SqlmeshSettings,

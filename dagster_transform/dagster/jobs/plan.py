@@ -17,7 +17,7 @@ from dagster_transform.dagster.execution.claims import new_claims
 from dagster_transform.dagster.execution.event_writer import EventWriter
 from dagster_transform.dagster.execution.failure import failure_of
 from dagster_transform.dagster.execution.ports import InstanceRecords
-from dagster_transform.dagster.execution.resource import TransformResource
+from dagster_transform.dagster.execution.run_options import TransformResource
 from dagster_transform.dagster.translation.keys import keys_of
 from dagster_transform.dagster.translation.translator import TransformTranslator
 from dagster_transform.errors import TransformError

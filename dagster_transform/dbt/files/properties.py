@@ -24,7 +24,7 @@ _OF_SNAPSHOT = ("strategy", "updated_at", "check_cols")
 def properties_of(
     node: Resource, *, adapter: str, relation: Relation, functions: Sequence[UniqueId]
 ) -> dict[str, str]:
-    """The further properties of a node; what does not apply is left out.
+    """The further properties of a node; what does not apply is omitted.
 
     `adapter`, `package`, `language` (of Python models), `raw_code`, `table_name` (where it is not
     what the relation says), `access`, `version`, `latest_version`, `deprecation_date`, `contract`,
@@ -33,7 +33,7 @@ def properties_of(
     `meta.dagster_transform.tags`: what building it takes of what is counted), and of the
     materialisation `unique_key`, `event_time`, `incremental_strategy`, `on_schema_change`,
     `batch_size`, `lookback`, `begin`, `concurrent_batches`, `strategy`, `updated_at`, `check_cols`.
-    `access` is left out where it is the default, `protected`.
+    `access` is omitted where it is the default, `protected`.
 
     Raises:
         NodeConfigError: `meta.dagster` or `meta.dagster_transform` can't be understood.

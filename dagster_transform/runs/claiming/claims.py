@@ -7,7 +7,16 @@ from contextlib import suppress
 from datetime import datetime, timedelta, timezone
 from time import sleep
 
-from dagster_transform.claims import WHOLE, Answer, ClaimId, Holder, OwnerKind, StoreError, Want
+from dagster_transform.claims import (
+    WHOLE,
+    Answer,
+    ClaimId,
+    Holder,
+    OwnerKind,
+    RunId,
+    StoreError,
+    Want,
+)
 from dagster_transform.databases.backends import BackendId
 from dagster_transform.errors import TransformError
 from dagster_transform.graph import UnitId
@@ -57,7 +66,7 @@ class RunClaims:
         self.held = held
         self.policy = policy
         self.missing: dict[ResourceKey, Want] = {}
-        self.holders: dict[UnitId, str] = {}
+        self.holders: dict[UnitId, RunId] = {}
         self._records = records
         self._end_backends = end_backends
         self._pause = pause
@@ -279,7 +288,7 @@ class RunClaims:
                 released = True
         return released
 
-    def _release_run(self, run_id: str) -> bool:
+    def _release_run(self, run_id: RunId) -> bool:
         """Release what a run holds that has ended, but not where its statements may go on."""
         store = self.held.store
         found = [*store.holders(run_id=run_id)]

@@ -133,6 +133,9 @@ class Restated:
 class PlanExplanation:
     """What applying a plan would do.
 
+    It has more attributes than a class should have: they are what the digest identifies, and what
+    its JSON, which other runs read, has beside each other.
+
     Attributes:
         project, environment: Whose plan it is.
         execution_time: Its moment, epoch milliseconds, whole seconds.
@@ -149,6 +152,7 @@ class PlanExplanation:
         request: What was asked for.
     """
 
+    # More than twelve attributes: each is a part of a plan that people read or that a digest holds.
     project: str
     environment: str
     execution_time: int

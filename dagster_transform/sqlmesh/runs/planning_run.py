@@ -23,7 +23,7 @@ from dagster_transform.sqlmesh.runs.hooks import Hooks
 from dagster_transform.sqlmesh.runs.physical_tables import look_for_tables
 from dagster_transform.sqlmesh.runs.resource_keys import environment_key
 from dagster_transform.sqlmesh.runs.staged_plan import StagedPlan, read_recorded
-from dagster_transform.sqlmesh.runs.ways import take_out_what_others_built
+from dagster_transform.sqlmesh.runs.way_of_run import take_out_what_others_built
 from dagster_transform.sqlmesh.settings import SqlmeshSettings
 from dagster_transform.sqlmesh.state.assessment import Assessment
 from dagster_transform.sqlmesh.state.current_environment import (
@@ -37,7 +37,7 @@ from dagster_transform.sqlmesh.state.work import Work
 
 
 class PlanningRun:
-    """Carries out a plan; see `ways.WayOfRun`. Making one finds out which tables are there.
+    """Carries out a plan; see `way_of_run.WayOfRun`. Making one finds out which tables are there.
 
     Args:
         context: A SQLMesh Context, with the files loaded.

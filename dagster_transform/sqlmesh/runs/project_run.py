@@ -1,7 +1,7 @@
 """SQLMesh's side of one run of one project.
 
 The order is the walk's; here the node is built that the walk names, when it names it. What differs
-between the three ways of a run is in the modules that `ways` names.
+between the three ways of a run is in the modules that `way_of_run` names.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from dagster_transform.sqlmesh.runs.restatement import plan_restatement
 from dagster_transform.sqlmesh.runs.restating_run import RestatingRun
 from dagster_transform.sqlmesh.runs.staged_plan import StagedPlan
 from dagster_transform.sqlmesh.runs.threads import UnitThreads
-from dagster_transform.sqlmesh.runs.ways import WayOfRun, take_out_what_others_built
+from dagster_transform.sqlmesh.runs.way_of_run import WayOfRun, take_out_what_others_built
 from dagster_transform.sqlmesh.settings import SqlmeshSettings
 from dagster_transform.sqlmesh.state.assessment import assess_environment
 from dagster_transform.sqlmesh.state.evaluation import Evaluation

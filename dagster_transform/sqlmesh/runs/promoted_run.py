@@ -13,7 +13,7 @@ from dagster_transform.sqlmesh.intervals import Interval, merged, parts_within
 from dagster_transform.sqlmesh.runs.backends import ProjectBackends
 from dagster_transform.sqlmesh.runs.hooks import Hooks
 from dagster_transform.sqlmesh.runs.plan_watch import PlanWatch
-from dagster_transform.sqlmesh.runs.ways import take_out_what_others_built
+from dagster_transform.sqlmesh.runs.way_of_run import take_out_what_others_built
 from dagster_transform.sqlmesh.settings import SqlmeshSettings
 from dagster_transform.sqlmesh.state.assessment import Assessment
 from dagster_transform.sqlmesh.state.built_at import built_at
@@ -24,7 +24,7 @@ from dagster_transform.sqlmesh.state.work import Work
 
 
 class PromotedRun:
-    """Builds what is missing or due in an environment; see `ways.WayOfRun`.
+    """Builds what is missing or due in an environment; see `way_of_run.WayOfRun`.
 
     Args:
         context: A SQLMesh Context.

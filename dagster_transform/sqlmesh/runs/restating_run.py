@@ -24,7 +24,7 @@ from dagster_transform.sqlmesh.state.work import Work
 
 
 class RestatingRun:
-    """Builds anew what an environment has; see `ways.WayOfRun`.
+    """Builds anew what an environment has; see `way_of_run.WayOfRun`.
 
     Args:
         context: A SQLMesh Context.

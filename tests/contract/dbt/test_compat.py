@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from dagster_transform.dbt.child import _compat
-from dagster_transform.dbt.files import names
-from dagster_transform.sqlmesh import names as sqlmesh_names
+from dagster_transform.dbt.files import relations
+from dagster_transform.sqlmesh import connections
 from tests.support.dbt_folders import write
 
 
@@ -40,7 +40,7 @@ def test_an_invocation_keeps_what_the_command_made(tmp_path: Path) -> None:
     assert not [event for event in events if _compat.is_error(event)]
     config = found.parts["runtime_config"]
     assert config.threads == 1
-    assert _compat.connection_facts(config) == {
+    assert _compat.connection_of(config) == {
         "type": "duckdb",
         "path": "w.duckdb",
         "database": "w",
@@ -88,9 +88,9 @@ def identities(
     tmp_path: Path, credentials: Any, config: Any, catalog: str | None = None
 ) -> tuple[str, str]:
     """The identity of one database, by dbt's credentials and by SQLMesh's configuration."""
-    facts = _compat.connection_facts(SimpleNamespace(credentials=credentials))
-    ours = names.connection_identity(facts, folder=tmp_path, project="d", database=catalog)
-    return ours, sqlmesh_names.connection_identity(config, catalog)
+    connection = _compat.connection_of(SimpleNamespace(credentials=credentials))
+    ours = relations.connection_identity(connection, folder=tmp_path, project="d", database=catalog)
+    return ours, connections.connection_identity(config, catalog)
 
 
 def test_dbt_and_sqlmesh_call_one_duckdb_file_by_one_name(tmp_path: Path) -> None:
@@ -119,7 +119,7 @@ def test_dbt_and_sqlmesh_call_one_postgresql_database_by_one_name(tmp_path: Path
     assert ours == theirs == "postgres:db.example:5433/w"
 
 
-def test_no_token_is_among_the_facts_of_a_connection() -> None:
+def test_no_token_is_in_what_is_said_of_a_connection() -> None:
     from dbt.adapters.duckdb.credentials import DuckDBCredentials
 
     given = {
@@ -127,7 +127,7 @@ def test_no_token_is_among_the_facts_of_a_connection() -> None:
         "attach": [{"path": "host=h password=hunter2", "type": "postgres", "alias": "crm"}],
     }
     credentials = DuckDBCredentials.from_dict(DuckDBCredentials.translate_aliases(given))
-    facts = _compat.connection_facts(SimpleNamespace(credentials=credentials))
-    assert "hunter2" not in str(facts)
-    assert facts["path"] == "md:cloud"
-    assert facts["attach"] == [{"path": None, "alias": "crm", "type": "postgres"}]
+    connection = _compat.connection_of(SimpleNamespace(credentials=credentials))
+    assert "hunter2" not in str(connection)
+    assert connection["path"] == "md:cloud"
+    assert connection["attach"] == [{"path": None, "alias": "crm", "type": "postgres"}]

@@ -11,11 +11,10 @@ from typing import Any
 
 import pytest
 
-from dagster_transform.dbt.child import _compat
-from dagster_transform.dbt.child import _compat_build
-from dagster_transform.dbt.child import _compat_database
+from dagster_transform.databases.backends import backend_id, new_name
+from dagster_transform.databases.identity import server_identity
+from dagster_transform.dbt.child import _compat, _compat_build, _compat_database
 from dagster_transform.dbt.child.queue import RunQueue
-from dagster_transform.databases.backends import new_name
 from tests.support.dbt_folders import write
 
 
@@ -131,7 +130,7 @@ def test_events_that_are_left_out_or_kept_exist() -> None:
     modules = ("dbt.events.types", "dbt.adapters.events.types", "dbt_common.events.types")
     known = {name for module in modules for name in dir(importlib.import_module(module))}
     assert (
-        _compat_build._TOLD_ELSEWHERE | _compat_build._WORTH_READING | {"GenericExceptionOnRun"}
+        _compat_build._SAID_ELSEWHERE | _compat_build._WORTH_READING | {"GenericExceptionOnRun"}
         <= known
     )
 
@@ -142,7 +141,7 @@ def test_dbt_calls_an_exception_in_a_batch_as_we_cut_it_off() -> None:
     assert hasattr(part("dbt.events.types", "GenericExceptionOnRun")().pb_msg, "unique_id")
 
 
-def test_postgres_sessions_are_named_by_the_credentials() -> None:
+def test_postgres_backends_are_named_by_the_credentials() -> None:
     from dbt.adapters.postgres.connections import PostgresCredentials
 
     name = new_name()
@@ -150,11 +149,11 @@ def test_postgres_sessions_are_named_by_the_credentials() -> None:
              "database": "w", "application_name": "mine" * 20}  # fmt: skip
     credentials = PostgresCredentials.from_dict(given)
     build = SimpleNamespace(config=SimpleNamespace(credentials=credentials))
-    server = _compat_database.name_sessions(build, name)
-    assert credentials.application_name == server["name"]
-    assert server["name"].startswith("minemine")
-    assert server["name"].endswith(f" {name}")
-    assert len(server["name"]) <= 63
+    server = _compat_database.name_backends(build, name)
+    assert server["backends"] == backend_id(server_identity("postgres", "h", 5432, "w"), name)
+    assert credentials.application_name.startswith("minemine")
+    assert credentials.application_name.endswith(f" {name}")
+    assert len(credentials.application_name) <= 63
     assert server["connect"] == {
         "dbname": "w", "host": "h", "port": 5432, "user": "u", "password": "hunter2"
     }  # fmt: skip
@@ -163,17 +162,17 @@ def test_postgres_sessions_are_named_by_the_credentials() -> None:
 
 
 class Recorder:
-    """A hand that gives a build its nodes at once, and keeps what it hears."""
+    """A host that gives a build its nodes at once, and keeps what it hears."""
 
     def __init__(self, *nodes: str) -> None:
         self.nodes = nodes
         self.ended: dict[str, dict[str, Any]] = {}
-        self.flights: dict[str, SimpleNamespace] = {}
+        self.begun: dict[str, SimpleNamespace] = {}
         self.build: Any = None
 
     def take_over(self, build: Any) -> RunQueue[Any]:
         self.build = build
-        self.facts = _compat_build.loaded_facts(build)
+        self.loaded = _compat_build.loaded_fields(build)
         known = _compat_build.known_nodes(build, self.nodes)
         queue = RunQueue(known, lambda node: _compat_build.node_of(build, node))
         for node in known:
@@ -182,18 +181,18 @@ class Recorder:
         return queue
 
     def begin(self, node: str) -> Any:
-        self.flights[node] = SimpleNamespace(again=True, cancelled=False, made=False, error=None)
-        return self.flights[node]
+        self.begun[node] = SimpleNamespace(refresh=True, cancelled=False, made=False, error=None)
+        return self.begun[node]
 
-    def cancelled(self, node: str) -> bool:
+    def is_cancelled(self, node: str) -> bool:
         return False
 
-    def made(self, flight: Any) -> None:
-        flight.told = True
+    def note_made(self, node: Any) -> None:
+        node.said = True
 
-    def finish(self, flight: Any, facts: dict[str, Any]) -> None:
-        [node] = [n for n, f in self.flights.items() if f is flight]
-        self.ended[node] = facts
+    def finish(self, node: Any, fields: dict[str, Any]) -> None:
+        [unique_id] = [u for u, n in self.begun.items() if n is node]
+        self.ended[unique_id] = fields
 
     def refuse(self, node: str, reason: str) -> None:
         self.ended[node] = {"status": "refused", "message": reason}
@@ -215,8 +214,8 @@ def test_a_build_does_what_it_is_handed_and_decides_nothing(
     }.items():
         (tmp_path / "models" / name).write_text(text)
     model = "model.p."
-    hand = Recorder(*[model + n for n in ("a", "bad", "below", "gone")])
-    _compat_build.hand_over(hand)
+    host = Recorder(*[model + n for n in ("a", "bad", "below", "gone")])
+    _compat_build.replace_build(host)
     place = ["--project-dir", str(tmp_path), "--profiles-dir", str(tmp_path)]
     found = _compat.invoke(
         ["--quiet", "--log-level-file", "none", "--no-write-json", "--no-fail-fast", "build",
@@ -226,28 +225,28 @@ def test_a_build_does_what_it_is_handed_and_decides_nothing(
     assert _compat_build.reason_of(found) == "", (
         "failed nodes are results, not the invocation's end"
     )
-    statuses = {node.removeprefix(model): facts["status"] for node, facts in hand.ended.items()}
+    statuses = {node.removeprefix(model): fields["status"] for node, fields in host.ended.items()}
     assert statuses == {"a": "success", "bad": "error", "below": "success"}
-    assert hand.ended[model + "a"]["artifact"]["unique_id"] == model + "a"
-    assert hand.ended[model + "a"]["relation"] == '"w"."main"."a"'
-    assert "nonsense" in hand.ended[model + "bad"]["message"]
-    assert hand.flights[model + "bad"].error is not None
-    assert hand.flights[model + "a"].error is None
-    made = {node.removeprefix(model) for node, flight in hand.flights.items() if flight.made}
+    assert host.ended[model + "a"]["artifact"]["unique_id"] == model + "a"
+    assert host.ended[model + "a"]["relation"] == '"w"."main"."a"'
+    assert "nonsense" in host.ended[model + "bad"]["message"]
+    assert host.begun[model + "bad"].error is not None
+    assert host.begun[model + "a"].error is None
+    made = {u.removeprefix(model) for u, node in host.begun.items() if node.made and node.said}
     assert made == {"a", "below"}
-    assert hand.facts["threads"] == 1
-    assert hand.facts["connection"]["type"] == "duckdb"
-    assert "vars" not in hand.facts["facts"]["args"]
-    query = _compat_database.query_of(hand.build, model + "below")
+    assert host.loaded["threads"] == 1
+    assert host.loaded["connection"]["type"] == "duckdb"
+    assert "vars" not in host.loaded["metadata"]["args"]
+    query = _compat_database.query_of(host.build, model + "below")
     assert query is not None
     assert query.startswith("select 2 as n")
-    [read] = _compat_database.reads_of(hand.build, model + "below")
+    [read] = _compat_database.reads_of(host.build, model + "below")
     assert (read.node, read.relation) == (model + "bad", '"w"."main"."bad"')
     assert (read.place["schema"], read.place["alias"]) == ("main", "bad")
-    assert _compat_database.has_query(hand.build, model + "a")
-    with _compat_database.own_connection(hand.build, "test"):
-        own = _compat_database.relation_of(hand.build, model + "a")
-        assert _compat_database.columns_of(hand.build, own) == {"n": "INTEGER"}
-    _compat_database.close_database(hand.build)
-    assert len(hand.build.node_results) == 3
-    assert not hand.build.graph.nodes(), "dbt's graph takes seconds to make"
+    assert _compat_database.has_query(host.build, model + "a")
+    with _compat_database.own_connection(host.build, "test"):
+        own = _compat_database.relation_of(host.build, model + "a")
+        assert _compat_database.columns_of(host.build, own) == {"n": "INTEGER"}
+    _compat_database.close_database(host.build)
+    assert len(host.build.node_results) == 3
+    assert not host.build.graph.nodes(), "dbt's graph takes seconds to make"

@@ -48,7 +48,8 @@ from tests.support.waiting import until
 def test_what_a_killed_run_held_goes_to_the_next_run_and_its_statement_ends_first(
     tmp_path: Path, database: Database, found_by: str
 ) -> None:
-    short = {"claims_lease": 4.0, "claims_heartbeat": 1.0}
+    # Long enough for the next run to come before it ends, also where machines are busy.
+    short = {"claims_lease": 8.0, "claims_heartbeat": 2.0}
     transform = transform_of(tmp_path, database, **(short if found_by == "lease" else {}))
     try:
         with closed(database) as let_in, transform.launched(NAMES, **OPTIONS) as one:

@@ -15,7 +15,7 @@ import yaml
 from dagster import DagsterEventType as Kind
 
 from dagster_transform.sqlmesh import sweep_project
-from dagster_transform.sqlmesh.sweep import Sweep, as_markdown
+from dagster_transform.sqlmesh.janitor.report import Sweep, as_markdown
 from tests.support.sqlmesh_projects import Database, Project, utc
 from tests.support.stories import Story
 from tests.support.transforms import Transform

@@ -13,7 +13,7 @@ import pytest
 from dagster_transform import TransformResource, build_transform_assets, load_config, sqlmesh
 from dagster_transform.graph import Check, Graph, Node, Relation
 from dagster_transform.planning import Outcome, Readiness, Unit, UnitKind
-from dagster_transform.walk import CheckResult, SharedResources, Report
+from dagster_transform.walk import CheckResult, Report, SharedResources
 
 # -- Dagster's rule: no asset after one that depends on it -----------------------------------------
 

@@ -93,7 +93,7 @@ def test_one_node_is_cancelled_and_its_siblings_go_on(
     run = DbtRun(project).open()
     slow_a, slow_b = run.start("slow_a"), run.start("slow_b")
     until(lambda: len(queries(postgres_database)) == 2, "both queries")
-    run.session.cancel(run.result.names["slow_a"])
+    run.project_run.cancel(run.result.names["slow_a"])
     until(lambda: slow_a, "the cancelled one's report", AT_ONCE)
     assert slow_a[0].outcome is Outcome.CANCELLED
     assert len(queries(postgres_database)) == 1
@@ -118,8 +118,8 @@ def test_a_node_that_waits_for_a_thread_is_cancelled_without_being_begun(
     running = run.start("slow_a")
     until(lambda: queries(postgres_database), "the query")
     waiting = run.start("slow_b")
-    run.session.cancel(run.result.names["slow_b"])
-    run.session.cancel(run.result.names["slow_a"])
+    run.project_run.cancel(run.result.names["slow_b"])
+    run.project_run.cancel(run.result.names["slow_a"])
     until(lambda: running and waiting, "both reports", AT_ONCE)
     assert {r[0].outcome for r in (running, waiting)} == {Outcome.CANCELLED}
     run.close(completed=False)
@@ -178,10 +178,10 @@ def test_a_run_that_can_not_take_a_report_is_not_waited_for(tmp_path: Path) -> N
     def refuse(report: Report) -> None:
         raise RuntimeError("the walk is broken")
 
-    run.session.start(run.plan.units[run.result.names["one"]], refuse)
+    run.project_run.start(run.plan.units[run.result.names["one"]], refuse)
     until(lambda: not alive(run.pid), "the end of the process")
     with pytest.raises(DbtRunError, match="the walk is broken"):
-        run.session.close(completed=True)
+        run.project_run.close(completed=True)
 
 
 @pytest.mark.postgres
@@ -212,30 +212,34 @@ def test_a_process_that_hangs_is_killed_when_the_run_ends(
     in_flight(run, postgres_database)
     os.kill(run.pid, signal.SIGSTOP)
     began = monotonic()
-    run.session.close(completed=False)
+    run.project_run.close(completed=False)
     assert monotonic() - began < AT_ONCE
     assert not alive(run.pid)
     assert queries(postgres_database) == []
     assert sessions(postgres_database) == []
-    assert run.session.reports == run.session.starts
+    assert run.project_run.reports == run.project_run.starts
 
 
 PARENT = """
     import sys
     from pathlib import Path
+    from dagster_transform.config import DbtProject
     from dagster_transform.dbt.runs.project_run import DbtProjectRun
-    from dagster_transform.dbt.runs.settings import DbtSettings
+    from dagster_transform.dbt.runs.settings import DbtSettings, RunFolder
     from dagster_transform.graph import Graph, Node, Relation
     from dagster_transform.planning import Unit, UnitKind
 
     folder, model = Path(sys.argv[1]), "model.shop." + sys.argv[2]
     node = Node("d:m", "d", "dbt", model, "m", "table", Relation("c", None, None, "m"))
-    session = DbtProjectRun("d", Graph.of([node]), DbtSettings(folder, folder.parent / "runs", "r"))
+    settings = DbtSettings(
+        DbtProject(framework="dbt", path=folder), RunFolder(folder.parent / "runs", "r")
+    )
+    project_run = DbtProjectRun("d", Graph.of([node]), settings)
     unit = Unit("d:m", UnitKind.BUILD, "d")
-    session.assess(["d:m"], [])
-    session.open([unit])
-    session.start(unit, print)
-    print(session._invocation._process.pid, flush=True)
+    project_run.assess(["d:m"], [])
+    project_run.open([unit])
+    project_run.start(unit, print)
+    print(project_run._invocation.pid, flush=True)
     sys.stdin.read()
 """
 
@@ -290,7 +294,7 @@ def test_a_lost_connection_is_tried_again(
     result = run.close()
     assert run.told() == {"flaky": "built", "below": "built"}
     assert run.attempts("flaky") == ["started", "retrying", "started", "finished"]
-    assert run.session.starts[result.names["flaky"]] == 2
+    assert run.project_run.starts[result.names["flaky"]] == 2
     assert database.rows("SELECT n FROM tries") == [(1,), (20,)], "a hook sees each node once"
     [entry] = [
         e
@@ -310,7 +314,7 @@ def test_a_relation_that_was_made_is_built_even_if_its_hook_is_cut_off(
     run = DbtRun(project).open()
     one, two = run.start("one"), run.start("two")
     until(lambda: len(queries(postgres_database)) == 2, "both hooks")
-    run.session.cancel(run.result.names["one"])
+    run.project_run.cancel(run.result.names["one"])
     until(lambda: one, "the cancelled one's report", AT_ONCE)
     assert one[0].outcome is Outcome.BUILT
     assert "its relation was made; what comes after it was cut off" in one[0].reason

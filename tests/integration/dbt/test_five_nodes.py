@@ -128,7 +128,7 @@ def test_fail_fast(project: DbtProject, database: Database, threads: int) -> Non
     run = DbtRun(project, threads=threads, limits={"fail_fast": True})
     result = run.go()
     assert run.told() == {**ERROR, "beta_b": "cancelled", "gamma_b": "cancelled"}
-    assert ("beta_b" in [run.called[u] for u in run.session.starts]) == (threads == 2)
+    assert ("beta_b" in [run.called[u] for u in run.project_run.starts]) == (threads == 2)
     if threads == 2:
         assert result.report("beta_b").outcome.value == "cancelled"
     else:

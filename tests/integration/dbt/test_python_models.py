@@ -52,12 +52,12 @@ def test_a_python_model_that_hears_no_cancel_ends_with_the_process_when_it_is_al
     run = DbtRun(project, grace=1.0, threads=2).open()
     stuck, slow = run.start("stuck"), run.start("slow")
     until(begun.exists, "the Python model")
-    run.session.cancel(run.result.names["stuck"])
+    run.project_run.cancel(run.result.names["stuck"])
     until_cancelled = monotonic() + 2.5
     while monotonic() < until_cancelled:
         assert alive(run.pid), "another node is at work"
     assert not stuck
-    run.session.cancel(run.result.names["slow"])
+    run.project_run.cancel(run.result.names["slow"])
     until(lambda: stuck and slow, "both reports")
     assert (stuck[0].outcome, slow[0].outcome) == (Outcome.CANCELLED, Outcome.CANCELLED)
     assert not alive(run.pid)
@@ -78,7 +78,7 @@ def test_a_cancel_before_the_query_ends_the_query(tmp_path: Path) -> None:
     run = DbtRun(project).open()
     slow = run.start("slow")
     until(lambda: ("info", "compiling") in run.logs, "the model to be compiled")
-    run.session.cancel(run.result.names["slow"])
+    run.project_run.cancel(run.result.names["slow"])
     assert not slow
     until(lambda: slow, "the report", AT_ONCE * 2)
     assert slow[0].outcome is Outcome.CANCELLED
@@ -108,9 +108,9 @@ def test_a_run_that_ends_before_it_began_leaves_nothing(tmp_path: Path, stage: s
     project = duck(tmp_path, one=TABLE + "SELECT 1 AS n")
     run = DbtRun(project)
     if stage == "loaded":
-        assert run.session.capacity == 4
+        assert run.project_run.capacity == 4
     began = monotonic()
-    run.session.close(completed=False)
+    run.project_run.close(completed=False)
     assert monotonic() - began < AT_ONCE
     assert not alive(run.pid)
     assert not run.folder.exists()

@@ -24,7 +24,9 @@ DBT = {
         {{ config(materialized='table') }}
         select case when (select count(*) from {{ ref('items') }}) = 2 then error('broken') end n
     """,
-    "models/after_broken.sql": "{{ config(materialized='table') }} select * from {{ ref('broken') }}",
+    "models/after_broken.sql": """
+        {{ config(materialized='table') }} select * from {{ ref('broken') }}
+    """,
     "models/late.sql": """
         {{ config(materialized='table') }} select n from {{ source('marts', 'counted') }}
     """,
@@ -103,8 +105,8 @@ def test_what_an_interrupted_run_has_built_is_stored_and_everything_is_released(
     assert done.summary is None
     told = {e.node for e in (*done.events, *done.stored) if isinstance(e, NodeBuilt | NodeObserved)}
     assert told == {
-        "d:model.shop.items", "d:model.shop.broken", "d:model.shop.after_broken", "d:model.shop.late",
-        'p:"w"."marts"."counted"',
+        "d:model.shop.items", "d:model.shop.broken", "d:model.shop.after_broken",
+        "d:model.shop.late", 'p:"w"."marts"."counted"',
     }  # fmt: skip
     assert done.store.holders() == []
     transform.projects[0].database.rows("SELECT 1")  # nobody has the file open any more

@@ -60,14 +60,14 @@ class Op:
         return SUMMARY
 
     def outputs(self, *events: RunEvent) -> list[Any]:
-        found = []
-        outputs = self.writer.outputs(self.run(*events))
-        while True:
-            try:
-                found.append(next(outputs))
-            except StopIteration as end:
-                assert end.value is SUMMARY
-                return found
+        summaries: list[RunSummary] = []
+
+        def carried_out() -> Generator[Any, None, None]:
+            summaries.append((yield from self.writer.outputs(self.run(*events))))
+
+        found = list(carried_out())
+        assert summaries == [SUMMARY]
+        return found
 
 
 def built(name: str = "top", held_back: str = "", **report: Any) -> NodeBuilt:

@@ -17,15 +17,15 @@ from dagster_transform.dbt.protocol import (
     VERSION,
     Begin,
     Cancel,
+    CloseFiles,
     End,
     Ended,
-    Facts,
-    Gone,
+    FilesClosed,
     Interrupt,
-    LetGo,
     Loaded,
     Log,
     Made,
+    Measured,
     Open,
     ProtocolError,
     Ready,
@@ -42,7 +42,7 @@ LOADED = Loaded(
     threads=4,
     invocation="abc",
     server={"connect": {"password": "hunter2"}},
-    facts={"dbt_version": "1.11.16", "args": {}},
+    metadata={"dbt_version": "1.11.16", "args": {}},
 )
 RESULT = Result(
     7,
@@ -59,13 +59,13 @@ RESULT = Result(
     query="select 1",
     batches=(2, 3),
     artifact={"unique_id": "model.p.a", "timing": [{"name": "compile"}]},
-    more=True,
+    measured_follows=True,
 )
 ORDERS = [BEGIN, Open(("model.p.a", "test.p.b")), Start(1, "model.p.a"), Cancel(1)]
-ORDERS += [LetGo(), End(), Interrupt()]
-NEWS = [LOADED, Ready(("model.p.gone",)), Made(7), RESULT, Result(8, "pass"), Gone()]
-NEWS += [Facts(7, 10, {"id": "integer"}), Facts(8, problem="it is gone")]
-NEWS += [Facts(9, lineage={"id": [["model.p.a", "n"]]}, reads={"model.p.a": {"alias": "a"}})]
+ORDERS += [CloseFiles(), End(), Interrupt()]
+NEWS = [LOADED, Ready(("model.p.gone",)), Made(7), RESULT, Result(8, "pass"), FilesClosed()]
+NEWS += [Measured(7, 10, {"id": "integer"}), Measured(8, problem="it is gone")]
+NEWS += [Measured(9, lineage={"id": [["model.p.a", "n"]]}, reads={"model.p.a": {"alias": "a"}})]
 NEWS += [Log("warn", "a\nb"), Ended(True), Ended(False, "it broke", ("a hook failed",))]
 
 
@@ -137,7 +137,7 @@ def test_another_version_is_told_before_anything_else(message: Any, version: obj
         (b'{"is": "start", "token": 1}', "start: node is missing"),
         (b'{"is": "start", "token": "1", "node": "a"}', "start: token must be int, not '1'"),
         (b'{"is": "start", "token": true, "node": "a"}', "start: token must be int, not True"),
-        (b'{"is": "start", "token": 1, "node": null}', "start: node must be str, not None"),
+        (b'{"is": "start", "token": 1, "node": null}', "start: node must be UniqueId, not None"),
         (b'{"is": "open", "nodes": "abc"}', "open: nodes must be tuple"),
         (b'{"is": "open", "nodes": ["a", 1]}', "open: nodes must be tuple"),
         (b'{"is": "cancel", "token": 1, "at_once": true}', "cancel: unknown at_once"),

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from dagster_transform.config import load_config
-from dagster_transform.dagster.execution.resource import DbtOptions, TransformResource
+from dagster_transform.dagster.execution.run_options import DbtOptions, TransformResource
 from dagster_transform.dbt import KEPT_RUNS, BuildOptions, DbtSettings, Measures, ProcessLimits
 from dagster_transform.graph import Graph
 from dagster_transform.runs.claiming.claims import RunClaims

@@ -152,6 +152,7 @@ def test_the_job_does_what_sqlmesh_itself_does(tmp_path: Path, run: bool) -> Non
 
 
 @pytest.mark.postgres
+@pytest.mark.long
 def test_it_applies_on_postgres_with_several_workers(
     postgres_database: PostgresDatabase, tmp_path: Path
 ) -> None:

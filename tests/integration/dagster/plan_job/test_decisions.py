@@ -71,7 +71,7 @@ def test_a_change_that_somebody_has_to_decide_on_is_not_applied(tmp_path: Path) 
     project.plan_natively(utc(FIRST))
     edit(transform)
     shown = explain(transform)
-    assert "**SharedResources a decision**" in text(shown)
+    assert "**Needs a decision**" in text(shown)
     assert "apply_with" not in metadata(shown)
     refused = apply(transform)
     assert not refused.success

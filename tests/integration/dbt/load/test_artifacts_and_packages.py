@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from dagster_transform.dbt import install_packages, read_project
-from dagster_transform.dbt.files.artifacts import Artifacts
 from dagster_transform.dbt.errors import (
     PackagesError,
 )
+from dagster_transform.dbt.files.artifacts import Artifacts
 from dagster_transform.dbt.files.manifest import read_manifest
 from tests.support.dbt_loading import LOCAL_PACKAGE, failure, project
 from tests.support.dbt_projects import DbtProject
@@ -32,16 +32,16 @@ def test_artifacts_lie_in_our_folder_and_nothing_is_left_in_the_project(
     before = sorted(path.name for path in made.folder.rglob("*"))
     found = made.read()
     assert sorted(path.name for path in made.folder.rglob("*")) == before
-    kept = sorted(path.name for path in made.artifacts.iterdir())
+    kept = sorted(path.name for path in made.artirecord.iterdir())
     assert kept == ["manifest.json", "parsed.json", "partial_parse.msgpack"]
     assert not (tmp_path / "w.duckdb").exists()  # parsing opens no database
     artifacts = Artifacts("d", made.artifacts)
     assert set(read_manifest(artifacts).resources) == {"model.shop.a"}
-    facts = artifacts.read_facts()
-    assert (facts.adapter_type, facts.threads) == ("duckdb", 4)
-    assert facts.packages["shop"] == str(made.folder)
+    record = artifacts.read_record()
+    assert (record.adapter_type, record.threads) == ("duckdb", 4)
+    assert record.packages["shop"] == str(made.folder)
     assert set(found.written_by) == {"dagster-transform", "dbt-core", "dbt-duckdb"}
-    assert found.written_by["dbt-core"] == facts.dbt
+    assert found.written_by["dbt-core"] == record.dbt
 
 
 def test_a_second_parse_takes_what_the_first_has_kept(
@@ -132,4 +132,4 @@ def test_packages_that_are_not_installed_and_must_not_be(
     with pytest.raises(PackagesError, match=r"Run `dbt deps` in ") as raised:
         read_project("d", made.config, root=tmp_path, artifacts=None, sources={})
     assert "1 package(s) specified" in str(raised.value)
-    assert not made.artifacts.exists()
+    assert not made.artirecord.exists()

@@ -9,7 +9,7 @@ import duckdb
 import pytest
 
 from dagster_transform.dbt.errors import DbtRunError
-from dagster_transform.dbt.runs.memory import OutOfMemoryError
+from dagster_transform.dbt.runs.memory_check import OutOfMemoryError
 from tests.support.dbt_project_runs import TABLE, TWO, project_of
 from tests.support.dbt_runs import DbtRun, graph_of
 from tests.support.processes import alive
@@ -63,7 +63,7 @@ def test_a_project_that_can_not_be_loaded_says_why(
     run = DbtRun(project, graph=graph)
     with pytest.raises(DbtRunError, match=f"(?s)Project d can't be loaded: .*({problem})"):
         run.open()
-    run.session.close(completed=False)
+    run.project_run.close(completed=False)
     assert not alive(run.pid)
     assert not run.folder.exists()
 
@@ -75,7 +75,7 @@ def test_a_file_that_somebody_holds_says_so(database: Database, tmp_path: Path) 
         run = DbtRun(project)
         with pytest.raises(DbtRunError, match="Another process holds the DuckDB file"):
             run.open()
-        run.session.close(completed=False)
+        run.project_run.close(completed=False)
     assert not alive(run.pid)
 
 

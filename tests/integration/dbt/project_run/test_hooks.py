@@ -52,5 +52,5 @@ def test_a_start_hook_can_be_what_everything_depends_on(database: Database, tmp_
     run = DbtRun(project)
     with pytest.raises(DbtRunError, match=r"can't begin its run: .*on-run-start\.0 failed"):
         run.open()
-    run.session.close(completed=False)
+    run.project_run.close(completed=False)
     assert not alive(run.pid)

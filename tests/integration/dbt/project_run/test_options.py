@@ -48,7 +48,7 @@ def test_threads_target_and_profiles_dir(database: Database, tmp_path: Path) -> 
     other = text.replace("main", "second").replace("test:", "other:")
     (elsewhere / "profiles.yml").write_text(other)
     run = DbtRun(project, profiles_dir=elsewhere, target="other", threads=7)
-    assert run.session.capacity == 7
+    assert run.project_run.capacity == 7
     run.go()
     assert database.tables("second") == {"second.a", "second.b"}
 

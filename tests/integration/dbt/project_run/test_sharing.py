@@ -9,7 +9,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from dagster_transform.dbt.runs.settings import InvocationOfRun
+from dagster_transform.dbt.runs.hooks import InvocationOfRun
 from dagster_transform.planning import Outcome
 from tests.support.dbt_project_runs import HOOKS, TABLE, TWO, project_of, results_of
 from tests.support.dbt_projects import DbtProject
@@ -19,48 +19,46 @@ from tests.support.processes import alive
 from tests.support.sqlmesh_projects import Database
 from tests.support.waiting import until
 
-# -- sessions that share what one process only can hold ----------------------------------------
+# -- project runs that share what one process only can hold ----------------------------------------
 
 
-def test_a_file_is_let_go_and_taken_again(database: Database, tmp_path: Path) -> None:
+def test_a_file_is_closed_and_opened_again(database: Database, tmp_path: Path) -> None:
     path = tmp_path / "w.duckdb"
     project = project_of(database, tmp_path, TWO, project=HOOKS)
     graph_of(project)
     with closing(duckdb.connect(str(path))):
         run = DbtRun(project)
-        assert run.session.capacity == 2, "loading the project needs no file"
-        assert run.session.exclusive == {f"file:{path}"}
-        run.session.let_go()
+        assert run.project_run.capacity == 2, "loading the project needs no file"
+        assert run.project_run.exclusive == {f"file:{path}"}
+        run.project_run.close_files()
     run.open()
     with pytest.raises(duckdb.IOException):
         duckdb.connect(str(path)).close()
     for round_ in range(3):
-        run.session.let_go()
+        run.project_run.close_files()
         with closing(duckdb.connect(str(path))) as other:
             other.execute(f"CREATE TABLE other_{round_} AS SELECT 1 AS n")
         for name in ("a", "b"):
             reports = run.start(name)
             until(lambda reports=reports: reports, name)
             assert reports[0].outcome is Outcome.BUILT
-    run.session.let_go()
-    run.session.let_go()
+    run.project_run.close_files()
+    run.project_run.close_files()
     run.close()
     assert database.rows("SELECT what FROM main.log") == [("start",), ("end 2",)]
 
 
-def test_the_sessions_of_one_run_share_an_invocation(database: Database, tmp_path: Path) -> None:
+def test_the_ops_of_one_run_share_an_invocation(database: Database, tmp_path: Path) -> None:
     """A Python asset between two models splits the op; it may use the file meanwhile."""
     project = project_of(database, tmp_path, TWO, project=HOOKS)
     graph = graph_of(project)
-    turn = InvocationOfRun(last=False)
     every = frozenset(node.reference for node in graph.nodes.values())
-    shared: dict[str, Any] = {"turn": turn, "in_run": every, "run": "one"}
-    first = DbtRun(project, ["a"], **shared)
+    shared: dict[str, Any] = {"invocation": InvocationOfRun(), "in_run": every, "run": "one"}
+    first = DbtRun(project, ["a"], last=False, **shared)
     assert first.go().outcomes == {"a": "built"}
     assert alive(first.pid)
     # Another run may have it too, and build what this one's dbt has not seen.
     database.execute("CREATE TABLE main.between AS SELECT 1 AS n", "CREATE TABLE main.b (n INT)")
-    turn.last = True
     second = DbtRun(project, ["b"], **shared)
     assert second.pid == first.pid
     assert second.go().outcomes == {"b": "built"}
@@ -72,18 +70,19 @@ def test_the_sessions_of_one_run_share_an_invocation(database: Database, tmp_pat
     ]
 
 
-def test_what_a_session_has_left_is_ended_by_another_that_does_nothing(
+def test_what_an_op_has_kept_is_ended_by_another_that_does_nothing(
     database: Database, tmp_path: Path
 ) -> None:
     """The later op never comes, because its Python asset has failed."""
     project = project_of(database, tmp_path, TWO, project=HOOKS)
-    turn = InvocationOfRun(last=False)
-    first = DbtRun(project, ["a"], turn=turn, run="one")
+    shared: dict[str, Any] = {"invocation": InvocationOfRun(), "run": "one"}
+    first = DbtRun(project, ["a"], last=False, **shared)
     first.go()
-    turn.last = True
-    DbtRun(project, [], [], turn=turn, run="one").session.close(completed=True)
+    assert shared["invocation"].due
+    DbtRun(project, [], [], **shared).project_run.close(completed=True)
     assert not alive(first.pid)
-    assert turn.left is None
+    assert shared["invocation"].kept is None
+    assert not shared["invocation"].due
     assert database.rows("SELECT what FROM main.log") == [("start",), ("end 1",)]
 
 

@@ -104,7 +104,11 @@ def test_stopping_cancels_what_still_runs(threads: UnitThreads, ended: list[int]
 def test_workers_say_whether_one_did_not_end() -> None:
     go_on = threading.Event()
     workers = Workers(1, "test")
-    workers.submit(lambda: go_on.wait(SECONDS) and None)
+
+    def wait() -> None:
+        go_on.wait(SECONDS)
+
+    workers.submit(wait)
     assert not workers.stop(0.01)
     go_on.set()
     assert Workers(1, "test").stop(0.01)

@@ -6,17 +6,15 @@ from typing import Any
 import pytest
 from croniter import croniter
 
-from dagster_transform.dbt.files.crons import cron_of, is_cron, is_time_zone
+from dagster_transform.config.crons import is_cron
 from dagster_transform.dbt.errors import NodeConfigError
-from dagster_transform.dbt.files.properties import properties_of
-from dagster_transform.graph import Relation
-from dagster_transform.planning import CONCURRENCY
+from dagster_transform.dbt.files.crons import cron_of
 
 
 def node(
-    cron: Any = None, tags: tuple[str, ...] = (), after: Any = None, **settings: Any
+    cron: Any = None, tags: tuple[str, ...] = (), after: Any = None, **more: Any
 ) -> dict[str, Any]:
-    ours = {**({"cron": cron} if cron is not None else {}), **settings}
+    ours = {**({"cron": cron} if cron is not None else {}), **more}
     return {
         "unique_id": "model.p.m", "original_file_path": "models/m.sql", "tags": list(tags),
         "meta": {"dagster_transform": ours} if ours else {},
@@ -93,7 +91,7 @@ def test_the_zone_is_the_nodes_or_the_projects_and_goes_with_a_cron() -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "told"),
+    ("meta", "told"),
     [
         ({"cron": "daily"}, "meta.dagster_transform.cron is 'daily'"),
         ({"cron": "* * * * * *"}, "a cron of five fields"),
@@ -102,52 +100,8 @@ def test_the_zone_is_the_nodes_or_the_projects_and_goes_with_a_cron() -> None:
         ({"crom": "@daily"}, "meta.dagster_transform.crom"),
     ],
 )
-def test_what_is_no_setting_names_the_node(settings: dict[str, Any], told: str) -> None:
+def test_what_is_not_understood_names_the_node(meta: dict[str, Any], told: str) -> None:
     with pytest.raises(NodeConfigError) as raised:
-        cron_of(node(**settings), None, None)
+        cron_of(node(**meta), None, None)
     assert told in str(raised.value)
-    assert "model.p.m (models/m.sql)" in str(raised.value)
-
-
-def test_words_that_are_no_zone() -> None:
-    assert is_time_zone("Europe/Zurich")
-    assert not is_time_zone("../etc/passwd")
-    assert not is_time_zone("")
-    assert not is_time_zone(None)
-
-
-def concurrency(tags: Any) -> str | None:
-    found = node()
-    found["meta"] = {"dagster_transform": {"tags": tags}}
-    found |= {"name": "m", "package_name": "p", "alias": "m", "resource_type": "model"}
-    relation = Relation("postgres:db/shop", "shop", "mart", "m")
-    told = properties_of(found, adapter="postgres", relation=relation, functions=())
-    assert cron_of(found, None, None) == (None, None)
-    return told.get(CONCURRENCY)
-
-
-@pytest.mark.parametrize(
-    ("tags", "text"),
-    [
-        ({"heavy": 2}, "heavy:2"),
-        ({"heavy": 2, "gpu": 1}, "heavy:2 gpu"),
-        (["heavy", "gpu"], "heavy gpu"),
-        (["heavy:2"], "heavy:2"),
-        ({}, None),
-        ([], None),
-        (None, None),
-    ],
-)
-def test_concurrency_tags_in_meta_are_a_property_of_the_node(tags: Any, text: str | None) -> None:
-    assert concurrency(tags) == text
-
-
-@pytest.mark.parametrize(
-    "tags",
-    ["heavy", 2, {"heavy": "2"}, {"heavy": 0}, {"heavy": True}, {"a b": 1}, ["a b"], [1], {1: 1}],
-)
-def test_concurrency_tags_that_are_none_name_the_node(tags: Any) -> None:
-    with pytest.raises(NodeConfigError) as raised:
-        concurrency(tags)
-    assert f"meta.dagster_transform.tags is {tags!r}; a mapping of tags" in str(raised.value)
     assert "model.p.m (models/m.sql)" in str(raised.value)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dagster_transform.graph import UnitId
 from dagster_transform.sqlmesh.intervals import Interval
 from dagster_transform.sqlmesh.runs.backends import ProjectBackends
-from dagster_transform.sqlmesh.runs.ways import WayOfRun, take_out_what_others_built
+from dagster_transform.sqlmesh.runs.way_of_run import WayOfRun, take_out_what_others_built
 from dagster_transform.sqlmesh.state.assessment import Assessment
 from dagster_transform.sqlmesh.state.current_environment import (
     CurrentEnvironment,

@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 
-from dagster_transform.dbt.child.build import Child, Flight
+from dagster_transform.dbt.child.build import Child
+from dagster_transform.dbt.child.nodes import NodeInProgress
 from dagster_transform.dbt.protocol import (
     Begin,
     Cancel,
+    CloseFiles,
     End,
-    Gone,
-    LetGo,
+    FilesClosed,
     News,
     Open,
     ProtocolError,
@@ -38,6 +39,13 @@ class Heard:
             self.child._obey(order)
         return self.news
 
+    def begun(self, token: int, node: str, **fields: Any) -> NodeInProgress:
+        """A node in progress, with these fields."""
+        found = self.child._nodes.add(Start(token, node))
+        for name, value in fields.items():
+            setattr(found, name, value)
+        return found
+
 
 def test_a_start_before_the_invocation_is_open_is_answered() -> None:
     [result] = Heard().obey(Start(3, "model.p.a"))
@@ -46,9 +54,9 @@ def test_a_start_before_the_invocation_is_open_is_answered() -> None:
     assert result.message == "dbt's invocation is over"
 
 
-def test_a_second_start_of_a_node_in_flight_is_a_fault_of_the_run() -> None:
+def test_a_second_start_of_a_node_in_progress_is_a_fault_of_the_run() -> None:
     heard = Heard()
-    heard.child._flights["model.p.a"] = Flight(1, "model.p.a")
+    heard.begun(1, "model.p.a")
     with pytest.raises(ProtocolError, match=r"model\.p\.a is started, and not done yet"):
         heard.obey(Start(2, "model.p.a"))
 
@@ -57,16 +65,16 @@ def test_a_cancel_of_nothing_does_nothing() -> None:
     assert Heard().obey(Cancel(9)) == []
 
 
-def test_letting_go_before_there_is_a_database_is_answered() -> None:
-    assert Heard().obey(LetGo()) == [Gone()]
+def test_closing_files_before_there_is_a_database_is_answered() -> None:
+    assert Heard().obey(CloseFiles()) == [FilesClosed()]
 
 
 def test_open_and_end_let_the_invocation_go_on() -> None:
     for order in (Open(("a",)), End()):
         heard = Heard()
-        assert not heard.child._open.is_set()
+        assert not heard.child._may_go_on.is_set()
         heard.obey(order)
-        assert heard.child._open.is_set()
+        assert heard.child._may_go_on.is_set()
 
 
 def test_begin_comes_once() -> None:
@@ -76,26 +84,24 @@ def test_begin_comes_once() -> None:
 
 def test_a_node_is_answered_once() -> None:
     heard = Heard()
-    flight = Flight(1, "a", cancelled=True, made=True, error=ConnectionError())
-    heard.child._flights["a"] = flight
-    heard.child.finish(flight, {"status": "success", "message": "first"})
-    heard.child.finish(flight, {"status": "error", "message": "second"})
+    node = heard.begun(1, "a", cancelled=True, made=True, error=ConnectionError())
+    heard.child.finish(node, {"status": "success", "message": "first"})
+    heard.child.finish(node, {"status": "error", "message": "second"})
     assert heard.news == [Result(1, "success", "first", cancelled=True, made=True)]
-    assert heard.child._flights == {}
+    assert heard.child._nodes.all() == []
 
 
 def test_a_thread_does_not_leave_its_node_while_that_is_being_cancelled() -> None:
     """It would go on to another node, whose connection has the place of the first."""
     heard = Heard()
-    flight = Flight(1, "a")
-    heard.child._flights["a"] = flight
+    node = heard.begun(1, "a")
     ended = threading.Event()
 
     def finish() -> None:
-        heard.child.finish(flight, {"status": "success"})
+        heard.child.finish(node, {"status": "success"})
         ended.set()
 
-    with flight.turn:
+    with node.cancelling:
         threading.Thread(target=finish, daemon=True).start()
         assert not ended.wait(SHORT)
         assert heard.news == []
@@ -104,9 +110,8 @@ def test_a_thread_does_not_leave_its_node_while_that_is_being_cancelled() -> Non
 
 def test_a_batch_that_failed_is_what_a_model_of_batches_says() -> None:
     heard = Heard()
-    flight = Flight(1, "a", batch="division by zero")
-    heard.child._flights["a"] = flight
-    heard.child.finish(flight, {"status": "error", "message": "ERROR", "batches": (0, 3)})
+    node = heard.begun(1, "a", batch_error="division by zero")
+    heard.child.finish(node, {"status": "error", "message": "ERROR", "batches": (0, 3)})
     [result] = heard.news
     assert isinstance(result, Result)
     assert result.message == "division by zero"
@@ -114,10 +119,9 @@ def test_a_batch_that_failed_is_what_a_model_of_batches_says() -> None:
 
 def test_what_dbt_never_came_to_says_why_it_ends() -> None:
     heard = Heard()
-    heard.child._stopped = "dbt's process was told to end (SIGTERM)"
-    flight = Flight(1, "a")
-    heard.child._flights["a"] = flight
-    heard.child.finish(flight, {"status": "error", "message": "cut"})
+    heard.child._termination.reason = "dbt's process was told to end (SIGTERM)"
+    node = heard.begun(1, "a")
+    heard.child.finish(node, {"status": "error", "message": "cut"})
     [result] = heard.news
     assert isinstance(result, Result)
     assert result.message == "dbt's process was told to end (SIGTERM): cut"

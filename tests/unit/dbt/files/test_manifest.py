@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-from dagster_transform.dbt.files.artifacts import Artifacts, Facts
 from dagster_transform.dbt.errors import ManifestError, UnknownNodeError
+from dagster_transform.dbt.files.artifacts import Artifacts
 from dagster_transform.dbt.files.manifest import read_manifest
-from dagster_transform.graph import fingerprint
+from dagster_transform.dbt.unique_ids import UniqueId
+from dagster_transform.graph import node_id, source_id
 from tests.support.folders import GOLDEN_FOLDER
 
 VERSIONS = GOLDEN_FOLDER / "dbt_versions"
@@ -34,9 +35,6 @@ def problem(artifacts: Artifacts) -> str:
     assert raised.value.remedy is not None
     assert "dagster-transform prepare --project shop" in raised.value.remedy
     return raised.value.cause
-
-
-# -- bad input -----------------------------------------------------------------------------------
 
 
 def test_a_missing_manifest(artifacts: Artifacts) -> None:
@@ -90,79 +88,21 @@ def test_an_id_that_is_not_in_the_manifest(artifacts: Artifacts) -> None:
     model = {"unique_id": "model.p.orders", "resource_type": "model"}
     artifacts.manifest.write_text(json.dumps(content(nodes={"model.p.orders": model})))
     manifest = read_manifest(artifacts)
-    manifest.require(["model.p.orders"])
+    manifest.require([UniqueId("model.p.orders")])
     with pytest.raises(UnknownNodeError) as raised:
-        manifest.require(["model.p.orders", "model.p.order"])
+        manifest.require([UniqueId("model.p.orders"), UniqueId("model.p.order")])
     assert raised.value.unique_id == "model.p.order"
     assert "Project shop: its manifest has no 'model.p.order'." in str(raised.value)
     assert "Did you mean 'model.p.orders'?" in str(raised.value)
     assert "dagster-transform prepare --project shop" in str(raised.value)
 
 
-# -- what is kept --------------------------------------------------------------------------------
-
-
-def facts(**fields: Any) -> Facts:
-    given = {"dbt": "1.11", "adapter": "1.11", "connection": {"type": "duckdb"}, "threads": 4,
-             "packages": {"p": "/p"}}  # fmt: skip
-    return Facts(**{**given, **fields})
-
-
-def test_facts_come_back_as_they_were(artifacts: Artifacts, tmp_path: Path) -> None:
-    (tmp_path / "a.sql").write_text("select 1")
-    kept = facts(files=fingerprint(tmp_path, [tmp_path]))
-    artifacts.write_facts(kept)
-    assert artifacts.read_facts() == kept
-    assert kept.adapter_type == "duckdb"
-    assert [path.name for path in artifacts.folder.iterdir()] == ["parsed.json"]
-
-
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"files": {"a": 5}}', '{"files": {}, "x": 1}'])
-def test_facts_that_are_damaged(artifacts: Artifacts, text: str) -> None:
-    (artifacts.folder / "parsed.json").write_text(text)
-    with pytest.raises(ManifestError, match=r"parsed\.json is damaged"):
-        artifacts.read_facts()
-
-
-def test_facts_that_are_missing(artifacts: Artifacts) -> None:
-    with pytest.raises(ManifestError, match=r"parsed\.json was never parsed"):
-        artifacts.read_facts()
-
-
-def test_a_manifest_that_is_older_than_the_projects_files(
-    artifacts: Artifacts, tmp_path: Path
-) -> None:
-    folder = tmp_path / "dbt"
-    folder.mkdir()
-    (folder / "a.sql").write_text("select 1")
-    artifacts.write_facts(facts(files=fingerprint(tmp_path, [folder])))
-    artifacts.require_current(tmp_path, folder)
-    (folder / "a.sql").write_text("select 2")
-    (folder / "b.sql").write_text("select 2")
-    with pytest.raises(ManifestError) as raised:
-        artifacts.require_current(tmp_path, folder)
-    assert "is older than the project's files: changed dbt/a.sql, added dbt/b.sql" in str(
-        raised.value
-    )
-    assert "dagster-transform prepare --project shop" in str(raised.value)
-
-
-def test_dbts_artifacts_are_replaced_as_a_whole_or_not_at_all(artifacts: Artifacts) -> None:
-    artifacts.manifest.write_text("old")
-
-    def fail() -> None:
-        with artifacts.replaced() as folder:
-            (folder / "manifest.json").write_text("half")
-            raise ZeroDivisionError
-
-    with pytest.raises(ZeroDivisionError):
-        fail()
-    assert artifacts.manifest.read_text() == "old"
-    with artifacts.replaced() as folder:
-        (folder / "manifest.json").write_text("new")
-        (folder / "partial_parse.msgpack").write_text("new")
-        (folder / "perf_info.json").write_text("not kept")
-        assert artifacts.manifest.read_text() == "old"
-    assert artifacts.manifest.read_text() == artifacts.partial_parse.read_text() == "new"
-    names = sorted(path.name for path in artifacts.folder.iterdir())
-    assert names == ["manifest.json", "partial_parse.msgpack"]
+def test_the_graphs_id_says_whether_it_is_a_node_or_a_source(artifacts: Artifacts) -> None:
+    nodes = {"model.p.a": {"unique_id": "model.p.a", "resource_type": "model"}}
+    sources = {"source.p.s.t": {"unique_id": "source.p.s.t", "resource_type": "source"}}
+    artifacts.manifest.write_text(json.dumps(content(nodes=nodes, sources=sources)))
+    manifest = read_manifest(artifacts)
+    assert manifest.input_id(UniqueId("model.p.a")) == node_id("shop", "model.p.a")
+    assert manifest.input_id(UniqueId("source.p.s.t")) == source_id("shop", "source.p.s.t")
+    with pytest.raises(UnknownNodeError):
+        manifest.input_id(UniqueId("model.p.b"))

@@ -1,4 +1,4 @@
-"""What is left of a run of a dbt project: artifacts, logs, answers."""
+"""What remains of a run of a dbt project: artifacts, logs, answers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.support.dbt_project_runs import TABLE, TWO, VIEW, project_of, results
 from tests.support.dbt_runs import DbtRun
 from tests.support.sqlmesh_projects import Database
 
-# -- what is left of a run ----------------------------------------------------------------------
+# -- artifacts ----------------------------------------------------------------------------------
 
 
 def test_artifacts_of_the_last_runs_are_kept_and_nothing_else(
@@ -69,5 +69,5 @@ def test_starts_from_many_threads_are_answered_once_each(
     result = run.go()
     assert set(result.outcomes.values()) == {"built"}
     assert result.most_at_once == 4
-    assert len(run.session.reports) == 40
+    assert len(run.project_run.reports) == 40
     assert len(results_of(run)["results"]) == 40

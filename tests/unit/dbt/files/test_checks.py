@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from dagster_transform.dbt.files.checks import Checks, read_checks
 from dagster_transform.dbt.errors import NodeConfigError
+from dagster_transform.dbt.files.checks import Checks, read_checks
 from dagster_transform.dbt.files.lineage import Lineage
 from dagster_transform.dbt.files.manifest import Manifest, is_built
 from dagster_transform.graph import Check, Graph, Node, Relation, Source

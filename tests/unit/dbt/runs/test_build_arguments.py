@@ -1,17 +1,21 @@
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from dagster_transform.dbt.runs.settings import DbtSettings, arguments
+from dagster_transform.config import DbtProject
+from dagster_transform.dbt.runs.build_arguments import build_arguments
+from dagster_transform.dbt.runs.settings import BuildOptions
+from tests.support.dbt_settings import dbt_settings
 
-# -- arguments ----------------------------------------------------------------------------------
+PROJECT = DbtProject(framework="dbt", path=Path("/p"))
 
 
 def given(**settings: Any) -> tuple[str, ...]:
-    return arguments(DbtSettings(Path("/p"), Path("/r"), "run", **settings))
+    return build_arguments(dbt_settings(PROJECT, Path("/r"), "run", **settings))
 
 
 def after(found: tuple[str, ...], name: str) -> str:
@@ -29,7 +33,7 @@ def test_the_run_decides_and_writes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("setting", "value", "name", "text"),
+    ("option", "value", "name", "text"),
     [
         ("target", "prod", "--target", "prod"),
         ("profiles_dir", Path("/d"), "--profiles-dir", "/d"),
@@ -41,10 +45,10 @@ def test_the_run_decides_and_writes() -> None:
     ],
 )
 def test_an_option_is_given_if_and_only_if_it_is_set(
-    setting: str, value: Any, name: str, text: str
+    option: str, value: Any, name: str, text: str
 ) -> None:
     assert name not in given()
-    assert after(given(**{setting: value}), name) == text
+    assert after(given(**{option: value}), name) == text
 
 
 @pytest.mark.parametrize("switch", ["full_refresh", "defer", "favor_state", "empty"])
@@ -52,3 +56,13 @@ def test_a_switch_is_given_if_and_only_if_it_is_set(switch: str) -> None:
     name = f"--{switch.replace('_', '-')}"
     assert name not in given()
     assert name in given(**{switch: True})
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_every_option_is_one_of_dbt_build() -> None:
+    """Their names are made of the fields': one that dbt does not have would end every run."""
+    from dbt.cli.main import build
+
+    known = {name for parameter in build.params for name in parameter.opts}
+    for option in fields(BuildOptions):
+        assert f"--{option.name.replace('_', '-')}" in known

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from dagster_transform.dbt.runs.memory import OutOfMemoryError, memory_in_use, wait_for_memory
+from dagster_transform.dbt.runs.memory_check import OutOfMemoryError, memory_in_use, wait_for_memory
 
 # -- memory -------------------------------------------------------------------------------------
 

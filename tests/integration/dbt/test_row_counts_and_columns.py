@@ -140,7 +140,7 @@ def test_a_count_of_a_process_that_is_gone_is_given_up(
     until(lambda: len(reports) == 2, "the facts to be given up")
     assert reports[1].table_rows is None
     assert "SIGKILL" in reports[1].problem
-    run.session.close(completed=False)
+    run.project_run.close(completed=False)
     assert not queries(postgres_database, "%select count(*)%")
 
 

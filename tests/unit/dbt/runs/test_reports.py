@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from dagster_transform.dbt.runs.flight import Answer
-from dagster_transform.dbt.protocol import Facts, Result
-from dagster_transform.dbt.runs.reports import entry_of, learned, report_of
+from dagster_transform.dbt.protocol import Measured, Result
+from dagster_transform.dbt.runs.reports import entry_of, facts_of, report_of
+from dagster_transform.dbt.runs.started_nodes import Answer
 from dagster_transform.graph import Graph, Node, Relation, Source
 from dagster_transform.planning import Outcome, Unit, UnitKind
 from dagster_transform.walk import Report
@@ -60,8 +60,8 @@ def test_it_is_built_even_if_the_cancel_came_too_late() -> None:
             "its relation was made; what comes after it was cut off: cut",
         ),
         (said("error", "hook"), {"made": True}, "failed", "its relation was made, and then: hook"),
-        (said("error", "cut"), {"late": "too long"}, "failed", "too long"),
-        (said("error", "cut"), {"late": "too long", "made": True}, "failed", "too long"),
+        (said("error", "cut"), {"timed_out": "too long"}, "failed", "too long"),
+        (said("error", "cut"), {"timed_out": "too long", "made": True}, "failed", "too long"),
         (
             said("partial success", "zero", batches=(2, 3)),
             {},
@@ -76,10 +76,10 @@ def test_it_is_built_even_if_the_cancel_came_too_late() -> None:
         ),
         (None, {"lost": "killed"}, "failed", "killed"),
         (None, {"lost": "killed", "cancelled": True}, "cancelled", "cancelled: killed"),
-        (None, {"late": "too long"}, "failed", "too long"),
+        (None, {"timed_out": "too long"}, "failed", "too long"),
         (
             None,
-            {"lost": "killed", "late": "too long", "cancelled": True},
+            {"lost": "killed", "timed_out": "too long", "cancelled": True},
             "failed",
             "too long: killed",
         ),
@@ -100,7 +100,7 @@ def test_what_did_not_go_well(
 
 @pytest.mark.parametrize(
     ("answer", "transient"),
-    [({}, True), ({"cancelled": True}, False), ({"late": "too long"}, False)],
+    [({}, True), ({"cancelled": True}, False), ({"timed_out": "too long"}, False)],
 )
 def test_only_a_failure_may_pass(answer: dict[str, Any], transient: bool) -> None:
     assert report(BUILD, said("error", transient=True), **answer).transient is transient
@@ -195,15 +195,15 @@ def lineage(**found: list[list[str]]) -> tuple[dict[str, Any], str]:
     reads = {
         unique_id: {"alias": unique_id.upper()} for ends in found.values() for unique_id, _ in ends
     }
-    told = learned(
+    facts = facts_of(
         graph().nodes["p:a"],
         graph(),
-        Facts(1, 3, {"x": "int"}, found, reads, "too \x1b[31mslow"),
+        Measured(1, 3, {"x": "int"}, found, reads, "too \x1b[31mslow"),
         lambda place: relation(str(place["alias"]).lower()),
     )
-    assert (told.unit, told.table_rows, told.columns) == ("p:a", 3, {"x": "int"})
-    assert told.problem.startswith("too slow")
-    return dict(told.column_lineage), told.problem
+    assert (facts.unit, facts.table_rows, facts.columns) == ("p:a", 3, {"x": "int"})
+    assert facts.problem.startswith("too slow")
+    return dict(facts.column_lineage), facts.problem
 
 
 def test_column_lineage_ends_at_what_the_graph_says_it_reads() -> None:

@@ -1,0 +1,44 @@
+"""The nodes that the dbt process has to answer."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from dagster_transform.dbt.child.nodes import NodeInProgress, NodesInProgress
+from dagster_transform.dbt.protocol import ProtocolError, Start
+from dagster_transform.dbt.unique_ids import UniqueId
+
+A, B = UniqueId("model.p.a"), UniqueId("model.p.b")
+
+
+def test_a_node_is_found_by_its_id_and_its_token_until_it_is_removed() -> None:
+    nodes = NodesInProgress()
+    first, second = nodes.add(Start(1, A, refresh=True)), nodes.add(Start(2, B))
+    assert (first.refresh, second.refresh) == (True, False)
+    assert nodes.find(A) is nodes.by_token(1) is first
+    assert nodes.all() == [first, second]
+    nodes.remove(first)
+    assert nodes.find(A) is nodes.by_token(1) is None
+    assert nodes.add(Start(3, A)).token == 3, "it is tried again"
+
+
+def test_a_node_that_is_in_progress_is_not_started() -> None:
+    nodes = NodesInProgress()
+    nodes.add(Start(1, A))
+    with pytest.raises(ProtocolError, match=r"model\.p\.a is started, and not done yet"):
+        nodes.add(Start(2, A))
+
+
+def test_a_node_ends_once_and_not_while_it_is_cancelled() -> None:
+    node = NodeInProgress(1, A)
+    ended: list[bool] = []
+    with node.cancelling:
+        thread = threading.Thread(target=lambda: ended.append(node.end()))
+        thread.start()
+        thread.join(0.05)
+        assert not ended
+    thread.join(5)
+    assert ended == [True]
+    assert not node.end()
