@@ -263,7 +263,7 @@ class _Planning:
         if shown is None:
             return (
                 f"The plan has another digest now, {now.digest}. What has changed since {digest} "
-                "can't be said: this Dagster instance does not have the run that showed it."
+                "can't be told: this Dagster instance does not have the run that showed it."
             )
         if not (found := differences(shown, now)):
             return ""

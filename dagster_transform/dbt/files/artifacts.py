@@ -49,7 +49,7 @@ class ParseRecord:
 
 @dataclass(frozen=True, slots=True)
 class Artifacts:
-    """The folder where `prepare` keeps a project's artirecord.
+    """The folder where `prepare` keeps a project's artifacts.
 
     Attributes:
         project: The project's name in transform.yaml.

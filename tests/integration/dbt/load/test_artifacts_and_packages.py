@@ -32,7 +32,7 @@ def test_artifacts_lie_in_our_folder_and_nothing_is_left_in_the_project(
     before = sorted(path.name for path in made.folder.rglob("*"))
     found = made.read()
     assert sorted(path.name for path in made.folder.rglob("*")) == before
-    kept = sorted(path.name for path in made.artirecord.iterdir())
+    kept = sorted(path.name for path in made.artifacts.iterdir())
     assert kept == ["manifest.json", "parsed.json", "partial_parse.msgpack"]
     assert not (tmp_path / "w.duckdb").exists()  # parsing opens no database
     artifacts = Artifacts("d", made.artifacts)
@@ -132,4 +132,4 @@ def test_packages_that_are_not_installed_and_must_not_be(
     with pytest.raises(PackagesError, match=r"Run `dbt deps` in ") as raised:
         read_project("d", made.config, root=tmp_path, artifacts=None, sources={})
     assert "1 package(s) specified" in str(raised.value)
-    assert not made.artirecord.exists()
+    assert not made.artifacts.exists()
