@@ -81,8 +81,13 @@ class Shop(Transform):
         assert run.job_code_origin is not None
         arguments = ExecuteRunArgs(run.job_code_origin, run.run_id, self.instance.get_ref())
         packed = dg.serialize_value(arguments)
-        self.command("dagster", "api", "execute_run", packed)
+        self.command("dagster", "api", "execute_run", packed, PYTHONPATH=self.path)
         return self.story(run.run_id)
+
+    @property
+    def path(self) -> str:
+        """PYTHONPATH of commands: what hides dbt comes first."""
+        return os.pathsep.join([str(self.folder / "hides"), os.environ.get("PYTHONPATH", "")])
 
     def rows_by_day(self) -> dict[str, int]:
         found = self.database.rows("SELECT day, COUNT(*) FROM marts.daily GROUP BY day")
@@ -125,17 +130,18 @@ def not_installed(shop: Shop) -> None:
     (shop.folder / "hides" / "dbt" / "__init__.py").write_text("")
 
 
-def in_this_process(shop: Shop) -> Story:
-    return shop.run(execution_time=SECOND)
+def run_worker(shop: Shop) -> Story:
+    with shop._workspace() as context:
+        run = shop._create(context, None, None, None, {"execution_time": SECOND})
+    return shop.worker(run)
 
 
 def command_line(shop: Shop) -> Story:
     config = f"{{resources: {{transform: {{config: {{execution_time: '{SECOND}'}}}}}}}}"
     (shop.folder / "run.yaml").write_text(config)
-    path = os.pathsep.join([str(shop.folder / "hides"), os.environ.get("PYTHONPATH", "")])
     done = shop.command(
         "dagster", "asset", "materialize", "--select", "*", "-f", shop.module.name, "-a", "defs",
-        "--config", "run.yaml", PYTHONPATH=path,
+        "--config", "run.yaml", PYTHONPATH=shop.path,
     )  # fmt: skip
     assert done.returncode != 0, done.stderr[-2000:]
     return shop.stories()[-1]
@@ -144,25 +150,22 @@ def command_line(shop: Shop) -> Story:
 def job_of_everything(shop: Shop) -> Story:
     config = f"{{resources: {{transform: {{config: {{execution_time: '{SECOND}'}}}}}}}}"
     (shop.folder / "run.yaml").write_text(config)
-    path = os.pathsep.join([str(shop.folder / "hides"), os.environ.get("PYTHONPATH", "")])
     done = shop.command(
         "dagster", "job", "execute", "-j", "everything", "-f", shop.module.name, "-a", "defs",
-        "-c", "run.yaml", PYTHONPATH=path,
+        "-c", "run.yaml", PYTHONPATH=shop.path,
     )  # fmt: skip
     assert done.returncode != 0, done.stderr[-2000:]
     return shop.stories()[-1]
 
 
-WAYS = [in_this_process, command_line, job_of_everything]
+WAYS = [run_worker, command_line, job_of_everything]
 REASONS = [missing, damaged, of_another_version, stale, not_installed]
 
 
 def cases() -> Iterator[object]:
     for way in WAYS:
         for reason in REASONS:
-            if reason is not_installed and way is in_this_process:
-                continue  # this process has dbt
-            quick = way is in_this_process or (way, reason) == (command_line, stale)
+            quick = (way, reason) in ((run_worker, missing), (command_line, stale))
             name = f"{way.__name__}-{reason.__name__}"
             yield pytest.param(way, reason, id=name, marks=[] if quick else [pytest.mark.long])
 
@@ -199,7 +202,11 @@ def test_a_code_server_from_before_the_edit(shop: Shop, reason: Callable[[Shop],
 
 def test_a_stale_project_keeps_its_assets_and_what_reads_them_is_blocked(shop: Shop) -> None:
     stale(shop)
-    run = shop.run(["marts.daily", "marts.own"], execution_time=SECOND)
+    with shop._workspace() as context:
+        chosen = shop._create(
+            context, ["marts.daily", "marts.own"], None, None, {"execution_time": SECOND}
+        )
+    run = shop.worker(chosen)
     assert not run.success
     assert run.observed["daily"] == ["blocked"]
     reason = run.reason("daily")
@@ -212,12 +219,15 @@ def test_a_stale_project_keeps_its_assets_and_what_reads_them_is_blocked(shop: S
 
 def test_materialising_what_is_not_loaded_fails_with_the_remedy(shop: Shop) -> None:
     damaged(shop)
-    run = shop.run(["d/not_loaded"])
+    with shop._workspace() as context:
+        run = shop.worker(shop._create(context, ["d/not_loaded"], None, None, {}))
     assert not run.success
     assert "dagster-transform prepare --project d" in run.text
 
 
 def test_a_project_that_reads_nothing_of_the_other_is_not_touched(shop: Shop) -> None:
     missing(shop)
-    run = shop.run(["marts.own"], execution_time=SECOND)
+    with shop._workspace() as context:
+        chosen = shop._create(context, ["marts.own"], None, None, {"execution_time": SECOND})
+    run = shop.worker(chosen)
     assert run.success, run.text[-2000:]
