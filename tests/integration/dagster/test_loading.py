@@ -125,7 +125,7 @@ def test_a_stale_graph_file_is_shown_with_what_has_changed(folder: Path) -> None
     change(folder)
     (folder / "p" / "models" / "new.sql").write_text("MODEL (name mart.new, kind FULL);SELECT 1")
     keys, description, metadata = shown(folder)
-    assert keys == {"x/other/a", "x/other/b", "p/not_loaded"}
+    assert keys == {"w/mart/a", "w/mart/b", "x/other/a", "x/other/b", "p/not_loaded"}
     assert "changed p/models/mart.a.sql, added p/models/new.sql" in description
     assert "Run `dagster-transform prepare --project p`" in description
     assert "dagster_transform/p" in metadata
