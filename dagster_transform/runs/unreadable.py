@@ -44,9 +44,7 @@ class UnreadableProject:
         """It reaches no server."""
         return ()
 
-    def assess(
-        self, _: Collection[NodeId], __: Collection[CheckId]
-    ) -> Mapping[NodeId, Readiness]:
+    def assess(self, _: Collection[NodeId], __: Collection[CheckId]) -> Mapping[NodeId, Readiness]:
         """Nothing of it can be done.
 
         Raises:

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
-
 from dagster._grpc.types import ExecuteRunArgs
 
 from tests.support.dbt_projects import DbtProject
