@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Generator
 
 import pytest
 
 from dagster_transform.dagster.jobs import plan as plan_job
+from dagster_transform.runs.events import RunEvent
+from dagster_transform.runs.summary import RunSummary
 from tests.support.plan_jobs import (
     BAD_WORDS,
     GOOD_WORDS,
@@ -89,7 +92,12 @@ def test_a_walk_that_ends_without_a_promotion_is_a_failure(
     planned: Transform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However it comes to that: what was not applied is never told as applied."""
-    monkeypatch.setattr(plan_job, "carry_out", lambda *_, **__: iter(()))
+
+    def ends_at_once(*_: object, **__: object) -> Generator[RunEvent, None, RunSummary]:
+        yield from ()
+        return RunSummary(failed=False, rows=(), good=0)
+
+    monkeypatch.setattr(plan_job, "carry_out", ends_at_once)
     edit(planned)
     story = apply(planned)
     assert not story.success
