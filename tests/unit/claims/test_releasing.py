@@ -32,6 +32,7 @@ def test_what_somebody_else_could_not_release_is_released_later(
         keeper.release("c1", ["table:a"])
         eventually(lambda: len(store.real.holders()) == 1)  # its thread waits for more
         store.releases.clear()
+        keeper.stop_renewing("c1", ["table:b"])  # as `release` does first
         releases._queued["c1"] = {"table:b"}  # who asks for something was faster than the thread
         flushing = threads.submit(releases.flush)
         eventually(lambda: store.calls["release"] == 2)
