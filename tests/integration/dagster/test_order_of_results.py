@@ -18,7 +18,7 @@ from dagster_transform.walk import CheckResult, Report, SharedResources
 # -- Dagster's rule: no asset after one that depends on it -----------------------------------------
 
 
-class _Session:
+class _ProjectRun:
     """Says of each node what it is told to say, and does everything at once."""
 
     capacity = 3
@@ -103,7 +103,7 @@ def test_whatever_is_up_to_date_dagster_gets_its_results_in_its_order(
     (tmp_path / "p").mkdir()
     text = "projects: {p: {framework: sqlmesh, path: p}}"
     (tmp_path / "transform.yaml").write_text(text, encoding="utf-8")
-    monkeypatch.setattr(sqlmesh, "make_project_run", lambda *_: _Session(graph, outcomes))
+    monkeypatch.setattr(sqlmesh, "make_project_run", lambda *_: _ProjectRun(graph, outcomes))
     transform = build_transform_assets(graph, load_config(tmp_path))
     readers = [
         dg.AssetsDefinition.from_op(

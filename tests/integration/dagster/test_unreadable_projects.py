@@ -12,6 +12,7 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+import yaml
 from dagster._grpc.types import ExecuteRunArgs
 
 from tests.support.dbt_projects import DbtProject
@@ -83,6 +84,17 @@ class Shop(Transform):
         self.command("dagster", "api", "execute_run", packed, PYTHONPATH=self.path)
         return self.story(run.run_id)
 
+    def command_that_fails(self, *arguments: str) -> Story:
+        """What the run of a `dagster` command stored, which ends with an error."""
+        options = {"resources": {"transform": {"config": {"execution_time": SECOND}}}}
+        (self.folder / "run.yaml").write_text(yaml.safe_dump(options), encoding="utf-8")
+        done = self.command(
+            "dagster", *arguments, "-f", self.module.name, "-a", "defs", "-c", "run.yaml",
+            PYTHONPATH=self.path,
+        )  # fmt: skip
+        assert done.returncode != 0, done.stderr[-2000:]
+        return self.stories()[-1]
+
     @property
     def path(self) -> str:
         """PYTHONPATH of commands: what hides dbt comes first."""
@@ -136,25 +148,11 @@ def run_worker(shop: Shop) -> Story:
 
 
 def command_line(shop: Shop) -> Story:
-    config = f"{{resources: {{transform: {{config: {{execution_time: '{SECOND}'}}}}}}}}"
-    (shop.folder / "run.yaml").write_text(config)
-    done = shop.command(
-        "dagster", "asset", "materialize", "--select", "*", "-f", shop.module.name, "-a", "defs",
-        "--config", "run.yaml", PYTHONPATH=shop.path,
-    )  # fmt: skip
-    assert done.returncode != 0, done.stderr[-2000:]
-    return shop.stories()[-1]
+    return shop.command_that_fails("asset", "materialize", "--select", "*")
 
 
 def job_of_everything(shop: Shop) -> Story:
-    config = f"{{resources: {{transform: {{config: {{execution_time: '{SECOND}'}}}}}}}}"
-    (shop.folder / "run.yaml").write_text(config)
-    done = shop.command(
-        "dagster", "job", "execute", "-j", "everything", "-f", shop.module.name, "-a", "defs",
-        "-c", "run.yaml", PYTHONPATH=shop.path,
-    )  # fmt: skip
-    assert done.returncode != 0, done.stderr[-2000:]
-    return shop.stories()[-1]
+    return shop.command_that_fails("job", "execute", "-j", "everything")
 
 
 WAYS = [run_worker, command_line, job_of_everything]
