@@ -11,7 +11,6 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlmesh.core.plan import stages
-from sqlmesh.core.snapshot import snapshots_to_dag
 from sqlmesh.utils import to_snake_case
 
 from dagster_transform.graph import UnitId
@@ -33,6 +32,7 @@ from dagster_transform.sqlmesh.state.current_environment import (
 from dagster_transform.sqlmesh.state.environment import is_only_judged
 from dagster_transform.sqlmesh.state.evaluation import Evaluation
 from dagster_transform.sqlmesh.state.holes import within_reach
+from dagster_transform.sqlmesh.state.ready_batches import ReadyBatches, ready_batches
 from dagster_transform.sqlmesh.state.work import Work
 
 
@@ -64,14 +64,14 @@ class PlanningRun:
         self._staged = staged
         self._evaluator = _compat.plan_evaluator(context)
         evaluation = _evaluation(context, settings, staged, self._evaluator.snapshot_evaluator)
-        batches = _batches(staged, evaluation)
+        ready = ready_batches(evaluation, staged.stages.intervals)
         to_make = _tables_to_make(staged, evaluation)
         self.assessment = _assess(
             staged,
             evaluation,
             selected,
             environment=settings.environment,
-            by_name=batches,
+            ready=ready,
             to_make=to_make,
         )
         # The walk makes the tables of what it builds, each under its claim.
@@ -180,7 +180,7 @@ def _assess(
     selected: Iterable[str],
     *,
     environment: str,
-    by_name: Mapping[str, list[Interval]],
+    ready: ReadyBatches,
     to_make: Collection[str],
 ) -> Assessment:
     """What the plan will do with each selected node.
@@ -190,10 +190,11 @@ def _assess(
         evaluation: What the plan's nodes share.
         selected: Fully qualified names.
         environment: The environment's name.
-        by_name: What is built, by fully qualified name.
+        ready: What the plan's backfills build, as the signals say.
         to_make: Those whose tables are not there.
     """
     found = staged.stages
+    by_name = within_reach(evaluation, ready.batches)
     readiness: dict[str, Readiness] = {}
     works: dict[str, Work] = {}
     for reference in selected:
@@ -203,6 +204,10 @@ def _assess(
                 Outcome.NOT_PROMOTED,
                 f"an upstream is not in environment {environment}: select it too",
             )
+        elif error := ready.errors.get(reference):
+            works[reference] = Work(snapshot, [], error=error)
+            step = staged.step if reference in found.second_backfill else None
+            readiness[reference] = Readiness(promotion=staged.promotion, step=step)
         elif batches or (reference in to_make and staged.plan.is_selected_for_backfill(reference)):
             works[reference] = Work(snapshot, batches)
             step = staged.step if reference in found.second_backfill else None
@@ -218,17 +223,6 @@ def _assess(
     planned = PlannedEnvironment("", tuple(found.snapshots.values()), evaluation)
     lacks = {s.name: list(i) for s, i in found.intervals.items() if is_only_judged(s)}
     return Assessment(readiness, works, CurrentEnvironment(planned), lacks)
-
-
-def _batches(staged: StagedPlan, evaluation: Evaluation) -> Mapping[str, list[Interval]]:
-    """What the plan's backfills build, by fully qualified name."""
-    batches = evaluation.scheduler.batch_intervals(
-        staged.stages.intervals,
-        evaluation.deployability,
-        evaluation.naming,
-        dag=snapshots_to_dag(evaluation.scheduler.snapshots.values()),
-    )
-    return within_reach(evaluation, batches)
 
 
 def _tables_to_make(staged: StagedPlan, evaluation: Evaluation) -> frozenset[str]:

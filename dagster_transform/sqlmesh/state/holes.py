@@ -16,8 +16,10 @@ from sqlmesh.core.snapshot import snapshots_to_dag
 from sqlmesh.utils.date import to_timestamp
 
 from dagster_transform.sqlmesh import _compat
+from dagster_transform.sqlmesh.errors import SignalError
 from dagster_transform.sqlmesh.intervals import Interval, in_words, merged, without
 from dagster_transform.sqlmesh.state.evaluation import Evaluation
+from dagster_transform.sqlmesh.state.ready_batches import ready_batches
 
 _ENDLESS = 2**62
 Intervals = dict[str, list[Interval]]
@@ -31,11 +33,14 @@ class Allotment:
         build: Batches to build, by node.
         held: Nodes of which nothing can be built now, and why, in words.
         owing: Nodes that were not asked for and owe something to one that was.
+        errors: Nodes that were asked for, and why nobody can say what of them can be built now;
+            none is in `build` or `held`.
     """
 
     build: Intervals = field(default_factory=dict)
     held: dict[str, str] = field(default_factory=dict)
     owing: set[str] = field(default_factory=set)
+    errors: dict[str, SignalError] = field(default_factory=dict)
 
 
 def allot(
@@ -55,16 +60,7 @@ def allot(
     """
     scheduler = evaluation.scheduler
     dag = snapshots_to_dag(scheduler.snapshots.values())
-    batches = {
-        s.name: list(i)
-        for s, i in scheduler.batch_intervals(
-            {**owed, **wanted},
-            evaluation.deployability,
-            evaluation.naming,
-            dag=dag,
-            is_restatement=restating,
-        ).items()
-    }
+    ready = ready_batches(evaluation, {**owed, **wanted}, restating=restating)
     asked = {s.name: list(i) for s, i in wanted.items()}
     missing = {s.name: list(i) for s, i in owed.items()}
     result = Allotment()
@@ -85,7 +81,10 @@ def allot(
         if not asked.get(name):
             continue
         result.owing |= debtors[name]
-        mine = batches.get(name, [])
+        if ready.culprits.get(name) in asked:
+            result.errors[name] = ready.errors[name]
+            continue
+        mine = ready.batches.get(name, [])
         built = leave_out(snapshot, mine, not_built)
         beyond = reach.beyond(snapshot) if built else {}
         for uncovered in beyond.values():
@@ -108,17 +107,16 @@ def leave_out(snapshot: Any, batches: list[Interval], debts: list[Interval]) -> 
     return without(batches, debts, cells, uninterrupted=bool(snapshot.depends_on_past))
 
 
-def within_reach(evaluation: Evaluation, batches: Mapping[Any, Collection[Interval]]) -> Intervals:
-    """`batches` by name, less what an upstream that is built by time range does not have yet.
+def within_reach(evaluation: Evaluation, batches: Mapping[str, Collection[Interval]]) -> Intervals:
+    """`batches`, by name, less what an upstream that is built by time range does not have yet.
 
     For the backfill of a plan, which SQLMesh has planned as a whole: nothing else is owed there.
     """
-    by_name = {s.name: (s, list(i)) for s, i in batches.items()}
     result: Intervals = {}
     reach = _Reach(evaluation, result)
     for snapshot_id in snapshots_to_dag(evaluation.scheduler.snapshots.values()):
-        if snapshot_id.name in by_name:
-            snapshot, built = by_name[snapshot_id.name]
+        if snapshot_id.name in batches:
+            snapshot, built = evaluation.by_name[snapshot_id.name], list(batches[snapshot_id.name])
             for uncovered in reach.beyond(snapshot).values() if built else ():
                 built = leave_out(snapshot, built, [uncovered])
             result[snapshot.name] = built

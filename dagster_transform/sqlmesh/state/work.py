@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from dagster_transform.sqlmesh.errors import SignalError
 from dagster_transform.sqlmesh.intervals import Interval
 
 
@@ -20,12 +21,14 @@ class Work:
         batches: `[start, end)` in epoch milliseconds, oldest first; empty: only make the table.
         create: Whether the physical table has to be made first.
         recorded: Numbers of the batches that are in the state already: a retry leaves them out.
+        error: Why it fails as soon as it is started: nobody can say whether its batches are ready.
     """
 
     snapshot: Any
     batches: list[Interval]
     create: bool = False
     recorded: set[int] = field(default_factory=set)
+    error: SignalError | None = None
 
     @property
     def done(self) -> list[Interval]:
