@@ -28,7 +28,12 @@ FORWARD = """
     ---
     SELECT @start_date AS day, {columns}
 """
+ADDS = ", on_additive_change error"
 Act = Callable[[Project], Any]
+
+
+def forward(columns: str, forbids: str = "") -> str:
+    return FORWARD.format(columns=columns, forbids=forbids)
 
 
 def running(project: Project, **settings: Any) -> Any:
@@ -68,27 +73,21 @@ def made(folder: Path, models: dict[str, str], **settings: Any) -> Project:
     return Project(folder / "p", Database.in_file(folder / "w.duckdb"), models, **settings)
 
 
-def forward(columns: str, forbids: str = "") -> str:
-    return FORWARD.format(columns=columns, forbids=forbids)
-
-
 @PLANS
 @pytest.mark.parametrize(
-    ("before", "after", "forbids", "option"),
+    ("texts", "option"),
     [
-        ("1 AS n, 2 AS m", "1 AS n", "", "allow_destructive_models"),
-        ("1 AS n", "1 AS n, 2 AS m", ", on_additive_change error", "allow_additive_models"),
+        ((forward("1 AS n, 2 AS m"), forward("1 AS n")), "allow_destructive_models"),
+        ((forward("1 AS n", ADDS), forward("1 AS n, 2 AS m", ADDS)), "allow_additive_models"),
     ],
     ids=["destructive", "additive"],
 )
 def test_a_change_that_a_model_forbids(
-    act: Act, before: str, after: str, forbids: str, option: str, tmp_path: Path
+    act: Act, texts: tuple[str, str], option: str, tmp_path: Path
 ) -> None:
-    project = made(
-        tmp_path, {"mart.a": forward(before, forbids), "mart.b": "kind FULL\n---\nSELECT 1 AS n"}
-    )
+    project = made(tmp_path, {"mart.a": texts[0], "mart.b": "kind FULL\n---\nSELECT 1 AS n"})
     project.plan_natively(NOW)
-    project.model("mart.a", forward(after, forbids))
+    project.model("mart.a", texts[1])
     error = told(act, project, ChangeForbiddenError)
     assert error.nodes == ("mart.a",)  # type: ignore[attr-defined]
     assert "mart.a" in error.cause
@@ -99,9 +98,12 @@ def test_a_change_that_a_model_forbids(
 def test_rules_of_the_linter(act: Act, tmp_path: Path) -> None:
     project = made(
         tmp_path,
-        {"mart.a": "kind FULL\n---\nSELECT * FROM mart.b", "mart.b": "kind FULL\n---\nSELECT 1 AS n"},
+        {
+            "mart.a": "kind FULL\n---\nSELECT * FROM mart.b",
+            "mart.b": "kind FULL\n---\nSELECT 1 AS n",
+        },
         config={"linter": {"enabled": True, "rules": ["noselectstar"]}},
-    )  # fmt: skip
+    )
     error = told(act, project, LinterError)
     assert "mart.a: noselectstar" in error.cause
     assert error.nodes == ("mart.a",)  # type: ignore[attr-defined]
