@@ -81,7 +81,7 @@ def test_what_is_wrong_is_told_by_where_dbt_stopped(
 def test_a_folder_of_profiles_that_is_not_there_is_a_fault_of_the_profile(tmp_path: Path) -> None:
     write(tmp_path)
     found, _ = invoke(tmp_path, "--profiles-dir", str(tmp_path / "nowhere"))
-    assert _compat.fault(found) == "profile"
+    assert _compat.fault(found)[0] == "no_profiles"
 
 
 def identities(
