@@ -27,6 +27,9 @@ PACKAGES = (
 )  # fmt: skip
 
 
+SUITES = ("contract", "unit", "example")
+
+
 @dataclass(frozen=True)
 class Found:
     """What came of one environment: a line for each suite that ran."""
@@ -67,7 +70,7 @@ def _run(environment: Environment, workers: str, *, whole: bool) -> Found:
     core = ", ".join(f"{name} {versions[name]}" for name in ("dagster", "sqlmesh", "dbt-core"))
     _say(f"{environment.name}: Python {python}, {core}")
     suites, failed = {}, False
-    for suite in ("contract", "unit") if whole else ("contract",):
+    for suite in SUITES[:2] if whole else SUITES[:1]:
         command = ["-m", "pytest", "-q", "-n", workers, f"tests/{suite}"]
         output, code = _python(environment, command, REPOSITORY)
         suites[suite] = (
@@ -111,12 +114,11 @@ def _write(results: list[Found]) -> None:
     """Put the table into docs/compatibility.md, between its marks."""
     heads = ["", *(result.environment.name for result in results)]
     rows = [["Python", *(result.python for result in results)]]
-    for package in PACKAGES:
-        cells = (result.environment.versions().get(package.lower(), "") for result in results)
-        rows.append([package, *cells])
-    for suite in ("contract", "unit", "example"):
-        rows.append([f"{suite} tests" if suite != "example" else suite,
-                     *(result.suites[suite] for result in results)])  # fmt: skip
+    rows += [
+        [package, *(found.environment.versions().get(package.lower(), "") for found in results)]
+        for package in PACKAGES
+    ]
+    rows += [[suite, *(found.suites[suite] for found in results)] for suite in SUITES]
     lines = [heads, ["---"] * len(heads), *rows]
     table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
     text = TABLE.read_text(encoding="utf-8")

@@ -92,7 +92,7 @@ def resolve(environment: Environment) -> None:
     )  # fmt: skip
     if re.search(r"://|^ *-|@|^[^;#]*/", found, re.MULTILINE):
         raise RuntimeError(f"{environment.name}.lock would name an address or a path")
-    head = f"# The {environment.name} versions that tests run with. Written by: make matrix UPGRADE=1\n"
+    head = f"# The {environment.name} versions that tests run with: make matrix UPGRADE=1\n"
     environment.lock.write_text(head + found, encoding="utf-8")
 
 
@@ -122,6 +122,6 @@ def _python(wanted: str) -> str:
 
 def _uv(*arguments: str) -> str:
     return subprocess.run(
-        [UV, *arguments[:1], *arguments[1:], "--no-config"],
+        [UV, *arguments, "--no-config"],
         cwd=REPOSITORY, check=True, stdout=subprocess.PIPE, text=True,
     ).stdout  # fmt: skip
