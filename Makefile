@@ -17,7 +17,7 @@ STAMP := $(VENV)/.installed
 CHROMIUM := $(VENV)/.chromium
 PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 HOME_FILE := .dagster_home/dagster.yaml
-CODE := dagster_transform $(wildcard example_project bench tests)
+CODE := dagster_transform $(wildcard example_project bench matrix tests)
 
 # With this set, every process would compile what it imports, each time.
 unexport PYTHONDONTWRITEBYTECODE
@@ -71,7 +71,7 @@ claims-soak: $(STAMP) ## Claim from eight processes that are killed and stopped;
 
 .PHONY: matrix
 matrix: $(STAMP) ## Test with lowest, middle and newest versions; ONLY=lowest; UPGRADE=1 resolves anew
-	$(BIN)/python -m tests.matrix $(if $(ONLY),--only $(ONLY)) $(if $(UPGRADE),--upgrade) \
+	$(BIN)/python -m matrix $(if $(ONLY),--only $(ONLY)) $(if $(UPGRADE),--upgrade) \
 	  --workers $(WORKERS) $(ARGS)
 
 .PHONY: check

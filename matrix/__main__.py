@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tests.matrix.environments import ENVIRONMENTS, REPOSITORY, Environment, install, resolve
+from matrix.environments import ENVIRONMENTS, REPOSITORY, Environment, install, resolve
 
 TABLE = REPOSITORY / "docs" / "compatibility.md"
 BEGIN, END = "<!-- written by make matrix -->", "<!-- to here -->"

@@ -10,7 +10,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+REPOSITORY = Path(__file__).resolve().parents[1]
 CACHE = REPOSITORY / ".cache" / "matrix"
 UV = Path(sys.executable).with_name("uv")
 _NEVER = """
@@ -27,7 +27,7 @@ class Environment:
     """Versions that the tests run with.
 
     Attributes:
-        name: Names its lock, too: tests/matrix/<name>.lock.
+        name: Names its lock, too: matrix/<name>.lock.
         python: The Python that is taken where it is at hand, such as "3.12".
         constraints: What holds its versions, line by line.
         lowest: Whether the lowest versions of the declared ranges are taken.
