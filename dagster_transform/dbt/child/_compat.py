@@ -28,9 +28,7 @@ _NO_TARGET = "does not have a target named"
 _NO_VARIABLE = "Env var required but not provided"
 _PROFILES = "profiles.yml"
 _PROJECT_FILE = "dbt_project.yml"
-_UNWRITABLE = frozenset(
-    {errno.EACCES, errno.EDQUOT, errno.EFBIG, errno.ENOSPC, errno.ENOTDIR, errno.EPERM, errno.EROFS}
-)
+_FULL = frozenset({errno.EDQUOT, errno.EFBIG, errno.ENOSPC, errno.EROFS})
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +80,9 @@ def fault(invocation: Invocation) -> tuple[str, str]:
     name, words = type(error).__name__, "\n".join(map(str, links))
     profiles = os.path.join(_profiles_folder(invocation), _PROFILES)
     early = "profile" not in invocation.parts
-    if (refused := unwritable(error)) is not None:
+    flags = invocation.parts.get("flags")
+    ours = [str(p) for name in ("TARGET_PATH", "LOG_PATH") if (p := getattr(flags, name, None))]
+    if (refused := unwritable(error, ours)) is not None:
         return "artifacts", str(refused.filename or "")
     if _NO_ADAPTER in words:
         return "adapter", ""
@@ -107,10 +107,15 @@ def fault(invocation: Invocation) -> tuple[str, str]:
     return ("project_file", "") if in_project_file else ("profile", profiles)
 
 
-def unwritable(error: BaseException | None) -> OSError | None:
-    """What the system has said, where an error is that a file can't be written."""
-    found = (x for x in chain(error) if isinstance(x, OSError) and x.errno in _UNWRITABLE)
-    return next(found, None)
+def unwritable(error: BaseException | None, folders: Sequence[str] = ()) -> OSError | None:
+    """What the system has said, where an error is that a file can't be written: there is no room,
+    or the file is in one of the folders that dbt writes to."""
+    for link in chain(error):
+        if isinstance(link, OSError) and (
+            link.errno in _FULL or str(link.filename).startswith(tuple(folders))
+        ):
+            return link
+    return None
 
 
 def _profiles_folder(invocation: Invocation) -> str:

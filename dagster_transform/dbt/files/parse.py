@@ -140,7 +140,7 @@ def _error(
     place: str,
     message: str,
 ) -> DbtError:
-    if "deps" in arguments and fault == "files":
+    if "deps" in arguments and fault not in ("variable", "artifacts"):
         words = dedent(message.removeprefix("Runtime Error\n")).strip()
         return PackagesError(
             f"Project {name}: its packages can't be installed: {words}",

@@ -36,7 +36,7 @@ from dagster_transform.dbt.protocol import (
 )
 from dagster_transform.dbt.runs.build_arguments import build_arguments
 from dagster_transform.dbt.runs.memory_check import wait_for_memory
-from dagster_transform.dbt.runs.process import DbtProcess
+from dagster_transform.dbt.runs.process import ERRORS, DbtProcess
 from dagster_transform.dbt.runs.process_state import ProcessState
 from dagster_transform.dbt.runs.settings import DbtSettings
 from dagster_transform.dbt.runs.started_nodes import Answer, StartedNodes
@@ -44,7 +44,7 @@ from dagster_transform.dbt.runs.termination import terminate
 from dagster_transform.dbt.runs.time_limits import TimeLimits
 from dagster_transform.dbt.unique_ids import UniqueId
 from dagster_transform.errors import redact
-from dagster_transform.process.private_files import make_private_folder
+from dagster_transform.process.private_files import create_private, make_private_folder
 
 _CLOSE_TIMEOUT = 30.0
 """Seconds in which the database's files have to be closed."""
@@ -70,6 +70,7 @@ class DbtInvocation:
     Raises:
         OutOfMemoryError: There was too little memory, for longer than the settings wait.
         ArtifactsError: Nothing can be written where its artifacts are to be.
+        DbtRunError: The process can't be started.
     """
 
     def __init__(
@@ -94,12 +95,15 @@ class DbtInvocation:
             settings.measures.names,
         )
         try:
-            make_private_folder(folder.parent.parent)
-            make_private_folder(folder.parent)
-            make_private_folder(folder)
-            self._process = DbtProcess(begin, folder, self._hear, self._lose, settings.spare)
+            for made in (folder.parent.parent, folder.parent, folder):
+                make_private_folder(made)
+            create_private(folder / ERRORS)
         except OSError as error:
             raise artifacts_error(project, error) from None
+        try:
+            self._process = DbtProcess(begin, folder, self._hear, self._lose, settings.spare)
+        except OSError as error:
+            raise DbtRunError(f"Project {project}: dbt can't be started: {error}") from None
         self._limits = TimeLimits(limits, self._process, self._nodes, self.cancel, log)
 
     @property

@@ -21,6 +21,9 @@ from dagster_transform.dbt.runs.memory_check import MemoryKills
 from dagster_transform.dbt.runs.spawn import SpareProcess, spawn
 from dagster_transform.errors import redact, words_of
 
+ERRORS = "dbt.err"
+"""The file of a process's standard error, in its folder."""
+
 _TAIL = 2000  # characters of what it printed that are shown
 
 
@@ -53,7 +56,7 @@ class DbtProcess:
         self._over = threading.Event()
         self._killed = ""
         self._kills_before = MemoryKills()
-        spawned = spawn(folder, folder / "dbt.err", spare)
+        spawned = spawn(folder, folder / ERRORS, spare)
         self._process = spawned.process
         self._errors = spawned.errors
         self.send(begin)

@@ -1,5 +1,7 @@
-"""Whether an error of the database is tried again is one table, for runs and plans of SQLMesh's, and
-for dbt. Each error is the server's own, by its SQLSTATE."""
+"""Whether an error of the database is tried again is one table, for SQLMesh and for dbt.
+
+Each error is the server's own, by its SQLSTATE.
+"""
 
 from __future__ import annotations
 
