@@ -41,6 +41,7 @@ from dagster_transform.graph.nodes import (
     Presence,
     Relation,
     Source,
+    Position,
 )
 from dagster_transform.graph.selection import select
 from dagster_transform.graph.source_files import SourceFile, difference, fingerprint
@@ -72,6 +73,7 @@ __all__ = [
     "SourceFile",
     "SourceFileError",
     "SourceId",
+    "Position",
     "UnitId",
     "UnknownIdError",
     "check_id",

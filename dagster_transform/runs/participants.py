@@ -78,6 +78,33 @@ class Participants:
             self._close_files(project_run)
         return readiness
 
+    def hold_back_over_moved(
+        self, nodes: Collection[NodeId], readiness: dict[NodeId, Readiness]
+    ) -> None:
+        """Take out of the run what would read a relation of another project that this run builds
+        elsewhere: it would read what is old, or not there.
+
+        Args:
+            nodes: The selected nodes.
+            readiness: What the project runs say of them; changed.
+        """
+        moved: dict[NodeId, str] = {}
+        for project_run in self.project_runs.values():
+            moved.update(project_run.elsewhere())
+        for node_id in nodes:
+            node = self._graph.nodes[node_id]
+            for above in node.deps:
+                if not self._graph.is_node(above) or above not in moved or above not in nodes:
+                    continue
+                read = self._graph.nodes[above]
+                if read.project == node.project or readiness[node_id].outcome is not None:
+                    continue
+                reason = (
+                    f"it reads {read.relation}, and this run builds {read.name} as {moved[above]}:"
+                    f" run `dagster-transform prepare --project {read.project}`"
+                )
+                readiness[node_id] = Readiness(Outcome.BLOCKED, reason)
+
     def runnable(self, checks: Collection[CheckId]) -> list[CheckId]:
         """Those of the checks that can be run: their project is not broken, nobody has claimed
         what they judge."""

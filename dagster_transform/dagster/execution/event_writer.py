@@ -144,7 +144,8 @@ class EventWriter:
             )
             return
         self._evaluated.add(key)
-        severity = dg.AssetCheckSeverity.ERROR if result.blocking else dg.AssetCheckSeverity.WARN
+        is_error = result.blocking or result.error
+        severity = dg.AssetCheckSeverity.ERROR if is_error else dg.AssetCheckSeverity.WARN
         metadata = check_metadata(result)
         selected = key in self._context.selected_asset_check_keys if live else False
         # A blocking check that failed gets no output: nothing downstream may go on from it.
