@@ -38,10 +38,10 @@ from dagster_transform.graph.nodes import (
     Column,
     Location,
     Node,
+    Position,
     Presence,
     Relation,
     Source,
-    Position,
 )
 from dagster_transform.graph.selection import select
 from dagster_transform.graph.source_files import SourceFile, difference, fingerprint
@@ -65,6 +65,7 @@ __all__ = [
     "Location",
     "Node",
     "NodeId",
+    "Position",
     "Presence",
     "PromotionId",
     "Relation",
@@ -73,7 +74,6 @@ __all__ = [
     "SourceFile",
     "SourceFileError",
     "SourceId",
-    "Position",
     "UnitId",
     "UnknownIdError",
     "check_id",

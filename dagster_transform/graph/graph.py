@@ -16,7 +16,7 @@ from dagster_transform.graph.errors import (
     UnknownIdError,
 )
 from dagster_transform.graph.ids import CheckId, InputId, NodeId, SourceId, UnitId, check_id
-from dagster_transform.graph.nodes import Check, Column, Node, Relation, Source, Position
+from dagster_transform.graph.nodes import Check, Column, Node, Position, Relation, Source
 
 _T = TypeVar("_T", Node, Source, Check)
 _Id = TypeVar("_Id", bound=InputId)

@@ -27,10 +27,10 @@ from dagster_transform.graph.nodes import (
     Column,
     Location,
     Node,
+    Position,
     Presence,
     Relation,
     Source,
-    Position,
 )
 
 _T = TypeVar("_T")

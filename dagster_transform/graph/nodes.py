@@ -185,7 +185,7 @@ class Check:
             what `position` says.
         in_build: Whether building the target runs it (SQLMesh's blocking audits come between the
             data and the interval's record, so they can't be taken out of the build).
-        position: Where it comes; None: after all that it reads, and before what is below all of that.
+        position: Where it comes; None: after all that it reads, before what is below all that.
     """
 
     # More than twelve attributes: all that a graph file says of a check.

@@ -18,8 +18,8 @@ from dagster_transform.graph import (
     Graph,
     InputId,
     NodeId,
-    PromotionId,
     Position,
+    PromotionId,
     UnitId,
 )
 from dagster_transform.planning.values import (

@@ -15,11 +15,11 @@ from dagster_transform.graph import (
     GraphFileError,
     Location,
     Node,
+    Position,
     Presence,
     Relation,
     Source,
     SourceFile,
-    Position,
     read_graph_file,
 )
 from tests.support.folders import GOLDEN_FOLDER

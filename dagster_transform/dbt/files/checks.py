@@ -221,7 +221,7 @@ class _Reader:
         return self._furthest([UniqueId(found["unique_id"]) for found in shown]), Position()
 
     def _position(self, reads: Sequence[UniqueId]) -> Position | None:
-        """The position of a test that reads these; None where none of them is an ephemeral model."""
+        """The position of a test that reads these; None: none of them is an ephemeral model."""
         ephemeral = [read for read in reads if is_ephemeral(self._manifest.get(read))]
         if not ephemeral:
             return None

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timezone
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 from dagster_transform.databases.backends import BackendId, backend_id, in_database
@@ -285,8 +285,13 @@ class DbtProjectRun:
             return None
         if self._known_places is None:
             with suppress(DbtRunError):
-                said = self._invocation.loaded().places
-                self._known_places = Places(self._graph, self._name, said, self._relation)
+                loaded, identity = self._invocation.loaded(), cache(self._identity)
+                kind = str(loaded.connection["type"])
+
+                def locate(place: Resource) -> Relation:
+                    return relation_of(place, kind, identity(place.get("database")))
+
+                self._known_places = Places(self._graph, self._name, loaded.places, locate)
         return self._known_places
 
     def _reference(self, unit: Unit) -> UniqueId:

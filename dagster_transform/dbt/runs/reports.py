@@ -31,8 +31,9 @@ _NOT_FOUND_OUT = "runtime error"
 """Of a source's freshness: a verdict of `dbt source freshness` too, and not a good one."""
 _JUDGED = ("pass", "warn", "fail", _NOT_FOUND_OUT)
 _DONE = ("success", "no-op", "reused")
-_NOT_MADE = re.compile(r"(?:NO-OP|CLONE)\b")
-"""How dbt State begins the message of a `success` that has built nothing."""
+_NOT_MADE = re.compile(r"(?:NO-OP|CLONE)\b|skip ")
+"""How the message of a `success` begins that has built nothing: dbt State's, and that of a
+materialised view which was to be left as it was."""
 
 
 def report_of(unit: Unit, answer: Answer, invocation: str) -> Report:

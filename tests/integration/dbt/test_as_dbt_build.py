@@ -9,6 +9,7 @@ import pytest
 
 from tests.support.dbt_beside import NATIVE, OURS, Beside, told
 from tests.support.dbt_project_runs import BOTH, TABLE, VIEW
+from tests.support.postgres import PostgresDatabase
 from tests.support.sqlmesh_projects import Database
 from tests.support.transforms import python_asset
 
@@ -213,3 +214,60 @@ def test_resource_types_that_dbt_leaves_out_are_left_out(
         not {"doubt", "wrong_is_next"} & left_out.keys() & {c.split(":")[1] for c in story.checks}
     )
     assert "items" not in left_out or "resource type seed" in story.reason("items")
+
+
+@pytest.mark.parametrize("word", ["NO-OP", "CLONE"])
+def test_what_dbt_did_not_build_is_not_materialised(
+    word: str, database: Database, tmp_path: Path
+) -> None:
+    """dbt State answers so for what it skips; here a materialisation of the project's own does."""
+    kept = f"""
+        {{% materialization kept, default %}}
+          {{{{ noop_statement('main', '{word} (nothing new)', '{word}', 0) }}}}
+          {{{{ return({{'relations': [this]}}) }}}}
+        {{% endmaterialization %}}
+        """
+    files = {
+        "macros/kept.sql": kept,
+        "models/old.sql": "{{ config(materialized='kept') }}\nSELECT 2 AS n",
+        "models/below.sql": TABLE + "SELECT n FROM {{ ref('old') }}",
+        "models/schema.yml": """
+            models: [{name: old, columns: [{name: n, data_tests: [not_null]}]}]
+            """,
+    }
+    before = ("CREATE TABLE {schema}.old AS SELECT 1 AS n",)
+    python = python_asset("after_old", ["old"])
+    project = Beside(tmp_path, database, files, before=before, code=python).prepare()
+    story = project.assert_alike()
+    assert story.success
+    assert project.tables(OURS)["below"] == [(1,)]
+    assert set(story.materialized) == {"below", "after_old"}
+    assert story.observed["old"] == ["up_to_date"]
+    assert story.reason("old") == f"dbt says: success: {word} (nothing new)"
+
+
+VIEW_WITH_INDEX = """
+    {{{{ config(materialized='materialized_view', on_configuration_change='continue',
+                indexes=[{{'columns': ['{column}']}}]) }}}}
+    SELECT id, kind FROM {{{{ ref('items') }}}}
+    """
+
+
+@pytest.mark.postgres
+@pytest.mark.long
+def test_a_materialised_view_that_dbt_leaves_as_it_was_is_not_built(
+    postgres_database: PostgresDatabase, tmp_path: Path
+) -> None:
+    database = Database.in_postgres(postgres_database)
+    files = {
+        "seeds/items.csv": FILES["seeds/items.csv"],
+        "models/kept.sql": VIEW_WITH_INDEX.format(column="id"),
+    }
+    project = Beside(tmp_path, database, files).prepare()
+    assert set(project.assert_alike().materialized) == {"items", "kept"}
+    for side in (project.native, project.transform.dbt):
+        side.write({"models/kept.sql": VIEW_WITH_INDEX.format(column="kind")})
+    project.transform.prepare()
+    story = project.assert_alike()
+    assert story.materialized == ["items"]
+    assert story.reason("kept").startswith("dbt says: success: skip ")

@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 
 import dagster as dg
-import pytest
 from dagster import DagsterEventType as Kind
 
 from tests.support.dbt_beside import OURS, Beside
@@ -104,33 +103,3 @@ def test_freshness_is_what_dbt_source_freshness_says(database: Database, tmp_pat
     alone = project.transform.run([], ["raw/stale:freshness", "raw/missing:freshness"])
     assert severities(alone) == {"stale": (False, error), "missing": (False, error)}
     assert alone.success
-
-
-@pytest.mark.parametrize("word", ["NO-OP", "CLONE"])
-def test_what_dbt_did_not_build_is_not_materialised(
-    word: str, database: Database, tmp_path: Path
-) -> None:
-    """dbt State answers so for what it skips; here a materialisation of the project's own does."""
-    kept = f"""
-        {{% materialization kept, default %}}
-          {{{{ noop_statement('main', '{word} (nothing new)', '{word}', 0) }}}}
-          {{{{ return({{'relations': [this]}}) }}}}
-        {{% endmaterialization %}}
-        """
-    files = {
-        "macros/kept.sql": kept,
-        "models/old.sql": "{{ config(materialized='kept') }}\nSELECT 2 AS n",
-        "models/below.sql": TABLE + "SELECT n FROM {{ ref('old') }}",
-        "models/schema.yml": """
-            models: [{name: old, columns: [{name: n, data_tests: [not_null]}]}]
-            """,
-    }
-    before = ("CREATE TABLE {schema}.old AS SELECT 1 AS n",)
-    python = python_asset("after_old", ["old"])
-    project = Beside(tmp_path, database, files, before=before, code=python).prepare()
-    story = project.assert_alike()
-    assert story.success
-    assert project.tables(OURS)["below"] == [(1,)]
-    assert set(story.materialized) == {"below", "after_old"}
-    assert story.observed["old"] == ["up_to_date"]
-    assert story.reason("old") == f"dbt says: success: {word} (nothing new)"

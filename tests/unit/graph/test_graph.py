@@ -16,9 +16,9 @@ from dagster_transform.graph import (
     DuplicateRelationError,
     Graph,
     Node,
+    Position,
     Relation,
     Source,
-    Position,
     UnknownIdError,
 )
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from dagster_transform.graph import Check, Graph, Node, Relation, Position
+from dagster_transform.graph import Check, Graph, Node, Position, Relation
 from dagster_transform.planning import LeftOut, Limits, Outcome, RunPlan, Unit, UnitKind
 from dagster_transform.runs.events import (
     CheckEvaluated,

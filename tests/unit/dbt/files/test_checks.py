@@ -9,7 +9,7 @@ from dagster_transform.dbt.errors import NodeConfigError
 from dagster_transform.dbt.files.checks import Checks, read_checks
 from dagster_transform.dbt.files.lineage import Lineage
 from dagster_transform.dbt.files.manifest import Manifest, is_built
-from dagster_transform.graph import Check, Graph, Node, Relation, Source, Position
+from dagster_transform.graph import Check, Graph, Node, Position, Relation, Source
 
 
 def built(unique_id: str, *reads: str, materialized: str = "table", **fields: Any) -> Any:

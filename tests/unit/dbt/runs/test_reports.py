@@ -51,6 +51,7 @@ def test_a_node_that_went_well_is_built() -> None:
         ("success", "NO-OP", "dbt says: success: NO-OP"),
         ("success", "\x1b[32mNO-OP\x1b[0m (fresh)", "dbt says: success: NO-OP (fresh)"),
         ("success", "CLONE", "dbt says: success: CLONE"),
+        ("success", 'skip "w"."s"."a"', 'dbt says: success: skip "w"."s"."a"'),
     ],
 )
 @pytest.mark.parametrize("made", [False, True])
@@ -61,7 +62,9 @@ def test_what_dbt_has_left_as_it_was_is_not_built(
     assert (found.outcome, found.reason, found.rows) == (Outcome.UP_TO_DATE, reason, None)
 
 
-@pytest.mark.parametrize("message", ["CREATE TABLE", "OK", "CLONED 3", "SELECT 3 NO-OP", ""])
+@pytest.mark.parametrize(
+    "message", ["CREATE TABLE", "OK", "CLONED 3", "SELECT 3 NO-OP", "skipping", ""]
+)
 def test_what_else_an_adapter_says_of_a_success_is_built(message: str) -> None:
     assert report(BUILD, said("success", message)).outcome is Outcome.BUILT
 
