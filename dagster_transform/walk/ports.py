@@ -26,16 +26,16 @@ class CheckResult:
         passed: Whether it found nothing wrong.
         failed_rows: How many rows it found wrong, where its framework counts them.
         blocking: Whether its failure counts: as its node's, and as the run's.
-        error: Whether its failure is an error and no warning; a blocking one always is.
         details: What else people may want to know (`query`, `interval`...), as strings or numbers.
+        error: Whether its failure is an error and no warning; a blocking one always is.
     """
 
     check: CheckId
     passed: bool
     failed_rows: int | None = None
     blocking: bool = True
-    error: bool = False
     details: Mapping[str, Any] = field(default_factory=dict)
+    error: bool = False
 
 
 @dataclass(frozen=True, slots=True)

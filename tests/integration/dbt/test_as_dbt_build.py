@@ -153,6 +153,7 @@ DOUBTFUL = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("flags", "variables", "said"),
     [
@@ -184,6 +185,7 @@ def test_dbt_decides_whether_it_is_a_failure(  # noqa: PLR0917 - three are pytes
     assert told(story)["below_broken"] == "skipped"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "variables",
     [
