@@ -91,19 +91,17 @@ class Participants:
         moved: dict[NodeId, str] = {}
         for project_run in self.project_runs.values():
             moved.update(project_run.elsewhere())
-        for node_id in nodes:
-            node = self._graph.nodes[node_id]
-            for above in node.deps:
-                if not self._graph.is_node(above) or above not in moved or above not in nodes:
-                    continue
-                read = self._graph.nodes[above]
-                if read.project == node.project or readiness[node_id].outcome is not None:
-                    continue
-                reason = (
-                    f"it reads {read.relation}, and this run builds {read.name} as {moved[above]}:"
-                    f" run `dagster-transform prepare --project {read.project}`"
-                )
-                readiness[node_id] = Readiness(Outcome.BLOCKED, reason)
+        built = [self._graph.nodes[n] for n in sorted(moved.keys() & set(nodes))]
+        for read in built:
+            reason = (
+                f"it reads {read.relation}, and this run builds {read.name} as {moved[read.id]}:"
+                f" run `dagster-transform prepare --project {read.project}`"
+            )
+            for node_id in self._graph.downstream(read.id):
+                ready = readiness.get(node_id, Readiness())
+                other = self._graph.nodes[node_id].project != read.project
+                if other and node_id in nodes and ready.outcome is None:
+                    readiness[node_id] = Readiness(Outcome.BLOCKED, reason)
 
     def runnable(self, checks: Collection[CheckId]) -> list[CheckId]:
         """Those of the checks that can be run: their project is not broken, nobody has claimed
