@@ -69,10 +69,6 @@ FILES = {
             model: wrong
             given: [{input: ref('items'), rows: [{id: 1}]}]
             expect: {rows: [{next: 2}]}
-          - name: wrong_is_wrong
-            model: wrong
-            given: [{input: ref('items'), rows: [{id: 1}]}]
-            expect: {rows: [{next: 3}]}
           - name: soft_is_next
             model: soft
             given: [{input: ref('items'), rows: [{id: 1}]}]
