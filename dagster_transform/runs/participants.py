@@ -18,7 +18,7 @@ from dagster_transform.planning import (
     UnitKind,
 )
 from dagster_transform.runs.ports import RunLog
-from dagster_transform.runs.unreadable import blocked_over
+from dagster_transform.runs.unreadable import Unreadable, blocked_over
 from dagster_transform.walk import ProjectRun, SharedResources
 
 
@@ -29,7 +29,7 @@ class Participants:
         graph: The graph of their projects.
         project_runs: Not opened yet.
         log: Where to say what goes wrong.
-        unreadable: Why a project of the transform can't be read, by its name.
+        unreadable: What can't be read of the transform, by project.
 
     Attributes:
         project_runs: As given.
@@ -41,7 +41,7 @@ class Participants:
         graph: Graph,
         project_runs: Mapping[str, ProjectRun],
         log: RunLog,
-        unreadable: Mapping[str, TransformError] | None = None,
+        unreadable: Mapping[str, Unreadable] | None = None,
     ) -> None:
         self.project_runs = project_runs
         self.not_run: dict[UnitId, LeftOut] = {}

@@ -16,7 +16,7 @@ from dagster_transform.runs.claiming.claims import RunClaims
 from dagster_transform.runs.lifetime import RunLifetime
 from dagster_transform.runs.options import RunOptions, RunScope
 from dagster_transform.runs.ports import RunLog
-from dagster_transform.runs.unreadable import UnreadableProject
+from dagster_transform.runs.unreadable import Unreadable, UnreadableProject
 from dagster_transform.walk import ClaimGuard, ProjectRun, SharedResources
 
 
@@ -39,7 +39,7 @@ class ProjectRuns:
         log: The op's.
         new_claims: Makes claims for what is done after the ops have released theirs.
         spare: A dbt process that was started early; None: there is none.
-        unreadable: Why a project can't be read, by its name.
+        unreadable: What can't be read, by project.
     """
 
     run_id: RunId
@@ -52,7 +52,7 @@ class ProjectRuns:
     log: RunLog
     new_claims: Callable[[], RunClaims]
     spare: dbt.SpareProcess | None = None
-    unreadable: Mapping[str, TransformError] = field(default_factory=dict)
+    unreadable: Mapping[str, Unreadable] = field(default_factory=dict)
 
     def of(self, nodes: Collection[NodeId], checks: Collection[CheckId]) -> dict[str, ProjectRun]:
         """The project run of each project that has some of these nodes and checks.
@@ -77,7 +77,7 @@ class ProjectRuns:
         """A project run; where the project can't be read (its framework is not installed, say), one
         that fails all of it and leaves the other projects alone."""
         if name in self.unreadable:
-            return UnreadableProject(self.unreadable[name])
+            return UnreadableProject(self.unreadable[name].error)
         try:
             return make()
         except TransformError as error:

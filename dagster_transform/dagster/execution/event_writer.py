@@ -13,6 +13,7 @@ from dagster_transform.dagster._compat import (
     output_without_event,
     summary_event,
 )
+from dagster_transform.dagster._compat_circles import not_held_back
 from dagster_transform.dagster.translation.keys import Keys
 from dagster_transform.dagster.translation.metadata import (
     OUTCOME,
@@ -146,6 +147,12 @@ class EventWriter:
         self._evaluated.add(key)
         severity = dg.AssetCheckSeverity.ERROR if result.blocking else dg.AssetCheckSeverity.WARN
         metadata = check_metadata(result)
+        if (
+            result.blocking
+            and key.asset_key not in self._context.selected_asset_keys
+            and (others := not_held_back(key, self._context.job_def))
+        ):
+            metadata["dagster_transform/not_held_back"] = dg.MetadataValue.text(", ".join(others))
         selected = key in self._context.selected_asset_check_keys if live else False
         # A blocking check that failed gets no output: nothing downstream may go on from it.
         holds_back = not result.passed and result.blocking

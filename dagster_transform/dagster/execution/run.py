@@ -27,6 +27,7 @@ from dagster_transform.runs.claiming.claims import RunClaims
 from dagster_transform.runs.claiming.policy import slots_by_unit
 from dagster_transform.runs.participants import Participants
 from dagster_transform.runs.projects import ProjectRuns
+from dagster_transform.runs.unreadable import Unreadable
 
 _RESTATE = """\
 To build a time of {names} again, although it is complete, give this run config in the launchpad:
@@ -45,14 +46,14 @@ class Transform:
         config: Where the projects are.
         keys: Keys of the graph.
         spare: A dbt process that was started early for the run that this process was started for.
-        unreadable: Why a project can't be read, by its name; what is known of it is in the graph.
+        unreadable: What can't be read, by project.
     """
 
     graph: Graph
     config: TransformConfig
     keys: Keys
     spare: SpareProcess | None = None
-    unreadable: Mapping[str, TransformError] = field(default_factory=dict)
+    unreadable: Mapping[str, Unreadable] = field(default_factory=dict)
 
 
 def run_transform(

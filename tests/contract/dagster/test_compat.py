@@ -22,7 +22,7 @@ from dagster import DagsterEventType as Kind
 from dagster._core.definitions.reconstruct import ReconstructableRepository
 
 from dagster_transform.claims import open_store
-from dagster_transform.dagster import _compat
+from dagster_transform.dagster import _compat, _compat_circles
 
 if TYPE_CHECKING:
     from tests.support.postgres import PostgresDatabase
@@ -304,3 +304,48 @@ def test_the_url_of_dagsters_postgres_is_one_that_claims_can_be_kept_at(
         assert "heim" not in store.url
     finally:
         store.close()
+
+
+def test_inner_names_are_what_ops_inputs_and_outputs_may_be_called() -> None:
+    for name, an_op, an_input in [
+        ("a_b", True, True), ("type", False, False), ("config", False, True), ("a b", False, False),
+    ]:  # fmt: skip
+        assert _compat.is_inner_name(name) is an_op
+        assert _compat.is_inner_name(name, an_input=True) is an_input
+        if an_op:
+            dg.op(name=name, ins={name: dg.In(dg.Nothing)}, out={name: dg.Out()})(lambda: None)
+        else:
+            with pytest.raises(dg.DagsterInvalidDefinitionError):
+                dg.op(name=name)(lambda: None)
+    assert dg.AssetSpec("a").with_io_manager_key("io").metadata == {_compat.IO_MANAGER_KEY: "io"}
+
+
+def test_a_blocking_check_of_ours_closes_no_circle(caplog: pytest.LogCaptureFixture) -> None:
+    _compat_circles.let_checks_close_no_circle()
+    far = dg.AssetCheckSpec("far", asset="first", additional_deps=["last"], blocking=True)
+
+    @dg.multi_asset(
+        specs=[dg.AssetSpec("first"), dg.AssetSpec("last", deps=["between"])],
+        check_specs=[far], can_subset=True, required_resource_keys={"transform"},
+    )  # fmt: skip
+    def ours(context):  # type: ignore[no-untyped-def]
+        for key in context.selected_asset_keys:
+            yield dg.MaterializeResult(asset_key=key)
+        for check in context.selected_asset_check_keys:
+            yield dg.AssetCheckResult(
+                asset_key=check.asset_key, check_name=check.name, passed=False
+            )
+
+    between, beside = (
+        dg.asset(name=name, deps=["first"])(lambda: None) for name in ("between", "beside")
+    )
+    result = dg.materialize(
+        [ours, between, beside], resources={"transform": 1}, raise_on_error=False
+    )
+    made = keys(result, Kind.ASSET_MATERIALIZATION)
+    assert made == ["first", "between", "last"], "what lies beside waits for the check, which fails"
+    assert "Check far on first does not hold back between" in caplog.text
+    job = dg.Definitions(assets=[ours, between], resources={"transform": 1}).resolve_job_def(
+        "__ASSET_JOB"
+    )
+    assert _compat_circles.not_held_back(far.key, job) == ["between"]
