@@ -18,6 +18,7 @@ from dagster_transform.dagster.execution.event_writer import EventWriter
 from dagster_transform.dagster.execution.failure import failure_of
 from dagster_transform.dagster.execution.ports import InstanceRecords
 from dagster_transform.dagster.execution.run_options import TransformResource
+from dagster_transform.dagster.jobs.names import job_op_name
 from dagster_transform.dagster.translation.keys import keys_of
 from dagster_transform.dagster.translation.translator import TransformTranslator
 from dagster_transform.errors import TransformError
@@ -113,7 +114,7 @@ def build_plan_job(
         translator: How nodes are called in Dagster.
     """
     name = f"{project}_plan"
-    op = f"plan_{project}"  # Dagster has one set of names for jobs and ops
+    op = job_op_name("plan", project, config)
     settings = config.project(project)
     if not isinstance(settings, SqlmeshProject):
         raise TypeError(f"{project} is no SQLMesh project")

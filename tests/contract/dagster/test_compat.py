@@ -345,7 +345,6 @@ def test_a_blocking_check_of_ours_closes_no_circle(caplog: pytest.LogCaptureFixt
     made = keys(result, Kind.ASSET_MATERIALIZATION)
     assert made == ["first", "between", "last"], "what lies beside waits for the check, which fails"
     assert "Check far on first does not hold back between" in caplog.text
-    job = dg.Definitions(assets=[ours, between], resources={"transform": 1}).resolve_job_def(
-        "__ASSET_JOB"
-    )
+    both = dg.Definitions(assets=[ours, between], resources={"transform": 1})
+    job = both.get_repository_def().get_job("__ASSET_JOB")
     assert _compat_circles.not_held_back(far.key, job) == ["between"]

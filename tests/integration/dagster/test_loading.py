@@ -284,3 +284,14 @@ def test_definitions_merge_with_those_of_the_user(folder: Path) -> None:
     )
     with pytest.raises(dg.DagsterInvariantViolationError, match="executor"):
         dg.Definitions.merge(build_transform_definitions(folder), own)
+
+
+@pytest.mark.parametrize("names", [["plan"], ["plan_y", "y_plan"], ["sweep_a", "a_plan"], ["type"]])
+def test_projects_may_be_called_as_ops_and_jobs_are(tmp_path: Path, names: list[str]) -> None:
+    for name in names:
+        (tmp_path / name).mkdir()
+    projects = ", ".join(f"{name}: {{framework: sqlmesh, path: {name}}}" for name in names)
+    (tmp_path / "transform.yaml").write_text(f"projects: {{{projects}}}", encoding="utf-8")
+    definitions = build_transform_definitions(tmp_path)
+    dg.Definitions.validate_loadable(definitions)
+    assert {job.name for job in definitions.jobs or ()} >= {f"{name}_plan" for name in names}

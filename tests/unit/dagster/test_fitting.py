@@ -57,9 +57,9 @@ def test_of_two_projects_that_exclude_each_other_the_first_one_stays() -> None:
 
 def test_a_circle_of_two_projects() -> None:
     there = Relation("duckdb:/w", "db", "q", "x")
-    reads = Source("p:s", "p", "s", "q.x", there)
+    reads = Source("p:s", "p", '"db"."q"."x"', "q.x", there)
     p = Graph.of([_with(MARTS, deps=("p:s",))], [reads])
-    back = Source("q:s", "q", "s", "marts.delays", MARTS.relation)
+    back = Source("q:s", "q", MARTS.reference, "marts.delays", MARTS.relation)
     q = Graph.of([of_q(parts=("db", "q", "x"), relation=there, deps=("q:s",))], [back])
     assert "in a circle" in errors({"p": p, "q": q})["q"]
 
@@ -92,7 +92,7 @@ def test_two_checks_of_one_name() -> None:
         ("get_tags", lambda: {"not me!": ""}, "invalid tag keys"),
         ("get_tags", lambda: ["a"], "which is no Mapping"),
         ("get_kinds", lambda: set("abcdefghijk"), "at most ten kinds"),
-        ("get_metadata", lambda: {"m": object()}, "m"),
+        ("get_metadata", lambda: {1: "m"}, "q:q.odd"),
         ("get_description", lambda: 3, "which is no str or None"),
         ("get_column_lineage", lambda: {}["x"], "KeyError"),
         ("get_automation_condition", lambda: "eager", "which is no AutomationCondition or None"),
