@@ -254,6 +254,20 @@ def _decode_node(raw: Mapping[str, Any], columns: _Columns, reach: _Reach) -> No
     )
 
 
+_OF_A_KEY = _NODE_KEYS - {"columns", "deps", "location", "physical", "presence"}
+
+
+def decode_named_node(raw: Any) -> Node:
+    """A node of another version of the format, without what it reads and its columns.
+
+    Raises:
+        ShapeError: It does not say even what it is called.
+    """
+    if type(raw) is not dict:
+        raise ShapeError("nodes: an object is expected")
+    return _decode_node({key: raw[key] for key in _OF_A_KEY & raw.keys()}, {}, {})
+
+
 def _decode_source(raw: Mapping[str, Any], columns: _Columns) -> Source:
     known(raw, _SOURCE_KEYS)
     return Source(

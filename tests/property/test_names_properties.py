@@ -63,13 +63,13 @@ def graphs(draw: st.DrawFn) -> Graph:
                     properties={"adapter": "duckdb"},
                 )
             )  # fmt: skip
-        for name in draw(st.sets(NAMES, max_size=2)):
-            checks.append(
-                Check(
-                    f"p:{number}:{name}", "p", name, f"p:{number}", kind="test",
-                    also=tuple(sorted(reads)), blocking=draw(st.booleans()),
-                )
-            )  # fmt: skip
+        checks += [
+            Check(
+                f"p:{number}:{name}", "p", name, f"p:{number}", kind="test",
+                also=tuple(sorted(reads)), blocking=draw(st.booleans()),
+            )
+            for name in sorted(draw(st.sets(NAMES, max_size=2)))
+        ]  # fmt: skip
         above.append(f"p:{number}")
     return Graph.of(nodes, sources, checks)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import dagster as dg
 
 from dagster_transform.config import TransformConfig
@@ -43,23 +45,38 @@ def build_transform_assets(
         return multi_asset(name, translation, Transform(graph, config, translation.keys))
 
 
-def multi_asset(name: str, translation: Translation, transform: Transform) -> dg.AssetsDefinition:
-    """As `dg.multi_asset(can_subset=True, allow_arbitrary_check_specs=True)` makes it, for checks
-    on sources; but for the names of inputs and outputs, which that makes of keys as they are."""
+def multi_asset(
+    name: str,
+    translation: Translation,
+    transform: Transform,
+    not_there: Collection[dg.AssetKey] = (),
+) -> dg.AssetsDefinition:
+    """The multi-asset of a graph.
+
+    Args:
+        name: The op's name.
+        translation: The graph in Dagster's terms.
+        transform: What the op works with.
+        not_there: Keys of projects that can't be loaded. What reads them is blocked by us, so that
+            the rest of the op need not wait for what fails.
+    """
     let_checks_close_no_circle()
 
     def transform_op(context):  # type: ignore[no-untyped-def]  # Dagster reads the annotation
         yield from run_transform(context, transform, context.resources.transform)
 
+    read = {each: key for each, key in translation.inputs.items() if key not in not_there}
     checks = dict.fromkeys(translation.check_specs, dg.Out(dagster_type=None, is_required=False))
     op = dg.op(
         name=op_name(name),
-        ins={input_name: dg.In(dg.Nothing) for input_name in translation.inputs},
+        ins={input_name: dg.In(dg.Nothing) for input_name in read},
         out={**translation.outs, **checks},
         required_resource_keys={"transform"},
     )(transform_op)
+    # As `dg.multi_asset(can_subset=True, allow_arbitrary_check_specs=True)` makes it, for checks on
+    # sources; but for the names of inputs and outputs, which that makes of keys as they are.
     return dg.AssetsDefinition(
-        keys_by_input_name=translation.inputs,
+        keys_by_input_name=read,
         keys_by_output_name={output: spec.key for output, spec in translation.specs.items()},
         node_def=op,
         can_subset=True,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from dagster_transform.dagster._compat import executes_a_run
 from dagster_transform.dagster.definitions.assets import build_transform_assets, multi_asset
 from dagster_transform.dagster.definitions.fitting import fit
 from dagster_transform.dagster.definitions.loading import Loaded, load_graphs
+from dagster_transform.dagster.definitions.not_loaded import known_keys, not_loaded
 from dagster_transform.dagster.execution.run import Transform
 from dagster_transform.dagster.execution.run_options import TransformResource
 from dagster_transform.dagster.jobs.build import build_sqlmesh_jobs
@@ -23,8 +23,6 @@ from dagster_transform.dagster.translation.translator import TransformTranslator
 from dagster_transform.errors import TransformError
 from dagster_transform.process.collector import kept
 from dagster_transform.runs.unreadable import Unreadable
-
-_log = logging.getLogger("dagster_transform")
 
 
 def transform_executor() -> dg.ExecutorDefinition:
@@ -75,13 +73,26 @@ def build_transform_definitions(
     with kept("definitions"):
         found = fit(loaded.graphs, lambda graph: translate(graph, translator))
         errors = {**loaded.errors, **found.errors}
-        assets: list[Any] = [_not_loaded(project, error) for project, error in errors.items()]
+        shown = set(found.made.keys.nodes)
+        missing: dict[str, list[dg.AssetKey]] = {}
+        for project in sorted(
+            errors.keys() - {node.project for node in found.graph.nodes.values()}
+        ):
+            graph = loaded.graphs.get(project)
+            nodes = loaded.left.get(project, ()) if graph is None else graph.nodes.values()
+            missing[project] = [k for k in known_keys(nodes, translator) if k not in shown]
+            shown.update(missing[project])
+        assets: list[Any] = [
+            not_loaded(project, error, missing.get(project, ()))
+            for project, error in errors.items()
+        ]
         assets += [_not_in_files(project, config, loaded) for project in loaded.not_in_files]
         if found.graph.nodes:
-            unreadable = _unreadable(loaded, errors)
-            keys = found.made.keys
-            transform = Transform(found.graph, config, keys, spare, unreadable)
-            assets.append(multi_asset(name, found.made, transform))
+            transform = Transform(
+                found.graph, config, found.made.keys, spare, _unreadable(loaded, errors)
+            )
+            not_there = {key for keys in missing.values() for key in keys}
+            assets.append(multi_asset(name, found.made, transform, not_there))
     chosen = transform_executor() if executor is True else executor or None
     jobs = [
         job
@@ -132,25 +143,6 @@ def _spare_process(config: TransformConfig) -> dbt.SpareProcess | None:
     if projects and executes_a_run():
         return dbt.spare_process(config.artifacts_path(projects[0]))
     return None
-
-
-def _not_loaded(project: str, error: TransformError) -> dg.AssetsDefinition:
-    """An asset that stands for a project which can't be loaded: a run that selects everything
-    selects it too, and fails with what is wrong and what to do."""
-    _log.error("%s", error)
-
-    @dg.asset(
-        key=dg.AssetKey([project, "not_loaded"]),
-        description=f"**Project {project} could not be loaded.**\n\n```\n{error}\n```",
-        group_name="not_loaded",
-    )
-    def not_loaded() -> None:
-        raise dg.Failure(
-            description=f"Project {project} could not be loaded: nothing of it was built. {error}",
-            allow_retries=False,
-        )
-
-    return not_loaded
 
 
 def _not_in_files(project: str, config: TransformConfig, loaded: Loaded) -> dg.AssetSpec:

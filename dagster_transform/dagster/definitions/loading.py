@@ -15,6 +15,8 @@ from dagster_transform.graph import (
     Graph,
     GraphFile,
     GraphFileError,
+    Node,
+    nodes_left,
     read_graph_file,
     why_stale,
 )
@@ -40,6 +42,7 @@ class Loaded:
     graphs: Mapping[str, Graph]
     errors: Mapping[str, TransformError]
     not_in_files: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    left: Mapping[str, Sequence[Node]] = field(default_factory=dict)
 
     @property
     def graph(self) -> Graph:
@@ -60,18 +63,20 @@ def load_graphs(config: TransformConfig, projects: Iterable[str] | None = None) 
     graphs: dict[str, Graph] = {}
     errors: dict[str, TransformError] = {}
     not_in_files: dict[str, Sequence[str]] = {}
+    left: dict[str, Sequence[Node]] = {}
     for name in config.projects if projects is None else projects:
         try:
             found, problem = _load(config, name)
         except TransformError as error:
             errors[name] = error
+            left[name] = nodes_left(config.graph_path(name), name)
         else:
             graphs[name] = found.graph
             if found.drift.removed:
                 not_in_files[name] = found.drift.removed
             if problem is not None:
                 errors[name] = problem
-    return Loaded(graphs, errors, not_in_files)
+    return Loaded(graphs, errors, not_in_files, left)
 
 
 def _load(config: TransformConfig, name: str) -> tuple[GraphFile, TransformError | None]:
