@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -113,6 +114,4 @@ def test_it_loads_and_keys_are_as_they_are_spelled(graph: Graph) -> None:
 
 
 def _parts(reference: str) -> list[str]:
-    import re
-
     return re.findall(r'"((?:[^"]|"")*)"', reference)

@@ -10,7 +10,7 @@ import dagster as dg
 import pytest
 
 from tests.support.dbt_projects import DbtProject
-from tests.support.sqlmesh_projects import Database, Project
+from tests.support.sqlmesh_projects import Database, Project, utc
 from tests.support.transforms import Transform, python_asset
 
 NOW = "2024-03-05T10:30:00+00:00"
@@ -128,7 +128,7 @@ def test_a_run_builds_what_the_native_command_builds(
     assert built == keys
     if framework == "sqlmesh":
         assert run.checks == {"a b:not_null": True, "b:odd_audit": True}
-        shop.native.plan_natively(shop_now())
+        shop.native.plan_natively(utc("2024-03-05 10:30"))
     else:
         assert run.checks.keys() == {"type:is_it_really_there_", "type:is_it_really_there__2"}
         shop.native.dbt("build")
@@ -145,9 +145,3 @@ def test_a_run_builds_what_the_native_command_builds(
         shop.key = lambda name: dg.AssetKey(odd)  # type: ignore[method-assign]
         alone = shop._create(context, ["it"], None, None, {"execution_time": NOW})
     assert shop.execute(alone).success
-
-
-def shop_now():  # type: ignore[no-untyped-def]
-    from tests.support.sqlmesh_projects import utc
-
-    return utc("2024-03-05 10:30")

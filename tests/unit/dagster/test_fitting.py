@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import dagster as dg
@@ -12,7 +13,7 @@ from dagster_transform import TransformTranslator
 from dagster_transform.dagster.definitions.fitting import fit
 from dagster_transform.dagster.translation.specs import translate
 from dagster_transform.graph import Check, Graph, Location, Node, Relation, Source
-from tests.unit.dagster.test_translator import node
+from tests.support.sqlmesh_nodes import node
 
 MARTS = node(
     "marts.delays", id='p:"db"."marts"."delays"', location=Location("p/delays.sql"),
@@ -121,8 +122,6 @@ def test_sources_of_one_key_are_read_once_and_a_node_does_not_read_itself() -> N
 
 
 def _with(node: Node, **fields: Any) -> Node:
-    from dataclasses import replace
-
     return replace(node, **fields)
 
 

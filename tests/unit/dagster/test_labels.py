@@ -9,7 +9,7 @@ import dagster as dg
 from dagster_transform import TransformTranslator
 from dagster_transform.dagster.translation.specs import translate
 from dagster_transform.graph import Graph, Node
-from tests.unit.dagster.test_translator import node
+from tests.support.sqlmesh_nodes import node
 
 
 def specs(*nodes: Node, translator: TransformTranslator | None = None) -> dict[str, dg.AssetSpec]:
