@@ -1,7 +1,7 @@
 """Blocking checks that would close a circle in Dagster's graph of ops.
 
 Dagster lets the steps that read an asset wait for the asset's blocking checks. One that also reads
-what lies below such a step would wait for it in turn, and the whole code location would not load.
+what lies below such a step would wait for the step, and the whole code location would not load.
 Nobody but Dagster knows all assets of a location, so this stands where it has put them together.
 """
 
