@@ -14,7 +14,7 @@ from typing import Any
 from dagster_transform.dbt.errors import DbtError
 from dagster_transform.dbt.unique_ids import UniqueId
 
-VERSION = 4
+VERSION = 5
 """Of the messages below. Both sides say theirs first: a package that was upgraded in mid-run would
 else start a process that speaks otherwise."""
 
@@ -111,6 +111,8 @@ class Loaded:
         server: How to end the process's backends on the server should it be killed; empty where
             that can't be done. It holds a password: never shown.
         metadata: What the artifacts say of dbt itself (`dbt_version`, schema addresses...).
+        places: What the manifest says of where the nodes and sources are (`relations.relation_of`),
+            by unique id.
     """
 
     connection: Mapping[str, Any]
@@ -118,6 +120,7 @@ class Loaded:
     invocation: str
     server: Mapping[str, Any] = field(repr=False)
     metadata: Mapping[str, Any]
+    places: Mapping[str, Any] = field(default_factory=dict)
     version: int = VERSION
 
 
@@ -127,9 +130,11 @@ class Ready:
 
     Attributes:
         missing: Those of the opened nodes that the project does not have.
+        excluded: Those whose type dbt is told to leave out (`--exclude-resource-types`).
     """
 
     missing: tuple[UniqueId, ...]
+    excluded: tuple[UniqueId, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,7 @@ from dagster_transform.graph.nodes import Node
 from dagster_transform.graph.source_files import SourceFile
 from dagster_transform.process.collector import collector_paused
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 """Rises with every change of the format, additions too: a reader knows exactly one version."""
 
 _KEYS = frozenset(

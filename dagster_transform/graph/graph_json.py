@@ -27,6 +27,7 @@ from dagster_transform.graph.nodes import (
     Column,
     Location,
     Node,
+    Position,
     Presence,
     Relation,
     Source,
@@ -106,6 +107,7 @@ _CHECK_DEFAULTS: _Object = {
     "reference": "",
     "blocking": True,
     "in_build": False,
+    "position": None,
     "description": None,
     "location": None,
     "properties": {},
@@ -161,10 +163,15 @@ def _encode_check(check: Check) -> _Object:
         **_fields(
             check,
             _CHECK_DEFAULTS,
+            position=_encode_position(check.position),
             location=_encode_location(check.location),
             properties=dict(check.properties),
         ),
     }
+
+
+def _encode_position(position: Position | None) -> list[list[str]] | None:
+    return None if position is None else [[*position.after], [*position.behind], [*position.before]]
 
 
 def encode_drift(drift: Drift) -> _Object:
@@ -294,9 +301,23 @@ def _decode_check(raw: Mapping[str, Any]) -> Check:
         reference=text(raw, "reference", ""),
         blocking=flag(raw, "blocking", True),
         in_build=flag(raw, "in_build", False),
+        position=_decode_position(raw.get("position")),
         description=text_or_none(raw, "description"),
         location=_decode_location(raw.get("location")),
         properties=texts_by_key(raw, "properties"),
+    )
+
+
+def _decode_position(raw: Any) -> Position | None:
+    if raw is None:
+        return None
+    if type(raw) is not list or len(raw) != 3:
+        raise ShapeError("position: [after, behind, before] are expected")
+    after, behind, before = (texts({"position": part}, "position") for part in raw)
+    return Position(
+        cast("tuple[InputId, ...]", after),
+        cast("tuple[InputId, ...]", behind),
+        cast("tuple[NodeId, ...]", before),
     )
 
 

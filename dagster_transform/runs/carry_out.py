@@ -144,6 +144,7 @@ def _look(
     claims.take_shared(participants.shared_resources())
     readiness = participants.assess(selection.nodes, selection.checks)
     claims.update_shared(participants.shared_resources())
+    participants.hold_back_over_moved(selection.nodes, readiness)
     return readiness
 
 

@@ -78,6 +78,31 @@ class Participants:
             self._close_files(project_run)
         return readiness
 
+    def hold_back_over_moved(
+        self, nodes: Collection[NodeId], readiness: dict[NodeId, Readiness]
+    ) -> None:
+        """Take out of the run what would read a relation of another project that this run builds
+        elsewhere: it would read what is old, or not there.
+
+        Args:
+            nodes: The selected nodes.
+            readiness: What the project runs say of them; changed.
+        """
+        moved: dict[NodeId, str] = {}
+        for project_run in self.project_runs.values():
+            moved.update(project_run.elsewhere())
+        built = [self._graph.nodes[n] for n in sorted(moved.keys() & set(nodes))]
+        for read in built:
+            reason = (
+                f"it reads {read.relation}, and this run builds {read.name} as {moved[read.id]}:"
+                f" run `dagster-transform prepare --project {read.project}`"
+            )
+            for node_id in self._graph.downstream(read.id):
+                ready = readiness.get(node_id, Readiness())
+                other = self._graph.nodes[node_id].project != read.project
+                if other and node_id in nodes and ready.outcome is None:
+                    readiness[node_id] = Readiness(Outcome.BLOCKED, reason)
+
     def runnable(self, checks: Collection[CheckId]) -> list[CheckId]:
         """Those of the checks that can be run: their project is not broken, nobody has claimed
         what they judge."""

@@ -66,6 +66,10 @@ class UnreadableProject:
         """
         raise self._error
 
+    def elsewhere(self) -> Mapping[NodeId, str]:
+        """Nobody knows."""
+        return {}
+
     def open(self, units: Sequence[Unit]) -> None:
         """There is nothing to open: no unit of it is in a plan."""
 

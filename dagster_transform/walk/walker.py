@@ -231,8 +231,10 @@ class Walk:
             self._events.append(end)
             for dependent in self._dependents[end.unit.id]:
                 unit = self._run_plan.units[dependent]
-                # A check judges what was built, also where another check has already failed.
-                judges = unit.kind is UnitKind.CHECK and end.outcome in GOOD_OUTCOMES
+                # A check judges what was built, also where another check has already failed; one
+                # that comes after a check judges what would be built after it.
+                kinds = (end.unit.kind, unit.kind)
+                judges = kinds == (UnitKind.BUILD, UnitKind.CHECK) and end.outcome in GOOD_OUTCOMES
                 if end.good or judges:
                     self._missing[dependent] -= 1
                     if not self._missing[dependent]:

@@ -145,7 +145,8 @@ class EventWriter:
             )
             return
         self._evaluated.add(key)
-        severity = dg.AssetCheckSeverity.ERROR if result.blocking else dg.AssetCheckSeverity.WARN
+        is_error = result.blocking or result.error
+        severity = dg.AssetCheckSeverity.ERROR if is_error else dg.AssetCheckSeverity.WARN
         metadata = check_metadata(result)
         if (
             result.blocking

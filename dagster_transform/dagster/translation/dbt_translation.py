@@ -98,6 +98,11 @@ def check_metadata(check: Check) -> dict[str, Any]:
     return {"dagster_dbt/unique_id": check.reference, **check.properties}
 
 
+def check_blocking(check: Check) -> bool:
+    """Whether a failure holds back all that is downstream of the asset, however dbt is run."""
+    return check.holds_readers and not check.properties.get("severity")
+
+
 def _table_schema(node: Node) -> dg.TableSchema:
     of_columns: Mapping[str, Any] = json.loads(node.properties.get("columns", "{}"))
     return dg.TableSchema(

@@ -249,12 +249,16 @@ def _freshness(result: Any, status: str) -> dict[str, Any]:
     """What is different where a source's freshness was asked for: "error" there means stale."""
     if not hasattr(result, "max_loaded_at"):  # it could not be found out
         error = {"error": result.message, "status": "runtime error"}
-        return {"status": "error", "artifact": {"unique_id": result.node.unique_id, **error}}
+        artifact = {"unique_id": result.node.unique_id, **error}
+        return {"status": "runtime error", "artifact": artifact}
+    age = f"{result.age:.0f} s before {result.snapshotted_at:%Y-%m-%d %H:%M:%S}"
+    message = f"its newest row is of {result.max_loaded_at:%Y-%m-%d %H:%M:%S}, {age}"
+    if result.max_loaded_at.year == 1:  # what dbt puts where there is none
+        message = "it has no rows, or none that says when it was loaded"
     module = _module("dbt.artifacts.schemas.freshness.v3.freshness")
     return {
         "status": {"error": "fail"}.get(status, status),
-        "message": f"its newest row is of {result.max_loaded_at:%Y-%m-%d %H:%M:%S}, "
-        f"{result.age:.0f} s before {result.snapshotted_at:%Y-%m-%d %H:%M:%S}",
+        "message": message,
         "artifact": module.process_freshness_result(result).to_dict(omit_none=False),
     }
 
@@ -323,6 +327,13 @@ def known_nodes(build: Any, nodes: Collection[UniqueId]) -> list[UniqueId]:
     manifest = build.manifest
     kinds = (manifest.nodes, manifest.unit_tests, manifest.sources)
     return [node for node in nodes if any(node in kind for kind in kinds)]
+
+
+def excluded_nodes(build: Any, nodes: Collection[UniqueId]) -> list[UniqueId]:
+    """Those of the nodes whose type dbt's flags or the environment leave out, in their order.
+    Freshness is not one of `dbt build`'s types."""
+    wanted = {"source", *map(str, build.resource_types())}
+    return [node for node in nodes if str(node_of(build, node).resource_type) not in wanted]
 
 
 def node_of(build: Any, node: UniqueId) -> Any:

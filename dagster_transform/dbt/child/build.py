@@ -113,7 +113,9 @@ class Child:
         """Say what was loaded, and wait until the run opens the invocation."""
         self._build = build
         self._server = _compat_database.name_backends(build, self._begin.backend_name)
-        self._say(Loaded(server=self._server, **_compat_build.loaded_fields(build)))
+        places = _compat_database.places(build)
+        said = _compat_build.loaded_fields(build)
+        self._say(Loaded(server=self._server, places=places, **said))
         # What was made until now stays until the end.
         gc.freeze()
         gc.enable()
@@ -121,10 +123,11 @@ class Child:
         opened = self._open.nodes if self._open is not None else ()
         known = _compat_build.known_nodes(build, opened)
         missing = tuple(sorted(set(opened) - set(known)))
+        excluded = tuple(_compat_build.excluded_nodes(build, known))
         self._queue = RunQueue(
             known,
             lambda node: _compat_build.node_of(build, node),
-            lambda: self._say(Ready(missing)),
+            lambda: self._say(Ready(missing, excluded)),
         )
         if self._ordered_to_end:
             self._queue.end()

@@ -118,14 +118,14 @@ class DbtInvocation:
             raise self._early("can't be loaded")
         return loaded
 
-    def open(self, nodes: Collection[UniqueId]) -> set[UniqueId]:
+    def open(self, nodes: Collection[UniqueId]) -> Ready:
         """Connect and carry out the on-run-start hooks; once, later calls only look.
 
         Args:
             nodes: Unique ids of all that will be started.
 
         Returns:
-            Those of them that the project does not have.
+            What can't be done of all that was opened.
 
         Raises:
             DbtRunError: dbt ended instead.
@@ -138,7 +138,7 @@ class DbtInvocation:
         ready = self._state.wait_until_ready()
         if ready is None:
             raise self._early("can't begin its run")
-        return set(ready.missing) & set(nodes)
+        return ready
 
     # -- nodes ----------------------------------------------------------------------------------
 

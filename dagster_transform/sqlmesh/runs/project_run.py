@@ -134,6 +134,10 @@ class SqlmeshProjectRun:
         keys = {reference: self._table_key(reference) for reference in found}
         return {key: found[reference] for reference, key in keys.items() if key is not None}
 
+    def elsewhere(self) -> Mapping[NodeId, str]:
+        """None: what is built is what the state has."""
+        return {}
+
     def refresh(self, units: Sequence[Unit]) -> None:
         """Read the intervals of these nodes again before each is built."""
         self._contended |= {unit.id for unit in units}

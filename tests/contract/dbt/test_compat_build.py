@@ -52,6 +52,7 @@ POSTGRES = "dbt.adapters.postgres.connections"
         ("dbt.task.build", "BuildTask.handle_job_queue", ["self", "pool", "callback"]),
         ("dbt.task.build", "BuildTask.handle_job_queue_node", ["self", "node", "pool", "callback"]),
         ("dbt.task.build", "BuildTask.get_runner_type", ["self", "node"]),
+        ("dbt.task.build", "BuildTask.resource_types", ["self", "no_unit_tests"]),
         (
             RUNNABLE,
             "GraphRunnableTask.call_runner",
@@ -251,6 +252,10 @@ def test_a_build_does_what_it_is_handed_and_decides_nothing(
     [read] = _compat_database.reads_of(host.build, model + "below")
     assert (read.node, read.relation) == (model + "bad", '"w"."main"."bad"')
     assert (read.place["schema"], read.place["alias"]) == ("main", "bad")
+    places = _compat_database.places(host.build)
+    assert places.keys() == {model + name for name in ("a", "bad", "below")}
+    assert places[model + "bad"] == read.place
+    assert _compat_build.excluded_nodes(host.build, [model + "a"]) == []
     assert _compat_database.has_query(host.build, model + "a")
     with _compat_database.own_connection(host.build, "test"):
         own = _compat_database.relation_of(host.build, model + "a")

@@ -43,6 +43,7 @@ LOADED = Loaded(
     invocation="abc",
     server={"connect": {"password": "hunter2"}},
     metadata={"dbt_version": "1.11.16", "args": {}},
+    places={"model.p.a": {"schema": "main", "alias": "a"}},
 )
 RESULT = Result(
     7,
@@ -63,7 +64,14 @@ RESULT = Result(
 )
 ORDERS = [BEGIN, Open(("model.p.a", "test.p.b")), Start(1, "model.p.a"), Cancel(1)]
 ORDERS += [CloseFiles(), End(), Interrupt()]
-NEWS = [LOADED, Ready(("model.p.gone",)), Made(7), RESULT, Result(8, "pass"), FilesClosed()]
+NEWS = [
+    LOADED,
+    Ready(("model.p.gone",), ("seed.p.s",)),
+    Made(7),
+    RESULT,
+    Result(8, "pass"),
+    FilesClosed(),
+]
 NEWS += [Measured(7, 10, {"id": "integer"}), Measured(8, problem="it is gone")]
 NEWS += [Measured(9, lineage={"id": [["model.p.a", "n"]]}, reads={"model.p.a": {"alias": "a"}})]
 NEWS += [Log("warn", "a\nb"), Ended(True), Ended(False, "it broke", ("a hook failed",))]
