@@ -16,6 +16,8 @@ import dagster as dg
 from dagster._core.definitions.dependency import NodeHandle
 from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION
 
+CODE_VERSION_TAG = "dagster/code_version"
+"""The tag of a materialisation that has the version of the code that was executed."""
 _RUN_COMMANDS = frozenset(
     {
         ("api", "execute_run"), ("api", "execute_step"), ("api", "resume_run"),

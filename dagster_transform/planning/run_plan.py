@@ -140,7 +140,10 @@ def _sort_out(
     left_out: dict[UnitId, LeftOut] = {}
     incomplete: dict[InputId, NodeId] = {}  # node -> the node that is not there for it
     for node_id in graph.order:
-        root = next((incomplete[d] for d in graph.nodes[node_id].deps if d in incomplete), None)
+        above = (
+            d for d in graph.nodes[node_id].deps if not _is_planned_over(readiness, d, node_id)
+        )
+        root = next((incomplete[d] for d in above if d in incomplete), None)
         if node_id not in chosen:
             if root is not None:
                 incomplete[node_id] = root
@@ -160,6 +163,21 @@ def _sort_out(
         if left_out[node_id].outcome in _INCOMPLETE:
             incomplete[node_id] = root or node_id
     return build, left_out
+
+
+def _is_planned_over(
+    readiness: Mapping[NodeId, Readiness], above: InputId, node_id: NodeId
+) -> bool:
+    """Whether a node is built by the plan that also says that what is above it waits: the plan has
+    seen to it that there is enough data above it."""
+    why, ready = readiness.get(NodeId(above)), readiness.get(node_id)
+    return (
+        why is not None
+        and ready is not None
+        and why.outcome is Outcome.WAITING
+        and why.promotion is not None
+        and why.promotion == ready.promotion
+    )
 
 
 class _Reach:

@@ -84,7 +84,7 @@ def assets_of(
         )
         for check in graph.checks.values()
     ]
-    transform = Transform(graph, config, keys, spare, unreadable or {})
+    transform = Transform(graph, config, keys, translator, spare, unreadable or {})
     return _multi_asset(name, specs, check_specs, transform)
 
 

@@ -12,13 +12,16 @@ from functools import partial
 from time import perf_counter
 from typing import Any
 
+from sqlglot import exp
+
 from dagster_transform.databases.backends import BackendId
 from dagster_transform.databases.transient import is_transient
 from dagster_transform.graph import Check, CheckId, Graph, Node, NodeId, UnitId, node_id
 from dagster_transform.planning import Outcome, Readiness, ResourceKey, Unit, UnitKind
 from dagster_transform.sqlmesh import _compat
+from dagster_transform.sqlmesh.errors import ProjectLoadError
 from dagster_transform.sqlmesh.project import OpenProject
-from dagster_transform.sqlmesh.runs import failures
+from dagster_transform.sqlmesh.runs import failures, remarks
 from dagster_transform.sqlmesh.runs.auto_plan import make_plan
 from dagster_transform.sqlmesh.runs.backends import ProjectBackends, end_backends
 from dagster_transform.sqlmesh.runs.build_node import BuildCallbacks, build_node
@@ -46,6 +49,12 @@ from dagster_transform.sqlmesh.state.assessment import assess_environment
 from dagster_transform.sqlmesh.state.evaluation import Evaluation
 from dagster_transform.walk import Message, Report, SharedResources
 
+Logger = Callable[[str, str], None]
+
+_NOT_THE_GRAPHS = (
+    "What is built, and claimed, is what is here; the links between assets are those of the graph. "
+    "Run `dagster-transform prepare` with the values that runs have."
+)
 _STOP_TIMEOUT = 1.0
 """Seconds that an idle thread gets to end when the run closes."""
 
@@ -81,6 +90,7 @@ class SqlmeshProjectRun:
         settings: What the run asks for.
         staged: A plan, made with the project as it is open; it is carried out, and no other one is
             made.
+        log: Called with level (`info`, `warn`) and text of what the outcomes don't say.
     """
 
     def __init__(
@@ -89,11 +99,13 @@ class SqlmeshProjectRun:
         graph: Graph,
         settings: SqlmeshSettings,
         staged: StagedPlan | None = None,
+        log: Logger = lambda _, __: None,
     ) -> None:
         self._project = project
         self._graph = graph
         self._settings = settings
         self._staged = staged
+        self._log = log
         self._assessed: _Assessed | None = None
         self._open: _Open | None = None
         self._contended: set[UnitId] = set()  # others may have built them while this run waited
@@ -150,8 +162,19 @@ class SqlmeshProjectRun:
         selected = {graph.nodes[n].reference: n for n in nodes}
         judged = {snapshot_judged(graph.checks[c], graph) for c in checks}
         with self._project.clear_errors():
+            chosen = [graph.nodes[n] for n in nodes]
+            elsewhere = remarks.of_another_database(
+                self._project.name, self._project.open(), chosen
+            )
+            if elsewhere:
+                self._refuse_other_names(chosen, elsewhere)
+                self._log("warn", f"{elsewhere} {_NOT_THE_GRAPHS}")
             way = self._choose_way(selected.keys(), judged)
             context = self._project.open()
+            planned, environment = way.assessment.environment.value, self._settings.environment
+            name = self._project.name
+            if expired := remarks.of_expiry(name, context.path, environment, planned):
+                self._log("warn", expired)
             connections = connections_of(context, way.assessment.evaluation)
             self._assessed = _Assessed(
                 way=way,
@@ -195,6 +218,8 @@ class SqlmeshProjectRun:
             way.begin(building, backends)
             works = [way.assessment.work[reference] for reference in building]
             look_for_tables(works, way.assessment.evaluation)
+            if not way.plans:
+                self._say_other_versions([self._node(unit) for unit in builds], way)
         threads = UnitThreads(self.capacity, f"sqlmesh-{self._project.name}", self._end_statements)
         self._open = _Open(threads, backends)
 
@@ -308,6 +333,35 @@ class SqlmeshProjectRun:
         forget_tables(evaluation)
         way.promote(unit.id)
         return Report(unit.id, Outcome.PROMOTED, seconds=perf_counter() - began)
+
+    # -- what the outcomes don't say ------------------------------------------------------------
+
+    def _refuse_other_names(self, nodes: Sequence[Node], elsewhere: str) -> None:
+        """Refuse a project whose tables are also called otherwise here than their assets are.
+
+        Args:
+            nodes: Those that were selected.
+            elsewhere: Where they are.
+
+        Raises:
+            ProjectLoadError: The default catalog is another one.
+        """
+        catalogs = {exp.to_table(node.reference).catalog for node in nodes}
+        here = self._project.open().default_catalog
+        if here and here not in catalogs:
+            raise ProjectLoadError(
+                f"{elsewhere} The catalog is {here}, where the assets' is "
+                f"{', '.join(sorted(catalogs))}: what is built here would be told of assets that "
+                "are something else.",
+                remedy="Give this process the same values, or run `dagster-transform prepare` with "
+                "those that it has.",
+            )
+
+    def _say_other_versions(self, nodes: Sequence[Node], way: WayOfRun) -> None:
+        path, by_name = self._project.open().path, way.assessment.evaluation.by_name
+        text = remarks.of_other_versions(self._project.name, path, self._settings, nodes, by_name)
+        if text:
+            self._log("warn", text)
 
     # -- small things ---------------------------------------------------------------------------
 
