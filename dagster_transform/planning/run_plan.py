@@ -140,9 +140,8 @@ def _sort_out(
     left_out: dict[UnitId, LeftOut] = {}
     incomplete: dict[InputId, NodeId] = {}  # node -> the node that is not there for it
     for node_id in graph.order:
-        above = (
-            d for d in graph.nodes[node_id].deps if not _is_planned_over(readiness, d, node_id)
-        )
+        deps = graph.nodes[node_id].deps
+        above = (d for d in deps if not _is_planned_over(graph, readiness, d, node_id))
         root = next((incomplete[d] for d in above if d in incomplete), None)
         if node_id not in chosen:
             if root is not None:
@@ -166,11 +165,13 @@ def _sort_out(
 
 
 def _is_planned_over(
-    readiness: Mapping[NodeId, Readiness], above: InputId, node_id: NodeId
+    graph: Graph, readiness: Mapping[NodeId, Readiness], above: InputId, node_id: NodeId
 ) -> bool:
     """Whether a node is built by the plan that also says that what is above it waits: the plan has
     seen to it that there is enough data above it."""
-    why, ready = readiness.get(NodeId(above)), readiness.get(node_id)
+    if not graph.is_node(above):
+        return False
+    why, ready = readiness.get(above), readiness.get(node_id)
     return (
         why is not None
         and ready is not None

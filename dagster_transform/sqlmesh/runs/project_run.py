@@ -12,14 +12,11 @@ from functools import partial
 from time import perf_counter
 from typing import Any
 
-from sqlglot import exp
-
 from dagster_transform.databases.backends import BackendId
 from dagster_transform.databases.transient import is_transient
 from dagster_transform.graph import Check, CheckId, Graph, Node, NodeId, UnitId, node_id
 from dagster_transform.planning import Outcome, Readiness, ResourceKey, Unit, UnitKind
 from dagster_transform.sqlmesh import _compat
-from dagster_transform.sqlmesh.errors import ProjectLoadError
 from dagster_transform.sqlmesh.project import OpenProject
 from dagster_transform.sqlmesh.runs import failures, remarks
 from dagster_transform.sqlmesh.runs.auto_plan import make_plan
@@ -51,10 +48,6 @@ from dagster_transform.walk import Message, Report, SharedResources
 
 Logger = Callable[[str, str], None]
 
-_NOT_THE_GRAPHS = (
-    "What is built, and claimed, is what is here; the links between assets are those of the graph. "
-    "Run `dagster-transform prepare` with the values that runs have."
-)
 _STOP_TIMEOUT = 1.0
 """Seconds that an idle thread gets to end when the run closes."""
 
@@ -162,19 +155,14 @@ class SqlmeshProjectRun:
         selected = {graph.nodes[n].reference: n for n in nodes}
         judged = {snapshot_judged(graph.checks[c], graph) for c in checks}
         with self._project.clear_errors():
-            chosen = [graph.nodes[n] for n in nodes]
-            elsewhere = remarks.of_another_database(
-                self._project.name, self._project.open(), chosen
-            )
-            if elsewhere:
-                self._refuse_other_names(chosen, elsewhere)
-                self._log("warn", f"{elsewhere} {_NOT_THE_GRAPHS}")
+            name, context = self._project.name, self._project.open()
+            targets = (graph.node(graph.checks[c].target) for c in checks)
+            chosen = [graph.nodes[n] for n in nodes] + [t for t in targets if t is not None]
+            mine = list({node.id: node for node in chosen if node.project == name}.values())
+            self._say(remarks.of_another_database(name, context, mine))
             way = self._choose_way(selected.keys(), judged)
-            context = self._project.open()
-            planned, environment = way.assessment.environment.value, self._settings.environment
-            name = self._project.name
-            if expired := remarks.of_expiry(name, context.path, environment, planned):
-                self._log("warn", expired)
+            context, environment = self._project.open(), way.assessment.environment.value
+            self._say(remarks.of_expiry(name, context.path, self._settings, environment))
             connections = connections_of(context, way.assessment.evaluation)
             self._assessed = _Assessed(
                 way=way,
@@ -219,7 +207,10 @@ class SqlmeshProjectRun:
             works = [way.assessment.work[reference] for reference in building]
             look_for_tables(works, way.assessment.evaluation)
             if not way.plans:
-                self._say_other_versions([self._node(unit) for unit in builds], way)
+                name, path = self._project.name, self._project.open().path
+                nodes = [self._node(unit) for unit in builds]
+                known = way.assessment.evaluation.by_name
+                self._say(remarks.of_other_versions(name, path, self._settings, nodes, known))
         threads = UnitThreads(self.capacity, f"sqlmesh-{self._project.name}", self._end_statements)
         self._open = _Open(threads, backends)
 
@@ -334,36 +325,11 @@ class SqlmeshProjectRun:
         way.promote(unit.id)
         return Report(unit.id, Outcome.PROMOTED, seconds=perf_counter() - began)
 
-    # -- what the outcomes don't say ------------------------------------------------------------
+    # -- small things ---------------------------------------------------------------------------
 
-    def _refuse_other_names(self, nodes: Sequence[Node], elsewhere: str) -> None:
-        """Refuse a project whose tables are also called otherwise here than their assets are.
-
-        Args:
-            nodes: Those that were selected.
-            elsewhere: Where they are.
-
-        Raises:
-            ProjectLoadError: The default catalog is another one.
-        """
-        catalogs = {exp.to_table(node.reference).catalog for node in nodes}
-        here = self._project.open().default_catalog
-        if here and here not in catalogs:
-            raise ProjectLoadError(
-                f"{elsewhere} The catalog is {here}, where the assets' is "
-                f"{', '.join(sorted(catalogs))}: what is built here would be told of assets that "
-                "are something else.",
-                remedy="Give this process the same values, or run `dagster-transform prepare` with "
-                "those that it has.",
-            )
-
-    def _say_other_versions(self, nodes: Sequence[Node], way: WayOfRun) -> None:
-        path, by_name = self._project.open().path, way.assessment.evaluation.by_name
-        text = remarks.of_other_versions(self._project.name, path, self._settings, nodes, by_name)
+    def _say(self, text: str) -> None:
         if text:
             self._log("warn", text)
-
-    # -- small things ---------------------------------------------------------------------------
 
     def _recover(self, error: BaseException) -> None:
         """A connection that was lost must not be used again by its thread."""
