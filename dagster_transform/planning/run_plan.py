@@ -140,9 +140,9 @@ def _sort_out(
     left_out: dict[UnitId, LeftOut] = {}
     incomplete: dict[InputId, NodeId] = {}  # node -> the node that is not there for it
     for node_id in graph.order:
-        deps = graph.nodes[node_id].deps
-        above = (d for d in deps if not _is_planned_over(graph, readiness, d, node_id))
-        root = next((incomplete[d] for d in above if d in incomplete), None)
+        above = ((d, incomplete[d]) for d in graph.nodes[node_id].deps if d in incomplete)
+        roots = (r for d, r in above if d != r or not _goes_on_over(r, node_id, readiness))
+        root = next(roots, None)
         if node_id not in chosen:
             if root is not None:
                 incomplete[node_id] = root
@@ -164,13 +164,9 @@ def _sort_out(
     return build, left_out
 
 
-def _is_planned_over(
-    graph: Graph, readiness: Mapping[NodeId, Readiness], above: InputId, node_id: NodeId
-) -> bool:
-    """Whether a node is built by the plan that also says that what is above it waits: the plan has
-    seen to it that there is enough data above it."""
-    if not graph.is_node(above):
-        return False
+def _goes_on_over(above: NodeId, node_id: NodeId, readiness: Mapping[NodeId, Readiness]) -> bool:
+    """Whether a node is built although `above`, which it reads, waits: the plan that builds it has
+    said so of both, and has seen to it that there is enough data above it."""
     why, ready = readiness.get(above), readiness.get(node_id)
     return (
         why is not None
