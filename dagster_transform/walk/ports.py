@@ -59,6 +59,7 @@ class Report:
         details: What else people may want to know (`intervals`, `table`...), as strings or numbers.
     """
 
+    # More than twelve attributes: what a build can say of itself, all of which is stored with it.
     unit: UnitId
     outcome: Outcome
     reason: str = ""

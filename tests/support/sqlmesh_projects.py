@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from tests.support.postgres import PostgresDatabase
 
 NAME = "p"
+Log = Callable[[str, str], None]
 
 
 def utc(text: str) -> datetime:
@@ -318,15 +319,9 @@ class Project:
         given = {"environment": self.config.environment, "plan_mode": "never", **settings}
         return SqlmeshSettings(paths=self.paths, now=now, **given)
 
-    def project_run(
-        self,
-        now: datetime,
-        log: Callable[[str, str], None] = lambda _, __: None,
-        **settings: Any,
-    ) -> ProjectRun:
-        return make_project_run(
-            self.name, self.config, self.graph, self.settings(now, **settings), log
-        )
+    def project_run(self, now: datetime, log: Log = lambda *_: None, **given: Any) -> ProjectRun:
+        settings = self.settings(now, **given)
+        return make_project_run(self.name, self.config, self.graph, settings, log)
 
     def run(
         self,
@@ -401,14 +396,3 @@ class Project:
         """The environment's record in the state, or None."""
         with self.native() as context:
             return context.state_reader.get_environment(name)
-
-
-def intervals_by_model(project: Project) -> dict[str, list[tuple[int, int]]]:
-    """What the state has recorded of the tables that production may use, by short name, merged over
-    the versions: comparable between databases of different names."""
-    found: dict[str, list[tuple[int, int]]] = {}
-    for (name, _, is_dev), intervals in project.database.intervals().items():
-        if not is_dev:
-            short = name.replace('"', "").partition(".")[2]
-            found[short] = _merged([*found.get(short, []), *intervals])
-    return found

@@ -44,7 +44,7 @@ class Base:
         origin: Name of the environment that a new one is made from, if there is one.
         origin_plan: Its plan.
         infos: SQLMesh's table infos, by fully qualified name.
-        expired_at: When the environment has expired, UTC; None: it has not.
+        expired_at: When the environment has expired, UTC: it counts as new then; None: it has not.
     """
 
     previous_plan: str | None = None
@@ -60,17 +60,15 @@ class Base:
         diff = plan.context_diff
         name = diff.create_from.lower() if diff.is_new_environment else diff.environment
         record = state.get_environment(name)
+        before = state.get_environment(diff.environment)
+        expired = expired_at(before) if before is not None else None
         if record is None:
-            return cls()
+            return cls(expired_at=expired)
         if diff.is_new_environment:
-            return cls(origin=name, origin_plan=record.plan_id, infos=_by_name(record.snapshots))
+            infos = _by_name(record.snapshots)
+            return cls(origin=name, origin_plan=record.plan_id, infos=infos, expired_at=expired)
         infos = record.snapshots if record.finalized_ts else record.previous_finalized_snapshots
-        return cls(
-            record.plan_id,
-            bool(record.finalized_ts),
-            infos=_by_name(infos or []),
-            expired_at=expired_at(record),
-        )
+        return cls(record.plan_id, bool(record.finalized_ts), infos=_by_name(infos or []))
 
     def has_version_of(self, snapshot: Any) -> bool:
         """Whether the snapshot's table is the one that is there already."""
@@ -119,12 +117,7 @@ def explain(
         for s, intervals in sorted(backfill.items(), key=lambda item: str(item[0].name))
         if intervals
     ]
-    needed = (
-        plan.has_changes
-        or plan.has_unmodified_unpromoted
-        or bool(restated)
-        or base.expired_at is not None
-    )
+    needed = plan.has_changes or plan.has_unmodified_unpromoted or bool(restated)
     return PlanExplanation(
         project=project,
         environment=str(diff.environment),
@@ -204,7 +197,8 @@ def _others(plan: Any, base: Base) -> Iterable[str]:
     if base.origin is not None and not diff.has_snapshot_changes:
         yield f"a new environment, whose models are those of {base.origin}"
     if base.expired_at is not None:
-        yield f"the environment is kept: it has expired on {base.expired_at:%Y-%m-%d %H:%M} UTC"
+        moment = f"{base.expired_at:%Y-%m-%d %H:%M} UTC"
+        yield f"the environment is kept, which has expired on {moment}; it is planned as a new one"
     if plan.has_unmodified_unpromoted:
         yield "views of unchanged models, which the environment does not have yet"
     if diff.has_environment_statements_changes:

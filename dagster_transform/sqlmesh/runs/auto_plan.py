@@ -1,6 +1,6 @@
 """`plan: auto`: whether the files differ from the environment, and the plan of what is selected.
 
-A development environment that will expire is planned too, which renews it.
+A development environment that has expired is planned too, as SQLMesh does it: that renews it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from dagster_transform.sqlmesh.runs.staged_plan import (
 )
 from dagster_transform.sqlmesh.runs.unit_tests import refuse_failing_tests
 from dagster_transform.sqlmesh.settings import SqlmeshSettings
-from dagster_transform.sqlmesh.state.expiry import is_to_renew
 
 
 def make_plan(
@@ -50,7 +49,7 @@ def make_plan(
             record is not None
             and record.finalized_ts
             and marker.plan_id == record.plan_id
-            and not is_to_renew(context, record)
+            and not record.expired
         ):
             _compat.load_materializations(context)
             return None
@@ -82,10 +81,10 @@ def _plan(
     plan = builder.build()
     # An environment whose last plan has failed, and was not finalized, counts as changed.
     changed = record is None or plan.has_changes or plan.has_unmodified_unpromoted
-    if not changed and not is_to_renew(context, record):
+    if not changed:
         marker.write(record.plan_id)
         return None
-    if changed and not settings.skip_tests:
+    if not settings.skip_tests:
         with project.clear_errors("can't be tested"):
             refuse_failing_tests(project.name, context, skip="the run option skip_tests: true")
     staged = stage_plan(project.name, context, plan, settings, marker=marker, record=record)

@@ -177,7 +177,7 @@ class _EmptyTables:
         self._lock = threading.Lock()
 
     def read_by(self, name: str) -> frozenset[str]:
-        """Those that a model reads, and those that they read in turn."""
+        """Those that a model reads, and those that these read."""
         found: set[str] = set()
         stack = [name]
         while stack and self.names:

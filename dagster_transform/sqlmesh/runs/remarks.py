@@ -40,7 +40,7 @@ def of_other_versions(
     return (
         f"Project {name}: the files have other versions of {_listed(other)} than environment "
         f"{environment}. What is built is what the environment has. To build what the files have, "
-        f"plan: run the job {name}_plan, or `sqlmesh -p {path} plan {environment}`"
+        f"plan: run the job {name}_plan with apply: true, or `sqlmesh -p {path} plan {environment}`"
     )
 
 

@@ -6,13 +6,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import dagster as dg
 import pytest
 from dagster import DagsterEventType as Kind
 from dagster._core.definitions.data_version import CachingStaleStatusResolver
+from dagster._core.loader import LoadingContextForTest
 
-from dagster_transform import TransformTranslator
-from dagster_transform.graph import Node
 from tests.support.sqlmesh_projects import Database, Project, utc
 from tests.support.stories import Story
 from tests.support.transforms import Transform
@@ -79,7 +77,8 @@ def test_changed_files_that_are_not_planned(tmp_path: Path, change: str) -> None
 def stale_code(transform: Transform) -> set[str]:
     """The assets of which Dagster says that their code has changed since they were built."""
     graph = transform.repository().asset_graph
-    resolver = CachingStaleStatusResolver(transform.instance, graph)
+    context = LoadingContextForTest(transform.instance)
+    resolver = CachingStaleStatusResolver(transform.instance, graph, context)
     return {
         key.path[-1]
         for key in graph.executable_asset_keys
@@ -88,28 +87,26 @@ def stale_code(transform: Transform) -> set[str]:
     }
 
 
-class Prefixed(TransformTranslator):
-    """Gives code versions of its own."""
+PREFIXED = """
+from pathlib import Path
+from dagster_transform import TransformTranslator, build_transform_definitions
 
-    def get_code_version(self, node: Node) -> str | None:
+ROOT = Path(__file__).parent
+
+class Prefixed(TransformTranslator):
+    def get_code_version(self, node):
         return f"v-{node.code_version}"
+
+defs = build_transform_definitions(ROOT, translator=Prefixed(ROOT))
+"""
 
 
 def test_a_translators_code_version_is_that_of_what_was_built(tmp_path: Path) -> None:
     project = project_in(tmp_path)
     promoted = project.graph.nodes[project.id("mart.a")].code_version  # type: ignore[index]
     project.model("mart.a", CHANGES["code"])
-    module = """
-    from pathlib import Path
-    from dagster_transform import build_transform_definitions
-    from tests.integration.dagster.test_code_versions import Prefixed
-
-    ROOT = Path(__file__).parent
-    defs = build_transform_definitions(ROOT, translator=Prefixed(ROOT))
-    """
-    transform = Transform(tmp_path, [project], module=module, plan="never")
+    transform = Transform(tmp_path, [project], module=PREFIXED, plan="never")
     transform.prepare()
     story = transform.run(["mart.a"], **OPTIONS)
     assert versions(story) == {"a": f"v-{promoted}"}
-    assert isinstance(transform.repository(), dg.RepositoryDefinition)
     transform.close()

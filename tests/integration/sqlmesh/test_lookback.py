@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from dagster_transform.planning import Outcome
-from tests.support.sqlmesh_projects import Database, Project, intervals_by_model, utc
+from tests.support.sqlmesh_intervals import intervals_by_model
+from tests.support.sqlmesh_projects import Database, Project, utc
 
 BY_TIME = "kind INCREMENTAL_BY_TIME_RANGE (time_column ds{more})"
 READ = "SELECT id, ds FROM {parent} WHERE ds BETWEEN @start_ds AND @end_ds"
@@ -17,6 +18,7 @@ WEEKLY = BY_TIME.format(more="") + ",\ncron '@weekly'"
 BACK = BY_TIME.format(more=", lookback 3")
 MODELS = {
     "mart.week": f"{WEEKLY}\n---\n{READ.format(parent='src.raw')}",
+    "mart.other": "kind FULL\n---\nSELECT 1::INT AS n",
     "mart.days": f"{BACK}\n---\n{READ.format(parent='mart.week')}",
 }
 WEDNESDAY = utc("2024-03-13 10:30")
@@ -36,8 +38,10 @@ def project(tmp_path: Path, new_database: Callable[[Path], Database]) -> Project
     return Project(tmp_path / "p", database, MODELS)
 
 
-@pytest.mark.parametrize("selected", [["mart.days"], ["mart.week", "mart.days"]])
-@pytest.mark.parametrize("ignore_cron", [True, False])
+@pytest.mark.parametrize(
+    ("selected", "ignore_cron"),
+    [(["mart.days"], True), (["mart.days"], False), (["mart.week", "mart.days"], False)],
+)
 def test_what_is_left_is_lookback(project: Project, selected: list[str], ignore_cron: bool) -> None:
     project.run(WEDNESDAY, plan_mode="auto")
     recorded, rows = intervals_by_model(project), project.database.content("mart.days")
@@ -46,10 +50,14 @@ def test_what_is_left_is_lookback(project: Project, selected: list[str], ignore_
         run = project.run(moment, selected, ignore_cron=ignore_cron)
         assert run.outcome("mart.days") is Outcome.WAITING
         assert run.reason("mart.days") == "its upstream mart.week has not got that far yet"
+    # In a plan of something else, too.
+    project.model("mart.other", "kind FULL\n---\nSELECT 2::INT AS n")
     again = project.run(THURSDAY, plan_mode="auto")
-    assert again.outcomes["mart.days"] != "built"
-    assert intervals_by_model(project) == recorded
+    assert again.outcome("mart.other") is Outcome.BACKFILLED
+    assert again.outcome("mart.days") is Outcome.WAITING
+    kept = {name: intervals for name, intervals in recorded.items() if name != "mart.other"}
+    assert intervals_by_model(project).items() >= kept.items()
     # With intervals of its own it looks back.
-    week = project.run(NEXT_WEEK, ignore_cron=ignore_cron)
+    week = project.run(NEXT_WEEK, ["mart.week", "mart.days"], ignore_cron=False)
     assert week.outcomes == {"mart.week": "built", "mart.days": "built"}
-    assert "2024-03-07 to 2024-03-16" in week.report("mart.days").details["intervals"]
+    assert week.report("mart.days").details["intervals"] == "2024-03-07 to 2024-03-16"

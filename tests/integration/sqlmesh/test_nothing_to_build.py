@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from dagster_transform.planning import Outcome
-from tests.support.sqlmesh_projects import Database, Project, intervals_by_model, utc
+from tests.support.sqlmesh_intervals import intervals_by_model
+from tests.support.sqlmesh_projects import Database, Project, utc
 
 FIRST = utc("2024-03-05 10:30")
 NEXT_DAY = utc("2024-03-06 10:30")

@@ -77,7 +77,7 @@ def test_what_only_production_builds_is_not_built_elsewhere(project: Project) ->
 
 
 def test_a_plan_does_not_build_it_either(project: Project) -> None:
-    project.model("stage.days", DAYS.format(more=", 2 AS more"))
+    project.model("stage.days", DAYS.format(more=", 1 AS more, 2 AS other"))
     intervals = {k: v for k, v in project.database.intervals().items() if k[2]}
     run = project.run(NEXT_DAY, plan_mode="auto")
     assert run.outcome("stage.days") is Outcome.BACKFILLED

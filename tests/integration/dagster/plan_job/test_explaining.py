@@ -164,7 +164,7 @@ def test_an_environment_that_has_expired_is_kept_by_its_plan(tmp_path: Path) -> 
     assert "**Nothing to do**" in text(explain(transform))
     database.execute("UPDATE sqlmesh._environments SET expiration_ts = 1700000000000")
     shown = explain(transform)
-    assert "the environment is kept: it has expired on 2023-11-14 22:13 UTC" in text(shown)
+    assert "the environment is kept, which has expired on 2023-11-14 22:13 UTC" in text(shown)
     assert apply(transform, digest(shown)).success
     assert project.environment("dev").expiration_ts > 1700000000000
     transform.close()
