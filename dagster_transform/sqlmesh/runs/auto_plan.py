@@ -1,6 +1,7 @@
 """`plan: auto`: whether the files differ from the environment, and the plan of what is selected.
 
-A development environment that has expired is planned too, as SQLMesh does it: that renews it.
+A development environment that has expired is planned too, as SQLMesh does it, where the run selects
+all of it: that renews it.
 """
 
 from __future__ import annotations
@@ -49,7 +50,8 @@ def make_plan(
             record is not None
             and record.finalized_ts
             and marker.plan_id == record.plan_id
-            and not record.expired
+            # SQLMesh takes it for a new one, in which a part would be all that is promoted.
+            and not (whole and record.expired)
         ):
             _compat.load_materializations(context)
             return None

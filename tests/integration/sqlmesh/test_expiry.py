@@ -64,6 +64,24 @@ def test_never_names_it_and_how_to_keep_it(project: Project) -> None:
     assert f"sqlmesh -p {project.folder} plan dev" in said
 
 
+def test_a_part_of_it_does_not_renew_it_but_names_it(tmp_path: Path) -> None:
+    """SQLMesh plans an expired environment as a new one: the views of the rest would be dropped."""
+    models = {**MODELS, "mart.b": "kind FULL\n---\nSELECT 2::INT AS n"}
+    database = Database.in_file(tmp_path / "w.duckdb")
+    project = Project(tmp_path / "p", database, models, environment="dev")
+    marker = tmp_path / "marker.json"
+    for selected in (None, ["mart.a"]):
+        project.run(NOW, selected, plan_mode="auto", marker=marker)
+    expire(project, clock() - HOUR)
+    said: list[str] = []
+    run = project.run(
+        NOW, ["mart.a"], plan_mode="auto", marker=marker, log=lambda _, text: said.append(text)
+    )
+    assert run.outcomes == {"mart.a": "built"}
+    assert "has expired" in said[0]
+    assert database.content("mart__dev.b") == [(2,)]
+
+
 def test_production_never_expires(tmp_path: Path) -> None:
     project = Project(tmp_path / "p", Database.in_file(tmp_path / "w.duckdb"), MODELS)
     project.run(NOW, plan_mode="auto")
