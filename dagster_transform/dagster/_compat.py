@@ -20,6 +20,8 @@ from dagster._core.definitions.dependency import NodeHandle
 from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION
 from dagster._core.definitions.utils import is_valid_name
 
+CODE_VERSION_TAG = "dagster/code_version"
+"""The tag of a materialisation that has the version of the code that was executed."""
 _RUN_COMMANDS = frozenset(
     {
         ("api", "execute_run"), ("api", "execute_step"), ("api", "resume_run"),

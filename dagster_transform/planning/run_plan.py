@@ -150,7 +150,9 @@ def _sort_out(
     left_out: dict[UnitId, LeftOut] = {}
     incomplete: dict[InputId, NodeId] = {}  # node -> the node that is not there for it
     for node_id in graph.order:
-        root = next((incomplete[d] for d in graph.nodes[node_id].deps if d in incomplete), None)
+        above = ((d, incomplete[d]) for d in graph.nodes[node_id].deps if d in incomplete)
+        roots = (r for d, r in above if d != r or not _goes_on_over(r, node_id, readiness))
+        root = next(roots, None)
         if node_id not in chosen:
             if root is not None:
                 incomplete[node_id] = root
@@ -170,6 +172,19 @@ def _sort_out(
         if left_out[node_id].outcome in _INCOMPLETE:
             incomplete[node_id] = root or node_id
     return build, left_out
+
+
+def _goes_on_over(above: NodeId, node_id: NodeId, readiness: Mapping[NodeId, Readiness]) -> bool:
+    """Whether a node is built although `above`, which it reads, waits: the plan that builds it has
+    said so of both, and has seen to it that there is enough data above it."""
+    why, ready = readiness.get(above), readiness.get(node_id)
+    return (
+        why is not None
+        and ready is not None
+        and why.outcome is Outcome.WAITING
+        and why.promotion is not None
+        and why.promotion == ready.promotion
+    )
 
 
 class _Reach:

@@ -90,6 +90,7 @@ class ProjectRuns:
             paths=[str(path) for path in project.paths],
             now=options.moment,
             plan_mode=options.plan_mode or project.plan,
+            skip_tests=options.skip_tests,
             ignore_cron=options.ignore_cron,
             marker=self.config.graph_path(name).with_name(f"{name}.planned.json"),
             restate=options.restate,
@@ -111,7 +112,9 @@ class ProjectRuns:
             self._end("after_all", name, shared, finish)
 
         hooks = self.lifetime.join(name, sqlmesh.HooksOfRun, end)
-        return sqlmesh.make_project_run(name, project, self.graph, replace(settings, hooks=hooks))
+        return sqlmesh.make_project_run(
+            name, project, self.graph, replace(settings, hooks=hooks), self._log
+        )
 
     def _dbt(self, name: str, project: DbtProject) -> ProjectRun:
         asked = self.options.dbt

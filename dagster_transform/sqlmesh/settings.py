@@ -69,6 +69,7 @@ class SqlmeshSettings:
         now: The run's execution time, aware.
         plan_mode: `never`: build what the environment has. `auto`: where the files differ from it,
             make the plan, backfill through the walk and promote.
+        skip_tests: Whether it is planned without running the project's unit tests.
         ignore_cron: True for a person's run: build what is missing, and build selected FULL, VIEW
             and SEED models again. False for a tick: build what is due.
         marker: File that remembers which files the environment was last planned from.
@@ -90,6 +91,7 @@ class SqlmeshSettings:
     paths: Sequence[str]
     now: datetime
     plan_mode: PlanMode = "never"
+    skip_tests: bool = False
     ignore_cron: bool = True
     marker: Path | None = None
     restate: Restatement | None = None

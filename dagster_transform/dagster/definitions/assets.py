@@ -41,8 +41,10 @@ def build_transform_assets(
         TranslationError: Dagster does not take what the translator makes of a node or check.
     """
     with kept("definitions"):
-        translation = translate(graph, translator or TransformTranslator(config.root))
-        return multi_asset(name, translation, Transform(graph, config, translation.keys))
+        translator = translator or TransformTranslator(config.root)
+        translation = translate(graph, translator)
+        transform = Transform(graph, config, translation.keys, translator)
+        return multi_asset(name, translation, transform)
 
 
 def multi_asset(

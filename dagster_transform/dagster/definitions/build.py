@@ -88,8 +88,9 @@ def build_transform_definitions(
         ]
         assets += [_not_in_files(project, config, loaded) for project in loaded.not_in_files]
         if found.graph.nodes:
+            unreadable = _unreadable(loaded, errors)
             transform = Transform(
-                found.graph, config, found.made.keys, spare, _unreadable(loaded, errors)
+                found.graph, config, found.made.keys, translator, spare, unreadable
             )
             not_there = {key for keys in missing.values() for key in keys}
             assets.append(multi_asset(name, found.made, transform, not_there))

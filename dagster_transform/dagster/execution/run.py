@@ -18,6 +18,7 @@ from dagster_transform.dagster.execution.ports import InstanceRecords
 from dagster_transform.dagster.execution.run_options import TransformResource
 from dagster_transform.dagster.execution.scope import scope_of
 from dagster_transform.dagster.translation.keys import Keys
+from dagster_transform.dagster.translation.translator import TransformTranslator
 from dagster_transform.dbt import SpareProcess
 from dagster_transform.errors import TransformError
 from dagster_transform.graph import Graph
@@ -45,6 +46,7 @@ class Transform:
         graph: The combined graph.
         config: Where the projects are.
         keys: Keys of the graph.
+        translator: How nodes look in Dagster.
         spare: A dbt process that was started early for the run that this process was started for.
         unreadable: What can't be read, by project.
     """
@@ -52,6 +54,7 @@ class Transform:
     graph: Graph
     config: TransformConfig
     keys: Keys
+    translator: TransformTranslator
     spare: SpareProcess | None = None
     unreadable: Mapping[str, Unreadable] = field(default_factory=dict)
 
@@ -103,7 +106,7 @@ def run_transform(
             context.log.info(_RESTATE.format(names=", ".join(found), day=day))
 
     participants = Participants(graph, project_runs, context.log, transform.unreadable)
-    writer = EventWriter(context, graph, keys)
+    writer = EventWriter(context, graph, keys, transform.translator)
     with closing(RunClaims(held, policy, records, participants.end_backends)) as claims:
         run = carry_out(
             graph,

@@ -92,7 +92,8 @@ class PlanConfig(dg.Config):
         description="Models whose forward-only changes may add columns although they forbid it.",
     )
     skip_tests: bool = Field(
-        default=False, description="Apply without running the project's unit tests first."
+        default=False,
+        description="Don't run the project's unit tests: one that fails refuses the plan.",
     )
 
     @property
@@ -191,7 +192,11 @@ class _Planning:
             context.log.info(f"Project {self._name}: reading its files, making its plan")
             proposal = propose_plan(self._name, self._project, settings, asked.request)
             yield self._show(context, proposal.explanation)
-            if asked.apply and self._may_apply(context, asked, proposal):
+            applies = asked.apply and self._may_apply(context, asked, proposal)
+            tested = proposal.explanation.needed and not asked.skip_tests
+            if tested and (applies or not asked.apply):
+                proposal.refuse_failing_tests()
+            if applies:
                 self._apply(context, options, proposal, sources, claims)
         except TransformError as error:
             raise dg.Failure(description=str(error), allow_retries=False) from None
@@ -231,7 +236,7 @@ class _Planning:
         """Whether there is something to apply.
 
         Raises:
-            PlanRefusedError: It must not be: it is not what was shown, or the tests fail.
+            PlanRefusedError: It must not be: it is not what was shown.
         """
         now = proposal.explanation
         if asked.digest is not None and now.digest != asked.digest:
@@ -249,12 +254,6 @@ class _Planning:
         if not now.needed:
             context.log.info("Nothing to apply.")
             return False
-        if not asked.skip_tests and (failing := proposal.failing_tests()):
-            raise PlanRefusedError(
-                f"Project {self._name}: nothing was applied, because unit tests fail:\n- "
-                + "\n- ".join(failing),
-                remedy="Correct them, or set skip_tests: true.",
-            )
         return True
 
     def _what_changed(
@@ -287,7 +286,7 @@ class _Planning:
             proposal.apply_without_models()
         else:
             keys = keys_of(graph, self._translator)
-            writer = EventWriter(context, graph, keys)
+            writer = EventWriter(context, graph, keys, self._translator)
             participants = Participants(
                 graph, {self._name: proposal.project_run(graph)}, context.log
             )

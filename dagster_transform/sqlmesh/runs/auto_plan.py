@@ -1,4 +1,8 @@
-"""`plan: auto`: whether the files differ from the environment, and the plan of what is selected."""
+"""`plan: auto`: whether the files differ from the environment, and the plan of what is selected.
+
+A development environment that has expired is planned too, as SQLMesh does it, where the run selects
+all of it: that renews it.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +18,7 @@ from dagster_transform.sqlmesh.runs.staged_plan import (
     refuse_what_is_not_selected,
     stage_plan,
 )
+from dagster_transform.sqlmesh.runs.unit_tests import refuse_failing_tests
 from dagster_transform.sqlmesh.settings import SqlmeshSettings
 
 
@@ -34,20 +39,27 @@ def make_plan(
         The plan; None where there is nothing to plan.
 
     Raises:
-        PlanRefusedError: The plan would build or change what is not selected, or needs a decision.
+        PlanRefusedError: The plan would build or change what is not selected, or needs a decision,
+            or unit tests fail.
     """
     marker = Marker(settings, selected)
     if marker.files_are_unchanged():
         context = project.open()
         record = context.state_sync.get_environment(settings.environment)
-        if record is not None and record.finalized_ts and marker.plan_id == record.plan_id:
+        if (
+            record is not None
+            and record.finalized_ts
+            and marker.plan_id == record.plan_id
+            # SQLMesh takes it for a new one, in which a part would be all that is promoted.
+            and not (whole and record.expired)
+        ):
             _compat.load_materializations(context)
             return None
-    return _plan(project.name, project.load_files(), settings, selected, marker, whole=whole)
+    return _plan(project, project.load_files(), settings, selected, marker, whole=whole)
 
 
 def _plan(
-    name: str,
+    project: OpenProject,
     context: Any,
     settings: SqlmeshSettings,
     selected: Collection[str],
@@ -70,11 +82,15 @@ def _plan(
     begin_previews(builder, settings)
     plan = builder.build()
     # An environment whose last plan has failed, and was not finalized, counts as changed.
-    if record is not None and not plan.has_changes and not plan.has_unmodified_unpromoted:
+    changed = record is None or plan.has_changes or plan.has_unmodified_unpromoted
+    if not changed:
         marker.write(record.plan_id)
         return None
-    staged = stage_plan(name, context, plan, settings, marker=marker, record=record)
-    refuse_what_is_not_selected(name, staged, plan.snapshots.values(), selected)
+    if not settings.skip_tests:
+        with project.clear_errors("can't be tested"):
+            refuse_failing_tests(project.name, context, skip="the run option skip_tests: true")
+    staged = stage_plan(project.name, context, plan, settings, marker=marker, record=record)
+    refuse_what_is_not_selected(project.name, staged, plan.snapshots.values(), selected)
     return staged
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from dagster_transform.graph import UnitId
-from dagster_transform.sqlmesh.intervals import Interval, merged, parts_within
+from dagster_transform.sqlmesh.intervals import Interval, merged, minus, parts_within
 from dagster_transform.sqlmesh.runs.backends import ProjectBackends
 from dagster_transform.sqlmesh.runs.hooks import Hooks
 from dagster_transform.sqlmesh.runs.plan_watch import PlanWatch
@@ -101,7 +101,12 @@ def read_intervals_again(
         ).items()
     }
     # A rebuild has nothing that is due either: where it has changed, it was rebuilt meanwhile.
-    return {r: parts_within(due.get(r, []), work.batches) for r, work in changed.items()}
+    left = {r: parts_within(due.get(r, []), work.batches) for r, work in changed.items()}
+    # What was recorded meanwhile may be due again as the lookback of what this run leaves out.
+    return {
+        r: parts if minus(parts, evaluation.intervals_of(works[r].snapshot)) else []
+        for r, parts in left.items()
+    }
 
 
 def _is_rebuilt_seed(work: Work) -> bool:

@@ -81,6 +81,26 @@ def test_an_ordinary_output_would_store_an_event() -> None:
     assert keys(result, Kind.ASSET_MATERIALIZATION) == ["quiet"]
 
 
+def test_a_materialization_has_the_code_version_that_it_is_given() -> None:
+    @dg.asset(code_version="of the files")
+    def built():  # type: ignore[no-untyped-def]
+        tags = {_compat.CODE_VERSION_TAG: "of-the-environment"}
+        return dg.MaterializeResult(tags=tags, data_version=dg.DataVersion("this run"))
+
+    @dg.asset(code_version="of the files")
+    def as_loaded() -> None: ...
+
+    events = [
+        event.event_specific_data.materialization
+        for event in run(built, as_loaded).all_events
+        if event.event_type is Kind.ASSET_MATERIALIZATION
+    ]
+    tags = {event.asset_key.path[0]: event.tags for event in events}
+    assert tags["built"][_compat.CODE_VERSION_TAG] == "of-the-environment"
+    assert tags["built"]["dagster/data_version"] == "this run"
+    assert tags["as_loaded"][_compat.CODE_VERSION_TAG] == "of the files"
+
+
 def test_the_outputs_of_blocking_checks_are_known_by_name() -> None:
     both = two_assets(list)
     outputs = _compat.check_outputs(both)
