@@ -76,7 +76,7 @@ def prepare_project(config: TransformConfig, name: str) -> GraphFile:
         dbt.install_packages(name, project, artifacts=config.artifacts_path(name))
     # Taken before reading: a file that changes in between makes the graph file stale, not wrong.
     found = _read(config, name, fingerprint(config.root, project.paths), keep=True)
-    write_graph_file(config.graph_path(name), found)
+    write_graph_file(config.graph_target(name), found)
     return found
 
 

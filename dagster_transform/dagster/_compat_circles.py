@@ -101,14 +101,14 @@ def _node_deps_without_circles(asset_graph: Any) -> Any:
     left_out = circular(reads, gates)
     made = {handle.name: _names(assets) for handle, assets in assets_by_node.items()}
     for gate in left_out:
-        check = ours[gate.check_op].check_specs_by_output_name[gate.check_output].key
-        known = _not_held_back.setdefault(check, {})
+        key = ours[gate.check_op].check_specs_by_output_name[gate.check_output].key
+        known = _not_held_back.setdefault(key, {})
         if gate.op not in known:
             known[gate.op] = made[gate.op]
             _log.warning(
                 "Check %s on %s does not hold back %s: it also judges what lies below that.",
-                check.name,
-                check.asset_key.to_user_string(),
+                key.name,
+                key.asset_key.to_user_string(),
                 made[gate.op],
             )
     dropped = set(left_out)

@@ -163,6 +163,7 @@ class Result:
         batches: Of a microbatch model: how many succeeded and how many were to be done.
         artifact: Its entry in run_results.json or sources.json.
         measured_follows: Whether `Measured` of the same token follows.
+        unwritable: Whether it failed because dbt could not write a file.
     """
 
     # More than twelve attributes: a message that says all of one result, flat as a line of JSON.
@@ -181,6 +182,7 @@ class Result:
     batches: tuple[int, int] | None = None
     artifact: Mapping[str, Any] = field(default_factory=dict)
     measured_follows: bool = False
+    unwritable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,11 +228,16 @@ class Ended:
         asked: Whether the run had ordered it to end.
         reason: Why it is over, if the run had not, or something went wrong in it; else "".
         hooks: on-run-start and on-run-end hooks that failed, with dbt's message.
+        fault: What is wrong with the project, where it could not be loaded: the kind of
+            `faults.Fault`; else "".
+        place: The file at fault; or "".
     """
 
     asked: bool
     reason: str = ""
     hooks: tuple[str, ...] = ()
+    fault: str = ""
+    place: str = ""
 
 
 News = Loaded | Ready | Made | Result | Measured | FilesClosed | Log | Ended

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 
 from dagster_transform.databases.backends import BackendId
 from dagster_transform.errors import TransformError
@@ -198,17 +198,28 @@ class Participants:
             What went wrong in that, by what people call it.
         """
         problems: dict[str, LeftOut] = {}
-        for project, project_run in self.project_runs.items():
-            # What runs at its end, hooks say, may need a file that another one has open.
-            for other in self.project_runs.values():
-                if completed and other is not project_run:
-                    self._close_files(other)
-            try:
-                project_run.close(completed=completed and project not in self._broken)
-            except TransformError as error:
-                self._log.error(str(error))
-                problems[f"{project}: end of the run"] = LeftOut(Outcome.FAILED, str(error))
+        with ExitStack() as last:  # each is closed, whatever another one raises
+            for project, project_run in reversed(list(self.project_runs.items())):
+                last.callback(self._close, project, project_run, problems, completed=completed)
         return problems
+
+    def _close(
+        self,
+        project: str,
+        project_run: ProjectRun,
+        problems: dict[str, LeftOut],
+        *,
+        completed: bool,
+    ) -> None:
+        # What runs at its end, hooks say, may need a file that another one has open.
+        for other in self.project_runs.values():
+            if completed and other is not project_run:
+                self._close_files(other)
+        try:
+            project_run.close(completed=completed and project not in self._broken)
+        except TransformError as error:
+            self._log.error(str(error))
+            problems[f"{project}: end of the run"] = LeftOut(Outcome.FAILED, str(error))
 
     def _break(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Collection, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field, replace
@@ -92,7 +93,7 @@ class ProjectRuns:
             plan_mode=options.plan_mode or project.plan,
             skip_tests=options.skip_tests,
             ignore_cron=options.ignore_cron,
-            marker=self.config.graph_path(name).with_name(f"{name}.planned.json"),
+            marker=self.config.artifacts_root / f"{name}.planned.json",
             restate=options.restate,
             upstreams=options.upstreams,
             in_run=self._references(name),
@@ -119,11 +120,11 @@ class ProjectRuns:
     def _dbt(self, name: str, project: DbtProject) -> ProjectRun:
         asked = self.options.dbt
         artifacts = self.config.artifacts_path(name)
-        parsed = artifacts / "partial_parse.msgpack"
+        parsed = self.config.prepared_root(name) / name / "partial_parse.msgpack"
         settings = dbt.DbtSettings(
             project=project,
             folder=dbt.RunFolder(artifacts / "runs", self.run_id, asked.kept_runs),
-            parsed=parsed if parsed.is_file() else None,
+            parsed=parsed if os.access(parsed, os.R_OK) else None,
             options=asked.build,
             limits=asked.limits,
             measures=asked.measures,

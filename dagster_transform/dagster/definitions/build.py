@@ -142,7 +142,7 @@ def _spare_process(config: TransformConfig) -> dbt.SpareProcess | None:
     """Start dbt at once where a run is about to begin, beside Dagster's loading and planning."""
     projects = [name for name, p in config.projects.items() if isinstance(p, DbtProject)]
     if projects and executes_a_run():
-        return dbt.spare_process(config.artifacts_path(projects[0]))
+        return dbt.spare_process(config.prepared_root(projects[0]) / projects[0])
     return None
 
 

@@ -313,7 +313,7 @@ class _Planning:
         self, context: dg.OpExecutionContext, proposal: Proposal, sources: Mapping[str, SourceFile]
     ) -> None:
         """Write what is promoted now into the graph file, where it can be written."""
-        path = self._config.graph_path(self._name)
+        path = self._config.graph_target(self._name)
         try:
             lineage = self._project.column_lineage
             found = proposal.graph_file(self._config.root, sources, column_lineage=lineage)

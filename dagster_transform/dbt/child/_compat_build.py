@@ -17,6 +17,7 @@ from dagster_transform.dbt.child._compat import Invocation, connection_of
 from dagster_transform.dbt.child._compat_database import adapter_of, refresh_relation
 from dagster_transform.dbt.child.queue import RunQueue
 from dagster_transform.dbt.unique_ids import UniqueId
+from dagster_transform.errors import words_of
 
 
 class BuildNode(Protocol):
@@ -319,7 +320,7 @@ def reason_of(invocation: Invocation) -> str:
     error = invocation.exception
     if error is None or type(error).__name__ == "ResultExit":
         return ""
-    return str(error) or type(error).__name__
+    return words_of(error)
 
 
 def known_nodes(build: Any, nodes: Collection[UniqueId]) -> list[UniqueId]:

@@ -51,6 +51,7 @@ from dagster_transform.dbt.protocol import (
     decode_order,
 )
 from dagster_transform.dbt.unique_ids import UniqueId
+from dagster_transform.errors import words_of
 
 _MEASURING = 10.0
 """Seconds that rows may still be counted when the database is to be closed."""
@@ -86,13 +87,16 @@ class Child:
         """Carry out the invocation; returns when it is over and everything was answered."""
         self._termination.hear_signals()
         threading.Thread(target=self._listen, name="orders", daemon=True).start()
-        reason = ""
+        reason, fault = "", ("", "")
         try:
             require_dbt()
             _compat_build.replace_build(self)
-            reason = _compat_build.reason_of(_compat.invoke(self._begin.arguments, self._on_event))
+            invocation = _compat.invoke(self._begin.arguments, self._on_event)
+            reason = _compat_build.reason_of(invocation)
+            if reason and self._build is None:
+                fault = _compat.fault(invocation)
         except BaseException as error:  # noqa: BLE001 - the run hears of it, whatever it is
-            reason = str(error) or type(error).__name__
+            reason = words_of(error)
         ignore_signals()
         for node in self._nodes.all():
             self.finish(node, {"status": "error", "message": reason or "dbt never came to it"})
@@ -105,7 +109,7 @@ class Child:
         # What dbt says of an interrupt is of no use to whoever asked for it.
         termination = self._termination
         reason = termination.reason or ("" if termination.interrupted else reason)
-        self._say(Ended(self._ordered_to_end, reason, tuple(hooks)))
+        self._say(Ended(self._ordered_to_end, reason, tuple(hooks), *fault))
 
     # -- dbt's side; see `_compat_build.BuildHost` ----------------------------------------------
 
@@ -167,6 +171,7 @@ class Child:
                 made=node.made,
                 transient=is_transient(node.error),
                 measured_follows=measured_follows,
+                unwritable=_compat.unwritable(node.error) is not None,
                 **fields,
             )
         )
@@ -193,7 +198,7 @@ class Child:
             for line in self._orders:
                 self._obey(decode_order(line))
         except Exception as error:  # noqa: BLE001 - whoever does not listen can't be ended
-            self._termination.begin(str(error) or type(error).__name__)
+            self._termination.begin(words_of(error))
         else:
             self._termination.begin("the process of the run has ended")
 

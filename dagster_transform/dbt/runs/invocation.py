@@ -15,7 +15,8 @@ from typing import Any
 from dagster_transform.databases.backends import new_name
 from dagster_transform.databases.transient import FILE_IS_LOCKED
 from dagster_transform.dbt.backends import end_backends_of_process
-from dagster_transform.dbt.errors import DbtRunError
+from dagster_transform.dbt.errors import DbtError, DbtRunError
+from dagster_transform.dbt.faults import Fault, artifacts_error, error_of
 from dagster_transform.dbt.protocol import (
     Begin,
     Cancel,
@@ -35,7 +36,7 @@ from dagster_transform.dbt.protocol import (
 )
 from dagster_transform.dbt.runs.build_arguments import build_arguments
 from dagster_transform.dbt.runs.memory_check import wait_for_memory
-from dagster_transform.dbt.runs.process import DbtProcess
+from dagster_transform.dbt.runs.process import ERRORS, DbtProcess
 from dagster_transform.dbt.runs.process_state import ProcessState
 from dagster_transform.dbt.runs.settings import DbtSettings
 from dagster_transform.dbt.runs.started_nodes import Answer, StartedNodes
@@ -43,6 +44,7 @@ from dagster_transform.dbt.runs.termination import terminate
 from dagster_transform.dbt.runs.time_limits import TimeLimits
 from dagster_transform.dbt.unique_ids import UniqueId
 from dagster_transform.errors import redact
+from dagster_transform.process.private_files import create_private, make_private_folder
 
 _CLOSE_TIMEOUT = 30.0
 """Seconds in which the database's files have to be closed."""
@@ -67,7 +69,8 @@ class DbtInvocation:
 
     Raises:
         OutOfMemoryError: There was too little memory, for longer than the settings wait.
-        OSError: The process can't be started.
+        ArtifactsError: Nothing can be written where its artifacts are to be.
+        DbtRunError: The process can't be started.
     """
 
     def __init__(
@@ -84,7 +87,6 @@ class DbtInvocation:
         self._nodes = StartedNodes()
         limits, folder = settings.limits, settings.folder.path
         wait_for_memory(project, limits.memory, limits.memory_wait)
-        folder.mkdir(parents=True, exist_ok=True)
         begin = Begin(
             build_arguments(settings),
             str(settings.project.path),
@@ -92,7 +94,16 @@ class DbtInvocation:
             limits.grace,
             settings.measures.names,
         )
-        self._process = DbtProcess(begin, folder, self._hear, self._lose, settings.spare)
+        try:
+            for made in (folder.parent.parent, folder.parent, folder):
+                make_private_folder(made)
+            create_private(folder / ERRORS)
+        except OSError as error:
+            raise artifacts_error(project, error) from None
+        try:
+            self._process = DbtProcess(begin, folder, self._hear, self._lose, settings.spare)
+        except OSError as error:
+            raise DbtRunError(f"Project {project}: dbt can't be started: {error}") from None
         self._limits = TimeLimits(limits, self._process, self._nodes, self.cancel, log)
 
     @property
@@ -111,7 +122,7 @@ class DbtInvocation:
         """What the process says of the project; waits until it has loaded it.
 
         Raises:
-            DbtRunError: It could not.
+            DbtError: It could not.
         """
         loaded = self._state.wait_until_loaded()
         if loaded is None:
@@ -250,10 +261,13 @@ class DbtInvocation:
         self._state.end(reason)
         self._nodes.lose(self._state.reason)
 
-    def _early(self, what: str) -> DbtRunError:
+    def _early(self, what: str) -> DbtError:
         """The error that dbt has ended before it could do what it was to do."""
         ended = self._state.ended
         reason = "; ".join(ended.hooks if ended is not None else ()) or self._state.reason
+        if ended is not None and ended.fault:
+            fault = Fault(ended.fault, ended.place)
+            return error_of(fault, reason, self._project, self._settings.project)
         remedy = (
             f"Correct it, then check with: dbt debug --project-dir {self._settings.project.path}"
         )

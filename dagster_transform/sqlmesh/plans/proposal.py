@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from sqlmesh.core.snapshot import snapshots_to_dag
-from sqlmesh.utils.errors import PlanError
 
 from dagster_transform.config import SqlmeshProject
 from dagster_transform.graph import Graph, GraphFile, SourceFile
@@ -17,12 +16,13 @@ from dagster_transform.sqlmesh.files.load import read_loaded
 from dagster_transform.sqlmesh.intervals import in_words, minus
 from dagster_transform.sqlmesh.plans.explain import Base, explain
 from dagster_transform.sqlmesh.plans.explanation import PlanExplanation, PlanRequest
-from dagster_transform.sqlmesh.project import OpenProject, words_of
+from dagster_transform.sqlmesh.project import OpenProject
 from dagster_transform.sqlmesh.runs.auto_plan import begin_previews
 from dagster_transform.sqlmesh.runs.backends import ProjectBackends
 from dagster_transform.sqlmesh.runs.marker import Marker
 from dagster_transform.sqlmesh.runs.planning_run import PlanningRun
 from dagster_transform.sqlmesh.runs.project_run import SqlmeshProjectRun
+from dagster_transform.sqlmesh.runs.refusals import build_plan, clear_refusals
 from dagster_transform.sqlmesh.runs.staged_plan import StagedPlan, stage_plan
 from dagster_transform.sqlmesh.runs.unit_tests import refuse_failing_tests
 from dagster_transform.sqlmesh.settings import SqlmeshSettings
@@ -63,7 +63,7 @@ def propose(
 def _propose(
     name: str, context: Any, settings: SqlmeshSettings, request: PlanRequest
 ) -> tuple[PlanExplanation, StagedPlan | None]:
-    try:
+    with clear_refusals(name, context, settings.environment):
         builder = context.plan_builder(
             settings.environment,
             start=request.start,
@@ -80,18 +80,16 @@ def _propose(
         )
         if request.start is None:
             begin_previews(builder, settings)
-        plan = builder.build()
-    except PlanError as error:
-        raise PlanRefusedError(f"Project {name} can't be planned: {words_of(error)}") from None
-    state = context.state_sync
-    base = Base.of(plan, state)
-    if not request.run:
-        plan = _without_what_is_merely_due(plan, base)
-    record = state.get_environment(settings.environment)
-    staged = None
-    if not plan.uncategorized:
-        marker = Marker(settings, ())
-        staged = stage_plan(name, context, plan, settings, marker=marker, record=record)
+        plan = build_plan(name, context, builder)
+        state = context.state_sync
+        base = Base.of(plan, state)
+        if not request.run:
+            plan = _without_what_is_merely_due(plan, base)
+        record = state.get_environment(settings.environment)
+        staged = None
+        if not plan.uncategorized:
+            marker = Marker(settings, ())
+            staged = stage_plan(name, context, plan, settings, marker=marker, record=record)
     explanation = explain(
         name,
         plan,
@@ -187,7 +185,7 @@ class Proposal:
             SqlmeshError: The state can't be read.
             GraphError: The models don't make a graph.
         """
-        with self._project.clear_errors():
+        with self._project.clear_errors("can't be compared with its environment"):
             return read_loaded(
                 self._project.name,
                 self._project.open(),

@@ -13,6 +13,7 @@ from typing import Any
 from dagster_transform.sqlmesh import _compat
 from dagster_transform.sqlmesh.project import OpenProject
 from dagster_transform.sqlmesh.runs.marker import Marker
+from dagster_transform.sqlmesh.runs.refusals import build_plan, clear_refusals
 from dagster_transform.sqlmesh.runs.staged_plan import (
     StagedPlan,
     refuse_what_is_not_selected,
@@ -39,8 +40,9 @@ def make_plan(
         The plan; None where there is nothing to plan.
 
     Raises:
-        PlanRefusedError: The plan would build or change what is not selected, or needs a decision,
-            or unit tests fail.
+        PlanRefusedError: The plan would build or change what is not selected, needs a decision, or
+            SQLMesh makes none; or unit tests fail.
+        LinterError: Models break rules of the linter.
     """
     marker = Marker(settings, selected)
     if marker.files_are_unchanged():
@@ -67,20 +69,23 @@ def _plan(
     *,
     whole: bool,
 ) -> StagedPlan | None:
+    name = project.name
     record = context.state_sync.get_environment(settings.environment)
     names = _plannable(context, record, selected)
     if not names:
         return None
-    builder = context.plan_builder(
-        settings.environment,
-        skip_tests=True,
-        run=True,
-        execution_time=settings.execution_time,
-        include_unmodified=True,  # a new development environment has the unchanged nodes too
-        select_models=None if whole and names.keys() >= set(selected) else sorted(names.values()),
-    )
-    begin_previews(builder, settings)
-    plan = builder.build()
+    everything = whole and names.keys() >= set(selected)
+    with clear_refusals(name, context, settings.environment):
+        builder = context.plan_builder(
+            settings.environment,
+            skip_tests=True,
+            run=True,
+            execution_time=settings.execution_time,
+            include_unmodified=True,  # a new development environment has the unchanged nodes too
+            select_models=None if everything else sorted(names.values()),
+        )
+        begin_previews(builder, settings)
+        plan = build_plan(name, context, builder)
     # An environment whose last plan has failed, and was not finalized, counts as changed.
     changed = record is None or plan.has_changes or plan.has_unmodified_unpromoted
     if not changed:
@@ -88,9 +93,10 @@ def _plan(
         return None
     if not settings.skip_tests:
         with project.clear_errors("can't be tested"):
-            refuse_failing_tests(project.name, context, skip="the run option skip_tests: true")
-    staged = stage_plan(project.name, context, plan, settings, marker=marker, record=record)
-    refuse_what_is_not_selected(project.name, staged, plan.snapshots.values(), selected)
+            refuse_failing_tests(name, context, skip="the run option skip_tests: true")
+    with clear_refusals(name, context, settings.environment):
+        staged = stage_plan(name, context, plan, settings, marker=marker, record=record)
+    refuse_what_is_not_selected(name, staged, plan.snapshots.values(), selected)
     return staged
 
 

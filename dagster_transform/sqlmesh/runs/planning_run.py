@@ -238,6 +238,10 @@ def _assess(
                 Outcome.NOT_PROMOTED,
                 f"an upstream is not in environment {environment}: select it too",
             )
+        elif error := allotment.errors.get(reference):
+            works[reference] = Work(snapshot, [], error=error)
+            step = staged.step if reference in found.second_backfill else None
+            readiness[reference] = Readiness(promotion=staged.promotion, step=step)
         elif batches := allotment.build.get(reference):
             works[reference] = Work(snapshot, batches)
             step = staged.step if reference in found.second_backfill else None

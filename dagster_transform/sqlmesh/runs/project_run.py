@@ -158,7 +158,7 @@ class SqlmeshProjectRun:
         graph = self._graph
         selected = {graph.nodes[n].reference: n for n in nodes}
         judged = {snapshot_judged(graph.checks[c], graph) for c in checks}
-        with self._project.clear_errors():
+        with self._project.clear_errors("can't be compared with its state"):
             name, context = self._project.name, self._project.open()
             targets = (graph.node(graph.checks[c].target) for c in checks)
             chosen = [graph.nodes[n] for n in nodes] + [t for t in targets if t is not None]
@@ -288,10 +288,14 @@ class SqlmeshProjectRun:
         if reason := way.why_not(reference, is_cancelled):
             return Report(node.id, Outcome.WAITING, reason)
         work, evaluation = way.assessment.work[reference], way.assessment.evaluation
+        if work.error is not None:
+            raise work.error
         if node.id in self._contended:
             self._contended.discard(node.id)
             take_out_what_others_built(way, [reference])
             work.create = work.create and not table_exists(evaluation, work.snapshot)
+            if work.error is not None:
+                raise work.error
         if work.is_done:
             return Report(node.id, Outcome.UP_TO_DATE, "somebody has built it meanwhile")
         opened.backends.builds(node.id, work.snapshot)

@@ -164,6 +164,8 @@ def _work_or_why_not(
 ) -> Work | Readiness:
     """What there is to build of a node; or why there is nothing."""
     snapshot = evaluation.by_name[reference]
+    if error := allotment.errors.get(reference):
+        return Work(snapshot, [], error=error)
     if batches := allotment.build.get(reference):
         return Work(snapshot, batches)
     others = evaluation.is_productions(snapshot)

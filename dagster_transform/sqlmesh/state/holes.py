@@ -16,8 +16,10 @@ from sqlmesh.core.snapshot import snapshots_to_dag
 from sqlmesh.utils.date import to_timestamp
 
 from dagster_transform.sqlmesh import _compat
+from dagster_transform.sqlmesh.errors import SignalError
 from dagster_transform.sqlmesh.intervals import Interval, in_words, merged, minus, without
 from dagster_transform.sqlmesh.state.evaluation import Evaluation
+from dagster_transform.sqlmesh.state.ready_batches import ready_batches
 
 BUILT_IN_PRODUCTION = "this environment reads production's table, which production's runs build"
 _ENDLESS = 2**62
@@ -32,11 +34,14 @@ class Allotment:
         build: Batches to build, by node.
         held: Nodes of which nothing can be built now, and why, in words.
         owing: Nodes that were not asked for and owe something to one that was.
+        errors: Nodes that were asked for, and why nobody can say what of them can be built now;
+            none is in `build` or `held`.
     """
 
     build: Intervals = field(default_factory=dict)
     held: dict[str, str] = field(default_factory=dict)
     owing: set[str] = field(default_factory=set)
+    errors: dict[str, SignalError] = field(default_factory=dict)
 
 
 def allot(
@@ -58,16 +63,7 @@ def allot(
     """
     scheduler = evaluation.scheduler
     dag = snapshots_to_dag(scheduler.snapshots.values())
-    batches = {
-        s.name: list(i)
-        for s, i in scheduler.batch_intervals(
-            {**owed, **wanted},
-            evaluation.deployability,
-            evaluation.naming,
-            dag=dag,
-            is_restatement=restating,
-        ).items()
-    }
+    ready = ready_batches(evaluation, {**owed, **wanted}, restating=restating)
     asked = {s.name: list(i) for s, i in wanted.items()}
     missing = {s.name: list(i) for s, i in owed.items()}
     result = Allotment()
@@ -88,7 +84,10 @@ def allot(
         if not asked.get(name):
             continue
         result.owing |= debtors[name]
-        mine = batches.get(name, [])
+        if ready.culprits.get(name) in asked:
+            result.errors[name] = ready.errors[name]
+            continue
+        mine = ready.batches.get(name, [])
         empty = reach.empty(snapshot)
         built = [] if empty else leave_out(snapshot, mine, not_built)
         beyond = reach.beyond(snapshot) if built else {}

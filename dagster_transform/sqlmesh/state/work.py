@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from dagster_transform.sqlmesh.errors import SignalError
 from dagster_transform.sqlmesh.intervals import Interval
 
 
@@ -22,6 +23,7 @@ class Work:
         prepare: Makes what has to be there before it is built, on the thread that builds it; None:
             everything is there.
         recorded: Numbers of the batches that are in the state already: a retry leaves them out.
+        error: Why it fails as soon as it is started: nobody can say whether its batches are ready.
     """
 
     snapshot: Any
@@ -29,6 +31,7 @@ class Work:
     create: bool = False
     prepare: Callable[[], None] | None = None
     recorded: set[int] = field(default_factory=set)
+    error: SignalError | None = None
 
     @property
     def done(self) -> list[Interval]:
