@@ -26,7 +26,7 @@ from dagster_transform.dbt.child.cancelling import (
     cancel_node,
     end_measurements,
 )
-from dagster_transform.dbt.child.nodes import NodeInProgress, NodesInProgress
+from dagster_transform.dbt.child.nodes import NodeInProgress, NodesInProgress, Permissions
 from dagster_transform.dbt.child.queue import RunQueue
 from dagster_transform.dbt.child.row_counts_and_columns import Measurements
 from dagster_transform.dbt.child.termination import Termination, ignore_signals
@@ -42,6 +42,7 @@ from dagster_transform.dbt.protocol import (
     Loaded,
     Log,
     Made,
+    MayBuild,
     News,
     Open,
     ProtocolError,
@@ -70,6 +71,7 @@ class Child:
         self._orders = orders
         self._say = say
         self._nodes = NodesInProgress()
+        self._permissions = Permissions(say)
         self._measurements = Measurements(begin.measures, say)
         self._termination = Termination(
             begin.grace, self._abandon, self._cancel_everything, self._end_backends
@@ -142,6 +144,10 @@ class Child:
         found = self._nodes.find(node)
         return found is not None and (found.cancelled or found.connection_lost)
 
+    def may_build(self, node: NodeInProgress) -> bool:
+        """Ask the run, which asks its claims."""
+        return self._permissions.ask(node)
+
     def note_made(self, node: NodeInProgress) -> None:
         """Say so at once: this process may be killed before the node's end."""
         self._say(Made(node.token))
@@ -203,6 +209,8 @@ class Child:
                 self._start(order)
             case Cancel():
                 self._cancel(order.token)
+            case MayBuild():
+                self._permissions.answer(order.number, allowed=order.allowed)
             case CloseFiles():
                 self._close_files()
                 self._say(FilesClosed())

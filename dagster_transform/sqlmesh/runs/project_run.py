@@ -243,7 +243,7 @@ class SqlmeshProjectRun:
 
     def _do(self, unit: Unit, opened: _Open) -> Report:
         began = perf_counter()
-        with opened.threads.doing(unit.id):
+        with opened.threads.doing(unit.id), opened.backends.doing(unit.id):
             try:
                 if opened.threads.is_cancelled(unit.id):
                     raise failures.Cancelled
@@ -278,14 +278,18 @@ class SqlmeshProjectRun:
         callbacks = BuildCallbacks(
             is_cancelled=is_cancelled,
             held=partial(self._settings.guard.holds, node.id),
-            help_with=partial(self._have_help, opened.threads, node.id),
+            help_with=partial(self._have_help, opened, node.id),
             failed=self._recover,
         )
         return build_node(node.id, work, evaluation, callbacks)
 
-    def _have_help(self, threads: UnitThreads, unit: UnitId, job: Callable[[], None]) -> None:
+    def _have_help(self, opened: _Open, unit: UnitId, job: Callable[[], None]) -> None:
+        def help_out() -> None:
+            with opened.backends.doing(unit):
+                job()
+
         if not self._settings.one_batch_at_a_time:
-            threads.help_with(unit, job, self._recover)
+            opened.threads.help_with(unit, help_out, self._recover)
 
     def _check(self, check: Check) -> Report:
         began, known = perf_counter(), self._known()

@@ -18,6 +18,7 @@ from dagster_transform.dbt.protocol import (
     Begin,
     Cancel,
     CloseFiles,
+    Connected,
     End,
     Ended,
     FilesClosed,
@@ -25,6 +26,7 @@ from dagster_transform.dbt.protocol import (
     Loaded,
     Log,
     Made,
+    MayBuild,
     Measured,
     Open,
     ProtocolError,
@@ -61,9 +63,23 @@ RESULT = Result(
     artifact={"unique_id": "model.p.a", "timing": [{"name": "compile"}]},
     measured_follows=True,
 )
-ORDERS = [BEGIN, Open(("model.p.a", "test.p.b")), Start(1, "model.p.a"), Cancel(1)]
+ORDERS = [
+    BEGIN,
+    Open(("model.p.a", "test.p.b")),
+    Start(1, "model.p.a"),
+    Cancel(1),
+    MayBuild(3, True),
+]
 ORDERS += [CloseFiles(), End(), Interrupt()]
-NEWS = [LOADED, Ready(("model.p.gone",)), Made(7), RESULT, Result(8, "pass"), FilesClosed()]
+NEWS = [
+    LOADED,
+    Ready(("model.p.gone",)),
+    Connected(7, 3),
+    Made(7),
+    RESULT,
+    Result(8, "pass"),
+    FilesClosed(),
+]
 NEWS += [Measured(7, 10, {"id": "integer"}), Measured(8, problem="it is gone")]
 NEWS += [Measured(9, lineage={"id": [["model.p.a", "n"]]}, reads={"model.p.a": {"alias": "a"}})]
 NEWS += [Log("warn", "a\nb"), Ended(True), Ended(False, "it broke", ("a hook failed",))]
