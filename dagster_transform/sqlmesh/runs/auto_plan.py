@@ -74,7 +74,8 @@ def _plan(
         marker.write(record.plan_id)
         return None
     staged = stage_plan(name, context, plan, settings, marker=marker, record=record)
-    refuse_what_is_not_selected(name, staged, plan.snapshots.values(), selected)
+    snapshots, in_run = plan.snapshots.values(), settings.in_run
+    refuse_what_is_not_selected(name, staged, snapshots, selected, in_run)
     return staged
 
 

@@ -168,8 +168,9 @@ class SqlmeshProjectRun:
         project, settings, staged = self._project, self._settings, self._staged
         if staged is None and selected and settings.may_plan:
             mine = [n for n in self._graph.nodes.values() if n.project == project.name]
-            whole = set(selected) == {node.reference for node in mine}
-            staged = make_plan(project, settings, selected, whole=whole)
+            planned = {*selected, *settings.planned}
+            whole = planned == {node.reference for node in mine}
+            staged = make_plan(project, settings, planned, whole=whole)
         elif staged is None:
             _compat.load_materializations(project.open())
         context = project.open()
