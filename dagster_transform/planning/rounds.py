@@ -49,9 +49,9 @@ def _first_round(
         mine = {n: ready for n, ready in readiness.items() if n in chosen}
         units, _ = units_of(graph, chosen, (), mine)
         for promotion in _promotions_in_a_circle(units):
-            late = _after_its_promotion(units, promotion)
-            if late:
-                chosen -= late | graph.descendants(late)
+            after = _after_its_promotion(units, promotion)
+            if after:
+                chosen -= after | graph.descendants(after)
                 break
         else:
             return chosen

@@ -26,7 +26,7 @@ from dagster_transform.dbt.child.cancelling import (
     cancel_node,
     end_measurements,
 )
-from dagster_transform.dbt.child.nodes import NodeInProgress, NodesInProgress, Permissions
+from dagster_transform.dbt.child.nodes import NodeInProgress, NodesInProgress
 from dagster_transform.dbt.child.queue import RunQueue
 from dagster_transform.dbt.child.row_counts_and_columns import Measurements
 from dagster_transform.dbt.child.termination import Termination, ignore_signals
@@ -71,7 +71,6 @@ class Child:
         self._orders = orders
         self._say = say
         self._nodes = NodesInProgress()
-        self._permissions = Permissions(say)
         self._measurements = Measurements(begin.measures, say)
         self._termination = Termination(
             begin.grace, self._abandon, self._cancel_everything, self._end_backends
@@ -146,7 +145,7 @@ class Child:
 
     def may_build(self, node: NodeInProgress) -> bool:
         """Ask the run, which asks its claims."""
-        return self._permissions.ask(node)
+        return self._nodes.permissions.ask(node, self._say)
 
     def note_made(self, node: NodeInProgress) -> None:
         """Say so at once: this process may be killed before the node's end."""
@@ -210,7 +209,7 @@ class Child:
             case Cancel():
                 self._cancel(order.token)
             case MayBuild():
-                self._permissions.answer(order.number, allowed=order.allowed)
+                self._nodes.permissions.answer(order.number, allowed=order.allowed)
             case CloseFiles():
                 self._close_files()
                 self._say(FilesClosed())

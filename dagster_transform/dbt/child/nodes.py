@@ -53,9 +53,14 @@ class NodeInProgress:
 
 
 class NodesInProgress:
-    """The nodes in progress, by unique id. Used from any thread."""
+    """The nodes in progress, by unique id. Used from any thread.
+
+    Attributes:
+        permissions: Whether they may build, once they are connected.
+    """
 
     def __init__(self) -> None:
+        self.permissions = Permissions()
         self._nodes: dict[UniqueId, NodeInProgress] = {}
         self._lock = threading.Lock()
 
@@ -88,23 +93,23 @@ class NodesInProgress:
 
 
 class Permissions:
-    """Whether nodes that have got a connection may build on it: the run is asked, and waited for.
+    """Whether nodes that have got a connection may build on it: the run is asked."""
 
-    Args:
-        say: Asks.
-    """
-
-    def __init__(self, say: Callable[[Connected], None]) -> None:
-        self._say = say
+    def __init__(self) -> None:
         self._answers: list[bool | None] = []  # by number
         self._changed = threading.Condition()
 
-    def ask(self, node: NodeInProgress) -> bool:
-        """Whether a node may go on; from any thread. One that is cancelled meanwhile may not."""
+    def ask(self, node: NodeInProgress, say: Callable[[Connected], None]) -> bool:
+        """Whether a node may go on; from any thread. One that is cancelled meanwhile may not.
+
+        Args:
+            node: The node.
+            say: Asks.
+        """
         with self._changed:
             number = len(self._answers)
             self._answers.append(None)
-        self._say(Connected(node.token, number))
+        say(Connected(node.token, number))
         with self._changed:
             while self._answers[number] is None and not node.cancelled:
                 self._changed.wait(_POLL)

@@ -123,7 +123,9 @@ DAY = date(2024, 3, 5)
 def test_neither_side_takes_what_is_meant_for_the_other() -> None:
     with pytest.raises(ProtocolError, match=r"Unknown order 'ready'; known: begin, open, start"):
         decode_order(encode(Ready(())))
-    with pytest.raises(ProtocolError, match=r"Unknown news 'start'; known: loaded, ready, made"):
+    with pytest.raises(
+        ProtocolError, match=r"Unknown news 'start'; known: loaded, ready, connected"
+    ):
         decode_news(encode(Start(1, "a")))
 
 

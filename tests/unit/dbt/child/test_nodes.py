@@ -50,13 +50,15 @@ def test_a_node_that_has_a_connection_waits_for_the_answer_to_its_own_question(
     allowed: bool,
 ) -> None:
     asked: list[Connected] = []
-    permissions = Permissions(asked.append)
+    permissions = Permissions()
     node = NodeInProgress(7, A)
     answers: dict[str, bool] = {}
 
     def ask(name: str) -> threading.Thread:
         before = len(asked)
-        thread = threading.Thread(target=lambda: answers.update({name: permissions.ask(node)}))
+        thread = threading.Thread(
+            target=lambda: answers.update({name: permissions.ask(node, asked.append)})
+        )
         thread.start()
         until(lambda: len(asked) > before, "it to ask", 5)
         return thread
