@@ -80,6 +80,14 @@ class Cancel:
 
 
 @dataclass(frozen=True, slots=True)
+class MayBuild:
+    """The answer to a `Connected`, by its number: whether the node is still the run's to build."""
+
+    number: int
+    allowed: bool
+
+
+@dataclass(frozen=True, slots=True)
 class CloseFiles:
     """Close the database. Answered by `FilesClosed`."""
 
@@ -94,7 +102,7 @@ class Interrupt:
     """Cancel everything and end, without the on-run-end hooks."""
 
 
-Order = Begin | Open | Start | Cancel | CloseFiles | End | Interrupt
+Order = Begin | Open | Start | Cancel | MayBuild | CloseFiles | End | Interrupt
 
 
 # -- news: from the process to the run --------------------------------------------------------
@@ -135,6 +143,19 @@ class Ready:
 
     missing: tuple[UniqueId, ...]
     excluded: tuple[UniqueId, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """A node that was started with this token, and that builds, has got a connection. Before it
+    executes anything on that it waits for `MayBuild` of the same number.
+
+    Whoever takes over the run's claims ends the connections that there are by then; a process that
+    was stopped before it connected would build beside them.
+    """
+
+    token: int
+    number: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,13 +261,14 @@ class Ended:
     place: str = ""
 
 
-News = Loaded | Ready | Made | Result | Measured | FilesClosed | Log | Ended
+News = Loaded | Ready | Connected | Made | Result | Measured | FilesClosed | Log | Ended
 
 _ORDERS: Mapping[str, type] = {
     "begin": Begin,
     "open": Open,
     "start": Start,
     "cancel": Cancel,
+    "may_build": MayBuild,
     "close_files": CloseFiles,
     "end": End,
     "interrupt": Interrupt,
@@ -254,6 +276,7 @@ _ORDERS: Mapping[str, type] = {
 _NEWS: Mapping[str, type] = {
     "loaded": Loaded,
     "ready": Ready,
+    "connected": Connected,
     "made": Made,
     "result": Result,
     "measured": Measured,

@@ -37,9 +37,10 @@ class RunPlanError(TransformError):
     """The selection can't be carried out in one run."""
 
 
-_INCOMPLETE = frozenset(
+INCOMPLETE = frozenset(
     {Outcome.WAITING, Outcome.NOT_PROMOTED, Outcome.CLAIMED, Outcome.FAILED, Outcome.BLOCKED}
 )
+"""Outcomes of nodes that are not built, after which nothing is built from them."""
 
 
 def plan_run(
@@ -66,11 +67,31 @@ def plan_run(
     Raises:
         KeyError: A selected id is not in the graph.
     """
+    units, left_out = units_of(graph, nodes, checks, readiness)
+    return RunPlan(
+        units=MappingProxyType(_dependencies_first(units)),
+        left_out=MappingProxyType(left_out),
+        limits=limits or Limits(),
+    )
+
+
+def units_of(
+    graph: Graph,
+    nodes: Collection[NodeId],
+    checks: Collection[CheckId],
+    readiness: Mapping[NodeId, Readiness],
+) -> tuple[dict[UnitId, Unit], dict[UnitId, LeftOut]]:
+    """The units of a run, in any order, and what is left out; see `plan_run`.
+
+    Promotions may close a circle: one that waits for what waits for it.
+    """
     build, left_out = _sort_out(graph, nodes, readiness)
     while partial := _partial_promotions(build, readiness, left_out):
         readiness = {**readiness, **partial}
         build, left_out = _sort_out(graph, nodes, readiness)
     promotion = {n: r.promotion for n, r in readiness.items() if n in build and r.promotion}
+    shows = {n: r.promotion for n, r in readiness.items() if n not in build and r.promotion}
+    shows = promotion | {n: p for n, p in shows.items() if readiness[n].shown}
     judging: list[Check] = []
     chosen = set(nodes)
     for check_id in sorted(checks):
@@ -84,7 +105,7 @@ def plan_run(
         else:
             judging.append(check)
 
-    reach = _Reach(graph, build, judging, promotion)
+    reach = _Reach(graph, build, judging, shows)
     check_units = reach.check_units
     units: dict[UnitId, Unit] = {}
     for node_id in graph.order:
@@ -111,11 +132,7 @@ def plan_run(
             for step in sorted({s for n in members if (s := readiness[n].step)}):
                 first = {n for n in members if readiness[n].step is None}
                 units[step] = Unit(step, UnitKind.PROMOTE, project, reach.before_promotion(first))
-    return RunPlan(
-        units=MappingProxyType(_dependencies_first(units)),
-        left_out=MappingProxyType(left_out),
-        limits=limits or Limits(),
-    )
+    return units, left_out
 
 
 _PARTIAL = Readiness(Outcome.WAITING, "its plan can be carried out as a whole only")
@@ -162,14 +179,11 @@ def _sort_out(
             shown = ready.promotion if ready.shown else None
             left_out[node_id] = LeftOut(ready.outcome, ready.reason, shown, ready.built_at)
         elif root is not None:
-            why = left_out[root]
-            reason = f"its upstream {graph.nodes[root].name} is {why.outcome.value}: {why.reason}"
-            ended = why.outcome in (Outcome.FAILED, Outcome.BLOCKED)
-            left_out[node_id] = LeftOut(Outcome.BLOCKED if ended else Outcome.WAITING, reason)
+            left_out[node_id] = below_left_out(graph.nodes[root].name, left_out[root])
         else:
             build.add(node_id)
             continue
-        if left_out[node_id].outcome in _INCOMPLETE:
+        if left_out[node_id].outcome in INCOMPLETE:
             incomplete[node_id] = root or node_id
     return build, left_out
 
@@ -187,6 +201,18 @@ def _goes_on_over(above: NodeId, node_id: NodeId, readiness: Mapping[NodeId, Rea
     )
 
 
+def below_left_out(name: str, why: LeftOut) -> LeftOut:
+    """What becomes of a node whose upstream is incomplete.
+
+    Args:
+        name: What people call the upstream.
+        why: Why it was left out.
+    """
+    ended = why.outcome in (Outcome.FAILED, Outcome.BLOCKED)
+    reason = f"its upstream {name} is {why.outcome.value}: {why.reason}"
+    return LeftOut(Outcome.BLOCKED if ended else Outcome.WAITING, reason)
+
+
 class _Reach:
     """What must come before what, looking through nodes that this run does not build.
 
@@ -194,7 +220,7 @@ class _Reach:
         graph: The graph.
         build: The nodes that are built.
         checks: The checks that run apart from a build.
-        promotion: The promotions of nodes.
+        promotion: The promotion that shows a node to readers, also of nodes that were built before.
 
     Attributes:
         check_units: Those of the checks.
@@ -279,9 +305,10 @@ class _Reach:
             check = self._graph.check(before)
             if check is not None and not self._holds(check, reads, node_id):
                 continue
-            found.add(before)
-            # Another project reads the view, and there is no view before the promotion.
             above = self._graph.node(before)
+            if above is None or above.id in self._build:
+                found.add(before)
+            # Another project reads the view, and there is no view before the promotion.
             if above is not None and above.project != project and above.id in self._promotion:
                 found.add(self._promotion[above.id])
         return found
@@ -325,8 +352,12 @@ class _Reach:
         found: set[UnitId] = set()
         for read in reads:
             found.update(self._blocking.get(read, ()))
-            if self._graph.is_node(read):
-                found |= {read} if read in self._build else self._look_through(read)
+            if not self._graph.is_node(read):
+                continue
+            if read in self._build or read in self._promotion:
+                found.add(read)
+            if read not in self._build:
+                found |= self._look_through(read)
         return frozenset(found)
 
     def _look_through(self, node_id: NodeId) -> frozenset[UnitId]:
@@ -356,13 +387,13 @@ def _check_unit(
     promotion: Mapping[NodeId, PromotionId],
 ) -> Unit:
     """A check waits for every node that it reads and that this run builds."""
-    reads = {n for n in (check.target, *check.also) if graph.is_node(n) and n in build}
+    reads = {n for n in (check.target, *check.also) if graph.is_node(n)}
     # Data that only a plan has built is checked where it lies, before readers see it; another
     # project's check is such a reader.
     shown = {
         promotion[n] for n in reads if n in promotion and graph.nodes[n].project != check.project
     }
-    after = frozenset[UnitId]({*reads, *shown})
+    after = frozenset[UnitId]({*(n for n in reads if n in build), *shown})
     return Unit(check.id, UnitKind.CHECK, check.project, after, blocking=check.blocking)
 
 

@@ -66,12 +66,14 @@ class RunScope:
     Attributes:
         nodes: Ids of the nodes.
         checks: Ids of the checks.
-        later: Projects of which a later op of this run does something.
+        later: Projects of which a later op or round of this run does something.
+        before: Ids of the nodes of earlier rounds of this op.
     """
 
     nodes: frozenset[NodeId]
     checks: frozenset[CheckId]
     later: frozenset[str] = frozenset()
+    before: frozenset[NodeId] = frozenset()
 
 
 def moment_of_run(text: str | None) -> datetime:

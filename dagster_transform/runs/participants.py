@@ -30,6 +30,8 @@ class Participants:
         project_runs: Not opened yet.
         log: Where to say what goes wrong.
         unreadable: What can't be read of the transform, by project.
+        held_back: Nodes and checks that can't be done, because of what has become of an earlier
+            round of the run.
 
     Attributes:
         project_runs: As given.
@@ -42,9 +44,11 @@ class Participants:
         project_runs: Mapping[str, ProjectRun],
         log: RunLog,
         unreadable: Mapping[str, Unreadable] | None = None,
+        held_back: Mapping[UnitId, Readiness] | None = None,
     ) -> None:
         self.project_runs = project_runs
         self.not_run: dict[UnitId, LeftOut] = {}
+        self._held_back = held_back or {}
         self._graph = graph
         self._log = log
         self._broken: set[str] = set()  # projects
@@ -65,11 +69,22 @@ class Participants:
     ) -> dict[NodeId, Readiness]:
         """What there is to do, from every project."""
         readiness = blocked_over(self._graph, nodes, self._unreadable)
+        held_back = self._held_back
+        readiness.update({n: held_back[n] for n in nodes if n in held_back})
+        for check in set(checks) & held_back.keys():
+            why = held_back[check]
+            self.not_run[check] = LeftOut(why.outcome or Outcome.BLOCKED, why.reason)
         for project, project_run in self.project_runs.items():
             mine = [
                 n for n in nodes if self._graph.nodes[n].project == project and n not in readiness
             ]
-            judged = [c for c in checks if self._graph.checks[c].project == project]
+            judged = [
+                c
+                for c in checks
+                if self._graph.checks[c].project == project and c not in self.not_run
+            ]
+            if not mine and not judged and held_back:
+                continue
             self._log.info(f"Project {project}: reading its state")
             try:
                 readiness.update(project_run.assess(mine, judged))

@@ -74,6 +74,15 @@ class ProjectRuns:
                 found[name] = self._readable(name, partial(self._sqlmesh, name, project))
         return found
 
+    def that_plan(self, nodes: Collection[NodeId]) -> frozenset[str]:
+        """Projects that have some of these nodes and may make a plan for them."""
+        found: set[str] = set()
+        for name in {self.graph.nodes[n].project for n in nodes} - self.unreadable.keys():
+            project = self.config.project(name)
+            if isinstance(project, SqlmeshProject):
+                found |= {name} if self._sqlmesh_settings(name, project).may_plan else set()
+        return frozenset(found)
+
     def _readable(self, name: str, make: Callable[[], ProjectRun]) -> ProjectRun:
         """A project run; where the project can't be read (its framework is not installed, say), one
         that fails all of it and leaves the other projects alone."""
@@ -84,9 +93,9 @@ class ProjectRuns:
         except TransformError as error:
             return UnreadableProject(error)
 
-    def _sqlmesh(self, name: str, project: SqlmeshProject) -> ProjectRun:
+    def _sqlmesh_settings(self, name: str, project: SqlmeshProject) -> sqlmesh.SqlmeshSettings:
         options = self.options
-        settings = sqlmesh.SqlmeshSettings(
+        return sqlmesh.SqlmeshSettings(
             environment=project.environment,
             paths=[str(path) for path in project.paths],
             now=options.moment,
@@ -97,10 +106,14 @@ class ProjectRuns:
             restate=options.restate,
             upstreams=options.upstreams,
             in_run=self._references(name),
+            planned=self._references_of(self.scope.before, name),
             last=name not in self.scope.later,
             one_batch_at_a_time=bool(self.config.connections),
             guard=self.guard,
         )
+
+    def _sqlmesh(self, name: str, project: SqlmeshProject) -> ProjectRun:
+        settings = self._sqlmesh_settings(name, project)
 
         def end(hooks: sqlmesh.HooksOfRun) -> None:
             at_end = replace(settings, hooks=hooks, last=True)
@@ -179,12 +192,14 @@ class ProjectRuns:
 
     def _references(self, project: str) -> frozenset[str]:
         """References of the nodes and checks of a project that the whole run selects."""
-        nodes = [self.graph.nodes[n] for n in self.scope.nodes]
         checks = [self.graph.checks[c] for c in self.scope.checks]
-        return frozenset(
-            {node.reference for node in nodes if node.project == project}
-            | {check.reference for check in checks if check.project == project}
-        )
+        return self._references_of(self.scope.nodes, project) | {
+            check.reference for check in checks if check.project == project
+        }
+
+    def _references_of(self, ids: Collection[NodeId], project: str) -> frozenset[str]:
+        nodes = [self.graph.nodes[n] for n in ids]
+        return frozenset(node.reference for node in nodes if node.project == project)
 
     def _log(self, level: str, text: str) -> None:
         log = self.log

@@ -78,8 +78,10 @@ class SqlmeshSettings:
             such upstreams are built too.
         in_run: References of all nodes that the run selects, where that is more than one project
             run sees; empty: it sees all.
+        planned: References of nodes that belong to the run's plan and were built by plans of
+            earlier rounds of the run.
         hooks: How far the statements have come that surround a run.
-        last: Whether no later op of the run does something of this project.
+        last: Whether no later op or round of the run does something of this project.
         one_batch_at_a_time: Whether batches of one model are built one after the other, where they
             could go side by side: each would take a connection.
         plan_timeout: Seconds to wait for a plan that somebody else applies in mid-run.
@@ -97,6 +99,7 @@ class SqlmeshSettings:
     restate: Restatement | None = None
     upstreams: Upstreams = "hold"
     in_run: frozenset[str] = frozenset()
+    planned: frozenset[str] = frozenset()
     hooks: HooksOfRun = field(default_factory=HooksOfRun)
     last: bool = True
     one_batch_at_a_time: bool = False

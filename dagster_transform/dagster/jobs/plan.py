@@ -28,10 +28,11 @@ from dagster_transform.graph import (
     fingerprint,
     write_graph_file,
 )
-from dagster_transform.runs.carry_out import RunPorts, Selection, carry_out
+from dagster_transform.runs.carry_out import RunPorts, carry_out
 from dagster_transform.runs.claiming.claims import RunClaims
 from dagster_transform.runs.options import RunOptionError, moment_of_run
 from dagster_transform.runs.participants import Participants
+from dagster_transform.runs.rounds import Selection
 from dagster_transform.sqlmesh import (
     SqlmeshSettings,
     end_backends,

@@ -42,6 +42,7 @@ from dagster_transform.dbt.protocol import (
     Loaded,
     Log,
     Made,
+    MayBuild,
     News,
     Open,
     ProtocolError,
@@ -149,6 +150,10 @@ class Child:
         found = self._nodes.find(node)
         return found is not None and (found.cancelled or found.connection_lost)
 
+    def may_build(self, node: NodeInProgress) -> bool:
+        """Ask the run, which asks its claims."""
+        return self._nodes.permissions.ask(node, self._say)
+
     def note_made(self, node: NodeInProgress) -> None:
         """Say so at once: this process may be killed before the node's end."""
         self._say(Made(node.token))
@@ -211,6 +216,8 @@ class Child:
                 self._start(order)
             case Cancel():
                 self._cancel(order.token)
+            case MayBuild():
+                self._nodes.permissions.answer(order.number, allowed=order.allowed)
             case CloseFiles():
                 self._close_files()
                 self._say(FilesClosed())

@@ -178,7 +178,8 @@ class DbtProjectRun:
         if unit.kind is UnitKind.BUILD and invocation.loaded().server:
             backend = backend_id(self._identity(None), invocation.backend_name)
             self._settings.guard.builds_in(unit.id, frozenset({backend}))
-        token = invocation.start(node, answered, measured, refresh=refresh)
+        held = partial(self._settings.guard.holds, unit.id)
+        token = invocation.start(node, answered, measured, held, refresh=refresh)
         if token is not None:
             self._tokens[unit.id] = token
 

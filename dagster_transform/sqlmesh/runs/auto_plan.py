@@ -96,7 +96,8 @@ def _plan(
             refuse_failing_tests(name, context, skip="the run option skip_tests: true")
     with clear_refusals(name, context, settings.environment):
         staged = stage_plan(name, context, plan, settings, marker=marker, record=record)
-    refuse_what_is_not_selected(name, staged, plan.snapshots.values(), selected)
+    snapshots, in_run = plan.snapshots.values(), settings.in_run
+    refuse_what_is_not_selected(name, staged, snapshots, selected, in_run)
     return staged
 
 

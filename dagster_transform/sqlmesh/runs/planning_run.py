@@ -81,6 +81,7 @@ class PlanningRun:
             **dict.fromkeys(to_make, True),
         }
         self._hooks = Hooks(context, settings, self.assessment.environment)
+        self._began_hooks = False
         self._between_done = False
         self._promoted = False
 
@@ -89,6 +90,7 @@ class PlanningRun:
         backends.plans(environment_key(self._context, self._settings.environment))
         take_out_what_others_built(self, building)
         hooks = self._settings.hooks
+        self._began_hooks = not hooks.begun
         for stage in self._staged.stages.before:
             if not (isinstance(stage, stages.BeforeAllStage) and hooks.begun):
                 self._visit(stage)
@@ -129,9 +131,11 @@ class PlanningRun:
             self._after_backfill()
 
     def end(self) -> None:
-        """Carry out after_all, where readers see the plan's result."""
-        if self._promoted:
-            self._hooks.after_all()
+        """Carry out after_all, where readers see the result of a plan of the run: as in SQLMesh,
+        none follows a plan that fails."""
+        if not self._promoted and self._began_hooks:
+            self._settings.hooks.ended = True
+        self._hooks.after_all()
 
     def _between_backfills(self) -> None:
         """Tables that the walk does not make, audits that are new, the environment's record and

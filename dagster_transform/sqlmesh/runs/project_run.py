@@ -183,8 +183,9 @@ class SqlmeshProjectRun:
         project, settings, staged = self._project, self._settings, self._staged
         if staged is None and selected and settings.may_plan:
             mine = [n for n in self._graph.nodes.values() if n.project == project.name]
-            whole = set(selected) == {node.reference for node in mine}
-            staged = make_plan(project, settings, selected, whole=whole)
+            planned = {*selected, *settings.planned}
+            whole = planned == {node.reference for node in mine}
+            staged = make_plan(project, settings, planned, whole=whole)
         elif staged is None:
             _compat.load_materializations(project.open())
         context = project.open()
@@ -263,7 +264,7 @@ class SqlmeshProjectRun:
 
     def _do(self, unit: Unit, opened: _Open) -> Report:
         began = perf_counter()
-        with opened.threads.doing(unit.id):
+        with opened.threads.doing(unit.id), opened.backends.doing(unit.id):
             try:
                 if opened.threads.is_cancelled(unit.id):
                     raise failures.Cancelled
@@ -302,14 +303,18 @@ class SqlmeshProjectRun:
         callbacks = BuildCallbacks(
             is_cancelled=is_cancelled,
             held=partial(self._settings.guard.holds, node.id),
-            help_with=partial(self._have_help, opened.threads, node.id),
+            help_with=partial(self._have_help, opened, node.id),
             failed=self._recover,
         )
         return build_node(node.id, work, evaluation, callbacks)
 
-    def _have_help(self, threads: UnitThreads, unit: UnitId, job: Callable[[], None]) -> None:
+    def _have_help(self, opened: _Open, unit: UnitId, job: Callable[[], None]) -> None:
+        def help_out() -> None:
+            with opened.backends.doing(unit):
+                job()
+
         if not self._settings.one_batch_at_a_time:
-            threads.help_with(unit, job, self._recover)
+            opened.threads.help_with(unit, help_out, self._recover)
 
     def _check(self, check: Check) -> Report:
         began, known = perf_counter(), self._known()

@@ -47,9 +47,10 @@ class PromotedRun:
         self._hooks = Hooks(context, settings, assessment.environment)
 
     def begin(self, building: Collection[str], _: ProjectBackends) -> None:
-        """Carry out before_all, where there is something to build."""
-        if building:
+        """Carry out before_all, where something is due."""
+        if self.assessment.is_due:
             self._hooks.before_all()
+        if building:
             take_out_what_others_built(self, building)
 
     def why_not(self, reference: str, is_cancelled: Callable[[], bool]) -> str:
@@ -71,7 +72,10 @@ class PromotedRun:
         raise RuntimeError(f"a promotion without a plan: {unit}")
 
     def end(self) -> None:
-        """Carry out after_all, where it is due."""
+        """Carry out after_all, where it is due. As in SQLMesh, signals that hold back all that is
+        due hold back no hooks: nothing has begun then, so before_all comes here."""
+        if self.assessment.is_due:
+            self._hooks.before_all()
         self._hooks.after_all()
 
 

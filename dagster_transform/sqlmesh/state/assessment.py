@@ -51,6 +51,12 @@ class Assessment:
     lacks: Mapping[str, Sequence[Interval]] = field(default_factory=dict)
 
     @property
+    def is_due(self) -> bool:
+        """Whether something is due of the nodes, also where signals hold all of it back."""
+        outcomes = {ready.outcome for ready in self.readiness.values()}
+        return not outcomes.isdisjoint({None, Outcome.WAITING})
+
+    @property
     def evaluation(self) -> Evaluation:
         """What evaluating a node takes now."""
         return self.environment.value.evaluation
