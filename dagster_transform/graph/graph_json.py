@@ -1,8 +1,7 @@
 """The JSON shape of a graph inside a graph file: nodes, sources, checks and the drift.
 
-The constructor calls are written out, because reading is on the path of every process that Dagster
-starts; what has its default value is not in the file.
-"""
+Constructor calls are written out: every process that Dagster starts reads it. What has its default
+value is not in the file."""
 
 from __future__ import annotations
 

@@ -56,8 +56,7 @@ class DbtProjectRun:
         self._settings = settings
         self._log = log
         self._invocation: DbtInvocation | None = settings.invocation.kept
-        # What a kept invocation remembers of the database is as old as the run's earlier op.
-        self._was_kept = self._invocation is not None
+        self._was_kept = self._invocation is not None  # it remembers the database of an earlier op
         self._contended: set[UnitId] = set()
         self._not_done: dict[UniqueId, Callable[[UnitId, UniqueId], Report]] = {}
         self._tokens: dict[UnitId, int] = {}
