@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dagster_transform.config.document import ConfigError, ConfigProblem
 from dagster_transform.config.models import (
+    ARTIFACTS_VARIABLE,
     DbtProject,
     ProjectConfig,
     SqlmeshProject,
@@ -13,6 +14,7 @@ from dagster_transform.config.models import (
 )
 
 __all__ = [
+    "ARTIFACTS_VARIABLE",
     "ConfigError",
     "ConfigProblem",
     "DbtProject",

@@ -34,6 +34,8 @@ from dagster_transform.errors import TransformError, redact
 
 CONFIG_FILE = "transform.yaml"
 CONFIG_VARIABLE = "DAGSTER_TRANSFORM_CONFIG"
+ARTIFACTS_VARIABLE = "DAGSTER_TRANSFORM_ARTIFACTS"
+_ARTIFACTS = ".dagster_transform"
 _SHOWN = 200
 """Characters of a path that a message shows."""
 
@@ -184,6 +186,9 @@ class TransformConfig(_Model):
             (batches of one model go one after the other then), by its identity
             (`postgres:db.example:5432/warehouse`) or by the name of a project, which means the
             connection of its nodes.
+        artifacts: The folder where `prepare` and runs keep what they make: graph files, dbt's
+            artifacts; made where it is missing. None: the environment variable
+            DAGSTER_TRANSFORM_ARTIFACTS, else `.dagster_transform`. Relative to the file's folder.
         claims_url: Where claims are kept; None: the environment variable
             DAGSTER_TRANSFORM_CLAIMS_URL, else beside Dagster's own storage.
         claims_lease: Seconds after which a claim that nobody renews ends.
@@ -194,6 +199,7 @@ class TransformConfig(_Model):
     max_concurrent_models: _Count | None = None
     tags: dict[str, _Count] = Field(default_factory=dict)
     connections: dict[str, _Count] = Field(default_factory=dict)
+    artifacts: _Optional = None
     claims_url: _Optional = None
     claims_lease: _Seconds = 60.0
     claims_heartbeat: _Seconds = 15.0
@@ -215,16 +221,40 @@ class TransformConfig(_Model):
             raise UnknownProjectError(name, self.projects)
         return self.projects[name]
 
+    @property
+    def artifacts_root(self) -> Path:
+        """The folder where `prepare` and runs keep what they make; it need not exist."""
+        chosen = self.artifacts or os.environ.get(ARTIFACTS_VARIABLE) or _ARTIFACTS
+        return Path(os.path.abspath(self.root / chosen))
+
     def artifacts_path(self, name: str) -> Path:
         """The folder where the framework's own artifacts of a project are kept for its runs (dbt's
         manifest). Raises UnknownProjectError."""
         self.project(name)
-        return self.root / ".dagster_transform" / name
+        return self.artifacts_root / name
+
+    def graph_target(self, name: str) -> Path:
+        """Where the graph file of a project is written. Raises UnknownProjectError."""
+        self.project(name)
+        return self.artifacts_root / f"{name}.graph.json"
 
     def graph_path(self, name: str) -> Path:
-        """Where the graph file of a project lies. Raises UnknownProjectError."""
-        self.project(name)
-        return self.root / ".dagster_transform" / f"{name}.graph.json"
+        """Where the graph file of a project is read. Raises UnknownProjectError."""
+        return self.prepared_root(name) / self.graph_target(name).name
+
+    def prepared_root(self, name: str) -> Path:
+        """The folder with what was prepared of a project last: the one that is written to, or
+        `.dagster_transform` beside the file, as an image has it. Raises UnknownProjectError."""
+        target, beside = self.graph_target(name), self.root / _ARTIFACTS
+        newer = _written_at(beside / target.name) > _written_at(target)
+        return beside if newer else self.artifacts_root
+
+
+def _written_at(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
 
 
 def load_config(path: str | Path | None = None) -> TransformConfig:

@@ -1,8 +1,7 @@
 """The JSON shape of a graph inside a graph file: nodes, sources, checks and the drift.
 
-The constructor calls are written out, because reading is on the path of every process that Dagster
-starts; what has its default value is not in the file.
-"""
+Constructor calls are written out: every process that Dagster starts reads it. What has its default
+value is not in the file."""
 
 from __future__ import annotations
 
@@ -96,6 +95,7 @@ _NODE_DEFAULTS: _Object = {
     "description": None,
     "columns": [],
     "code_version": None,
+    "fingerprint": None,
     "location": None,
     "presence": "unknown",
     "properties": {},
@@ -255,10 +255,25 @@ def _decode_node(raw: Mapping[str, Any], columns: _Columns, reach: _Reach) -> No
         description=text_or_none(raw, "description"),
         columns=_decode_node_columns(raw, columns, reach),
         code_version=text_or_none(raw, "code_version"),
+        fingerprint=text_or_none(raw, "fingerprint"),
         location=_decode_location(raw.get("location")),
         presence=presence,
         properties=texts_by_key(raw, "properties"),
     )
+
+
+_OF_A_KEY = _NODE_KEYS - {"columns", "deps", "location", "physical", "presence"}
+
+
+def decode_named_node(raw: Any) -> Node:
+    """A node of another version of the format, without what it reads and its columns.
+
+    Raises:
+        ShapeError: It does not say even what it is called.
+    """
+    if type(raw) is not dict:
+        raise ShapeError("nodes: an object is expected")
+    return _decode_node({key: raw[key] for key in _OF_A_KEY & raw.keys()}, {}, {})
 
 
 def _decode_source(raw: Mapping[str, Any], columns: _Columns) -> Source:

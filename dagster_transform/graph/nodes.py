@@ -100,6 +100,8 @@ class Node:
         tags: As the framework has them, unchanged.
         owners: E-mail addresses, team names or user names, unchanged.
         code_version: Changes if and only if the node's own code changes.
+        fingerprint: SQLMesh's, of the version that the files have: changes with all that makes it
+            another version (its code, its cron and audits, what it reads); or None.
         presence: How the node stands in the environment.
         properties: What else is worth showing, as strings (`dialect`, `partitioned_by`...).
     """
@@ -125,6 +127,7 @@ class Node:
     description: str | None = None
     columns: tuple[Column, ...] = ()
     code_version: str | None = None
+    fingerprint: str | None = None
     location: Location | None = None
     presence: Presence = Presence.UNKNOWN
     properties: Mapping[str, str] = field(default_factory=dict, hash=False)

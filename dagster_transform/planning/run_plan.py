@@ -7,7 +7,7 @@ nothing else decides what starts when.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from graphlib import CycleError, TopologicalSorter
 from types import MappingProxyType
 
@@ -18,10 +18,9 @@ from dagster_transform.graph import (
     Graph,
     InputId,
     NodeId,
-    Position,
-    PromotionId,
     UnitId,
 )
+from dagster_transform.planning.reach import Reach
 from dagster_transform.planning.values import (
     LeftOut,
     Limits,
@@ -37,9 +36,10 @@ class RunPlanError(TransformError):
     """The selection can't be carried out in one run."""
 
 
-_INCOMPLETE = frozenset(
+INCOMPLETE = frozenset(
     {Outcome.WAITING, Outcome.NOT_PROMOTED, Outcome.CLAIMED, Outcome.FAILED, Outcome.BLOCKED}
 )
+"""Outcomes of nodes that are not built, after which nothing is built from them."""
 
 
 def plan_run(
@@ -66,11 +66,31 @@ def plan_run(
     Raises:
         KeyError: A selected id is not in the graph.
     """
+    units, left_out = units_of(graph, nodes, checks, readiness)
+    return RunPlan(
+        units=MappingProxyType(_dependencies_first(units)),
+        left_out=MappingProxyType(left_out),
+        limits=limits or Limits(),
+    )
+
+
+def units_of(
+    graph: Graph,
+    nodes: Collection[NodeId],
+    checks: Collection[CheckId],
+    readiness: Mapping[NodeId, Readiness],
+) -> tuple[dict[UnitId, Unit], dict[UnitId, LeftOut]]:
+    """The units of a run, in any order, and what is left out; see `plan_run`.
+
+    Promotions may close a circle: one that waits for what waits for it.
+    """
     build, left_out = _sort_out(graph, nodes, readiness)
     while partial := _partial_promotions(build, readiness, left_out):
         readiness = {**readiness, **partial}
         build, left_out = _sort_out(graph, nodes, readiness)
     promotion = {n: r.promotion for n, r in readiness.items() if n in build and r.promotion}
+    shows = {n: r.promotion for n, r in readiness.items() if n not in build and r.promotion}
+    shows = promotion | {n: p for n, p in shows.items() if readiness[n].shown}
     judging: list[Check] = []
     chosen = set(nodes)
     for check_id in sorted(checks):
@@ -84,7 +104,7 @@ def plan_run(
         else:
             judging.append(check)
 
-    reach = _Reach(graph, build, judging, promotion)
+    reach = Reach(graph, build, judging, shows)
     check_units = reach.check_units
     units: dict[UnitId, Unit] = {}
     for node_id in graph.order:
@@ -111,11 +131,7 @@ def plan_run(
             for step in sorted({s for n in members if (s := readiness[n].step)}):
                 first = {n for n in members if readiness[n].step is None}
                 units[step] = Unit(step, UnitKind.PROMOTE, project, reach.before_promotion(first))
-    return RunPlan(
-        units=MappingProxyType(_dependencies_first(units)),
-        left_out=MappingProxyType(left_out),
-        limits=limits or Limits(),
-    )
+    return units, left_out
 
 
 _PARTIAL = Readiness(Outcome.WAITING, "its plan can be carried out as a whole only")
@@ -150,7 +166,9 @@ def _sort_out(
     left_out: dict[UnitId, LeftOut] = {}
     incomplete: dict[InputId, NodeId] = {}  # node -> the node that is not there for it
     for node_id in graph.order:
-        root = next((incomplete[d] for d in graph.nodes[node_id].deps if d in incomplete), None)
+        above = ((d, incomplete[d]) for d in graph.nodes[node_id].deps if d in incomplete)
+        roots = (r for d, r in above if d != r or not _goes_on_over(r, node_id, readiness))
+        root = next(roots, None)
         if node_id not in chosen:
             if root is not None:
                 incomplete[node_id] = root
@@ -160,195 +178,38 @@ def _sort_out(
             shown = ready.promotion if ready.shown else None
             left_out[node_id] = LeftOut(ready.outcome, ready.reason, shown, ready.built_at)
         elif root is not None:
-            why = left_out[root]
-            reason = f"its upstream {graph.nodes[root].name} is {why.outcome.value}: {why.reason}"
-            ended = why.outcome in (Outcome.FAILED, Outcome.BLOCKED)
-            left_out[node_id] = LeftOut(Outcome.BLOCKED if ended else Outcome.WAITING, reason)
+            left_out[node_id] = below_left_out(graph.nodes[root].name, left_out[root])
         else:
             build.add(node_id)
             continue
-        if left_out[node_id].outcome in _INCOMPLETE:
+        if left_out[node_id].outcome in INCOMPLETE:
             incomplete[node_id] = root or node_id
     return build, left_out
 
 
-class _Reach:
-    """What must come before what, looking through nodes that this run does not build.
+def _goes_on_over(above: NodeId, node_id: NodeId, readiness: Mapping[NodeId, Readiness]) -> bool:
+    """Whether a node is built although `above`, which it reads, waits: the plan that builds it has
+    said so of both, and has seen to it that there is enough data above it."""
+    why, ready = readiness.get(above), readiness.get(node_id)
+    return (
+        why is not None
+        and ready is not None
+        and why.outcome is Outcome.WAITING
+        and why.promotion is not None
+        and why.promotion == ready.promotion
+    )
+
+
+def below_left_out(name: str, why: LeftOut) -> LeftOut:
+    """What becomes of a node whose upstream is incomplete.
 
     Args:
-        graph: The graph.
-        build: The nodes that are built.
-        checks: The checks that run apart from a build.
-        promotion: The promotions of nodes.
-
-    Attributes:
-        check_units: Those of the checks.
+        name: What people call the upstream.
+        why: Why it was left out.
     """
-
-    def __init__(
-        self,
-        graph: Graph,
-        build: Collection[NodeId],
-        checks: Sequence[Check],
-        promotion: Mapping[NodeId, PromotionId],
-    ) -> None:
-        self.check_units: dict[CheckId, Unit] = {}
-        self._graph = graph
-        self._build = build
-        self._promotion = promotion
-        self._blocking: dict[InputId, set[CheckId]] = {}  # target -> its blocking checks
-        # A node may be below all that such a check reads, while those between it and the check's
-        # target are not.
-        self._wide: list[CheckId] = []
-        self._first: dict[NodeId, set[CheckId]] = {}  # node -> checks that it is the first below
-        self._below: dict[InputId, frozenset[NodeId]] = {}
-        self._through: dict[InputId, frozenset[UnitId]] = {}
-        for check in checks:
-            if check.position is None:
-                self.check_units[check.id] = _check_unit(check, graph, build, promotion)
-                if check.blocking:
-                    self._blocking.setdefault(check.target, set()).add(check.id)
-                    self._wide += [check.id] * bool(check.also)
-        positioned = [(check, check.position) for check in checks if check.position is not None]
-        for own in (False, True):  # checks of a node's own code come last before the node
-            group = [
-                (c, position) for c, position in positioned if (c.target in position.before) is own
-            ]
-            self.check_units.update(
-                {c.id: self._position_unit(c, position) for c, position in group}
-            )
-            for check, position in group:
-                self._hold_back(check, position)
-
-    def before(self, node_id: NodeId) -> frozenset[UnitId]:
-        """Ids of the units that come before the build of `node_id`."""
-        node = self._graph.nodes[node_id]
-        return frozenset(self._ahead(node.deps, node.project, node_id))
-
-    def _position_unit(self, check: Check, position: Position) -> Unit:
-        target = check.target
-        own = target if self._graph.is_node(target) and target in position.before else None
-        after = self._ahead(position.behind, check.project, own)
-        after |= {n for n in position.after if self._graph.is_node(n) and n in self._build}
-        return Unit(
-            check.id, UnitKind.CHECK, check.project, frozenset(after), blocking=check.blocking
-        )
-
-    def _hold_back(self, check: Check, position: Position) -> None:
-        """Note which nodes are the first below a check."""
-        if not check.blocking:
-            return
-        below = set(position.before)
-        for first in position.before:
-            if first not in self._build:
-                below |= self._descendants(first)
-        for node_id in below.intersection(self._build):
-            self._first.setdefault(node_id, set()).add(check.id)
-
-    def _ahead(
-        self, reads: Iterable[InputId], project: str, node_id: NodeId | None = None
-    ) -> set[UnitId]:
-        """Ids of the units that come before what reads some nodes and sources.
-
-        Args:
-            reads: Their ids.
-            project: Whose reader it is.
-            node_id: The reader, if it is a node.
-        """
-        reads = tuple(reads)
-        found: set[UnitId] = set()
-        targets = ((c, self._graph.checks[c].target) for c in self._wide)
-        wide = (c for c, target in targets if self._is_below(reads, node_id, target))
-        first = self._first.get(node_id, ()) if node_id is not None else ()
-        for before in {*self._nearest(reads), *wide, *first}:
-            check = self._graph.check(before)
-            if check is not None and not self._holds(check, reads, node_id):
-                continue
-            found.add(before)
-            # Another project reads the view, and there is no view before the promotion.
-            above = self._graph.node(before)
-            if above is not None and above.project != project and above.id in self._promotion:
-                found.add(self._promotion[above.id])
-        return found
-
-    def before_promotion(self, members: set[NodeId]) -> frozenset[UnitId]:
-        """Its nodes, and their blocking checks that can be carried out before it."""
-        above = {*members, *self._graph.ancestors(members)}
-        checks = {c for n in members for c in self._blocking.get(n, ())}
-        return frozenset({*members, *(c for c in checks if self.check_units[c].after <= above)})
-
-    def _holds(self, check: Check, reads: Collection[InputId], node_id: NodeId | None) -> bool:
-        """Whether what reads something below a blocking check's target waits for the check.
-
-        As in dbt: only if it is below all that the check reads, or there would be a circle.
-        """
-        for read in self.check_units[check.id].after:
-            if read == check.target:
-                continue
-            if not self._graph.is_node(read):
-                if node_id is not None and self._promotion.get(node_id) == read:
-                    return False
-                continue
-            if not self._is_below(reads, node_id, read):
-                return False
-        return True
-
-    def _is_below(self, reads: Collection[InputId], node_id: NodeId | None, above: InputId) -> bool:
-        """Whether a node, or what else reads some nodes and sources, is below another one."""
-        below = self._descendants(above)
-        if node_id is not None:
-            return node_id in below
-        return above in reads or any(read in below for read in reads)
-
-    def _descendants(self, read: InputId) -> frozenset[NodeId]:
-        if read not in self._below:
-            self._below[read] = self._graph.descendants((read,))
-        return self._below[read]
-
-    def _nearest(self, reads: Iterable[InputId]) -> frozenset[UnitId]:
-        """The nearest nodes that are built, above what reads these, and the checks up to there."""
-        found: set[UnitId] = set()
-        for read in reads:
-            found.update(self._blocking.get(read, ()))
-            if self._graph.is_node(read):
-                found |= {read} if read in self._build else self._look_through(read)
-        return frozenset(found)
-
-    def _look_through(self, node_id: NodeId) -> frozenset[UnitId]:
-        """Not recursive: a chain of 10,000 nodes must not end at Python's recursion limit."""
-        stack: list[NodeId] = [node_id]
-        while stack:
-            current = stack[-1]
-            if current in self._through:
-                stack.pop()
-                continue
-            unbuilt = [d for d in self._parents(current) if d not in self._build]
-            if missing := [d for d in unbuilt if d not in self._through]:
-                stack.extend(missing)
-                continue
-            self._through[current] = self._nearest(self._graph.nodes[current].deps)
-            stack.pop()
-        return self._through[node_id]
-
-    def _parents(self, node_id: NodeId) -> Iterable[NodeId]:
-        return (d for d in self._graph.nodes[node_id].deps if self._graph.is_node(d))
-
-
-def _check_unit(
-    check: Check,
-    graph: Graph,
-    build: Collection[NodeId],
-    promotion: Mapping[NodeId, PromotionId],
-) -> Unit:
-    """A check waits for every node that it reads and that this run builds."""
-    reads = {n for n in (check.target, *check.also) if graph.is_node(n) and n in build}
-    # Data that only a plan has built is checked where it lies, before readers see it; another
-    # project's check is such a reader.
-    shown = {
-        promotion[n] for n in reads if n in promotion and graph.nodes[n].project != check.project
-    }
-    after = frozenset[UnitId]({*reads, *shown})
-    return Unit(check.id, UnitKind.CHECK, check.project, after, blocking=check.blocking)
+    ended = why.outcome in (Outcome.FAILED, Outcome.BLOCKED)
+    reason = f"its upstream {name} is {why.outcome.value}: {why.reason}"
+    return LeftOut(Outcome.BLOCKED if ended else Outcome.WAITING, reason)
 
 
 def _dependencies_first(units: Mapping[UnitId, Unit]) -> dict[UnitId, Unit]:

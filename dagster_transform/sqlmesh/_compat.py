@@ -10,7 +10,6 @@ import importlib.util
 import os
 from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
-from functools import partial
 from typing import Any
 
 from dagster_transform.process.collector import kept
@@ -96,7 +95,9 @@ def drop_connection(adapters: Iterable[Any]) -> None:
         adapter._connection_pool.close()
 
 
-def name_backends(adapter: Any, name: Callable[[str | None], str]) -> None:
+def name_backends(
+    adapter: Any, name: Callable[[str | None], str], may_go_on: Callable[[], None]
+) -> None:
     """Give the backends that an adapter for PostgreSQL gets from now on an `application_name`; its
     open connections are closed.
 
@@ -105,11 +106,23 @@ def name_backends(adapter: Any, name: Callable[[str | None], str]) -> None:
     Args:
         adapter: The adapter; those that SQLMesh derives from it have its connections.
         name: The name, made of the one that the user has set.
+        may_go_on: Called with each new connection before anything is executed on it, on the thread
+            that needs it; the connection is closed again if it raises.
     """
     pool = adapter._connection_pool
     connect = pool._connection_factory
     named = name(connect.keywords.get("application_name"))
-    pool._connection_factory = partial(connect, application_name=named)
+
+    def connect_and_ask(*args: Any, **kwargs: Any) -> Any:
+        connection = connect(*args, **kwargs, application_name=named)
+        try:
+            may_go_on()
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    pool._connection_factory = connect_and_ask
     pool.close_all()
 
 

@@ -56,10 +56,13 @@ class Report:
         columns: Types of the relation's columns by name, where they were read from the database.
         column_lineage: What its columns are computed from, by name, as far as that was found out
             when it was built: (id of a node or source, column there).
+        code_version: Of the code that was built, where it may be another one than the files have;
+            None: it is theirs.
         facts_follow: Whether `Facts` of the unit will be reported, once, after this.
         details: What else people may want to know (`intervals`, `table`...), as strings or numbers.
     """
 
+    # More than twelve attributes: what a build can say of itself, all of which is stored with it.
     unit: UnitId
     outcome: Outcome
     reason: str = ""
@@ -70,6 +73,7 @@ class Report:
     table_rows: int | None = None
     columns: Mapping[str, str] = field(default_factory=dict)
     column_lineage: ColumnLineage = field(default_factory=dict)
+    code_version: str | None = None
     facts_follow: bool = False
     details: Mapping[str, Any] = field(default_factory=dict)
 

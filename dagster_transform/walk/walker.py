@@ -240,7 +240,7 @@ class Walk:
                     if not self._missing[dependent]:
                         self._ready.add(dependent)
                 else:
-                    ends.append(Finished(unit, *_held_back(end, self._called)))
+                    ends.append(Finished(unit, *held_back(end, self._called)))
 
     def _stop_all(self, reason: str) -> None:
         until = self._inbox.now() + self._run_plan.limits.cancel_grace
@@ -259,7 +259,7 @@ class Walk:
                 self._finish(Finished(unit, Outcome.CANCELLED, reason))
 
 
-def _held_back(end: Finished, called: Callable[[UnitId], str]) -> tuple[Outcome, str]:
+def held_back(end: Finished, called: Callable[[UnitId], str]) -> tuple[Outcome, str]:
     """What becomes of a unit whose upstream did not go well, and why: the first cause, once."""
     if end.outcome in (Outcome.WAITING, Outcome.CANCELLED, Outcome.BLOCKED) and not end.report:
         return end.outcome, end.reason

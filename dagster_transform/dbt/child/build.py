@@ -42,6 +42,7 @@ from dagster_transform.dbt.protocol import (
     Loaded,
     Log,
     Made,
+    MayBuild,
     News,
     Open,
     ProtocolError,
@@ -51,6 +52,7 @@ from dagster_transform.dbt.protocol import (
     decode_order,
 )
 from dagster_transform.dbt.unique_ids import UniqueId
+from dagster_transform.errors import words_of
 
 _MEASURING = 10.0
 """Seconds that rows may still be counted when the database is to be closed."""
@@ -86,13 +88,16 @@ class Child:
         """Carry out the invocation; returns when it is over and everything was answered."""
         self._termination.hear_signals()
         threading.Thread(target=self._listen, name="orders", daemon=True).start()
-        reason = ""
+        reason, fault = "", ("", "")
         try:
             require_dbt()
             _compat_build.replace_build(self)
-            reason = _compat_build.reason_of(_compat.invoke(self._begin.arguments, self._on_event))
+            invocation = _compat.invoke(self._begin.arguments, self._on_event)
+            reason = _compat_build.reason_of(invocation)
+            if reason and self._build is None:
+                fault = _compat.fault(invocation)
         except BaseException as error:  # noqa: BLE001 - the run hears of it, whatever it is
-            reason = str(error) or type(error).__name__
+            reason = words_of(error)
         ignore_signals()
         for node in self._nodes.all():
             self.finish(node, {"status": "error", "message": reason or "dbt never came to it"})
@@ -105,7 +110,7 @@ class Child:
         # What dbt says of an interrupt is of no use to whoever asked for it.
         termination = self._termination
         reason = termination.reason or ("" if termination.interrupted else reason)
-        self._say(Ended(self._ordered_to_end, reason, tuple(hooks)))
+        self._say(Ended(self._ordered_to_end, reason, tuple(hooks), *fault))
 
     # -- dbt's side; see `_compat_build.BuildHost` ----------------------------------------------
 
@@ -145,6 +150,10 @@ class Child:
         found = self._nodes.find(node)
         return found is not None and (found.cancelled or found.connection_lost)
 
+    def may_build(self, node: NodeInProgress) -> bool:
+        """Ask the run, which asks its claims."""
+        return self._nodes.permissions.ask(node, self._say)
+
     def note_made(self, node: NodeInProgress) -> None:
         """Say so at once: this process may be killed before the node's end."""
         self._say(Made(node.token))
@@ -167,6 +176,7 @@ class Child:
                 made=node.made,
                 transient=is_transient(node.error),
                 measured_follows=measured_follows,
+                unwritable=_compat.unwritable(node.error) is not None,
                 **fields,
             )
         )
@@ -193,7 +203,7 @@ class Child:
             for line in self._orders:
                 self._obey(decode_order(line))
         except Exception as error:  # noqa: BLE001 - whoever does not listen can't be ended
-            self._termination.begin(str(error) or type(error).__name__)
+            self._termination.begin(words_of(error))
         else:
             self._termination.begin("the process of the run has ended")
 
@@ -206,6 +216,8 @@ class Child:
                 self._start(order)
             case Cancel():
                 self._cancel(order.token)
+            case MayBuild():
+                self._nodes.permissions.answer(order.number, allowed=order.allowed)
             case CloseFiles():
                 self._close_files()
                 self._say(FilesClosed())

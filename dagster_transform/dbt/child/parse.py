@@ -4,7 +4,7 @@ A JSON request on standard input, a JSON answer on standard output; what dbt its
 standard error.
 
     {"folder": ..., "arguments": [...]}
-    {"error": {"fault": ..., "message": ...} or null, "project": {...} or null}
+    {"error": {"fault": ..., "place": ..., "message": ...} or null, "project": {...} or null}
 
 `project` has `dbt` and `adapter` (versions), `connection`, `threads` and `packages` (folders by
 name), as far as the command gets that far.
@@ -19,6 +19,7 @@ from importlib.metadata import version
 from typing import Any
 
 from dagster_transform.dbt.child import _compat
+from dagster_transform.errors import words_of
 
 
 def main() -> None:
@@ -42,10 +43,11 @@ def carry_out(arguments: list[str]) -> dict[str, Any]:
 
     invocation = _compat.invoke(arguments, listen)
     if invocation.exception is not None:
-        message = str(invocation.exception)
+        message = words_of(invocation.exception)
         # dbt logs the exception too, and details that it does not have.
         details = [text for text in said if message not in text]
-        error = {"fault": _compat.fault(invocation), "message": "\n".join([message, *details])}
+        kind, place = _compat.fault(invocation)
+        error = {"fault": kind, "place": place, "message": "\n".join([message, *details])}
         return {"error": error, "project": None}
     return {"error": None, "project": _project(invocation.parts.get("runtime_config"))}
 

@@ -303,12 +303,18 @@ class _Reader:
 
 def _uniquely_named(checks: Sequence[Check]) -> Iterator[Check]:
     """The checks with their ids. Of two with one name on one node the second (tests come first,
-    else by unique id) has another: its kind at the end, or a number."""
+    of them those that are called exactly so, else by unique id) has another: its kind at the end,
+    or a number."""
     taken: set[tuple[InputId, str]] = set()
-    for check in checks:
+    for check in sorted(checks, key=lambda check: (check.kind != TEST, _spelled_otherwise(check))):
         name = next(name for name in _names(check) if (check.target, name) not in taken)
         taken.add((check.target, name))
         yield replace(check, id=check_id(check.target, name), name=name)
+
+
+def _spelled_otherwise(check: Check) -> bool:
+    """Whether a test's name has characters that the check's has not: `a b`, not `a_b`."""
+    return check.kind == TEST and f".{check.name}." not in f"{check.reference}."
 
 
 def _names(check: Check) -> Iterator[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -20,22 +19,17 @@ from dagster_transform.dbt.command_line import (
     global_arguments,
     project_arguments,
 )
-from dagster_transform.dbt.errors import (
-    AdapterMissingError,
-    DbtError,
-    DbtParseError,
-    PackagesError,
-    ProfileError,
-)
+from dagster_transform.dbt.errors import DbtError, DbtParseError, PackagesError
+from dagster_transform.dbt.faults import Fault, artifacts_error, error_of
 from dagster_transform.dbt.files.artifacts import Artifacts, ParseRecord
 from dagster_transform.dbt.installation import require_dbt
 from dagster_transform.graph import SourceFile
+from dagster_transform.process.private_files import make_private_folder, write_private
 
 _DECLARATIONS = ("packages.yml", "dependencies.yml")
 _LOCK = "package-lock.yml"
 _MARKER = "packages.sha256"
 _PROJECT_FILE = "dbt_project.yml"
-_ADAPTER = re.compile(r"adapter type (?P<type>\w+)")
 
 
 def install_packages(artifacts: Artifacts, project: DbtProject) -> bool:
@@ -60,8 +54,11 @@ def install_packages(artifacts: Artifacts, project: DbtProject) -> bool:
     if run:
         arguments = [*_global(artifacts.folder), "deps", *project_arguments(project)]
         _carry_out(artifacts.project, project, arguments)
-    artifacts.folder.mkdir(parents=True, exist_ok=True)
-    marker.write_text(_digest(project.path), encoding="ascii")
+    try:
+        make_private_folder(artifacts.folder)
+        write_private(marker, _digest(project.path))
+    except OSError as error:
+        raise artifacts_error(artifacts.project, error) from None
     return run
 
 
@@ -81,7 +78,17 @@ def parse(
         ProfileError: profiles.yml is missing or wrong.
         PackagesError: Packages are not installed.
         DbtParseError: The project's files are wrong, or the dbt process was killed.
+        ArtifactsError: They can't be written.
     """
+    try:
+        return _parse(artifacts, project, sources)
+    except OSError as error:
+        raise artifacts_error(artifacts.project, error) from None
+
+
+def _parse(
+    artifacts: Artifacts, project: DbtProject, sources: Mapping[str, SourceFile]
+) -> ParseRecord:
     with artifacts.replaced() as folder:
         parsed = artifacts.partial_parse if artifacts.partial_parse.exists() else None
         arguments = [*_global(folder, parsed), "parse", *project_arguments(project)]
@@ -125,31 +132,22 @@ def _carry_out(name: str, project: DbtProject, arguments: Sequence[str]) -> dict
 
 
 def _error(
-    name: str, project: DbtProject, arguments: Sequence[str], *, fault: str, message: str
+    name: str,
+    project: DbtProject,
+    arguments: Sequence[str],
+    *,
+    fault: str,
+    place: str,
+    message: str,
 ) -> DbtError:
-    words = dedent(message.removeprefix("Runtime Error\n")).strip()
-    text = f"Project {name}: {words}"
-    if "deps" in arguments:
+    if "deps" in arguments and fault not in ("variable", "artifacts"):
+        words = dedent(message.removeprefix("Runtime Error\n")).strip()
         return PackagesError(
             f"Project {name}: its packages can't be installed: {words}",
             remedy=f"Run `dbt deps` where there is a network, in {project.path}, and take"
             " dbt_packages and package-lock.yml along.",
         )
-    match fault:
-        case "adapter":
-            found = _ADAPTER.search(words)
-            package = f"dbt-{found['type']}" if found else "its package"
-            return AdapterMissingError(text, remedy=f"Most adapters: pip install {package}")
-        case "profile":
-            where = project.profiles_dir or f"{project.path}, $DBT_PROFILES_DIR and ~/.dbt"
-            return ProfileError(
-                text, remedy=f"dbt looks for profiles.yml in {where}; `dbt debug` tests it."
-            )
-        case "packages":
-            return PackagesError(text, remedy=f"Run `dbt deps` in {project.path}.")
-        case "project_file":
-            text = f"Project {name}: its {_PROJECT_FILE} can't be used: {words}"
-    return DbtParseError(text, remedy=f"Correct it, then check with `dbt parse` in {project.path}.")
+    return error_of(Fault(fault, place), message, name, project)
 
 
 def _declared(folder: Path) -> list[Any]:

@@ -17,6 +17,7 @@ from dagster_transform.databases.backends import BackendId, backend_id, in_datab
 from dagster_transform.databases.identity import ConnectionIdentity, duckdb_file
 from dagster_transform.dbt.backends import end_backends
 from dagster_transform.dbt.errors import DbtRunError
+from dagster_transform.dbt.faults import artifacts_error
 from dagster_transform.dbt.files.checks import FRESHNESS
 from dagster_transform.dbt.files.manifest import Resource
 from dagster_transform.dbt.files.relations import all_identities, connection_identity, relation_of
@@ -55,8 +56,7 @@ class DbtProjectRun:
         self._settings = settings
         self._log = log
         self._invocation: DbtInvocation | None = settings.invocation.kept
-        # What a kept invocation remembers of the database is as old as the run's earlier op.
-        self._was_kept = self._invocation is not None
+        self._was_kept = self._invocation is not None  # it remembers the database of an earlier op
         self._contended: set[UnitId] = set()
         self._not_done: dict[UniqueId, Callable[[UnitId, UniqueId], Report]] = {}
         self._tokens: dict[UnitId, int] = {}
@@ -177,7 +177,8 @@ class DbtProjectRun:
         if unit.kind is UnitKind.BUILD and invocation.loaded().server:
             backend = backend_id(self._identity(None), invocation.backend_name)
             self._settings.guard.builds_in(unit.id, frozenset({backend}))
-        token = invocation.start(node, answered, measured, refresh=refresh)
+        held = partial(self._settings.guard.holds, unit.id)
+        token = invocation.start(node, answered, measured, held, refresh=refresh)
         if token is not None:
             self._tokens[unit.id] = token
 
@@ -213,9 +214,16 @@ class DbtProjectRun:
         try:
             failed = _end(invocation, completed=completed)
         finally:
-            _keep_artifacts(invocation, self._settings)
+            self._keep_artifacts(invocation)
         if failed:
             raise hook_error(self._name, failed)
+
+    def _keep_artifacts(self, invocation: DbtInvocation) -> None:
+        """What a run has built is built, whatever becomes of what is written about it."""
+        try:
+            _keep_artifacts(invocation, self._settings)
+        except OSError as error:
+            self._log("error", str(artifacts_error(self._name, error)))
 
     # -- small things ---------------------------------------------------------------------------
 
@@ -230,6 +238,8 @@ class DbtProjectRun:
         """On the invocation's thread: note what became of a node, and report it."""
         if answer.result is not None:
             message = run_artifacts.kept_path(self._settings.folder.path, answer.result.message)
+            if answer.result.unwritable:
+                message = str(artifacts_error(self._name, OSError(message)))
             answer = replace(answer, result=replace(answer.result, message=message))
         try:
             report = report_of(unit, answer, _id_of(invocation))

@@ -109,7 +109,10 @@ def plan_restatement(
     works: dict[str, Work] = {}
     for reference in sorted(known | {s.name for s in wanted}):
         snapshot = by_name[reference]
-        if batches := allotment.build.get(reference):
+        if error := allotment.errors.get(reference):
+            works[reference] = Work(snapshot, [], error=error)
+            readiness[reference] = Readiness()
+        elif batches := allotment.build.get(reference):
             works[reference] = Work(snapshot, batches)
             readiness[reference] = Readiness()
         elif reason := allotment.held.get(reference):
@@ -124,7 +127,11 @@ def plan_restatement(
     return PlannedRestatement(
         Assessment(readiness, works, environment),
         by_name,
-        {n: (by_name[n], interval) for n, interval in intervals.items() if n in works},
+        {
+            n: (by_name[n], interval)
+            for n, interval in intervals.items()
+            if n in works and works[n].error is None
+        },
     )
 
 

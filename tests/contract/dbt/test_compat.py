@@ -58,7 +58,7 @@ def test_an_invocation_keeps_what_the_command_made(tmp_path: Path) -> None:
         ({"packages.yml": "packages: [{local: helper}]"}, "packages"),
         ({"dbt_project.yml": "[x"}, "project_file"),
         ({"dbt_project.yml": "{name: p, profile: p, version: '1.0', x: 1}"}, "files"),
-        ({"dbt_project.yml": "{name: p, profile: q, version: '1.0'}"}, "profile"),
+        ({"dbt_project.yml": "{name: p, profile: q, version: '1.0'}"}, "no_profile"),
         ({"profiles.yml": "[x"}, "profile"),
         ({"profiles.yml": "p: {target: t, outputs: {t: {type: duckdb, path: 5}}}"}, "profile"),
         ({"profiles.yml": "p: {target: t, outputs: {t: {type: oracle}}}"}, "adapter"),
@@ -72,7 +72,7 @@ def test_what_is_wrong_is_told_by_where_dbt_stopped(
         (tmp_path / name).write_text(text)
     found, events = invoke(tmp_path)
     assert found.exception is not None
-    assert _compat.fault(found) == fault
+    assert _compat.fault(found)[0] == fault
     told = [event.info.msg for event in events if _compat.is_error(event)]
     assert fault == "packages" or told
 
@@ -81,7 +81,7 @@ def test_what_is_wrong_is_told_by_where_dbt_stopped(
 def test_a_folder_of_profiles_that_is_not_there_is_a_fault_of_the_profile(tmp_path: Path) -> None:
     write(tmp_path)
     found, _ = invoke(tmp_path, "--profiles-dir", str(tmp_path / "nowhere"))
-    assert _compat.fault(found) == "profile"
+    assert _compat.fault(found)[0] == "no_profiles"
 
 
 def identities(

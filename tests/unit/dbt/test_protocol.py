@@ -18,6 +18,7 @@ from dagster_transform.dbt.protocol import (
     Begin,
     Cancel,
     CloseFiles,
+    Connected,
     End,
     Ended,
     FilesClosed,
@@ -25,6 +26,7 @@ from dagster_transform.dbt.protocol import (
     Loaded,
     Log,
     Made,
+    MayBuild,
     Measured,
     Open,
     ProtocolError,
@@ -62,11 +64,18 @@ RESULT = Result(
     artifact={"unique_id": "model.p.a", "timing": [{"name": "compile"}]},
     measured_follows=True,
 )
-ORDERS = [BEGIN, Open(("model.p.a", "test.p.b")), Start(1, "model.p.a"), Cancel(1)]
+ORDERS = [
+    BEGIN,
+    Open(("model.p.a", "test.p.b")),
+    Start(1, "model.p.a"),
+    Cancel(1),
+    MayBuild(3, True),
+]
 ORDERS += [CloseFiles(), End(), Interrupt()]
 NEWS = [
     LOADED,
     Ready(("model.p.gone",), ("seed.p.s",)),
+    Connected(7, 3),
     Made(7),
     RESULT,
     Result(8, "pass"),
@@ -115,7 +124,9 @@ DAY = date(2024, 3, 5)
 def test_neither_side_takes_what_is_meant_for_the_other() -> None:
     with pytest.raises(ProtocolError, match=r"Unknown order 'ready'; known: begin, open, start"):
         decode_order(encode(Ready(())))
-    with pytest.raises(ProtocolError, match=r"Unknown news 'start'; known: loaded, ready, made"):
+    with pytest.raises(
+        ProtocolError, match=r"Unknown news 'start'; known: loaded, ready, connected"
+    ):
         decode_news(encode(Start(1, "a")))
 
 

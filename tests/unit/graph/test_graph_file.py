@@ -11,7 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from dagster_transform.graph import GraphFileError, read_graph_file, write_graph_file
+from dagster_transform.graph import (
+    FORMAT_VERSION,
+    GraphFileError,
+    nodes_left,
+    read_graph_file,
+    write_graph_file,
+)
 from tests.support.graph_files import GOLDEN, GRAPH_FILE, OLD, unusable
 
 
@@ -132,3 +138,22 @@ def test_reading_leaves_the_garbage_collector_as_it_was(path: Path, enabled: boo
 def test_another_format_can_not_be_written(path: Path) -> None:
     with pytest.raises(ValueError, match="format 3"):
         write_graph_file(path, replace(GRAPH_FILE, format_version=1))
+
+
+def test_what_another_version_still_names(path: Path) -> None:
+    write_graph_file(path, GRAPH_FILE)
+    raw = json.loads(path.read_bytes())
+    raw["format"] = FORMAT_VERSION + 1
+    raw["nodes"][0]["of_later"] = {"x": 1}
+    del raw["nodes"][1]["reference"]
+    path.write_text(json.dumps(raw))
+    left = nodes_left(path, GRAPH_FILE.project)
+    known = list(GRAPH_FILE.graph.nodes.values())
+    assert [node.id for node in left] == [node.id for node in (known[0], *known[2:])]
+    assert (left[0].key, left[0].reference) == (known[0].key, known[0].reference)
+    assert nodes_left(path, "another") == []
+    for content in ("", "[]", "{", json.dumps({"project": GRAPH_FILE.project})):
+        path.write_text(content)
+        assert nodes_left(path, GRAPH_FILE.project) == []
+    path.unlink()
+    assert nodes_left(path, GRAPH_FILE.project) == []
