@@ -14,7 +14,7 @@ from typing import Any
 from dagster_transform.dbt.errors import DbtError
 from dagster_transform.dbt.unique_ids import UniqueId
 
-VERSION = 4
+VERSION = 5
 """Of the messages below. Both sides say theirs first: a package that was upgraded in mid-run would
 else start a process that speaks otherwise."""
 
@@ -80,6 +80,14 @@ class Cancel:
 
 
 @dataclass(frozen=True, slots=True)
+class MayBuild:
+    """The answer to a `Connected`, by its number: whether the node is still the run's to build."""
+
+    number: int
+    allowed: bool
+
+
+@dataclass(frozen=True, slots=True)
 class CloseFiles:
     """Close the database. Answered by `FilesClosed`."""
 
@@ -94,7 +102,7 @@ class Interrupt:
     """Cancel everything and end, without the on-run-end hooks."""
 
 
-Order = Begin | Open | Start | Cancel | CloseFiles | End | Interrupt
+Order = Begin | Open | Start | Cancel | MayBuild | CloseFiles | End | Interrupt
 
 
 # -- news: from the process to the run --------------------------------------------------------
@@ -111,6 +119,8 @@ class Loaded:
         server: How to end the process's backends on the server should it be killed; empty where
             that can't be done. It holds a password: never shown.
         metadata: What the artifacts say of dbt itself (`dbt_version`, schema addresses...).
+        places: What the manifest says of where the nodes and sources are (`relations.relation_of`),
+            by unique id.
     """
 
     connection: Mapping[str, Any]
@@ -118,6 +128,7 @@ class Loaded:
     invocation: str
     server: Mapping[str, Any] = field(repr=False)
     metadata: Mapping[str, Any]
+    places: Mapping[str, Any] = field(default_factory=dict)
     version: int = VERSION
 
 
@@ -127,9 +138,24 @@ class Ready:
 
     Attributes:
         missing: Those of the opened nodes that the project does not have.
+        excluded: Those whose type dbt is told to leave out (`--exclude-resource-types`).
     """
 
     missing: tuple[UniqueId, ...]
+    excluded: tuple[UniqueId, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """A node that was started with this token, and that builds, has got a connection. Before it
+    executes anything on that it waits for `MayBuild` of the same number.
+
+    Whoever takes over the run's claims ends the connections that there are by then; a process that
+    was stopped before it connected would build beside them.
+    """
+
+    token: int
+    number: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,13 +261,14 @@ class Ended:
     place: str = ""
 
 
-News = Loaded | Ready | Made | Result | Measured | FilesClosed | Log | Ended
+News = Loaded | Ready | Connected | Made | Result | Measured | FilesClosed | Log | Ended
 
 _ORDERS: Mapping[str, type] = {
     "begin": Begin,
     "open": Open,
     "start": Start,
     "cancel": Cancel,
+    "may_build": MayBuild,
     "close_files": CloseFiles,
     "end": End,
     "interrupt": Interrupt,
@@ -249,6 +276,7 @@ _ORDERS: Mapping[str, type] = {
 _NEWS: Mapping[str, type] = {
     "loaded": Loaded,
     "ready": Ready,
+    "connected": Connected,
     "made": Made,
     "result": Result,
     "measured": Measured,

@@ -18,6 +18,7 @@ from dagster_transform.graph.graph import Graph
 from dagster_transform.graph.graph_file import (
     FORMAT_VERSION,
     GraphFile,
+    nodes_left,
     read_graph_file,
     write_graph_file,
 )
@@ -38,6 +39,7 @@ from dagster_transform.graph.nodes import (
     Column,
     Location,
     Node,
+    Position,
     Presence,
     Relation,
     Source,
@@ -64,6 +66,7 @@ __all__ = [
     "Location",
     "Node",
     "NodeId",
+    "Position",
     "Presence",
     "PromotionId",
     "Relation",
@@ -78,6 +81,7 @@ __all__ = [
     "difference",
     "fingerprint",
     "node_id",
+    "nodes_left",
     "promotion_id",
     "read_graph_file",
     "select",

@@ -17,6 +17,7 @@ from dagster_transform.graph.graph import Graph
 from dagster_transform.graph.graph_json import (
     decode_drift,
     decode_graph,
+    decode_named_node,
     encode_drift,
     encode_graph,
 )
@@ -27,10 +28,11 @@ from dagster_transform.graph.json_shapes import (
     text_or_none,
     texts_by_key,
 )
+from dagster_transform.graph.nodes import Node
 from dagster_transform.graph.source_files import SourceFile
 from dagster_transform.process.collector import collector_paused
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 """Rises with every change of the format, additions too: a reader knows exactly one version."""
 
 _KEYS = frozenset(
@@ -130,6 +132,27 @@ def read_graph_file(path: Path, project: str | None = None) -> GraphFile:
         raise unusable(f"can't be read: {error.strerror or error}") from error
     with collector_paused():
         return _parse(content, project, unusable)
+
+
+def nodes_left(path: Path, project: str) -> list[Node]:
+    """The nodes that a graph file names which can't be used, another version's say: what they are
+    called, and no more. Empty where nothing of it can be read.
+
+    Args:
+        path: Where it is.
+        project: The project that it must be of.
+    """
+    try:
+        raw = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return []
+    found: list[Node] = []
+    if isinstance(raw, dict) and raw.get("project") == project:
+        nodes = raw.get("nodes")
+        for each in nodes if isinstance(nodes, list) else ():
+            with suppress(ShapeError):
+                found.append(decode_named_node(each))
+    return found
 
 
 def _parse(

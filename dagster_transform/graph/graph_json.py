@@ -1,8 +1,7 @@
 """The JSON shape of a graph inside a graph file: nodes, sources, checks and the drift.
 
-The constructor calls are written out, because reading is on the path of every process that Dagster
-starts; what has its default value is not in the file.
-"""
+Constructor calls are written out: every process that Dagster starts reads it. What has its default
+value is not in the file."""
 
 from __future__ import annotations
 
@@ -27,6 +26,7 @@ from dagster_transform.graph.nodes import (
     Column,
     Location,
     Node,
+    Position,
     Presence,
     Relation,
     Source,
@@ -95,6 +95,7 @@ _NODE_DEFAULTS: _Object = {
     "description": None,
     "columns": [],
     "code_version": None,
+    "fingerprint": None,
     "location": None,
     "presence": "unknown",
     "properties": {},
@@ -106,6 +107,7 @@ _CHECK_DEFAULTS: _Object = {
     "reference": "",
     "blocking": True,
     "in_build": False,
+    "position": None,
     "description": None,
     "location": None,
     "properties": {},
@@ -161,10 +163,15 @@ def _encode_check(check: Check) -> _Object:
         **_fields(
             check,
             _CHECK_DEFAULTS,
+            position=_encode_position(check.position),
             location=_encode_location(check.location),
             properties=dict(check.properties),
         ),
     }
+
+
+def _encode_position(position: Position | None) -> list[list[str]] | None:
+    return None if position is None else [[*position.after], [*position.behind], [*position.before]]
 
 
 def encode_drift(drift: Drift) -> _Object:
@@ -248,10 +255,25 @@ def _decode_node(raw: Mapping[str, Any], columns: _Columns, reach: _Reach) -> No
         description=text_or_none(raw, "description"),
         columns=_decode_node_columns(raw, columns, reach),
         code_version=text_or_none(raw, "code_version"),
+        fingerprint=text_or_none(raw, "fingerprint"),
         location=_decode_location(raw.get("location")),
         presence=presence,
         properties=texts_by_key(raw, "properties"),
     )
+
+
+_OF_A_KEY = _NODE_KEYS - {"columns", "deps", "location", "physical", "presence"}
+
+
+def decode_named_node(raw: Any) -> Node:
+    """A node of another version of the format, without what it reads and its columns.
+
+    Raises:
+        ShapeError: It does not say even what it is called.
+    """
+    if type(raw) is not dict:
+        raise ShapeError("nodes: an object is expected")
+    return _decode_node({key: raw[key] for key in _OF_A_KEY & raw.keys()}, {}, {})
 
 
 def _decode_source(raw: Mapping[str, Any], columns: _Columns) -> Source:
@@ -280,9 +302,23 @@ def _decode_check(raw: Mapping[str, Any]) -> Check:
         reference=text(raw, "reference", ""),
         blocking=flag(raw, "blocking", True),
         in_build=flag(raw, "in_build", False),
+        position=_decode_position(raw.get("position")),
         description=text_or_none(raw, "description"),
         location=_decode_location(raw.get("location")),
         properties=texts_by_key(raw, "properties"),
+    )
+
+
+def _decode_position(raw: Any) -> Position | None:
+    if raw is None:
+        return None
+    if type(raw) is not list or len(raw) != 3:
+        raise ShapeError("position: [after, behind, before] are expected")
+    after, behind, before = (texts({"position": part}, "position") for part in raw)
+    return Position(
+        cast("tuple[InputId, ...]", after),
+        cast("tuple[InputId, ...]", behind),
+        cast("tuple[NodeId, ...]", before),
     )
 
 

@@ -9,7 +9,8 @@ from dagster_transform.planning.resource_keys import (
     ResourceKeyError,
     ResourceKind,
 )
-from dagster_transform.planning.run_plan import RunPlanError, plan_run
+from dagster_transform.planning.rounds import divide_into_rounds
+from dagster_transform.planning.run_plan import INCOMPLETE, RunPlanError, plan_run
 from dagster_transform.planning.slots import connection_slot, slots_of
 from dagster_transform.planning.values import (
     DEFAULT_MODELS,
@@ -28,6 +29,7 @@ __all__ = [
     "CONCURRENCY",
     "DEFAULT_MODELS",
     "GOOD_OUTCOMES",
+    "INCOMPLETE",
     "LeftOut",
     "Limits",
     "Outcome",
@@ -42,6 +44,7 @@ __all__ = [
     "Unit",
     "UnitKind",
     "connection_slot",
+    "divide_into_rounds",
     "finer_than_upstream",
     "plan_run",
     "restatable",

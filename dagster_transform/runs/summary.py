@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 
 from dagster_transform.graph import UnitId
-from dagster_transform.planning import LeftOut, Outcome, UnitKind
+from dagster_transform.planning import LeftOut, Outcome, Readiness, UnitKind
 from dagster_transform.walk import Finished
 
 _BAD = frozenset({Outcome.FAILED, Outcome.BLOCKED, Outcome.CANCELLED})
@@ -36,12 +36,14 @@ class RunSummary:
         rows: What did not go well.
         good: How many units did.
         hidden: What did go well and readers don't see: a plan was not promoted.
+        below: What becomes of the nodes below what did not go well, by its id.
     """
 
     failed: bool
     rows: tuple[Row, ...]
     good: int
     hidden: tuple[Row, ...] = ()
+    below: Mapping[UnitId, Readiness] = field(default_factory=dict)
 
     def as_text(self) -> str:
         """A sentence with the counts, and the table in columns."""
@@ -63,6 +65,18 @@ class RunSummary:
             reason = row.reason.replace("|", "\\|")
             lines.append(f"| {row.name} | {row.outcome} | {reason} |")
         return "\n".join(lines)
+
+
+def of_rounds(summaries: Iterable[RunSummary]) -> RunSummary:
+    """What a run in several rounds has come to."""
+    found = list(summaries)
+    return RunSummary(
+        failed=any(summary.failed for summary in found),
+        rows=tuple(row for summary in found for row in summary.rows),
+        good=sum(summary.good for summary in found),
+        hidden=tuple(row for summary in found for row in summary.hidden),
+        below={id: why for summary in found for id, why in summary.below.items()},
+    )
 
 
 def summarise(
@@ -91,7 +105,7 @@ def summarise(
     failed = False
     not_started = [(called(unit), why) for unit, why in left_out.items()]
     for name, why in [*not_started, *problems.items()]:
-        if why.outcome in (Outcome.FAILED, Outcome.BLOCKED):
+        if why.outcome in _BAD:
             failed = True
             rows.append(_row(name, why.outcome.value, why.reason))
     for unit_id, end in finished.items():

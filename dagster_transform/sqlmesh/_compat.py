@@ -8,9 +8,8 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator
-from contextlib import contextmanager, suppress
-from functools import partial
+from collections.abc import Callable, Collection, Iterable
+from contextlib import suppress
 from typing import Any
 
 from dagster_transform.process.collector import kept
@@ -48,80 +47,6 @@ def import_sqlmesh() -> Any:
             " docs/compatibility.md says how to install both.",
         ) from error
     return sqlmesh
-
-
-@contextmanager
-def signals_apart(scheduler: Any) -> Iterator[dict[str, BaseException]]:
-    """Let no signal that raises an error take the others' models with it.
-
-    SQLMesh asks the signals of one model after the other, and its first error ends everything.
-    Meanwhile, a model whose signal raises has no interval that is ready.
-
-    Args:
-        scheduler: A SQLMesh Scheduler that is asked for batches in the body.
-
-    Yields:
-        What signals have raised until now, by the model's fully qualified name.
-    """
-    raised: dict[str, BaseException] = {}
-    ask = scheduler._check_ready_intervals
-
-    def ask_apart(snapshot: Any, *args: Any, **kwargs: Any) -> Any:
-        try:
-            return ask(snapshot, *args, **kwargs)
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - signals raise what they like
-            scheduler.console.stop_signal_progress()
-            raised[snapshot.name] = error
-            return []
-
-    scheduler._check_ready_intervals = ask_apart
-    try:
-        yield raised
-    finally:
-        del scheduler._check_ready_intervals
-
-
-@contextmanager
-def forbidden_changes(builder: Any) -> Iterator[list[tuple[str, str]]]:
-    """Hear which models make SQLMesh refuse a plan, which its error does not say.
-
-    Args:
-        builder: A SQLMesh PlanBuilder whose plan is built in the body.
-
-    Yields:
-        What it tells its console until then: the model's fully qualified name, and `destructive` or
-        `additive`.
-    """
-    found: list[tuple[str, str]] = []
-    console = builder._console
-    builder._console = _HearingConsole(console, found)
-    try:
-        yield found
-    finally:
-        builder._console = console
-
-
-class _HearingConsole:
-    """A console that also notes the forbidden changes that it is told."""
-
-    def __init__(self, console: Any, found: list[tuple[str, str]]) -> None:
-        self._console = console
-        self._found = found
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._console, name)
-
-    def log_destructive_change(self, snapshot_name: str, *args: Any, **kwargs: Any) -> None:
-        self._note(snapshot_name, "destructive", **kwargs)
-        self._console.log_destructive_change(snapshot_name, *args, **kwargs)
-
-    def log_additive_change(self, snapshot_name: str, *args: Any, **kwargs: Any) -> None:
-        self._note(snapshot_name, "additive", **kwargs)
-        self._console.log_additive_change(snapshot_name, *args, **kwargs)
-
-    def _note(self, snapshot_name: str, kind: str, *, error: bool = True) -> None:
-        if error:
-            self._found.append((snapshot_name, kind))
 
 
 def load_materializations(context: Any) -> None:
@@ -170,7 +95,9 @@ def drop_connection(adapters: Iterable[Any]) -> None:
         adapter._connection_pool.close()
 
 
-def name_backends(adapter: Any, name: Callable[[str | None], str]) -> None:
+def name_backends(
+    adapter: Any, name: Callable[[str | None], str], may_go_on: Callable[[], None]
+) -> None:
     """Give the backends that an adapter for PostgreSQL gets from now on an `application_name`; its
     open connections are closed.
 
@@ -179,11 +106,23 @@ def name_backends(adapter: Any, name: Callable[[str | None], str]) -> None:
     Args:
         adapter: The adapter; those that SQLMesh derives from it have its connections.
         name: The name, made of the one that the user has set.
+        may_go_on: Called with each new connection before anything is executed on it, on the thread
+            that needs it; the connection is closed again if it raises.
     """
     pool = adapter._connection_pool
     connect = pool._connection_factory
     named = name(connect.keywords.get("application_name"))
-    pool._connection_factory = partial(connect, application_name=named)
+
+    def connect_and_ask(*args: Any, **kwargs: Any) -> Any:
+        connection = connect(*args, **kwargs, application_name=named)
+        try:
+            may_go_on()
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    pool._connection_factory = connect_and_ask
     pool.close_all()
 
 

@@ -15,6 +15,7 @@ from dagster_transform.graph import (
     GraphFileError,
     Location,
     Node,
+    Position,
     Presence,
     Relation,
     Source,
@@ -23,7 +24,7 @@ from dagster_transform.graph import (
 )
 from tests.support.folders import GOLDEN_FOLDER
 
-GOLDEN = GOLDEN_FOLDER / "graph_v2.json"
+GOLDEN = GOLDEN_FOLDER / "graph_v3.json"
 OLD = GOLDEN.with_name("graph_v1.json")
 DUCKDB = "duckdb:/data/flights.duckdb"
 
@@ -84,6 +85,7 @@ AUDIT = Check(
     reference="test.not_null",
     blocking=False,
     in_build=True,
+    position=Position(("marts:raw",), ("marts:bare",), (FULL.id,)),
     description="No nulls",
     location=Location("/audits/not_null.sql"),
     properties={"severity": "warn"},

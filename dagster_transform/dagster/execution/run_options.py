@@ -207,6 +207,10 @@ class TransformResource(dg.ConfigurableResource[None]):
             "what is selected. never: build what the environment has. Default: transform.yaml."
         ),
     )
+    skip_tests: bool = Field(
+        default=False,
+        description="Plan (plan: auto) without running the SQLMesh project's unit tests first.",
+    )
     upstreams: UpstreamsOption = Field(
         default=UpstreamsOption.hold,
         description=(
@@ -280,6 +284,7 @@ class TransformResource(dg.ConfigurableResource[None]):
             limits=self.limits(config),
             ignore_cron=self.ignores_cron(run_tags),
             plan_mode=self.plan.value if self.plan else None,
+            skip_tests=self.skip_tests,
             upstreams=self.upstreams.value,
             restate=self._restatement(),
             dbt=self.dbt.options(),

@@ -18,6 +18,7 @@ from dagster_transform.dagster.execution.event_writer import EventWriter
 from dagster_transform.dagster.execution.failure import failure_of
 from dagster_transform.dagster.execution.ports import InstanceRecords
 from dagster_transform.dagster.execution.run_options import TransformResource
+from dagster_transform.dagster.jobs.names import job_op_name
 from dagster_transform.dagster.translation.keys import keys_of
 from dagster_transform.dagster.translation.translator import TransformTranslator
 from dagster_transform.errors import TransformError
@@ -27,10 +28,11 @@ from dagster_transform.graph import (
     fingerprint,
     write_graph_file,
 )
-from dagster_transform.runs.carry_out import RunPorts, Selection, carry_out
+from dagster_transform.runs.carry_out import RunPorts, carry_out
 from dagster_transform.runs.claiming.claims import RunClaims
 from dagster_transform.runs.options import RunOptionError, moment_of_run
 from dagster_transform.runs.participants import Participants
+from dagster_transform.runs.rounds import Selection
 from dagster_transform.sqlmesh import (
     SqlmeshSettings,
     end_backends,
@@ -91,7 +93,8 @@ class PlanConfig(dg.Config):
         description="Models whose forward-only changes may add columns although they forbid it.",
     )
     skip_tests: bool = Field(
-        default=False, description="Apply without running the project's unit tests first."
+        default=False,
+        description="Don't run the project's unit tests: one that fails refuses the plan.",
     )
 
     @property
@@ -113,7 +116,7 @@ def build_plan_job(
         translator: How nodes are called in Dagster.
     """
     name = f"{project}_plan"
-    op = f"plan_{project}"  # Dagster has one set of names for jobs and ops
+    op = job_op_name("plan", project, config)
     settings = config.project(project)
     if not isinstance(settings, SqlmeshProject):
         raise TypeError(f"{project} is no SQLMesh project")
@@ -190,7 +193,11 @@ class _Planning:
             context.log.info(f"Project {self._name}: reading its files, making its plan")
             proposal = propose_plan(self._name, self._project, settings, asked.request)
             yield self._show(context, proposal.explanation)
-            if asked.apply and self._may_apply(context, asked, proposal):
+            applies = asked.apply and self._may_apply(context, asked, proposal)
+            tested = proposal.explanation.needed and not asked.skip_tests
+            if tested and (applies or not asked.apply):
+                proposal.refuse_failing_tests()
+            if applies:
                 self._apply(context, options, proposal, sources, claims)
         except TransformError as error:
             raise dg.Failure(description=str(error), allow_retries=False) from None
@@ -230,7 +237,7 @@ class _Planning:
         """Whether there is something to apply.
 
         Raises:
-            PlanRefusedError: It must not be: it is not what was shown, or the tests fail.
+            PlanRefusedError: It must not be: it is not what was shown.
         """
         now = proposal.explanation
         if asked.digest is not None and now.digest != asked.digest:
@@ -248,12 +255,6 @@ class _Planning:
         if not now.needed:
             context.log.info("Nothing to apply.")
             return False
-        if not asked.skip_tests and (failing := proposal.failing_tests()):
-            raise PlanRefusedError(
-                f"Project {self._name}: nothing was applied, because unit tests fail:\n- "
-                + "\n- ".join(failing),
-                remedy="Correct them, or set skip_tests: true.",
-            )
         return True
 
     def _what_changed(
@@ -286,7 +287,7 @@ class _Planning:
             proposal.apply_without_models()
         else:
             keys = keys_of(graph, self._translator)
-            writer = EventWriter(context, graph, keys)
+            writer = EventWriter(context, graph, keys, self._translator)
             participants = Participants(
                 graph, {self._name: proposal.project_run(graph)}, context.log
             )

@@ -42,6 +42,7 @@ from dagster_transform.dbt.protocol import (
     Loaded,
     Log,
     Made,
+    MayBuild,
     News,
     Open,
     ProtocolError,
@@ -117,7 +118,9 @@ class Child:
         """Say what was loaded, and wait until the run opens the invocation."""
         self._build = build
         self._server = _compat_database.name_backends(build, self._begin.backend_name)
-        self._say(Loaded(server=self._server, **_compat_build.loaded_fields(build)))
+        places = _compat_database.places(build)
+        said = _compat_build.loaded_fields(build)
+        self._say(Loaded(server=self._server, places=places, **said))
         # What was made until now stays until the end.
         gc.freeze()
         gc.enable()
@@ -125,10 +128,11 @@ class Child:
         opened = self._open.nodes if self._open is not None else ()
         known = _compat_build.known_nodes(build, opened)
         missing = tuple(sorted(set(opened) - set(known)))
+        excluded = tuple(_compat_build.excluded_nodes(build, known))
         self._queue = RunQueue(
             known,
             lambda node: _compat_build.node_of(build, node),
-            lambda: self._say(Ready(missing)),
+            lambda: self._say(Ready(missing, excluded)),
         )
         if self._ordered_to_end:
             self._queue.end()
@@ -145,6 +149,10 @@ class Child:
         """Whether no more is to be done for a node in progress."""
         found = self._nodes.find(node)
         return found is not None and (found.cancelled or found.connection_lost)
+
+    def may_build(self, node: NodeInProgress) -> bool:
+        """Ask the run, which asks its claims."""
+        return self._nodes.permissions.ask(node, self._say)
 
     def note_made(self, node: NodeInProgress) -> None:
         """Say so at once: this process may be killed before the node's end."""
@@ -208,6 +216,8 @@ class Child:
                 self._start(order)
             case Cancel():
                 self._cancel(order.token)
+            case MayBuild():
+                self._nodes.permissions.answer(order.number, allowed=order.allowed)
             case CloseFiles():
                 self._close_files()
                 self._say(FilesClosed())

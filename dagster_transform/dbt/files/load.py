@@ -64,7 +64,7 @@ def load_manifest(
     checks = read_checks(manifest, reader.lineage, graph, reader.locate)
     if checks.homeless:
         _log.warning(
-            "Project %s: tests that read no model and no source are not shown: %s",
+            "Project %s has no model and no source that its tests could be shown on: %s",
             manifest.project,
             ", ".join(checks.homeless),
         )

@@ -110,6 +110,11 @@ def is_built(resource: Resource) -> bool:
     return resource["resource_type"] in _BUILT and materialization(resource) != "ephemeral"
 
 
+def is_ephemeral(resource: Resource) -> bool:
+    """Whether it is a model that whatever reads it has in its own code."""
+    return resource["resource_type"] == "model" and materialization(resource) == "ephemeral"
+
+
 def materialization(resource: Resource) -> str:
     """How a node is materialised, in dbt's word."""
     return str(resource["config"].get("materialized") or resource["resource_type"])

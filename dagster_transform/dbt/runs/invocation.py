@@ -21,12 +21,14 @@ from dagster_transform.dbt.protocol import (
     Begin,
     Cancel,
     CloseFiles,
+    Connected,
     End,
     Ended,
     FilesClosed,
     Loaded,
     Log,
     Made,
+    MayBuild,
     Measured,
     News,
     Open,
@@ -129,14 +131,14 @@ class DbtInvocation:
             raise self._early("can't be loaded")
         return loaded
 
-    def open(self, nodes: Collection[UniqueId]) -> set[UniqueId]:
+    def open(self, nodes: Collection[UniqueId]) -> Ready:
         """Connect and carry out the on-run-start hooks; once, later calls only look.
 
         Args:
             nodes: Unique ids of all that will be started.
 
         Returns:
-            Those of them that the project does not have.
+            What can't be done of all that was opened.
 
         Raises:
             DbtRunError: dbt ended instead.
@@ -149,7 +151,7 @@ class DbtInvocation:
         ready = self._state.wait_until_ready()
         if ready is None:
             raise self._early("can't begin its run")
-        return set(ready.missing) & set(nodes)
+        return ready
 
     # -- nodes ----------------------------------------------------------------------------------
 
@@ -158,6 +160,7 @@ class DbtInvocation:
         node: UniqueId,
         answer: Callable[[Answer], None],
         measured: Callable[[Measured], None] = lambda _: None,
+        held: Callable[[], bool] = lambda: True,
         *,
         refresh: bool = False,
     ) -> int | None:
@@ -168,13 +171,15 @@ class DbtInvocation:
             answer: Called once, from another thread or, if it can't be started any more, from this
                 one.
             measured: Called once after a result that says that this follows, likewise.
+            held: Whether it is still the run's to build: asked, from another thread, before it
+                executes anything on a connection that it has got.
             refresh: Whether others may have made or dropped its relation since dbt looked.
 
         Returns:
             What `cancel` wants to know; None: it was answered already.
         """
         timed_out = self._limits.run_timed_out()
-        token = self._nodes.add(node, answer, measured, timed_out=timed_out)
+        token = self._nodes.add(node, answer, measured, held, timed_out=timed_out)
         if token is not None:
             self._process.send(Start(token, node, refresh))
             self._limits.watch_started()
@@ -244,6 +249,9 @@ class DbtInvocation:
                 self._nodes.answer(news)
             case Measured():
                 self._nodes.answer_measured(news)
+            case Connected():
+                allowed = self._nodes.may_build(news.token)
+                self._process.send(MayBuild(news.number, allowed))
             case Made():
                 self._nodes.note_made(news.token)
             case Loaded() | Ready() | FilesClosed() | Ended():

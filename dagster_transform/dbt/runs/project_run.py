@@ -7,27 +7,30 @@ unit is which node, and what became of it.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timezone
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 from dagster_transform.databases.backends import BackendId, backend_id, in_database
 from dagster_transform.databases.identity import ConnectionIdentity, duckdb_file
 from dagster_transform.dbt.backends import end_backends
+from dagster_transform.dbt.errors import DbtRunError
 from dagster_transform.dbt.faults import artifacts_error
 from dagster_transform.dbt.files.checks import FRESHNESS
 from dagster_transform.dbt.files.manifest import Resource
 from dagster_transform.dbt.files.relations import all_identities, connection_identity, relation_of
 from dagster_transform.dbt.protocol import Measured
 from dagster_transform.dbt.runs import run_artifacts
+from dagster_transform.dbt.runs.elsewhere import Places
 from dagster_transform.dbt.runs.hooks import hook_error
 from dagster_transform.dbt.runs.invocation import DbtInvocation
 from dagster_transform.dbt.runs.reports import entry_of, facts_of, report_of
 from dagster_transform.dbt.runs.settings import DbtSettings
 from dagster_transform.dbt.runs.started_nodes import Answer
 from dagster_transform.dbt.unique_ids import UniqueId
-from dagster_transform.graph import CheckId, Graph, NodeId, Relation, UnitId
+from dagster_transform.graph import CheckId, Graph, Node, NodeId, Relation, Source, UnitId
 from dagster_transform.planning import Outcome, Readiness, ResourceKey, Unit, UnitKind
 from dagster_transform.walk import CheckResult, Message, Report, SharedResources
 
@@ -53,11 +56,11 @@ class DbtProjectRun:
         self._settings = settings
         self._log = log
         self._invocation: DbtInvocation | None = settings.invocation.kept
-        # What a kept invocation remembers of the database is as old as the run's earlier op.
-        self._was_kept = self._invocation is not None
+        self._was_kept = self._invocation is not None  # it remembers the database of an earlier op
         self._contended: set[UnitId] = set()
-        self._missing: set[UniqueId] = set()
+        self._not_done: dict[UniqueId, Callable[[UnitId, UniqueId], Report]] = {}
         self._tokens: dict[UnitId, int] = {}
+        self._known_places: Places | None = None
 
     @property
     def capacity(self) -> int:
@@ -84,10 +87,11 @@ class DbtProjectRun:
             self._invocation = DbtInvocation(self._name, self._settings, self._log)
 
     def shared_resources(self) -> SharedResources:
-        """The DuckDB files of the project's relations; dbt has no environments."""
-        graph, name = self._graph, self._name
-        places = {s.relation.connection for s in graph.sources.values() if s.project == name}
-        return SharedResources(_files(places | self._databases()))
+        """The DuckDB files of the project's relations; dbt has no environments.
+
+        Once the process is launched, as dbt itself has them: that is waited for.
+        """
+        return SharedResources(_files(self._databases(sources=True)))
 
     def claim_key(self, unit: Unit) -> ResourceKey | None:
         """The relation of the node, or of the node that the check judges."""
@@ -95,7 +99,15 @@ class DbtProjectRun:
         node = self._graph.node(unit.id if check is None else check.target)
         if node is None or node.project != self._name:
             return None
-        return ResourceKey.table(node.relation)
+        if check is not None and not check.needs_target:
+            return None
+        return ResourceKey.table(self._relation_of(node))
+
+    def elsewhere(self) -> Mapping[NodeId, str]:
+        """The nodes that dbt builds elsewhere in this run than the graph says, and where."""
+        places = self._places()
+        moved = [] if places is None else [id for id in places.moved if self._graph.is_node(id)]
+        return {id: places.words(id) for id in moved} if places is not None else {}
 
     def promotion_keys(self, unit: Unit) -> Mapping[ResourceKey, bool]:  # noqa: ARG002
         """None: dbt promotes nothing."""
@@ -140,17 +152,20 @@ class DbtProjectRun:
         self.launch()
         mine = {self._reference(unit) for unit in units}
         mine |= {UniqueId(reference) for reference in self._settings.in_run}
-        self._missing = self._begun().open(mine)
+        ready = self._begun().open(mine)
+        places = self._places()
+        if places is not None and places.moved and not self._was_kept:
+            self._log("warn", places.warning())
+        missing = partial(_not_there, self._name)
+        self._not_done = dict.fromkeys(ready.missing, missing) | dict.fromkeys(
+            ready.excluded, _left_out
+        )
 
     def start(self, unit: Unit, done: Callable[[Message], None]) -> None:
         """Hand a node to dbt."""
         node = self._reference(unit)
-        if node in self._missing:
-            reason = (
-                f"the project's files do not have {node} any more (or it is disabled):"
-                f" run `dagster-transform prepare --project {self._name}`"
-            )
-            done(Report(unit.id, Outcome.NOT_PROMOTED, reason))
+        if node in self._not_done:
+            done(self._not_done[node](unit.id, node))
             return
         invocation = self._begun()
         if self._is_model_freshness(unit):
@@ -162,7 +177,8 @@ class DbtProjectRun:
         if unit.kind is UnitKind.BUILD and invocation.loaded().server:
             backend = backend_id(self._identity(None), invocation.backend_name)
             self._settings.guard.builds_in(unit.id, frozenset({backend}))
-        token = invocation.start(node, answered, measured, refresh=refresh)
+        held = partial(self._settings.guard.holds, unit.id)
+        token = invocation.start(node, answered, measured, held, refresh=refresh)
         if token is not None:
             self._tokens[unit.id] = token
 
@@ -230,6 +246,8 @@ class DbtProjectRun:
             if report.outcome is Outcome.FAILED and not self._settings.guard.holds(unit.id):
                 lost = "its claim was lost"  # whoever has it now has ended it
                 report = replace(report, outcome=Outcome.CANCELLED, reason=lost, transient=False)
+            if where := self._elsewhere_words(unit):
+                report = replace(report, details={**report.details, "elsewhere": where})
             invocation.entries[node] = entry_of(report, answer, node)
         except Exception as error:  # noqa: BLE001 - the walk would wait for ever
             report = Report(unit.id, Outcome.FAILED, f"dbt's answer was not understood: {error!r}")
@@ -257,16 +275,47 @@ class DbtProjectRun:
             database=database,
         )
 
-    def _databases(self) -> set[ConnectionIdentity]:
-        """The databases that the project's nodes are built in, as the graph has them."""
-        nodes = self._graph.nodes.values()
-        return {node.relation.connection for node in nodes if node.project == self._name}
+    def _databases(self, *, sources: bool = False) -> set[ConnectionIdentity]:
+        """The databases that the project's nodes (and sources) are in: as the graph has them, and
+        as dbt does if it is launched."""
+        found = [*self._graph.nodes.values(), *(self._graph.sources.values() if sources else ())]
+        mine = [each for each in found if each.project == self._name]
+        relations = {each.relation for each in mine} | {self._relation_of(each) for each in mine}
+        return {relation.connection for relation in relations}
+
+    def _relation_of(self, found: Node | Source) -> Relation:
+        """Where a node or source of the project is: dbt's word counts, once there is one."""
+        places = self._places()
+        return found.relation if places is None else places.of(found)
+
+    def _places(self) -> Places | None:
+        """Where dbt has everything; None: it was not launched, or can't load the project, which
+        `open` tells."""
+        if self._invocation is None:
+            return None
+        if self._known_places is None:
+            with suppress(DbtRunError):
+                loaded, identity = self._invocation.loaded(), cache(self._identity)
+                kind = str(loaded.connection["type"])
+
+                def locate(place: Resource) -> Relation:
+                    return relation_of(place, kind, identity(place.get("database")))
+
+                self._known_places = Places(self._graph, self._name, loaded.places, locate)
+        return self._known_places
 
     def _reference(self, unit: Unit) -> UniqueId:
         """The unique id of a node, or of the test or source that a check is."""
         if unit.kind is UnitKind.CHECK:
             return UniqueId(self._graph.checks[CheckId(unit.id)].reference)
         return UniqueId(self._graph.nodes[NodeId(unit.id)].reference)
+
+    def _elsewhere_words(self, unit: Unit) -> str:
+        """What to say of a build of a relation that is elsewhere than the graph has it; or ""."""
+        node, places = self._graph.node(unit.id), self._places()
+        if node is None or places is None or node.id not in places.moved:
+            return ""
+        return places.words(node.id)
 
     def _is_model_freshness(self, unit: Unit) -> bool:
         if unit.kind is not UnitKind.CHECK:
@@ -278,6 +327,24 @@ class DbtProjectRun:
         if self._invocation is None:
             raise RuntimeError("assess comes first")
         return self._invocation
+
+
+def _not_there(project: str, unit: UnitId, node: UniqueId) -> Report:
+    reason = (
+        f"the project's files do not have {node} any more (or it is disabled):"
+        f" run `dagster-transform prepare --project {project}`"
+    )
+    return Report(unit, Outcome.NOT_PROMOTED, reason)
+
+
+def _left_out(unit: UnitId, node: UniqueId) -> Report:
+    """As in dbt, what depends on it goes on."""
+    kind = node.partition(".")[0]
+    reason = (
+        f"dbt is told to leave out the resource type {kind}"
+        " (DBT_EXCLUDE_RESOURCE_TYPES, DBT_RESOURCE_TYPES)"
+    )
+    return Report(unit, Outcome.UP_TO_DATE, reason)
 
 
 def _model_freshness(unit: Unit, entry: Mapping[str, Any] | None) -> Report:

@@ -120,6 +120,7 @@ class NodesAndSources:
             description=model.description,
             columns=self._columns(model, parents),
             code_version=model.data_hash,
+            fingerprint=snapshot.fingerprint.to_identifier(),
             location=self.locate(model._path, model.name),
             presence=presence,
             properties=properties_of(model, self._default_dialect),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from dagster_transform.config import SqlmeshProject
 from dagster_transform.graph import Graph, GraphFile, SourceFile
 from dagster_transform.sqlmesh.errors import PlanRefusedError
 from dagster_transform.sqlmesh.files.load import read_loaded
+from dagster_transform.sqlmesh.intervals import in_words, minus
 from dagster_transform.sqlmesh.plans.explain import Base, explain
 from dagster_transform.sqlmesh.plans.explanation import PlanExplanation, PlanRequest
 from dagster_transform.sqlmesh.project import OpenProject
@@ -24,7 +24,10 @@ from dagster_transform.sqlmesh.runs.planning_run import PlanningRun
 from dagster_transform.sqlmesh.runs.project_run import SqlmeshProjectRun
 from dagster_transform.sqlmesh.runs.refusals import build_plan, clear_refusals
 from dagster_transform.sqlmesh.runs.staged_plan import StagedPlan, stage_plan
+from dagster_transform.sqlmesh.runs.unit_tests import refuse_failing_tests
 from dagster_transform.sqlmesh.settings import SqlmeshSettings
+from dagster_transform.sqlmesh.state.due_intervals import due_intervals
+from dagster_transform.sqlmesh.state.environment import is_only_judged
 from dagster_transform.walk import ProjectRun
 
 
@@ -93,10 +96,41 @@ def _propose(
         base,
         staged.stages.intervals if staged is not None else {},
         request,
+        waiting=_waiting(context, settings, plan, staged, base) if staged is not None else {},
         execution_time=settings.execution_time,
         default_catalog=context.default_catalog,
     )
     return explanation, staged
+
+
+def _waiting(
+    context: Any, settings: SqlmeshSettings, plan: Any, staged: StagedPlan, base: Base
+) -> dict[str, str]:
+    """What the plan does not build although it is missing: the same decisions as those of the run
+    that applies it. By fully qualified name."""
+    run = PlanningRun(context, settings, staged, [s.name for s in plan.snapshots.values()])
+    evaluation, backfill = run.assessment.evaluation, staged.stages.intervals
+    found: dict[str, str] = {}
+    for snapshot, intervals in backfill.items():
+        if is_only_judged(snapshot):
+            continue
+        work = run.assessment.work.get(snapshot.name)
+        if work is None:
+            found[snapshot.name] = run.assessment.readiness[snapshot.name].reason
+        elif rest := minus(intervals, work.batches):
+            found[snapshot.name] = f"{in_words(rest)} can't be built yet"
+    # A change that keeps the table leaves to runs what is merely due.
+    kept = {
+        s.name
+        for s in plan.snapshots.values()
+        if s not in backfill
+        and base.has_version_of(s)
+        and s.fingerprint != base.infos[s.name].fingerprint
+        and not evaluation.is_productions(s)
+    }
+    for snapshot, intervals in due_intervals(evaluation, kept, ignore_cron=False).items():
+        found[snapshot.name] = f"{in_words(intervals)} is due, and built by the next run"
+    return found
 
 
 def _without_what_is_merely_due(plan: Any, base: Base) -> Any:
@@ -161,18 +195,16 @@ class Proposal:
                 column_lineage=column_lineage,
             )
 
-    def failing_tests(self) -> list[str]:
-        """Run the project's unit tests; names of those that fail, with the last line of why.
+    def refuse_failing_tests(self) -> None:
+        """Run the project's unit tests.
 
         Raises:
+            PlanRefusedError: Some fail.
             SqlmeshError: They can't be run.
         """
-        with self._project.clear_errors("can't be tested"):
-            result = self._project.open().test(stream=io.StringIO())
-        return [
-            f"{_test_name(test)}: {_last_line(why)}"
-            for test, why in (*result.failures, *result.errors)
-        ]
+        project = self._project
+        with project.clear_errors("can't be tested"):
+            refuse_failing_tests(project.name, project.open(), skip="skip_tests: true")
 
     def project_run(self, graph: Graph) -> ProjectRun:
         """A run of the project that carries out this plan, and makes no other one.
@@ -224,12 +256,3 @@ class Proposal:
     def close(self) -> None:
         """Close all connections."""
         self._project.close_connections()
-
-
-def _test_name(test: Any) -> str:
-    return str(getattr(test, "test_name", None) or test)
-
-
-def _last_line(text: str) -> str:
-    lines = [line for line in text.strip().splitlines() if line.strip()]
-    return lines[-1] if lines else ""

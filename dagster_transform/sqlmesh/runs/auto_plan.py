@@ -1,4 +1,8 @@
-"""`plan: auto`: whether the files differ from the environment, and the plan of what is selected."""
+"""`plan: auto`: whether the files differ from the environment, and the plan of what is selected.
+
+A development environment that has expired is planned too, as SQLMesh does it, where the run selects
+all of it: that renews it.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +19,7 @@ from dagster_transform.sqlmesh.runs.staged_plan import (
     refuse_what_is_not_selected,
     stage_plan,
 )
+from dagster_transform.sqlmesh.runs.unit_tests import refuse_failing_tests
 from dagster_transform.sqlmesh.settings import SqlmeshSettings
 
 
@@ -36,21 +41,27 @@ def make_plan(
 
     Raises:
         PlanRefusedError: The plan would build or change what is not selected, needs a decision, or
-            SQLMesh makes none.
+            SQLMesh makes none; or unit tests fail.
         LinterError: Models break rules of the linter.
     """
     marker = Marker(settings, selected)
     if marker.files_are_unchanged():
         context = project.open()
         record = context.state_sync.get_environment(settings.environment)
-        if record is not None and record.finalized_ts and marker.plan_id == record.plan_id:
+        if (
+            record is not None
+            and record.finalized_ts
+            and marker.plan_id == record.plan_id
+            # SQLMesh takes it for a new one, in which a part would be all that is promoted.
+            and not (whole and record.expired)
+        ):
             _compat.load_materializations(context)
             return None
-    return _plan(project.name, project.load_files(), settings, selected, marker, whole=whole)
+    return _plan(project, project.load_files(), settings, selected, marker, whole=whole)
 
 
 def _plan(
-    name: str,
+    project: OpenProject,
     context: Any,
     settings: SqlmeshSettings,
     selected: Collection[str],
@@ -58,6 +69,7 @@ def _plan(
     *,
     whole: bool,
 ) -> StagedPlan | None:
+    name = project.name
     record = context.state_sync.get_environment(settings.environment)
     names = _plannable(context, record, selected)
     if not names:
@@ -75,12 +87,17 @@ def _plan(
         begin_previews(builder, settings)
         plan = build_plan(name, context, builder)
     # An environment whose last plan has failed, and was not finalized, counts as changed.
-    if record is not None and not plan.has_changes and not plan.has_unmodified_unpromoted:
+    changed = record is None or plan.has_changes or plan.has_unmodified_unpromoted
+    if not changed:
         marker.write(record.plan_id)
         return None
+    if not settings.skip_tests:
+        with project.clear_errors("can't be tested"):
+            refuse_failing_tests(name, context, skip="the run option skip_tests: true")
     with clear_refusals(name, context, settings.environment):
         staged = stage_plan(name, context, plan, settings, marker=marker, record=record)
-    refuse_what_is_not_selected(name, staged, plan.snapshots.values(), selected)
+    snapshots, in_run = plan.snapshots.values(), settings.in_run
+    refuse_what_is_not_selected(name, staged, snapshots, selected, in_run)
     return staged
 
 

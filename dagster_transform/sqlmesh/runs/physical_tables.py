@@ -35,6 +35,19 @@ def look_for_tables(works: Iterable[Work], evaluation: Evaluation) -> None:
         work.create = work.snapshot.snapshot_id in to_create
 
 
+def make_table(evaluation: Evaluation, snapshot: Any) -> None:
+    """Make the physical table of a snapshot, empty, where it is not there; other threads may be at
+    work."""
+    allowed = evaluation.evaluate_kwargs
+    evaluation.evaluator.create_snapshot(
+        snapshot=snapshot,
+        snapshots=evaluation.by_name,
+        deployability_index=evaluation.deployability,
+        allow_destructive_snapshots=allowed.get("allow_destructive_snapshots") or set(),
+        allow_additive_snapshots=allowed.get("allow_additive_snapshots") or set(),
+    )
+
+
 def table_exists(evaluation: Evaluation, snapshot: Any) -> bool:
     """Whether the physical table of a snapshot is there now; other threads may be at work."""
     adapter, table = evaluation.adapter_of(snapshot), evaluation.physical_table(snapshot)

@@ -18,7 +18,7 @@ from dagster_transform.graph import Check, CheckId, Graph, Node, NodeId, UnitId,
 from dagster_transform.planning import Outcome, Readiness, ResourceKey, Unit, UnitKind
 from dagster_transform.sqlmesh import _compat
 from dagster_transform.sqlmesh.project import OpenProject
-from dagster_transform.sqlmesh.runs import failures
+from dagster_transform.sqlmesh.runs import failures, remarks
 from dagster_transform.sqlmesh.runs.auto_plan import make_plan
 from dagster_transform.sqlmesh.runs.backends import ProjectBackends, end_backends
 from dagster_transform.sqlmesh.runs.build_node import BuildCallbacks, build_node
@@ -45,6 +45,8 @@ from dagster_transform.sqlmesh.settings import SqlmeshSettings
 from dagster_transform.sqlmesh.state.assessment import assess_environment
 from dagster_transform.sqlmesh.state.evaluation import Evaluation
 from dagster_transform.walk import Message, Report, SharedResources
+
+Logger = Callable[[str, str], None]
 
 _STOP_TIMEOUT = 1.0
 """Seconds that an idle thread gets to end when the run closes."""
@@ -81,6 +83,7 @@ class SqlmeshProjectRun:
         settings: What the run asks for.
         staged: A plan, made with the project as it is open; it is carried out, and no other one is
             made.
+        log: Called with level (`info`, `warn`) and text of what the outcomes don't say.
     """
 
     def __init__(
@@ -89,11 +92,13 @@ class SqlmeshProjectRun:
         graph: Graph,
         settings: SqlmeshSettings,
         staged: StagedPlan | None = None,
+        log: Logger = lambda _, __: None,
     ) -> None:
         self._project = project
         self._graph = graph
         self._settings = settings
         self._staged = staged
+        self._log = log
         self._assessed: _Assessed | None = None
         self._open: _Open | None = None
         self._contended: set[UnitId] = set()  # others may have built them while this run waited
@@ -134,6 +139,10 @@ class SqlmeshProjectRun:
         keys = {reference: self._table_key(reference) for reference in found}
         return {key: found[reference] for reference, key in keys.items() if key is not None}
 
+    def elsewhere(self) -> Mapping[NodeId, str]:
+        """None: what is built is what the state has."""
+        return {}
+
     def refresh(self, units: Sequence[Unit]) -> None:
         """Read the intervals of these nodes again before each is built."""
         self._contended |= {unit.id for unit in units}
@@ -150,8 +159,14 @@ class SqlmeshProjectRun:
         selected = {graph.nodes[n].reference: n for n in nodes}
         judged = {snapshot_judged(graph.checks[c], graph) for c in checks}
         with self._project.clear_errors("can't be compared with its state"):
+            name, context = self._project.name, self._project.open()
+            targets = (graph.node(graph.checks[c].target) for c in checks)
+            chosen = [graph.nodes[n] for n in nodes] + [t for t in targets if t is not None]
+            mine = list({node.id: node for node in chosen if node.project == name}.values())
+            self._say(remarks.of_another_database(name, context, mine))
             way = self._choose_way(selected.keys(), judged)
-            context = self._project.open()
+            context, environment = self._project.open(), way.assessment.environment.value
+            self._say(remarks.of_expiry(name, context.path, self._settings, environment))
             connections = connections_of(context, way.assessment.evaluation)
             self._assessed = _Assessed(
                 way=way,
@@ -168,8 +183,9 @@ class SqlmeshProjectRun:
         project, settings, staged = self._project, self._settings, self._staged
         if staged is None and selected and settings.may_plan:
             mine = [n for n in self._graph.nodes.values() if n.project == project.name]
-            whole = set(selected) == {node.reference for node in mine}
-            staged = make_plan(project, settings, selected, whole=whole)
+            planned = {*selected, *settings.planned}
+            whole = planned == {node.reference for node in mine}
+            staged = make_plan(project, settings, planned, whole=whole)
         elif staged is None:
             _compat.load_materializations(project.open())
         context = project.open()
@@ -195,6 +211,11 @@ class SqlmeshProjectRun:
             way.begin(building, backends)
             works = [way.assessment.work[reference] for reference in building]
             look_for_tables(works, way.assessment.evaluation)
+            if not way.plans:
+                name, path = self._project.name, self._project.open().path
+                nodes = [self._node(unit) for unit in builds]
+                known = way.assessment.evaluation.by_name
+                self._say(remarks.of_other_versions(name, path, self._settings, nodes, known))
         threads = UnitThreads(self.capacity, f"sqlmesh-{self._project.name}", self._end_statements)
         self._open = _Open(threads, backends)
 
@@ -243,7 +264,7 @@ class SqlmeshProjectRun:
 
     def _do(self, unit: Unit, opened: _Open) -> Report:
         began = perf_counter()
-        with opened.threads.doing(unit.id):
+        with opened.threads.doing(unit.id), opened.backends.doing(unit.id):
             try:
                 if opened.threads.is_cancelled(unit.id):
                     raise failures.Cancelled
@@ -282,14 +303,18 @@ class SqlmeshProjectRun:
         callbacks = BuildCallbacks(
             is_cancelled=is_cancelled,
             held=partial(self._settings.guard.holds, node.id),
-            help_with=partial(self._have_help, opened.threads, node.id),
+            help_with=partial(self._have_help, opened, node.id),
             failed=self._recover,
         )
         return build_node(node.id, work, evaluation, callbacks)
 
-    def _have_help(self, threads: UnitThreads, unit: UnitId, job: Callable[[], None]) -> None:
+    def _have_help(self, opened: _Open, unit: UnitId, job: Callable[[], None]) -> None:
+        def help_out() -> None:
+            with opened.backends.doing(unit):
+                job()
+
         if not self._settings.one_batch_at_a_time:
-            threads.help_with(unit, job, self._recover)
+            opened.threads.help_with(unit, help_out, self._recover)
 
     def _check(self, check: Check) -> Report:
         began, known = perf_counter(), self._known()
@@ -314,6 +339,10 @@ class SqlmeshProjectRun:
         return Report(unit.id, Outcome.PROMOTED, seconds=perf_counter() - began)
 
     # -- small things ---------------------------------------------------------------------------
+
+    def _say(self, text: str) -> None:
+        if text:
+            self._log("warn", text)
 
     def _recover(self, error: BaseException) -> None:
         """A connection that was lost must not be used again by its thread."""

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from dagster_transform.graph import UnitId
-from dagster_transform.sqlmesh.intervals import Interval, merged, parts_within
+from dagster_transform.sqlmesh.intervals import Interval, merged, minus, parts_within
 from dagster_transform.sqlmesh.runs.backends import ProjectBackends
 from dagster_transform.sqlmesh.runs.hooks import Hooks
 from dagster_transform.sqlmesh.runs.plan_watch import PlanWatch
@@ -47,9 +47,10 @@ class PromotedRun:
         self._hooks = Hooks(context, settings, assessment.environment)
 
     def begin(self, building: Collection[str], _: ProjectBackends) -> None:
-        """Carry out before_all, where there is something to build."""
-        if building:
+        """Carry out before_all, where something is due."""
+        if self.assessment.is_due:
             self._hooks.before_all()
+        if building:
             take_out_what_others_built(self, building)
 
     def why_not(self, reference: str, is_cancelled: Callable[[], bool]) -> str:
@@ -71,7 +72,10 @@ class PromotedRun:
         raise RuntimeError(f"a promotion without a plan: {unit}")
 
     def end(self) -> None:
-        """Carry out after_all, where it is due."""
+        """Carry out after_all, where it is due. As in SQLMesh, signals that hold back all that is
+        due hold back no hooks: nothing has begun then, so before_all comes here."""
+        if self.assessment.is_due:
+            self._hooks.before_all()
         self._hooks.after_all()
 
 
@@ -98,7 +102,12 @@ def read_intervals_again(
     for reference, error in ready.errors.items():
         changed.pop(reference).error = error
     # A rebuild has nothing that is due either: where it has changed, it was rebuilt meanwhile.
-    return {r: parts_within(ready.batches.get(r, []), work.batches) for r, work in changed.items()}
+    left = {r: parts_within(ready.batches.get(r, []), work.batches) for r, work in changed.items()}
+    # What was recorded meanwhile may be due again as the lookback of what this run leaves out.
+    return {
+        r: parts if minus(parts, evaluation.intervals_of(works[r].snapshot)) else []
+        for r, parts in left.items()
+    }
 
 
 def _is_rebuilt_seed(work: Work) -> bool:

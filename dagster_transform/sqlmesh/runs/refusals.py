@@ -9,7 +9,7 @@ from typing import Any
 from sqlmesh.utils import errors
 
 from dagster_transform.errors import words_of
-from dagster_transform.sqlmesh import _compat
+from dagster_transform.sqlmesh import _compat_refusals
 from dagster_transform.sqlmesh.errors import ChangeForbiddenError, LinterError, PlanRefusedError
 
 _SHOWN = 10
@@ -52,7 +52,7 @@ def build_plan(name: str, context: Any, builder: Any) -> Any:
         ChangeForbiddenError: It changes tables as their models forbid it.
         Exception: What else SQLMesh refuses.
     """
-    with _compat.forbidden_changes(builder) as forbidden:
+    with _compat_refusals.forbidden_changes(builder) as forbidden:
         try:
             return builder.build()
         except errors.PlanError:

@@ -103,7 +103,11 @@ def read_recorded(
 
 
 def refuse_what_is_not_selected(
-    name: str, staged: StagedPlan, snapshots: Iterable[Any], selected: Collection[str]
+    name: str,
+    staged: StagedPlan,
+    snapshots: Iterable[Any],
+    selected: Collection[str],
+    in_run: Collection[str] = (),
 ) -> None:
     """A run builds what was selected, and nothing else.
 
@@ -115,22 +119,33 @@ def refuse_what_is_not_selected(
         staged: The plan.
         snapshots: All snapshots of the plan.
         selected: Fully qualified names.
+        in_run: Those that the run selects, here or later.
 
     Raises:
         PlanRefusedError: The plan also changes other models.
     """
     backfilled = {s.name for s in staged.stages.intervals}
-    extra = sorted(
-        s.model.name
+    extra = {
+        s.name: s.model.name
         for s in snapshots
         if s.is_model
         and not s.is_symbolic
         and s.name not in selected
         and (s.name in backfilled or s.version != staged.versions.get(s.name, s.version))
-    )
+    }
+    if later := sorted(extra[n] for n in extra.keys() & set(in_run)):
+        names = ", ".join(later)
+        raise PlanRefusedError(
+            f"Project {name}: what has changed can't be promoted without {names}, which read it; "
+            "and they also read what another project, or a Python asset, makes of it once it is "
+            "promoted.",
+            remedy=f"Apply the plan by itself (job {name}_plan): it builds {names} from what is "
+            "there now. Then materialize what is in between, and then these with `restate`, or "
+            "without if they are of kind FULL or VIEW.",
+        )
     if extra:
         raise PlanRefusedError(
             f"Project {name}: the plan of what is selected also rebuilds "
-            f"{', '.join(extra)}, because they read it.",
+            f"{', '.join(sorted(extra.values()))}, because they read it.",
             remedy="Select them too (everything downstream), so that the run may build them.",
         )

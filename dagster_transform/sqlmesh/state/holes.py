@@ -17,10 +17,11 @@ from sqlmesh.utils.date import to_timestamp
 
 from dagster_transform.sqlmesh import _compat
 from dagster_transform.sqlmesh.errors import SignalError
-from dagster_transform.sqlmesh.intervals import Interval, in_words, merged, without
+from dagster_transform.sqlmesh.intervals import Interval, in_words, merged, minus, without
 from dagster_transform.sqlmesh.state.evaluation import Evaluation
 from dagster_transform.sqlmesh.state.ready_batches import ready_batches
 
+BUILT_IN_PRODUCTION = "this environment reads production's table, which production's runs build"
 _ENDLESS = 2**62
 Intervals = dict[str, list[Interval]]
 
@@ -54,8 +55,10 @@ def allot(
 
     Args:
         evaluation: With the snapshots of the wanted nodes and of all their ancestors.
-        wanted: What the selected nodes lack or have to build anew, by snapshot.
-        owed: What the others should have by their crons and lack, by snapshot.
+        wanted: What the selected nodes lack or have to build anew, by snapshot; of a plan, what its
+            backfills build.
+        owed: What the others should have by their crons and lack, by snapshot; in a plan, which
+            SQLMesh has made as a whole, nothing.
         restating: Whether signals get to know that this is a restatement.
     """
     scheduler = evaluation.scheduler
@@ -85,16 +88,19 @@ def allot(
             result.errors[name] = ready.errors[name]
             continue
         mine = ready.batches.get(name, [])
-        built = leave_out(snapshot, mine, not_built)
+        empty = reach.empty(snapshot)
+        built = [] if empty else leave_out(snapshot, mine, not_built)
         beyond = reach.beyond(snapshot) if built else {}
         for uncovered in beyond.values():
             built = leave_out(snapshot, built, [uncovered])
+        if built != mine and not minus(built, evaluation.intervals_of(snapshot)):
+            built = []  # what is left is there already: the lookback of what was left out
         if built:
             result.build[name] = built
         else:
-            names = {n: str(s.node.name) for n, s in scheduler.snapshots_by_name.items()}
-            words = in_words(asked[name])
-            result.held[name] = _why(snapshot, names, bool(not_built), beyond, words)
+            owes = debtors[name] if not_built else set()
+            why = _Why(evaluation, owes, empty, beyond.keys(), asked[name])
+            result.held[name] = why.in_words(snapshot)
     return result
 
 
@@ -107,20 +113,15 @@ def leave_out(snapshot: Any, batches: list[Interval], debts: list[Interval]) -> 
     return without(batches, debts, cells, uninterrupted=bool(snapshot.depends_on_past))
 
 
-def within_reach(evaluation: Evaluation, batches: Mapping[str, Collection[Interval]]) -> Intervals:
-    """`batches`, by name, less what an upstream that is built by time range does not have yet.
-
-    For the backfill of a plan, which SQLMesh has planned as a whole: nothing else is owed there.
-    """
-    result: Intervals = {}
-    reach = _Reach(evaluation, result)
-    for snapshot_id in snapshots_to_dag(evaluation.scheduler.snapshots.values()):
-        if snapshot_id.name in batches:
-            snapshot, built = evaluation.by_name[snapshot_id.name], list(batches[snapshot_id.name])
-            for uncovered in reach.beyond(snapshot).values() if built else ():
-                built = leave_out(snapshot, built, [uncovered])
-            result[snapshot.name] = built
-    return result
+def why_empty(snapshot: Any, evaluation: Evaluation) -> str:
+    """Why a node has no data yet of which nothing is missing either; empty if it has some."""
+    if evaluation.intervals_of(snapshot):
+        return ""
+    start = f", start {snapshot.node.start}" if snapshot.node.start else ""
+    return (
+        "nothing of it was ever built, and no interval is due yet "
+        f"(cron '{snapshot.node.cron}'{start})"
+    )
 
 
 class _Reach:
@@ -143,17 +144,33 @@ class _Reach:
 
     def beyond(self, snapshot: Any) -> dict[str, Interval]:
         """Time that an upstream does not have yet: by its name."""
-        if not (snapshot.is_incremental or snapshot.is_scd_type_2):
+        if not _goes_by_intervals(snapshot):
             return {}
         found: dict[str, Interval] = {}
-        for parent in self._sliced(snapshot):
-            has, until = self._has(parent), self._end(parent)
-            if has < until:
-                found[parent.name] = (has, until)
+        for parent in self._read(snapshot):
+            if parent.is_incremental_by_time_range:
+                has, until = self._has(parent), self._end(parent)
+                if has < until:
+                    found[parent.name] = (has, until)
         return found
 
-    def _sliced(self, snapshot: Any) -> Iterable[Any]:
-        """The upstreams that are built by time range; views are looked through."""
+    def empty(self, snapshot: Any) -> set[str]:
+        """Upstreams that have no data at all, and will get some: names.
+
+        Of what `beyond` is about, a model takes what is before the upstream's start.
+        """
+        sliced = _goes_by_intervals(snapshot)
+        return {
+            parent.name
+            for parent in self._read(snapshot)
+            if not (sliced and parent.is_incremental_by_time_range)
+            and not self._evaluation.intervals_of(parent)
+            and not self._build.get(parent.name)
+            and self._has(parent) < self._end(parent)
+        }
+
+    def _read(self, snapshot: Any) -> Iterable[Any]:
+        """The upstreams that have rows of their own; views are looked through."""
         stack, seen = [p.name for p in snapshot.parents], set()
         while stack:
             name = stack.pop()
@@ -161,10 +178,10 @@ class _Reach:
             if parent is None or name in seen or name == snapshot.name:
                 continue
             seen.add(name)
-            if parent.is_incremental_by_time_range:
-                yield parent
-            elif parent.is_view or parent.is_embedded:
+            if parent.is_view or parent.is_embedded:
                 stack.extend(p.name for p in parent.parents)
+            elif parent.is_model and not parent.is_symbolic:
+                yield parent
 
     def _has(self, parent: Any) -> int:
         """Until when; a model that has nothing yet has all that is before its start."""
@@ -181,25 +198,45 @@ class _Reach:
         return int(parent.inclusive_exclusive(0, parent.node.end, strict=False)[1])
 
 
-def _why(
-    snapshot: Any, names: Mapping[str, str], owed: bool, beyond: Collection[str], asked: str
-) -> str:
+def _goes_by_intervals(snapshot: Any) -> bool:
+    return bool(snapshot.is_incremental or snapshot.is_scd_type_2)
+
+
+@dataclass(frozen=True, slots=True)
+class _Why:
     """Why nothing of a node can be built.
 
-    Args:
-        snapshot: The node's.
-        names: What people call each model, by fully qualified name.
-        owed: Whether an upstream that is not selected owes it something.
-        beyond: Upstreams that have not got far enough.
-        asked: What was to be built, in words.
+    Attributes:
+        evaluation: The snapshots.
+        owes: Names of upstreams that are not built by this run and lack data that it needs.
+        empty: Names of upstreams that have no data at all.
+        beyond: Names of upstreams that have not got far enough.
+        asked: What was to be built.
     """
-    if owed:
-        parents = ", ".join(names.get(p.name, p.name) for p in snapshot.parents)
-        return (
-            f"an upstream that is not selected has not built the data yet ({parents}): "
-            f"select +{snapshot.node.name} or set upstreams: include"
-        )
-    if beyond:
-        parents = ", ".join(sorted(names[n] for n in beyond))
-        return f"its upstream {parents} has not got that far yet"
-    return f"a signal, its own or an upstream's, holds back {asked}"
+
+    evaluation: Evaluation
+    owes: Collection[str]
+    empty: Collection[str]
+    beyond: Collection[str]
+    asked: Collection[Interval]
+
+    def in_words(self, snapshot: Any) -> str:
+        """As people read it."""
+        if self.owes:
+            by_name = self.evaluation.by_name
+            elsewhere = [n for n in self.owes if self.evaluation.is_productions(by_name[n])]
+            if elsewhere:
+                return f"its upstream {self._names(elsewhere)} lacks data: {BUILT_IN_PRODUCTION}"
+            return (
+                f"an upstream that is not selected has not built the data yet "
+                f"({self._names(self.owes)}): "
+                f"select +{snapshot.node.name} or set upstreams: include"
+            )
+        if self.empty:
+            return f"its upstream {self._names(self.empty)} has no data yet"
+        if self.beyond:
+            return f"its upstream {self._names(self.beyond)} has not got that far yet"
+        return f"a signal, its own or an upstream's, holds back {in_words(self.asked)}"
+
+    def _names(self, names: Collection[str]) -> str:
+        return ", ".join(sorted(str(self.evaluation.by_name[name].node.name) for name in names))

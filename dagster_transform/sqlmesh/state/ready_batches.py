@@ -12,7 +12,7 @@ from sqlmesh.core.snapshot import snapshots_to_dag
 
 from dagster_transform.databases.transient import chain
 from dagster_transform.errors import with_class
-from dagster_transform.sqlmesh import _compat
+from dagster_transform.sqlmesh import _compat_refusals
 from dagster_transform.sqlmesh.errors import SignalError
 from dagster_transform.sqlmesh.intervals import Interval
 from dagster_transform.sqlmesh.state.evaluation import Evaluation
@@ -52,7 +52,7 @@ def ready_batches(
     """
     scheduler = evaluation.scheduler
     dag = snapshots_to_dag(scheduler.snapshots.values())
-    with _compat.signals_apart(scheduler) as raised:
+    with _compat_refusals.signals_apart(scheduler) as raised:
         found = scheduler.batch_intervals(
             intervals,
             evaluation.deployability,

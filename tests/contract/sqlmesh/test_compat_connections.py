@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import psycopg2
+import pytest
+
 from dagster_transform.sqlmesh import _compat
 from tests.support.private_parts import part
 
@@ -63,10 +66,13 @@ def test_backends_are_named_where_pools_connect() -> None:
         )  # fmt: skip
         adapter = config.create_engine_adapter()
         derived = adapter.with_settings()
-        _compat.name_backends(adapter, lambda theirs: f"{theirs} ours")
+        factory = part(adapter._connection_pool, "_connection_factory", "ConnectionPool's factory")
+        assert factory.keywords["application_name"] == "mine"
+        _compat.name_backends(adapter, lambda theirs: f"{theirs} ours", lambda: None)
         for one in (adapter, derived):
-            connect = part(one._connection_pool, "_connection_factory", "ConnectionPool's factory")
-            assert connect.keywords["application_name"] == "mine ours"
+            assert one._connection_pool._connection_factory is not factory
+            with pytest.raises(psycopg2.OperationalError, match="nowhere"):
+                one._connection_pool.get()
 
 
 def test_engine_adapter_connection_pool(context: Any) -> None:
