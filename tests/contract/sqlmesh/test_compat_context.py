@@ -134,3 +134,22 @@ def test_context_adapters_are_all_closed(planned: Any, folder: Path) -> None:
 
 def test_context_concurrent_tasks(context: Any) -> None:
     assert part(context, "concurrent_tasks", "Context.concurrent_tasks") == 1
+
+
+def test_a_plan_can_select_a_model_that_no_expression_can_name(tmp_path: Path) -> None:
+    """Context._selector_cls makes the selectors of plans."""
+    from sqlmesh import Context
+
+    (tmp_path / "models").mkdir()
+    (tmp_path / "config.yaml").write_text(CONFIG, encoding="utf-8")
+    for file, name in (("odd", 's."a b/ü"'), ("plain", "s.plain")):
+        model = f"MODEL (name {name}, kind FULL); SELECT 1 AS n"
+        (tmp_path / "models" / f"{file}.sql").write_text(model, encoding="utf-8")
+    context = Context(paths=[str(tmp_path)])
+    (odd,) = [fqn for fqn in context.models if "ü" in fqn]
+    _compat.select_by_fqn(context)
+    selector = context._new_selector()
+    assert selector.expand_model_selections([odd]) == {odd}
+    assert selector.expand_model_selections([odd, "s.plain"]) == set(context.models)
+    plan = context.plan_builder("dev", select_models=[odd], skip_tests=True).build()
+    assert {snapshot.name for snapshot in plan.new_snapshots} == {odd}

@@ -49,13 +49,13 @@ DBT = {
         sources:
           - name: raw data
             schema: raw
-            tables: [{name: x/y, identifier: '"x/y"'}, {name: x_y}]
+            tables: [{name: x/y}, {name: x_y}]
         models:
           - name: type
             columns:
               - name: n
                 data_tests:
-                  - not_null: {name: 'is it (really) there?'}
+                  - not_null: {name: 'is-it-(really)-there?'}
                   - unique: {name: 'is_it_really_there_'}
     """,
 }
