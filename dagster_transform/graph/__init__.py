@@ -44,6 +44,7 @@ from dagster_transform.graph.nodes import (
 )
 from dagster_transform.graph.selection import select
 from dagster_transform.graph.source_files import SourceFile, difference, fingerprint
+from dagster_transform.graph.source_keys import SourceNameError, same_key, with_keys
 from dagster_transform.graph.staleness import why_stale
 
 __all__ = [
@@ -72,6 +73,7 @@ __all__ = [
     "SourceFile",
     "SourceFileError",
     "SourceId",
+    "SourceNameError",
     "UnitId",
     "UnknownIdError",
     "check_id",
@@ -80,8 +82,10 @@ __all__ = [
     "node_id",
     "promotion_id",
     "read_graph_file",
+    "same_key",
     "select",
     "source_id",
     "why_stale",
+    "with_keys",
     "write_graph_file",
 ]

@@ -99,7 +99,12 @@ _NODE_DEFAULTS: _Object = {
     "presence": "unknown",
     "properties": {},
 }
-_SOURCE_DEFAULTS: _Object = {"description": None, "columns": [], "key": ()}
+_SOURCE_DEFAULTS: _Object = {
+    "description": None,
+    "columns": [],
+    "key": (),
+    "key_is_default": False,
+}
 _CHECK_DEFAULTS: _Object = {
     "also": (),
     "kind": "audit",
@@ -265,6 +270,7 @@ def _decode_source(raw: Mapping[str, Any], columns: _Columns) -> Source:
         description=text_or_none(raw, "description"),
         columns=_decode_columns(raw.get("columns"), columns),
         key=texts(raw, "key"),
+        key_is_default=flag(raw, "key_is_default", False),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dagster_transform.planning.advice import finer_than_upstream, restatable
+from dagster_transform.planning.advice import finer_than_upstream, first_plan, restatable
 from dagster_transform.planning.concurrency_tags import CONCURRENCY, SlotError
 from dagster_transform.planning.resource_keys import (
     ResourceKey,
@@ -11,6 +11,7 @@ from dagster_transform.planning.resource_keys import (
 )
 from dagster_transform.planning.run_plan import RunPlanError, plan_run
 from dagster_transform.planning.slots import connection_slot, slots_of
+from dagster_transform.planning.source_keys import keyed_sources
 from dagster_transform.planning.values import (
     DEFAULT_MODELS,
     GOOD_OUTCOMES,
@@ -43,6 +44,8 @@ __all__ = [
     "UnitKind",
     "connection_slot",
     "finer_than_upstream",
+    "first_plan",
+    "keyed_sources",
     "plan_run",
     "restatable",
     "slots_of",

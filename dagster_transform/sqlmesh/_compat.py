@@ -9,11 +9,13 @@ import importlib.metadata
 import importlib.util
 import os
 from collections.abc import Callable, Collection, Iterable
-from contextlib import suppress
+from contextlib import closing, suppress
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from dagster_transform.process.collector import kept
+from dagster_transform.sqlmesh.connections import main_file, missing_files
 from dagster_transform.sqlmesh.errors import SqlmeshMissingError
 
 
@@ -145,6 +147,22 @@ def unversioned_snapshots(context: Any, nodes: dict[str, Any]) -> dict[str, Any]
     return snapshots
 
 
+def model_selector(context: Any) -> Callable[[Iterable[str]], Collection[str]]:
+    """What gives the models that expressions of SQLMesh's selection syntax choose, by fully
+    qualified name. The state is not asked."""
+    selector = context._selector_cls(
+        None,
+        models=context._models,
+        context_path=context.path,
+        dag=context.dag,
+        default_catalog=context.default_catalog,
+        dialect=context.default_dialect,
+        cache_dir=context.cache_dir,
+    )
+    expand: Callable[[Iterable[str]], Collection[str]] = selector.expand_model_selections
+    return expand
+
+
 def environment_statements(context: Any) -> list[Any]:
     """The before_all and after_all statements of a loaded project's files."""
     statements: list[Any] = context._environment_statements
@@ -154,14 +172,17 @@ def environment_statements(context: Any) -> list[Any]:
 def existing_state(context: Any) -> Any | None:
     """The project's state as it is, or None where none was ever made.
 
-    `context.state_sync` makes it; reading must not. After this, a context whose state was not
-    opened before is good for reading only, and `close_connections` closes this state too.
+    `context.state_sync` makes it, and connecting makes a DuckDB file that is not there; reading
+    must do neither. After this, a context whose state was not opened before is good for reading
+    only, and `close_connections` closes this state too.
 
     Raises:
         Exception: Whatever the driver raises where the state's database can't be reached.
     """
     if context._state_sync is not None:
         return context._state_sync
+    if _has_no_state(context):
+        return None
     state = context._state_sync = context._new_state_sync()
     # SQLMesh takes every error here for "there is no such table": a DuckDB file that another
     # process holds would look like a project that was never planned.
@@ -169,6 +190,67 @@ def existing_state(context: Any) -> Any | None:
     if state.get_versions(validate=False).schema_version == 0:
         return None
     return state
+
+
+def _has_no_state(context: Any) -> bool:
+    """Whether the DuckDB file is missing that the state would be in; or another one that connecting
+    would make beside it, and nothing but the file itself says that there is no state in it."""
+    connection = state_connection(context)
+    file = main_file(connection)
+    if file is None or not missing_files([connection]):
+        return False
+    if not Path(file).exists():
+        return Path(file).parent.is_dir()  # else connecting says what is wrong
+    import duckdb
+
+    schema = context.config.get_state_schema(context.gateway) or "main"
+    with closing(duckdb.connect(file)) as peek:
+        found = peek.execute(
+            "SELECT 1 FROM duckdb_tables() WHERE schema_name = ? AND table_name = '_versions'",
+            [schema],
+        ).fetchone()
+    return found is None
+
+
+def state_connection(context: Any) -> Any:
+    """The connection config of the project's state."""
+    return context.config.get_state_connection(context.gateway) or context.connection_config
+
+
+def open_state(context: Any) -> Any:
+    """The project's state, for planning and for runs; where none was ever made, an empty one in
+    memory, which `make_state` puts the project's own in the place of.
+
+    Raises:
+        Exception: Whatever the driver raises where the state's database can't be reached, and
+            SQLMesh where the state is of another version.
+    """
+    from sqlmesh.core.config.connection import DuckDBConnectionConfig
+    from sqlmesh.core.state_sync import EngineAdapterStateSync
+    from sqlmesh.core.state_sync.cache import CachingStateSync
+
+    if context._state_sync is None:
+        state = existing_state(context)
+        if state is None:
+            for adapter in state_adapters(context):
+                adapter.close()
+            state = context._provided_state_sync = EngineAdapterStateSync(
+                DuckDBConnectionConfig().create_engine_adapter(),
+                schema="sqlmesh",
+                cache_dir=context.cache_dir,
+                console=context.console,
+            )
+            state.migrate()
+        state.get_versions()
+        context._state_sync = CachingStateSync(state)  # type: ignore[abstract]
+    return context._state_sync
+
+
+def make_state(context: Any) -> None:
+    """Have `context.state_sync` make the project's own state, where `open_state` found none."""
+    if context._provided_state_sync is not None:
+        context._provided_state_sync.engine_adapter.close()
+        context._provided_state_sync = context._state_sync = None
 
 
 def load_files(context: Any) -> Any | None:

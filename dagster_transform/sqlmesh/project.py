@@ -11,6 +11,7 @@ from dagster_transform.config import SqlmeshProject
 from dagster_transform.databases.transient import database_error, from_driver, is_file_locked
 from dagster_transform.errors import TransformError
 from dagster_transform.sqlmesh import _compat
+from dagster_transform.sqlmesh.configs import read_configs, shell_command
 from dagster_transform.sqlmesh.errors import DatabaseError, ProjectLoadError
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
@@ -32,7 +33,17 @@ def open_context(name: str, project: SqlmeshProject, paths: Sequence[str], *, lo
     """
     sqlmesh = _compat.import_sqlmesh()
     with clear_errors(name, paths):
-        return sqlmesh.Context(paths=list(paths), gateway=project.gateway, load=load)
+        configs = read_configs(paths)
+        context = sqlmesh.Context(config=configs, gateway=project.gateway, load=False)
+    if load:
+        try:
+            with clear_errors(name, paths):
+                _compat.open_state(context)  # SQLMesh would make one where there is none
+                context.load()
+        except BaseException:
+            _compat.close_connections(context)  # nobody else knows of it yet
+            raise
+    return context
 
 
 @contextmanager
@@ -75,6 +86,11 @@ class OpenProject:
         self._config = config
         self._paths = paths
         self._context: Any = None
+
+    @property
+    def leaves_out(self) -> bool:
+        """Whether transform.yaml leaves out some of its models."""
+        return bool(self._config.select or self._config.exclude)
 
     def open(self) -> Any:
         """Its Context: the one that is open, else a new one whose model files are not loaded.
@@ -140,7 +156,7 @@ def clear_errors(name: str, paths: Sequence[str], what: str = "can't be loaded")
             ) from None
         raise ProjectLoadError(
             f"Project {name} {what}: {words_of(error) or type(error).__name__}",
-            remedy=f"Correct it, then check with: sqlmesh -p {paths[0]} info",
+            remedy=f"Correct it, then check with: {shell_command(paths, 'info')}",
         ) from None
 
 

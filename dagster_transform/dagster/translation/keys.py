@@ -48,11 +48,16 @@ def keys_of(graph: Graph, translator: TransformTranslator) -> Keys:
         node_id = nodes.get(key)
         if source.key and node_id and graph.nodes[node_id].relation != source.relation:
             raise _duplicate(key, graph.nodes[node_id], source)
-    checks = {
-        c.id: dg.AssetCheckKey(assets[c.target], translator.get_check_name(c))
-        for c in graph.checks.values()
-    }
-    return Keys(assets, nodes, checks, {key: check for check, key in checks.items()})
+    checks: dict[CheckId, dg.AssetCheckKey] = {}
+    check_ids: dict[dg.AssetCheckKey, CheckId] = {}
+    for check in graph.checks.values():
+        name = translator.get_check_name(check)
+        # Sources of one name in two databases are one asset: two environments of a project.
+        while (check_key := dg.AssetCheckKey(assets[check.target], name)) in check_ids:
+            name = f"{name}_{check.project}"
+        checks[check.id] = check_key
+        check_ids[check_key] = check.id
+    return Keys(assets, nodes, checks, check_ids)
 
 
 def _duplicate(key: dg.AssetKey, one: Node, other: Node | Source) -> DuplicateKeyError:
@@ -60,7 +65,12 @@ def _duplicate(key: dg.AssetKey, one: Node, other: Node | Source) -> DuplicateKe
     # Two packages of one dbt project may have a model of the same name.
     first, second = by_name if by_name[0] != by_name[1] else (one.id, other.id)
     remedy = "Override get_asset_key of the translator, so that they differ."
-    if one.key or other.key:
+    if one.project != other.project:
+        remedy = (
+            f"Give one of the projects {one.project} and {other.project} a key_prefix in"
+            " transform.yaml, or override get_asset_key of the translator."
+        )
+    elif one.key or other.key:
         remedy = (
             "Give one of them another key: meta: {dagster: {asset_key: [...]}} in dbt, or override"
             " get_asset_key of the translator."

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,6 +31,7 @@ class ParseRecord:
             `path`...); no user, no password.
         threads: The profile's threads.
         packages: Folder of each package, the project's own included, by name.
+        selected: Unique ids of what transform.yaml selects, tests included; None: everything.
         files: The files that were parsed, by path relative to the root that they were read with.
     """
 
@@ -39,6 +40,7 @@ class ParseRecord:
     connection: Mapping[str, Any]
     threads: int
     packages: Mapping[str, str]
+    selected: Sequence[str] | None = None
     files: Mapping[str, SourceFile] = field(default_factory=dict)
 
     @property
@@ -89,6 +91,7 @@ class Artifacts:
             "connection": record.connection,
             "threads": record.threads,
             "packages": record.packages,
+            "selected": record.selected,
             "files": {path: [f.size, f.mtime_ns, f.sha256] for path, f in record.files.items()},
         }
         temporary = self.folder / f".{_RECORD}.{os.getpid()}.{secrets.token_hex(4)}.tmp"

@@ -10,12 +10,14 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from dagster_transform.databases.backends import BackendId, backend_id, in_database
 from dagster_transform.databases.identity import ConnectionIdentity, duckdb_file
 from dagster_transform.dbt.backends import end_backends
-from dagster_transform.dbt.files.checks import FRESHNESS
+from dagster_transform.dbt.errors import DbtRunError
+from dagster_transform.dbt.files.checks import FRESHNESS, UNIT_TEST
 from dagster_transform.dbt.files.manifest import Resource
 from dagster_transform.dbt.files.relations import all_identities, connection_identity, relation_of
 from dagster_transform.dbt.protocol import Measured
@@ -134,9 +136,11 @@ class DbtProjectRun:
         """Connect, and carry out the on-run-start hooks; the database's files are held from then.
 
         Raises:
-            DbtRunError: The project can't be loaded, or dbt can't begin.
+            DbtRunError: The project can't be loaded, or dbt can't begin; or there is nothing but
+                tests to do, and no database to test.
         """
         self.launch()
+        self._require_files(units)
         mine = {self._reference(unit) for unit in units}
         mine |= {UniqueId(reference) for reference in self._settings.in_run}
         self._missing = self._begun().open(mine)
@@ -257,6 +261,23 @@ class DbtProjectRun:
         if unit.kind is UnitKind.CHECK:
             return UniqueId(self._graph.checks[CheckId(unit.id)].reference)
         return UniqueId(self._graph.nodes[NodeId(unit.id)].reference)
+
+    def _require_files(self, units: Sequence[Unit]) -> None:
+        """Raises DbtRunError where a DuckDB file is missing that is only to be tested: connecting
+        would make an empty one. Unit tests may do without what models have built."""
+        checks = [self._graph.check(unit.id) for unit in units]
+        only_tests = checks and all(c is not None and c.kind != UNIT_TEST for c in checks)
+        asked = {self._graph.checks[c].reference for c in self._graph.checks}
+        if not only_tests or not asked >= self._settings.in_run:
+            return
+        missing = [key.name for key in self.exclusive if not Path(key.name).exists()]
+        if missing:
+            raise DbtRunError(
+                f"Project {self._name}: there is no DuckDB file {' and no '.join(sorted(missing))}"
+                " to test.",
+                remedy="Build its models first, or correct the path in profiles.yml: a relative one"
+                f" begins in {self._settings.project.path}.",
+            )
 
     def _is_model_freshness(self, unit: Unit) -> bool:
         if unit.kind is not UnitKind.CHECK:

@@ -39,7 +39,7 @@ def make_plan(
     marker = Marker(settings, selected)
     if marker.files_are_unchanged():
         context = project.open()
-        record = context.state_sync.get_environment(settings.environment)
+        record = _compat.open_state(context).get_environment(settings.environment)
         if record is not None and record.finalized_ts and marker.plan_id == record.plan_id:
             _compat.load_materializations(context)
             return None
@@ -55,7 +55,7 @@ def _plan(
     *,
     whole: bool,
 ) -> StagedPlan | None:
-    record = context.state_sync.get_environment(settings.environment)
+    record = _compat.open_state(context).get_environment(settings.environment)
     names = _plannable(context, record, selected)
     if not names:
         return None

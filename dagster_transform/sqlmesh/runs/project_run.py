@@ -33,6 +33,7 @@ from dagster_transform.sqlmesh.runs.promoted_run import PromotedRun
 from dagster_transform.sqlmesh.runs.resource_keys import (
     connections_of,
     file_keys,
+    require_files,
     shared_resources_of,
     table_key,
 )
@@ -146,39 +147,45 @@ class SqlmeshProjectRun:
         Raises:
             SqlmeshError: The project, its database or its environment can't be used.
         """
-        graph = self._graph
+        graph, project, settings = self._graph, self._project, self._settings
         selected = {graph.nodes[n].reference: n for n in nodes}
         judged = {snapshot_judged(graph.checks[c], graph) for c in checks}
-        with self._project.clear_errors():
+        with project.clear_errors():
             way = self._choose_way(selected.keys(), judged)
-            context = self._project.open()
+            context = project.open()
             connections = connections_of(context, way.assessment.evaluation)
+            if not way.plans:
+                require_files(project.name, connections, settings.environment)
             self._assessed = _Assessed(
                 way=way,
-                checks=Checks(way.assessment, self._settings),
+                checks=Checks(way.assessment, settings),
                 connections=connections,
                 exclusive=file_keys(context, connections),
             )
         readiness = way.assessment.readiness
-        ids = {node_id(self._project.name, reference): reference for reference in readiness}
+        ids = {node_id(project.name, reference): reference for reference in readiness}
         return {id: readiness[reference] for id, reference in ids.items() if graph.is_node(id)}
 
     def _choose_way(self, selected: Collection[str], judged: Collection[str]) -> WayOfRun:
         """Which way the run goes: a plan that there is or that has to be made comes first."""
         project, settings, staged = self._project, self._settings, self._staged
+        nodes = self._graph.nodes.values()
+        mine = {node.reference for node in nodes if node.project == project.name}
         if staged is None and selected and settings.may_plan:
-            mine = [n for n in self._graph.nodes.values() if n.project == project.name]
-            whole = set(selected) == {node.reference for node in mine}
+            whole = set(selected) == mine and not project.leaves_out
             staged = make_plan(project, settings, selected, whole=whole)
         elif staged is None:
             _compat.load_materializations(project.open())
         context = project.open()
         if staged is not None:
+            _compat.make_state(context)  # it was planned without one, where there was none
             return PlanningRun(context, settings, staged, selected)
         if settings.restate is not None and selected:
-            restatement = plan_restatement(project.name, context, settings, selected)
+            restatement = plan_restatement(project.name, context, settings, selected, mine)
             return RestatingRun(context, settings, restatement)
-        assessment = assess_environment(project.name, context, settings, selected, judged)
+        assessment = assess_environment(
+            project.name, context, settings, selected, judged, may_build=mine
+        )
         return PromotedRun(context, settings, assessment)
 
     def open(self, units: Sequence[Unit]) -> None:

@@ -77,6 +77,8 @@ def assess_environment(
     settings: SqlmeshSettings,
     selected: Collection[str],
     judged: Collection[str] = (),
+    *,
+    may_build: Collection[str],
 ) -> Assessment:
     """What there is to do for the selected nodes of an environment as it is.
 
@@ -88,6 +90,7 @@ def assess_environment(
         settings: What the run asks for.
         selected: Fully qualified names of the nodes to build.
         judged: Fully qualified names of the nodes and standalone audits with checks to run.
+        may_build: Those of all nodes of the project, which a run may build too.
 
     Raises:
         EnvironmentNotPlannedError: There is no such environment.
@@ -100,7 +103,7 @@ def assess_environment(
         snapshots = [evaluation.by_name[n] for n in sorted(mine)]
         if mark_what_is_due(context, infos, snapshots, settings.execution_time):
             evaluation = read_snapshots(context, record, [*selected, *judged], settings)
-    allotment, included = _allot(evaluation, mine, settings)
+    allotment, included = _allot(evaluation, mine, settings, may_build)
     readiness: dict[str, Readiness] = {}
     works: dict[str, Work] = {}
     lacks = _lacks(evaluation, [n for n in judged if n in infos], settings)
@@ -130,15 +133,19 @@ def _lacks(
 
 
 def _allot(
-    evaluation: Evaluation, selected: set[str], settings: SqlmeshSettings
+    evaluation: Evaluation,
+    selected: set[str],
+    settings: SqlmeshSettings,
+    may_build: Collection[str],
 ) -> tuple[Allotment, set[str]]:
     """What is built of the selected nodes; and the upstreams that are built too."""
     wanted = due_intervals(evaluation, selected, ignore_cron=settings.ignore_cron)
     owed = due_intervals(evaluation, names_of_others(evaluation, selected), ignore_cron=False)
     allotment = allot(evaluation, wanted, owed)
-    if settings.upstreams == "hold" or not allotment.owing:
+    owing = allotment.owing.intersection(may_build)
+    if settings.upstreams == "hold" or not owing:
         return allotment, set()
-    included = {s.name: (s, i) for s, i in owed.items() if s.name in allotment.owing}
+    included = {s.name: (s, i) for s, i in owed.items() if s.name in owing}
     wanted |= dict(included.values())
     owed = {s: i for s, i in owed.items() if s.name not in included}
     return allot(evaluation, wanted, owed), set(included)
