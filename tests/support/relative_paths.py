@@ -19,8 +19,8 @@ from tests.support.sqlmesh_projects import Database, Project
 from tests.support.stories import Story
 from tests.support.transforms import Transform
 
-COUNTS_ITS_BUILDS = """
-    kind INCREMENTAL_UNMANAGED,
+ONE_ROW = """
+    kind FULL,
     audits (not_null(columns := (n)))
     ---
     SELECT 1 AS n
@@ -124,7 +124,7 @@ def _transform(
     folder: Path, gateway: Mapping[str, Any], config: Mapping[str, Any] | None = None
 ) -> Transform:
     (folder / "p" / "data").mkdir(parents=True)
-    database, models = Database({"type": "duckdb"}, "w"), {"mart.a": COUNTS_ITS_BUILDS}
+    database, models = Database({"type": "duckdb"}, "w"), {"mart.a": ONE_ROW}
     gateways = {"gateways": {"main": gateway}, **(config or {})}
     project = Project(folder / "p", database, models, config=gateways)
     return Transform(folder, [project])
