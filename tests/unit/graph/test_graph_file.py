@@ -105,10 +105,10 @@ def test_not_a_graph_file(path: Path, content: str) -> None:
 
 def test_a_file_of_an_older_version(path: Path) -> None:
     path.write_bytes(OLD.read_bytes())
-    unusable(path, "has format version 1; this dagster-transform reads 3")
+    unusable(path, "has format version 2; this dagster-transform reads 4")
 
 
-@pytest.mark.parametrize("version", [0, 1, 4, "3", True, None])
+@pytest.mark.parametrize("version", [0, 2, 3, 5, "4", True, None])
 def test_another_version(path: Path, version: object) -> None:
     raw = json.loads(GOLDEN.read_text())
     # Nothing else may be asked of a file of another version.
