@@ -17,6 +17,7 @@ from dagster_transform.databases.transient import is_transient
 from dagster_transform.graph import Check, CheckId, Graph, Node, NodeId, UnitId, node_id
 from dagster_transform.planning import Outcome, Readiness, ResourceKey, Unit, UnitKind
 from dagster_transform.sqlmesh import _compat, _compat_connections
+from dagster_transform.sqlmesh.configs import shell_command_of
 from dagster_transform.sqlmesh.project import OpenProject
 from dagster_transform.sqlmesh.runs import failures, remarks
 from dagster_transform.sqlmesh.runs.auto_plan import make_plan
@@ -167,7 +168,7 @@ class SqlmeshProjectRun:
             self._say(remarks.of_another_database(name, context, mine))
             way = self._choose_way(selected.keys(), judged)
             context, environment = project.open(), way.assessment.environment.value
-            self._say(remarks.of_expiry(name, context.path, settings, environment))
+            self._say(remarks.of_expiry(name, self._plan_command(), settings, environment))
             connections = connections_of(context, way.assessment.evaluation)
             if not way.plans:
                 require_files(project.name, connections, settings.environment)
@@ -180,6 +181,10 @@ class SqlmeshProjectRun:
         readiness = way.assessment.readiness
         ids = {node_id(project.name, reference): reference for reference in readiness}
         return {id: readiness[reference] for id, reference in ids.items() if graph.is_node(id)}
+
+    def _plan_command(self) -> str:
+        """What people type to plan the environment."""
+        return shell_command_of(self._project.open(), f"plan {self._settings.environment}")
 
     def _choose_way(self, selected: Collection[str], judged: Collection[str]) -> WayOfRun:
         """Which way the run goes: a plan that there is or that has to be made comes first."""
@@ -219,10 +224,10 @@ class SqlmeshProjectRun:
             works = [way.assessment.work[reference] for reference in building]
             look_for_tables(works, way.assessment.evaluation)
             if not way.plans:
-                name, path = self._project.name, self._project.open().path
+                name, command = self._project.name, self._plan_command()
                 nodes = [self._node(unit) for unit in builds]
                 known = way.assessment.evaluation.by_name
-                self._say(remarks.of_other_versions(name, path, self._settings, nodes, known))
+                self._say(remarks.of_other_versions(name, command, self._settings, nodes, known))
         threads = UnitThreads(self.capacity, f"sqlmesh-{self._project.name}", self._end_statements)
         self._open = _Open(threads, backends)
 

@@ -113,7 +113,7 @@ def test_another_version(path: Path, version: object) -> None:
     raw = json.loads(GOLDEN.read_text())
     # Nothing else may be asked of a file of another version.
     path.write_text(json.dumps({"format": version, "things": raw["nodes"]}))
-    unusable(path, f"has format version {re.escape(repr(version))}; .* reads 3")
+    unusable(path, f"has format version {re.escape(repr(version))}; .* reads 4")
 
 
 def test_another_project(path: Path) -> None:
@@ -136,7 +136,7 @@ def test_reading_leaves_the_garbage_collector_as_it_was(path: Path, enabled: boo
 
 
 def test_another_format_can_not_be_written(path: Path) -> None:
-    with pytest.raises(ValueError, match="format 3"):
+    with pytest.raises(ValueError, match="format 4"):
         write_graph_file(path, replace(GRAPH_FILE, format_version=1))
 
 

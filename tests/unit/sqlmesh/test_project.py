@@ -37,7 +37,7 @@ def test_an_error_of_a_driver_is_one_of_the_database_and_is_not_chained() -> Non
     found = clear(wrapped)
     assert isinstance(found, DatabaseError)
     assert found.cause == "Project p: its database can't be used: no route"
-    assert "sqlmesh -p /projects/p info" in str(found)
+    assert "cd /projects/p && sqlmesh info" in str(found)
     assert found.__suppress_context__
     assert found.__cause__ is None
 
