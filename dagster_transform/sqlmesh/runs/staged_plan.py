@@ -149,5 +149,5 @@ def refuse_what_is_not_selected(
             f"Project {name}: the plan of what is selected also rebuilds "
             f"{', '.join(sorted(extra.values()))}, because they read it.",
             remedy="Select them too (everything downstream), so that the run may build them; what"
-            f" transform.yaml leaves out, the job {name}_plan builds.",
+            f" select and exclude in transform.yaml leave out, the job {name}_plan builds.",
         )
