@@ -16,9 +16,11 @@ from dagster_transform.cli.claims import claims
 from dagster_transform.cli.drift_texts import drift_lines, environment_in_words
 from dagster_transform.cli.options import config_option
 from dagster_transform.cli.prepare import compare_project, find_unfit, prepare_project
-from dagster_transform.config import TransformConfig, load_config
+from dagster_transform.config import SqlmeshProject, TransformConfig, load_config
 from dagster_transform.errors import TransformError
 from dagster_transform.graph import GraphFile
+from dagster_transform.planning import first_plan
+from dagster_transform.sqlmesh.configs import shell_command
 
 _NAMES_SHOWN = 10
 """How many names of one sort `prepare` lists; `--check` lists all."""
@@ -47,6 +49,15 @@ def main() -> None:
     \b
       projects:
         marts: {framework: sqlmesh, path: sqlmesh_project, environment: prod}
+
+    What a project may have beside framework and path (docs/transform-yaml.md has examples):
+
+    \b
+      sqlmesh  environment, gateway, plan, column_lineage, catalog_in_key
+      dbt      target, profiles_dir, vars, state, cron, time_zone
+      both     select, exclude: which nodes are assets
+               key_prefix: comes before their keys
+               source_keys: keys of external tables
 
     Dagster's definitions read the graph files that `dagster-transform prepare` writes. Under
     `dagster dev` they are refreshed by themselves; run `prepare` where you build what you deploy.
@@ -135,6 +146,7 @@ def _write(config_path: Path | None, projects: Sequence[str], translator: str | 
         out.print(table)
     for name, found in done:
         _print_drift(name, found, out, _NAMES_SHOWN)
+        _print_first_plan(config, name, found, out)
         _remark(config, name, found, err)
     unfit = _print_unfit(config, dict(done), translator, err)
     return 1 if failed else _NOT_SHOWN * unfit
@@ -157,6 +169,7 @@ def _check(config_path: Path | None, projects: Sequence[str], translator: str | 
         files[name] = found.files
         out.print(f"{name}: {environment_in_words(found.files)}", markup=False)
         _print_drift(name, found.files, out, None)
+        _print_first_plan(config, name, found.files, out)
         if found.stale:
             out.print(f"{name}: its graph file {found.stale}", markup=False)
         _remark(config, name, found.files, err)
@@ -223,6 +236,24 @@ def _print_drift(name: str, found: GraphFile, out: Console, at_most: int | None)
     out.print(f"\n{name}: its files differ from environment {found.environment}", markup=False)
     for line in drift_lines(found.drift, at_most):
         out.print(f"  {line}", markup=False)
+
+
+def _print_first_plan(config: TransformConfig, name: str, found: GraphFile, out: Console) -> None:
+    """What to do where nobody has planned the environment yet."""
+    project = config.project(name)
+    if not isinstance(project, SqlmeshProject) or found.plan_id is not None:
+        return
+    if not found.graph.nodes:
+        return
+    environment = f"\n{name}: environment {found.environment} was never planned"
+    if project.plan == "auto":
+        out.print(f"{environment}: the first run plans it (plan: auto).", markup=False)
+        return
+    plan = f"plan {project.environment} --auto-apply"
+    command = shell_command(project.paths, plan, project.gateway)
+    out.print(f"{environment}, so no run builds it. Plan it once:", markup=False)
+    for way in first_plan(name, command):
+        out.print(f"  {way}", markup=False)
 
 
 def _remark(config: TransformConfig, name: str, found: GraphFile, err: Console) -> None:

@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from dagster_transform import dbt, sqlmesh
-from dagster_transform.config import DbtProject, TransformConfig
+from dagster_transform.config import DbtProject, SettingError, TransformConfig
 from dagster_transform.errors import TransformError
 from dagster_transform.graph import (
     Graph,
@@ -147,14 +147,16 @@ def _read(
     config: TransformConfig, name: str, sources: Mapping[str, SourceFile], *, keep: bool
 ) -> GraphFile:
     project = config.project(name)
-    if isinstance(project, DbtProject):
-        artifacts = config.artifacts_path(name) if keep else None
-        return dbt.read_project(
-            name, project, root=config.root, artifacts=artifacts, sources=sources
-        )
-    return sqlmesh.read_project(
-        name, project, [str(path) for path in project.paths], root=config.root, sources=sources
-    )
+    try:
+        if isinstance(project, DbtProject):
+            artifacts = config.artifacts_path(name) if keep else None
+            return dbt.read_project(
+                name, project, root=config.root, artifacts=artifacts, sources=sources
+            )
+        paths = [str(path) for path in project.paths]
+        return sqlmesh.read_project(name, project, paths, root=config.root, sources=sources)
+    except SettingError as error:
+        raise config.located(name, error) from None
 
 
 def _why_stale(config: TransformConfig, name: str) -> str | None:
@@ -167,4 +169,5 @@ def _why_stale(config: TransformConfig, name: str) -> str | None:
         return error.cause.removeprefix(f"The graph file {path} ").removesuffix(".")
     project = config.project(name)
     environment = None if isinstance(project, DbtProject) else project.environment
-    return why_stale(found, config.root, project.paths, environment)
+    settings = project.graph_settings()
+    return why_stale(found, config.root, project.paths, environment, settings)

@@ -46,6 +46,7 @@ from dagster_transform.graph.nodes import (
 )
 from dagster_transform.graph.selection import select
 from dagster_transform.graph.source_files import SourceFile, difference, fingerprint
+from dagster_transform.graph.source_keys import SourceNameError, same_key, with_keys
 from dagster_transform.graph.staleness import why_stale
 
 __all__ = [
@@ -75,6 +76,7 @@ __all__ = [
     "SourceFile",
     "SourceFileError",
     "SourceId",
+    "SourceNameError",
     "UnitId",
     "UnknownIdError",
     "check_id",
@@ -84,8 +86,10 @@ __all__ = [
     "nodes_left",
     "promotion_id",
     "read_graph_file",
+    "same_key",
     "select",
     "source_id",
     "why_stale",
+    "with_keys",
     "write_graph_file",
 ]

@@ -114,14 +114,14 @@ class Graph:
         builders = {node.relation: node for node in nodes.values()}
         _index_relations(nodes, {})
         stays: dict[Relation, Source] = {}
-        for source in sorted(sources.values(), key=lambda source: not source.key):
+        for source in sorted(sources.values(), key=_gives_way):
             stays.setdefault(source.relation, source)
         resolved: dict[InputId, InputId] = {}
         for source in sources.values():
             builder, first = builders.get(source.relation), stays[source.relation]
             if builder is not None and builder.project != source.project:
                 resolved[source.id] = builder.id
-            elif first is not source and source.key in ((), first.key):
+            elif first is not source and (_gives_way(source) or source.key == first.key):
                 resolved[source.id] = first.id
         return cls.of(
             (_relink_node(node, resolved) for node in nodes.values()),
@@ -216,6 +216,11 @@ def _ids_of(check: Check) -> tuple[InputId, ...]:
     """Ids of all that a check names."""
     position = check.position or Position()
     return (check.target, *check.also, *position.after, *position.behind, *position.before)
+
+
+def _gives_way(source: Source) -> bool:
+    """Whether another source of the same relation gives the asset its key."""
+    return not source.key or source.key_is_default
 
 
 def _id_of(thing: Node | Source | Check) -> str:

@@ -9,6 +9,15 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, cast
 
 from dagster_transform.databases.identity import ConnectionIdentity
+from dagster_transform.graph.column_json import (
+    Columns,
+    Reach,
+    decode_column,
+    decode_columns,
+    decode_node_columns,
+    encode_column,
+    rank,
+)
 from dagster_transform.graph.drift import Drift
 from dagster_transform.graph.graph import Graph
 from dagster_transform.graph.ids import CheckId, InputId, NodeId, SourceId, UnitId
@@ -34,8 +43,6 @@ from dagster_transform.graph.nodes import (
 
 _T = TypeVar("_T")
 _Object = dict[str, Any]
-_Columns = Mapping[int, Column]
-_Reach = Mapping[int, int]
 
 
 def encode_graph(graph: Graph) -> _Object:
@@ -44,8 +51,8 @@ def encode_graph(graph: Graph) -> _Object:
     `columns` lists each distinct column once; nodes and sources have their columns' places in it.
     """
     owners: tuple[Node | Source, ...] = (*graph.nodes.values(), *graph.sources.values())
-    columns = {column: _encode_column(column) for owner in owners for column in owner.columns}
-    in_order = sorted(columns, key=_rank)
+    columns = {column: encode_column(column) for owner in owners for column in owner.columns}
+    in_order = sorted(columns, key=rank)
     table = [columns[column] for column in in_order]
     places = {column: place for place, column in enumerate(in_order)}
     return {
@@ -67,7 +74,7 @@ def decode_graph(raw: Mapping[str, Any]) -> Graph:
     if type(rows) is not list:
         raise ShapeError("columns: a list is expected")
     # A dict and not a list, which would take a negative place.
-    columns = {place: _decode_column(row) for place, row in enumerate(rows)}
+    columns = {place: decode_column(row) for place, row in enumerate(rows)}
     reach = {
         place: max(dependency for dependency, _ in column.sources)
         for place, column in columns.items()
@@ -100,7 +107,12 @@ _NODE_DEFAULTS: _Object = {
     "presence": "unknown",
     "properties": {},
 }
-_SOURCE_DEFAULTS: _Object = {"description": None, "columns": [], "key": ()}
+_SOURCE_DEFAULTS: _Object = {
+    "description": None,
+    "columns": [],
+    "key": (),
+    "key_is_default": False,
+}
 _CHECK_DEFAULTS: _Object = {
     "also": (),
     "kind": "audit",
@@ -183,21 +195,6 @@ def _encode_relation(relation: Relation) -> list[str | None]:
     return [relation.connection, relation.catalog, relation.schema, relation.name]
 
 
-def _encode_column(column: Column) -> list[Any]:
-    """Its fields, without those at the end that have their default value; the sources flat."""
-    row: list[Any] = [column.name, column.type, column.description]
-    if column.sources:
-        row.append([part for source in column.sources for part in source])
-    while row[-1] is None or (row[-1] == "" and len(row) == 2):
-        row.pop()
-    return row
-
-
-def _rank(column: Column) -> tuple[Any, ...]:
-    described = column.description is not None
-    return column.name, column.type, described, column.description or "", column.sources
-
-
 def _encode_location(location: Location | None) -> list[Any] | None:
     return None if location is None else [location.path, location.line]
 
@@ -229,7 +226,7 @@ def _each(raw: Mapping[str, Any], key: str, decode: Callable[[Mapping[str, Any]]
     return decoded
 
 
-def _decode_node(raw: Mapping[str, Any], columns: _Columns, reach: _Reach) -> Node:
+def _decode_node(raw: Mapping[str, Any], columns: Columns, reach: Reach) -> Node:
     known(raw, _NODE_KEYS)
     presence = _PRESENCE.get(text(raw, "presence", "unknown"))
     if presence is None:
@@ -253,7 +250,7 @@ def _decode_node(raw: Mapping[str, Any], columns: _Columns, reach: _Reach) -> No
         tags=texts(raw, "tags"),
         owners=texts(raw, "owners"),
         description=text_or_none(raw, "description"),
-        columns=_decode_node_columns(raw, columns, reach),
+        columns=decode_node_columns(raw, columns, reach),
         code_version=text_or_none(raw, "code_version"),
         fingerprint=text_or_none(raw, "fingerprint"),
         location=_decode_location(raw.get("location")),
@@ -276,7 +273,7 @@ def decode_named_node(raw: Any) -> Node:
     return _decode_node({key: raw[key] for key in _OF_A_KEY & raw.keys()}, {}, {})
 
 
-def _decode_source(raw: Mapping[str, Any], columns: _Columns) -> Source:
+def _decode_source(raw: Mapping[str, Any], columns: Columns) -> Source:
     known(raw, _SOURCE_KEYS)
     return Source(
         id=SourceId(text(raw, "id")),
@@ -285,8 +282,9 @@ def _decode_source(raw: Mapping[str, Any], columns: _Columns) -> Source:
         name=text(raw, "name"),
         relation=_decode_relation(raw.get("relation")),
         description=text_or_none(raw, "description"),
-        columns=_decode_columns(raw.get("columns"), columns),
+        columns=decode_columns(raw.get("columns"), columns),
         key=texts(raw, "key"),
+        key_is_default=flag(raw, "key_is_default", False),
     )
 
 
@@ -342,53 +340,6 @@ def _decode_relation(raw: Any) -> Relation:
         case [str() as connection, str() | None as catalog, str() | None as schema, str() as name]:
             return Relation(ConnectionIdentity(connection), catalog, schema, name)
     raise ShapeError("relation, physical: [connection, catalog, schema, name] is expected")
-
-
-def _decode_columns(raw: Any, columns: _Columns) -> tuple[Column, ...]:
-    if raw is None:
-        return ()
-    if type(raw) is list:
-        try:
-            return tuple([columns[place] for place in raw])
-        except (KeyError, TypeError):
-            pass
-    raise ShapeError("columns: places in the file's list of columns are expected")
-
-
-def _decode_node_columns(
-    raw: Mapping[str, Any], columns: _Columns, reach: _Reach
-) -> tuple[Column, ...]:
-    places = raw.get("columns")
-    decoded = _decode_columns(places, columns)
-    if (
-        decoded
-        and reach
-        and max([reach.get(place, -1) for place in places or ()]) >= len(raw.get("deps") or ())
-    ):
-        raise ShapeError("columns: one is computed from a dependency that the node does not have")
-    return decoded
-
-
-def _decode_column(raw: Any) -> Column:
-    match raw:
-        case [str() as name]:
-            return Column(name)
-        case [str() as name, str() as type]:
-            return Column(name, type)
-        case [str() as name, str() as type, str() as description]:
-            return Column(name, type, description)
-        case [str() as name, str() as type, (str() | None) as description, [_, *_] as sources]:
-            return Column(name, type, description, _decode_sources(sources))
-    raise ShapeError("columns: [name, type, description, sources] are expected")
-
-
-def _decode_sources(raw: list[Any]) -> tuple[tuple[int, str], ...]:
-    pairs = tuple(zip(raw[::2], raw[1::2], strict=False))
-    if len(raw) % 2 or not all(
-        type(place) is int and place >= 0 and type(name) is str for place, name in pairs
-    ):
-        raise ShapeError("columns: sources: [place of a dependency, column, ...] are expected")
-    return pairs
 
 
 def _decode_location(raw: Any) -> Location | None:

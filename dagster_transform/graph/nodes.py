@@ -145,7 +145,12 @@ class Node:
 @dataclass(frozen=True, slots=True)
 class Source:
     """A relation that nodes read and that no node of its project builds; its attributes are those
-    of a Node."""
+    of a Node.
+
+    Attributes:
+        key_is_default: Whether its key gives way to that of another project's source of the same
+            relation.
+    """
 
     id: SourceId
     project: str
@@ -155,6 +160,7 @@ class Source:
     description: str | None = None
     columns: tuple[Column, ...] = ()
     key: tuple[str, ...] = ()
+    key_is_default: bool = False
 
 
 @dataclass(frozen=True, slots=True)

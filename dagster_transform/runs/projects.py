@@ -134,11 +134,14 @@ class ProjectRuns:
         asked = self.options.dbt
         artifacts = self.config.artifacts_path(name)
         parsed = self.config.prepared_root(name) / name / "partial_parse.msgpack"
+        build = asked.build
+        if build.state is None and (build.defer or build.favor_state):
+            build = replace(build, state=project.state)
         settings = dbt.DbtSettings(
             project=project,
             folder=dbt.RunFolder(artifacts / "runs", self.run_id, asked.kept_runs),
             parsed=parsed if os.access(parsed, os.R_OK) else None,
-            options=asked.build,
+            options=build,
             limits=asked.limits,
             measures=asked.measures,
             in_run=self._references(name),

@@ -9,6 +9,8 @@ import errno
 import logging
 import re
 import traceback
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from dagster_transform.databases.faults import (
     is_disk_full,
@@ -18,6 +20,7 @@ from dagster_transform.databases.faults import (
 )
 from dagster_transform.databases.transient import chain, database_error, is_file_locked
 from dagster_transform.errors import redact, with_class, words_of
+from dagster_transform.sqlmesh.configs import shell_command
 from dagster_transform.sqlmesh.errors import (
     DatabaseError,
     HookError,
@@ -44,24 +47,24 @@ _NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
 _log = logging.getLogger("dagster_transform")
 
 
-def error_of(error: BaseException, name: str, path: str, what: str) -> SqlmeshError:
+def error_of(error: BaseException, name: str, paths: Sequence[str], what: str) -> SqlmeshError:
     """The error of ours for what SQLMesh or a driver has raised.
 
     Args:
         error: What was raised.
         name: The project's name in transform.yaml.
-        path: Its (first) folder.
+        paths: Its folders.
         what: What can't be done with it, where nothing more is known.
     """
     links = list(chain(error))
     names = {cls.__name__ for link in links for cls in type(link).__mro__}
     words = words_of(error)
-    sqlmesh = f"sqlmesh -p {path}"
+    sqlmesh = partial(shell_command, paths)
     if hook := _HOOK.search(str(error)):
         return HookError(
             f"Project {name}: {hook['hook']} failed: {words}",
             remedy=f"Correct the statement of {hook['hook']} in the project's config.yaml, and "
-            f"apply a plan: `{sqlmesh} plan`.",
+            f"apply a plan: `{sqlmesh('plan')}`.",
         )
     if database := database_error(error):
         return _of_database(database, name, sqlmesh)
@@ -73,18 +76,18 @@ def error_of(error: BaseException, name: str, path: str, what: str) -> SqlmeshEr
             remedy="Install what is missing into the Python environment that Dagster runs in.",
         )
     if "LinterError" in names:
-        return LinterError(f"Project {name}: {words}", remedy=f"`{sqlmesh} lint` lists what.")
+        return LinterError(f"Project {name}: {words}", remedy=f"`{sqlmesh('lint')}` lists what.")
     if "SignalEvalError" in names:
         return SignalError(f"Project {name}: a signal raised an error: {words}")
     if names & {"PlanError", "RestatementError"}:
         return PlanRefusedError(
             f"Project {name} can't be planned: {words}",
-            remedy=f"`{sqlmesh} plan` shows the same plan.",
+            remedy=f"`{sqlmesh('plan')}` shows the same plan.",
         )
     if "sqlmesh migrate" in words:
         return StateError(
             f"Project {name}: {words}",
-            remedy=f"Run `{sqlmesh} migrate`, once nothing else uses the project.",
+            remedy=f"Run `{sqlmesh('migrate')}`, once nothing else uses the project.",
         )
     if "(local)" in words and "(remote)" in words:
         return StateError(
@@ -94,7 +97,7 @@ def error_of(error: BaseException, name: str, path: str, what: str) -> SqlmeshEr
     if what == LOADED:
         return ProjectLoadError(
             f"Project {name} {what}: {words}",
-            remedy=f"Correct it, then check with: {sqlmesh} info",
+            remedy=f"Correct it, then check with: {sqlmesh('info')}",
         )
     _log.error("%s", redact("".join(traceback.format_exception(error))))
     return UnexpectedError(
@@ -103,7 +106,7 @@ def error_of(error: BaseException, name: str, path: str, what: str) -> SqlmeshEr
     )
 
 
-def _of_database(error: BaseException, name: str, sqlmesh: str) -> SqlmeshError:
+def _of_database(error: BaseException, name: str, sqlmesh: Callable[[str], str]) -> SqlmeshError:
     words = words_of(error)
     if is_missing_relation(error) and (
         table := next((t for t in _STATE_TABLES if re.search(rf"\b{t}\b", words)), None)
@@ -111,7 +114,7 @@ def _of_database(error: BaseException, name: str, sqlmesh: str) -> SqlmeshError:
         return StateError(
             f"Project {name}: table {table} of SQLMesh's state is not there: {words}",
             remedy="Restore the state's schema from a backup of its database, or, from a file that "
-            f"`sqlmesh state export` has written: {sqlmesh} state import --replace -i FILE",
+            f"`sqlmesh state export` has written: {sqlmesh('state import --replace -i FILE')}",
         )
     if is_file_locked(error):
         remedy = "Another process holds the DuckDB file: close it, then run again."
@@ -120,9 +123,9 @@ def _of_database(error: BaseException, name: str, sqlmesh: str) -> SqlmeshError:
     elif is_forbidden(error):
         remedy = "Grant it to the user of the connection in the project's config.yaml."
     elif is_unreachable(error):
-        remedy = f"Check the connection in the project's config.yaml; `{sqlmesh} info` tests it."
+        remedy = f"Check the connection in the project's config.yaml; `{sqlmesh('info')}` tests it."
     else:
-        remedy = f"The database was reached, and refused a statement; see `{sqlmesh} plan`."
+        remedy = f"The database was reached, and refused a statement; see `{sqlmesh('plan')}`."
     return DatabaseError(f"Project {name}: its database can't be used: {words}", remedy=remedy)
 
 

@@ -11,6 +11,7 @@ from dagster_transform.databases.transient import from_driver
 from dagster_transform.errors import TransformError
 from dagster_transform.sqlmesh import _compat
 from dagster_transform.sqlmesh.causes import LOADED, error_of
+from dagster_transform.sqlmesh.configs import read_configs
 
 
 def open_context(name: str, project: SqlmeshProject, paths: Sequence[str], *, load: bool) -> Any:
@@ -29,7 +30,17 @@ def open_context(name: str, project: SqlmeshProject, paths: Sequence[str], *, lo
     """
     sqlmesh = _compat.import_sqlmesh()
     with clear_errors(name, paths):
-        return sqlmesh.Context(paths=list(paths), gateway=project.gateway, load=load)
+        configs = read_configs(paths)
+        context = sqlmesh.Context(config=configs, gateway=project.gateway, load=False)
+    if load:
+        try:
+            with clear_errors(name, paths):
+                _compat.open_state(context)  # SQLMesh would make one where there is none
+                context.load()
+        except BaseException:
+            _compat.close_connections(context)  # nobody else knows of it yet
+            raise
+    return context
 
 
 @contextmanager
@@ -72,6 +83,11 @@ class OpenProject:
         self._config = config
         self._paths = paths
         self._context: Any = None
+
+    @property
+    def leaves_out(self) -> bool:
+        """Whether transform.yaml leaves out some of its models."""
+        return bool(self._config.select or self._config.exclude)
 
     def open(self) -> Any:
         """Its Context: the one that is open, else a new one whose model files are not loaded.
@@ -128,7 +144,7 @@ def clear_errors(name: str, paths: Sequence[str], what: str = LOADED) -> Iterato
     except Exception as error:
         if _is_ours(error):
             raise  # a bug of this package: its traceback is what helps
-        raise error_of(error, name, str(paths[0]), what) from None
+        raise error_of(error, name, paths, what) from None
 
 
 def first_error(error: BaseException) -> BaseException:

@@ -91,7 +91,8 @@ def _load(config: TransformConfig, name: str) -> tuple[GraphFile, TransformError
     if found is not None:
         project = config.project(name)
         environment = getattr(project, "environment", None)  # dbt has none
-        stale = why_stale(found, config.root, project.paths, environment)
+        settings = project.graph_settings()
+        stale = why_stale(found, config.root, project.paths, environment, settings)
         if stale is None:
             return found, None
         if not development:

@@ -11,7 +11,7 @@ import dagster as dg
 import yaml
 from pydantic import Field
 
-from dagster_transform.config import SqlmeshProject, TransformConfig
+from dagster_transform.config import SettingError, SqlmeshProject, TransformConfig
 from dagster_transform.dagster._compat import output_metadata, tag_run
 from dagster_transform.dagster.execution.claims import new_claims
 from dagster_transform.dagster.execution.event_writer import EventWriter
@@ -281,7 +281,10 @@ class _Planning:
         claims: RunClaims,
     ) -> None:
         root = self._config.root
-        graph = proposal.graph_file(root, sources, column_lineage=False).graph
+        # An environment is planned as a whole: also what transform.yaml leaves out is built.
+        whole = {"select": (), "exclude": (), "source_keys": {}, "column_lineage": False}
+        everything = self._project.model_copy(update=whole)
+        graph = proposal.graph_file(everything, root, sources).graph
         context.log.info(f"Project {self._name}: applying its plan")
         if not graph.nodes:
             proposal.apply_without_models()
@@ -316,12 +319,11 @@ class _Planning:
         """Write what is promoted now into the graph file, where it can be written."""
         path = self._config.graph_target(self._name)
         try:
-            lineage = self._project.column_lineage
-            found = proposal.graph_file(self._config.root, sources, column_lineage=lineage)
+            found = proposal.graph_file(self._project, self._config.root, sources)
             write_graph_file(path, found)
-        except GraphFileError as error:
+        except (GraphFileError, SettingError) as error:
             context.log.warning(
-                f"{error.cause}\nIt still says what was promoted before this plan: run "
+                f"{error.cause}\n{path} still says what was promoted before this plan: run "
                 f"`dagster-transform prepare --project {self._name}` where you deploy from."
             )
         else:

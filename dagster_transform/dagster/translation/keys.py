@@ -54,9 +54,14 @@ def keys_of(graph: Graph, translator: TransformTranslator) -> Keys:
     check_ids: dict[dg.AssetCheckKey, CheckId] = {}
     for check in graph.checks.values():
         name = ask(translator, "get_check_name", check, str)
-        check_key = checks[check.id] = dg.AssetCheckKey(assets[check.target], name)
-        if check_key in check_ids:
-            raise _one_name(check_key, graph.checks[check_ids[check_key]], check)
+        target, other = assets[check.target], None
+        while (found := check_ids.get(dg.AssetCheckKey(target, name))) is not None:
+            other = graph.checks[found]
+            if other.target == check.target or graph.is_node(check.target):
+                raise _one_name(dg.AssetCheckKey(target, name), other, check)
+            # Sources of one name in two databases are one asset: two environments of a project.
+            name = f"{name}_{check.project}"
+        check_key = checks[check.id] = dg.AssetCheckKey(target, name)
         check_ids[check_key] = check.id
     return Keys(assets, nodes, checks, check_ids)
 
@@ -74,7 +79,12 @@ def _duplicate(key: dg.AssetKey, one: Node, other: Node | Source) -> DuplicateKe
     # Two packages of one dbt project may have a model of the same name.
     first, second = by_name if by_name[0] != by_name[1] else (one.id, other.id)
     remedy = "Override get_asset_key of the translator, so that they differ."
-    if one.key or other.key:
+    if one.project != other.project:
+        remedy = (
+            f"Give one of the projects {one.project} and {other.project} a key_prefix in"
+            " transform.yaml, or override get_asset_key of the translator."
+        )
+    elif one.key or other.key:
         remedy = (
             "Give one of them another key: meta: {dagster: {asset_key: [...]}} in dbt, or override"
             " get_asset_key of the translator."

@@ -39,33 +39,45 @@ class Invocation:
         exception: What ended it, or None.
         parts: What dbt had made by then, by the names of its own steps: `flags`, `profile`,
             `project`, `runtime_config`, `manifest`.
+        result: What the command has found.
     """
 
     exception: BaseException | None
     parts: dict[str, Any] = field(default_factory=dict)
+    result: Any = None
 
 
-def invoke(arguments: Sequence[str], listen: Callable[[Any], None]) -> Invocation:
+def invoke(
+    arguments: Sequence[str], listen: Callable[[Any], None], manifest: Any = None
+) -> Invocation:
     """Run a dbt command as dbt's own `dbtRunner` does, and keep what it made on the way.
 
     Args:
         arguments: As on the command line.
         listen: Called with each event.
+        manifest: The project as it is parsed already; None: the command parses it.
     """
     from click.exceptions import Exit, UsageError
     from dbt.cli.exceptions import ExceptionExit, ResultExit
     from dbt.cli.main import cli
 
-    parts: dict[str, Any] = {"manifest": None, "callbacks": [listen]}
+    parts: dict[str, Any] = {"manifest": manifest, "callbacks": [listen]}
     try:
         context = cli.make_context(cli.name, list(arguments))
         context.obj = parts
-        cli.invoke(context)
+        result, _ = cli.invoke(context)
     except ExceptionExit as error:
         return Invocation(error.exception, parts)
     except (ResultExit, UsageError, Exit) as error:
         return Invocation(error, parts)
-    return Invocation(None, parts)
+    return Invocation(None, parts, result)
+
+
+def selects_nothing(event: Any) -> str | None:
+    """The criterion of which an event says that it selects nothing; None: it says no such thing."""
+    if event.info.name != "NoNodesForSelectionCriteria":
+        return None
+    return str(event.data.spec_raw)
 
 
 def is_error(event: Any) -> bool:

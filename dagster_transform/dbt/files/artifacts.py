@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,6 +35,7 @@ class ParseRecord:
             `path`...); no user, no password.
         threads: The profile's threads.
         packages: Folder of each package, the project's own included, by name.
+        selected: Unique ids of what transform.yaml selects, tests included; None: everything.
         files: The files that were parsed, by path relative to the root that they were read with.
     """
 
@@ -43,6 +44,7 @@ class ParseRecord:
     connection: Mapping[str, Any]
     threads: int
     packages: Mapping[str, str]
+    selected: Sequence[str] | None = None
     files: Mapping[str, SourceFile] = field(default_factory=dict)
 
     @property
@@ -94,6 +96,7 @@ class Artifacts:
             "connection": record.connection,
             "threads": record.threads,
             "packages": record.packages,
+            "selected": record.selected,
             "files": {path: [f.size, f.mtime_ns, f.sha256] for path, f in record.files.items()},
         }
         write_private(self.folder / _RECORD, json.dumps(content, sort_keys=True))

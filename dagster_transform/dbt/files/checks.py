@@ -82,7 +82,7 @@ def read_checks(manifest: Manifest, lineage: Lineage, graph: Graph, locate: Loca
     found: list[Check] = []
     homeless: list[str] = []
     for read, resource_type in ((reader.test, "test"), (reader.unit_test, "unit_test")):
-        for resource in manifest.of_type(resource_type):
+        for resource in filter(manifest.selects, manifest.of_type(resource_type)):
             check = read(resource)
             if check is None:
                 homeless.append(str(resource["name"]))
@@ -155,7 +155,7 @@ class _Reader:
 
     def freshness(self) -> Iterator[Check]:
         """Freshness rules. They never block: what is old is not wrong."""
-        for source in self._manifest.of_type("source"):
+        for source in filter(self._manifest.selects, self._manifest.of_type("source")):
             rule = source.get("freshness") or {}
             limits = {
                 limit: _every(rule.get(limit))
@@ -174,7 +174,7 @@ class _Reader:
                     },
                 )
         for model in self._manifest.of_type("model"):
-            rule = build_after(model) if is_built(model) else None
+            rule = build_after(model) if self._manifest.is_asset(model) else None
             if rule is not None:
                 every = _every(rule)
                 yield self._freshness(

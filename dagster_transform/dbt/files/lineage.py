@@ -66,6 +66,24 @@ class Lineage:
                 found.setdefault(parent, []).append(unique_id)
         return found
 
+    def beyond(self, read: Iterable[UniqueId]) -> tuple[UniqueId, ...]:
+        """The assets that these read only through nodes that are left out, sorted: what is below
+        must still wait for what is above. Raises UnknownNodeError."""
+        found: set[UniqueId] = set()
+        seen: set[UniqueId] = set()
+        stack = list(read)
+        while stack:
+            above = self._manifest.get(stack.pop())
+            if not is_built(above) or self._manifest.selects(above):
+                continue
+            for unique_id in self.reads(above["unique_id"]):
+                if self._manifest.is_asset(self._manifest.get(unique_id)):
+                    found.add(unique_id)
+                elif unique_id not in seen:
+                    seen.add(unique_id)
+                    stack.append(unique_id)
+        return tuple(sorted(found))
+
     def functions(self, unique_id: UniqueId) -> tuple[UniqueId, ...]:
         """The functions that must be there before a node is built, also through ephemeral models
         and other functions, sorted. Raises UnknownNodeError."""

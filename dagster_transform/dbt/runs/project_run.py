@@ -11,18 +11,18 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timezone
 from functools import cache, partial
-from typing import Any
+from pathlib import Path
 
 from dagster_transform.databases.backends import BackendId, backend_id, in_database
 from dagster_transform.databases.identity import ConnectionIdentity, duckdb_file
 from dagster_transform.dbt.backends import end_backends
 from dagster_transform.dbt.errors import DbtRunError
 from dagster_transform.dbt.faults import artifacts_error
-from dagster_transform.dbt.files.checks import FRESHNESS
+from dagster_transform.dbt.files.checks import FRESHNESS, UNIT_TEST
 from dagster_transform.dbt.files.manifest import Resource
 from dagster_transform.dbt.files.relations import all_identities, connection_identity, relation_of
 from dagster_transform.dbt.protocol import Measured
-from dagster_transform.dbt.runs import run_artifacts
+from dagster_transform.dbt.runs import own_answers, run_artifacts
 from dagster_transform.dbt.runs.elsewhere import Places
 from dagster_transform.dbt.runs.hooks import hook_error
 from dagster_transform.dbt.runs.invocation import DbtInvocation
@@ -32,7 +32,7 @@ from dagster_transform.dbt.runs.started_nodes import Answer
 from dagster_transform.dbt.unique_ids import UniqueId
 from dagster_transform.graph import CheckId, Graph, Node, NodeId, Relation, Source, UnitId
 from dagster_transform.planning import Outcome, Readiness, ResourceKey, Unit, UnitKind
-from dagster_transform.walk import CheckResult, Message, Report, SharedResources
+from dagster_transform.walk import Message, Report, SharedResources
 
 Logger = Callable[[str, str], None]
 
@@ -147,18 +147,20 @@ class DbtProjectRun:
         """Connect, and carry out the on-run-start hooks; the database's files are held from then.
 
         Raises:
-            DbtRunError: The project can't be loaded, or dbt can't begin.
+            DbtRunError: The project can't be loaded, or dbt can't begin; or there is nothing but
+                tests to do, and no database to test.
         """
         self.launch()
+        self._require_files(units)
         mine = {self._reference(unit) for unit in units}
         mine |= {UniqueId(reference) for reference in self._settings.in_run}
         ready = self._begun().open(mine)
         places = self._places()
         if places is not None and places.moved and not self._was_kept:
             self._log("warn", places.warning())
-        missing = partial(_not_there, self._name)
+        missing = partial(own_answers.not_there, self._name)
         self._not_done = dict.fromkeys(ready.missing, missing) | dict.fromkeys(
-            ready.excluded, _left_out
+            ready.excluded, own_answers.left_out
         )
 
     def start(self, unit: Unit, done: Callable[[Message], None]) -> None:
@@ -169,7 +171,7 @@ class DbtProjectRun:
             return
         invocation = self._begun()
         if self._is_model_freshness(unit):
-            done(_model_freshness(unit, invocation.entries.get(node)))
+            done(own_answers.model_freshness(unit, invocation.entries.get(node)))
             return
         answered = partial(self._answered, invocation, unit, node, done)
         measured = partial(self._measured, unit, done)
@@ -317,6 +319,23 @@ class DbtProjectRun:
             return ""
         return places.words(node.id)
 
+    def _require_files(self, units: Sequence[Unit]) -> None:
+        """Raises DbtRunError where a DuckDB file is missing that is only to be tested: connecting
+        would make an empty one. Unit tests may do without what models have built."""
+        checks = [self._graph.check(unit.id) for unit in units]
+        only_tests = checks and all(c is not None and c.kind != UNIT_TEST for c in checks)
+        asked = {self._graph.checks[c].reference for c in self._graph.checks}
+        if not only_tests or not asked >= self._settings.in_run:
+            return
+        missing = [key.name for key in self.exclusive if not Path(key.name).exists()]
+        if missing:
+            raise DbtRunError(
+                f"Project {self._name}: there is no DuckDB file {' and no '.join(sorted(missing))}"
+                " to test.",
+                remedy="Build its models first, or correct the path in profiles.yml: a relative one"
+                f" begins in {self._settings.project.path}.",
+            )
+
     def _is_model_freshness(self, unit: Unit) -> bool:
         if unit.kind is not UnitKind.CHECK:
             return False
@@ -327,38 +346,6 @@ class DbtProjectRun:
         if self._invocation is None:
             raise RuntimeError("assess comes first")
         return self._invocation
-
-
-def _not_there(project: str, unit: UnitId, node: UniqueId) -> Report:
-    reason = (
-        f"the project's files do not have {node} any more (or it is disabled):"
-        f" run `dagster-transform prepare --project {project}`"
-    )
-    return Report(unit, Outcome.NOT_PROMOTED, reason)
-
-
-def _left_out(unit: UnitId, node: UniqueId) -> Report:
-    """As in dbt, what depends on it goes on."""
-    kind = node.partition(".")[0]
-    reason = (
-        f"dbt is told to leave out the resource type {kind}"
-        " (DBT_EXCLUDE_RESOURCE_TYPES, DBT_RESOURCE_TYPES)"
-    )
-    return Report(unit, Outcome.UP_TO_DATE, reason)
-
-
-def _model_freshness(unit: Unit, entry: Mapping[str, Any] | None) -> Report:
-    """Whether a model was built within the time that its `build_after` says.
-
-    dbt keeps no record of when a model was built, and starting the model's id would build it: a run
-    that builds it knows, any other does not.
-    """
-    if entry is None or entry["status"] != "success":
-        reason = "dbt does not know when the model was last built; a run that builds it does"
-        return Report(unit.id, Outcome.WAITING, reason)
-    built = {"built": "in this run"}
-    result = CheckResult(CheckId(unit.id), passed=True, blocking=False, details=built)
-    return Report(unit.id, Outcome.CHECKED, checks=(result,))
 
 
 def _id_of(invocation: DbtInvocation) -> str:

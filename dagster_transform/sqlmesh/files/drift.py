@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from sqlglot import exp
@@ -11,7 +11,13 @@ from dagster_transform.graph import Drift
 from dagster_transform.sqlmesh import _compat
 
 
-def find_drift(context: Any, state: Any, environment: Any, snapshots: Mapping[str, Any]) -> Drift:
+def find_drift(
+    context: Any,
+    state: Any,
+    environment: Any,
+    snapshots: Mapping[str, Any],
+    left_out: Collection[str] = (),
+) -> Drift:
     """Compare the files with an environment, as SQLMesh's plan does.
 
     Args:
@@ -20,6 +26,7 @@ def find_drift(context: Any, state: Any, environment: Any, snapshots: Mapping[st
         environment: The environment's record; None: everything is new.
         snapshots: Unversioned snapshots of what the files have (and of what they read of other
             projects of the same state), by name.
+        left_out: Names of those that are not looked at.
 
     Returns:
         The drift of this project's own models and standalone audits. Other projects of a
@@ -27,6 +34,7 @@ def find_drift(context: Any, state: Any, environment: Any, snapshots: Mapping[st
     """
     projects = {config.project for config in context.configs.values()}
     local = {name: s for name, s in snapshots.items() if s.node.project in projects}
+    local = {name: s for name, s in local.items() if name not in left_out}
     names = {name: str(s.node.name) for name, s in local.items()}
     if environment is None:
         return Drift(new=tuple(sorted(names.values())))

@@ -11,6 +11,8 @@ from sqlmesh.core.snapshot import snapshots_to_dag
 
 from dagster_transform.config import SqlmeshProject
 from dagster_transform.graph import Graph, GraphFile, SourceFile
+from dagster_transform.sqlmesh import _compat
+from dagster_transform.sqlmesh.configs import shell_command_of
 from dagster_transform.sqlmesh.errors import PlanRefusedError
 from dagster_transform.sqlmesh.files.load import read_loaded
 from dagster_transform.sqlmesh.intervals import in_words, minus
@@ -36,7 +38,7 @@ def propose(
 ) -> Proposal:
     """Load the project's files and make the plan of all of them.
 
-    Nothing is changed by it, but for the tables of SQLMesh's state where there are none yet.
+    Nothing is changed by it; a state that is not there yet is not made either.
 
     Args:
         name: The project's name in transform.yaml.
@@ -172,27 +174,23 @@ class Proposal:
         self._staged = staged
 
     def graph_file(
-        self, root: Path, sources: Mapping[str, SourceFile], *, column_lineage: bool
+        self, config: SqlmeshProject, root: Path, sources: Mapping[str, SourceFile]
     ) -> GraphFile:
         """The graph of the files that were planned, and how it stands in the environment now.
 
         Args:
+            config: The project's configuration: which of its models are assets, and how.
             root: Folder of transform.yaml.
             sources: Fingerprint of the files, taken before `propose` read them.
-            column_lineage: Whether to find out what each column is computed from.
 
         Raises:
             SqlmeshError: The state can't be read.
+            SettingError: The configuration does not fit the files.
             GraphError: The models don't make a graph.
         """
         with self._project.clear_errors("can't be compared with its environment"):
             return read_loaded(
-                self._project.name,
-                self._project.open(),
-                environment=self._settings.environment,
-                root=root,
-                sources=sources,
-                column_lineage=column_lineage,
+                self._project.name, config, self._project.open(), root=root, sources=sources
             )
 
     def refuse_failing_tests(self) -> None:
@@ -228,6 +226,7 @@ class Proposal:
         staged, context, settings = self._decided(), self._project.open(), self._settings
         try:
             with self._project.clear_errors("can't be applied"):
+                _compat.make_state(context)
                 run = PlanningRun(context, settings, staged, selected=())
                 run.begin((), ProjectBackends(context, settings.guard))
                 run.promote(staged.promotion)
@@ -237,12 +236,13 @@ class Proposal:
 
     def _decided(self) -> StagedPlan:
         if self._staged is None:
+            plan = f"plan {self._settings.environment}"
+            command = shell_command_of(self._project.open(), plan)
             raise PlanRefusedError(
                 f"Project {self._project.name}: the plan has changes that SQLMesh can't categorise "
                 f"by itself: {', '.join(c.name for c in self.explanation.undecided)}",
-                remedy="Decide once in a shell: "
-                f"sqlmesh -p {self._project.open().path} plan {self._settings.environment}; or let "
-                "SQLMesh decide: plan.auto_categorize_changes in the project's config.",
+                remedy=f"Decide once in a shell: {command}; or let SQLMesh "
+                "decide: plan.auto_categorize_changes in the project's config.",
             )
         return self._staged
 

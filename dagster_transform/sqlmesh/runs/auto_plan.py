@@ -47,7 +47,7 @@ def make_plan(
     marker = Marker(settings, selected)
     if marker.files_are_unchanged():
         context = project.open()
-        record = context.state_sync.get_environment(settings.environment)
+        record = _compat.open_state(context).get_environment(settings.environment)
         if (
             record is not None
             and record.finalized_ts
@@ -70,7 +70,7 @@ def _plan(
     whole: bool,
 ) -> StagedPlan | None:
     name = project.name
-    record = context.state_sync.get_environment(settings.environment)
+    record = _compat.open_state(context).get_environment(settings.environment)
     names = _plannable(context, record, selected)
     if not names:
         return None

@@ -13,7 +13,7 @@ from dagster_transform.databases.backends import BackendId, application_name, ba
 from dagster_transform.databases.identity import ConnectionIdentity
 from dagster_transform.graph import UnitId
 from dagster_transform.planning import ResourceKey
-from dagster_transform.sqlmesh import _compat
+from dagster_transform.sqlmesh import _compat_connections
 from dagster_transform.sqlmesh.connections import connection_identity
 from dagster_transform.sqlmesh.gateways import Gateways
 from dagster_transform.sqlmesh.runs.failures import Cancelled
@@ -42,7 +42,7 @@ class ProjectBackends:
         for gateway, identity in _servers(context).items():
             self._by_gateway[gateway] = backend_id(identity, name)
             adapter = context.engine_adapters[gateway]
-            _compat.name_backends(adapter, partial(application_name, name), self._ask)
+            _compat_connections.name_backends(adapter, partial(application_name, name), self._ask)
 
     @contextmanager
     def doing(self, unit: UnitId) -> Iterator[None]:

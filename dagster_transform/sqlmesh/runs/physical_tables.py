@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from dagster_transform.sqlmesh import _compat
+from dagster_transform.sqlmesh import _compat_connections
 from dagster_transform.sqlmesh.state.evaluation import Evaluation
 from dagster_transform.sqlmesh.state.work import Work
 
@@ -13,7 +13,7 @@ from dagster_transform.sqlmesh.state.work import Work
 def forget_tables(evaluation: Evaluation) -> None:
     """Forget what was looked for before; no other thread may look meanwhile."""
     for adapter in evaluation.evaluator.adapters.values():
-        _compat.forget_tables(adapter)
+        _compat_connections.forget_tables(adapter)
 
 
 def look_for_tables(works: Iterable[Work], evaluation: Evaluation) -> None:
@@ -51,5 +51,5 @@ def make_table(evaluation: Evaluation, snapshot: Any) -> None:
 def table_exists(evaluation: Evaluation, snapshot: Any) -> bool:
     """Whether the physical table of a snapshot is there now; other threads may be at work."""
     adapter, table = evaluation.adapter_of(snapshot), evaluation.physical_table(snapshot)
-    _compat.forget_tables(adapter, table)
+    _compat_connections.forget_tables(adapter, table)
     return bool(adapter.table_exists(table))

@@ -16,7 +16,8 @@ from dagster_transform.databases.backends import BackendId
 from dagster_transform.databases.transient import is_transient
 from dagster_transform.graph import Check, CheckId, Graph, Node, NodeId, UnitId, node_id
 from dagster_transform.planning import Outcome, Readiness, ResourceKey, Unit, UnitKind
-from dagster_transform.sqlmesh import _compat
+from dagster_transform.sqlmesh import _compat, _compat_connections
+from dagster_transform.sqlmesh.configs import shell_command_of
 from dagster_transform.sqlmesh.project import OpenProject
 from dagster_transform.sqlmesh.runs import failures, remarks
 from dagster_transform.sqlmesh.runs.auto_plan import make_plan
@@ -33,6 +34,7 @@ from dagster_transform.sqlmesh.runs.promoted_run import PromotedRun
 from dagster_transform.sqlmesh.runs.resource_keys import (
     connections_of,
     file_keys,
+    require_files,
     shared_resources_of,
     table_key,
 )
@@ -155,46 +157,56 @@ class SqlmeshProjectRun:
         Raises:
             SqlmeshError: The project, its database or its environment can't be used.
         """
-        graph = self._graph
+        graph, project, settings = self._graph, self._project, self._settings
         selected = {graph.nodes[n].reference: n for n in nodes}
         judged = {snapshot_judged(graph.checks[c], graph) for c in checks}
-        with self._project.clear_errors("can't be compared with its state"):
-            name, context = self._project.name, self._project.open()
+        with project.clear_errors("can't be compared with its state"):
+            name, context = project.name, project.open()
             targets = (graph.node(graph.checks[c].target) for c in checks)
             chosen = [graph.nodes[n] for n in nodes] + [t for t in targets if t is not None]
             mine = list({node.id: node for node in chosen if node.project == name}.values())
             self._say(remarks.of_another_database(name, context, mine))
             way = self._choose_way(selected.keys(), judged)
-            context, environment = self._project.open(), way.assessment.environment.value
-            self._say(remarks.of_expiry(name, context.path, self._settings, environment))
+            context, environment = project.open(), way.assessment.environment.value
+            self._say(remarks.of_expiry(name, self._plan_command(), settings, environment))
             connections = connections_of(context, way.assessment.evaluation)
+            if not way.plans:
+                require_files(project.name, connections, settings.environment)
             self._assessed = _Assessed(
                 way=way,
-                checks=Checks(way.assessment, self._settings),
+                checks=Checks(way.assessment, settings),
                 connections=connections,
                 exclusive=file_keys(context, connections),
             )
         readiness = way.assessment.readiness
-        ids = {node_id(self._project.name, reference): reference for reference in readiness}
+        ids = {node_id(project.name, reference): reference for reference in readiness}
         return {id: readiness[reference] for id, reference in ids.items() if graph.is_node(id)}
+
+    def _plan_command(self) -> str:
+        """What people type to plan the environment."""
+        return shell_command_of(self._project.open(), f"plan {self._settings.environment}")
 
     def _choose_way(self, selected: Collection[str], judged: Collection[str]) -> WayOfRun:
         """Which way the run goes: a plan that there is or that has to be made comes first."""
         project, settings, staged = self._project, self._settings, self._staged
+        nodes = self._graph.nodes.values()
+        mine = {node.reference for node in nodes if node.project == project.name}
         if staged is None and selected and settings.may_plan:
-            mine = [n for n in self._graph.nodes.values() if n.project == project.name]
             planned = {*selected, *settings.planned}
-            whole = planned == {node.reference for node in mine}
+            whole = planned == mine and not project.leaves_out
             staged = make_plan(project, settings, planned, whole=whole)
         elif staged is None:
             _compat.load_materializations(project.open())
         context = project.open()
         if staged is not None:
+            _compat.make_state(context)  # it was planned without one, where there was none
             return PlanningRun(context, settings, staged, selected)
         if settings.restate is not None and selected:
-            restatement = plan_restatement(project.name, context, settings, selected)
+            restatement = plan_restatement(project.name, context, settings, selected, mine)
             return RestatingRun(context, settings, restatement)
-        assessment = assess_environment(project.name, context, settings, selected, judged)
+        assessment = assess_environment(
+            project.name, context, settings, selected, judged, may_build=mine
+        )
         return PromotedRun(context, settings, assessment)
 
     def open(self, units: Sequence[Unit]) -> None:
@@ -212,10 +224,10 @@ class SqlmeshProjectRun:
             works = [way.assessment.work[reference] for reference in building]
             look_for_tables(works, way.assessment.evaluation)
             if not way.plans:
-                name, path = self._project.name, self._project.open().path
+                name, command = self._project.name, self._plan_command()
                 nodes = [self._node(unit) for unit in builds]
                 known = way.assessment.evaluation.by_name
-                self._say(remarks.of_other_versions(name, path, self._settings, nodes, known))
+                self._say(remarks.of_other_versions(name, command, self._settings, nodes, known))
         threads = UnitThreads(self.capacity, f"sqlmesh-{self._project.name}", self._end_statements)
         self._open = _Open(threads, backends)
 
@@ -347,10 +359,10 @@ class SqlmeshProjectRun:
     def _recover(self, error: BaseException) -> None:
         """A connection that was lost must not be used again by its thread."""
         if is_transient(error):
-            _compat.drop_connection(self._project.adapters())
+            _compat_connections.drop_connection(self._project.adapters())
 
     def _end_statements(self, thread: int) -> None:
-        _compat.cancel_statements(self._project.adapters(), thread)
+        _compat_connections.cancel_statements(self._project.adapters(), thread)
 
     def _table_key(self, reference: str) -> ResourceKey | None:
         evaluation = self._known().evaluation

@@ -10,6 +10,7 @@ from sqlmesh.utils import errors
 
 from dagster_transform.errors import words_of
 from dagster_transform.sqlmesh import _compat_refusals
+from dagster_transform.sqlmesh.configs import shell_command_of
 from dagster_transform.sqlmesh.errors import ChangeForbiddenError, LinterError, PlanRefusedError
 
 _SHOWN = 10
@@ -36,7 +37,7 @@ def clear_refusals(name: str, context: Any, environment: str) -> Iterator[None]:
     except (errors.PlanError, ValueError) as error:  # of dates that exclude each other
         raise PlanRefusedError(
             f"Project {name} can't be planned: {words_of(error)}",
-            remedy=f"The same plan by hand: sqlmesh -p {context.path} plan {environment}",
+            remedy=f"The same plan by hand: {shell_command_of(context, f'plan {environment}')}",
         ) from None
 
 
@@ -78,6 +79,6 @@ def _of_linter(name: str, context: Any) -> LinterError:
     return LinterError(
         f"Project {name} can't be planned: its models break rules of its linter:\n{listing}{more}",
         remedy="Correct them, name the rule in a model's ignored_rules, or in linter.warn_rules of "
-        f"the project's config.yaml. They are listed by: sqlmesh -p {context.path} lint",
+        f"the project's config.yaml. They are listed by: {shell_command_of(context, 'lint')}",
         nodes=dict.fromkeys(str(v.model.name) for v in found),
     )

@@ -19,7 +19,7 @@ _NAMED = 10
 
 def of_other_versions(
     name: str,
-    path: Any,
+    command: str,
     settings: SqlmeshSettings,
     nodes: Iterable[Node],
     by_name: Mapping[str, Any],
@@ -28,7 +28,7 @@ def of_other_versions(
 
     Args:
         name: The project's name in transform.yaml.
-        path: Its folder.
+        command: What people type to plan it.
         settings: What the run asks for.
         nodes: What is built, as the files have it.
         by_name: What the environment has of it: SQLMesh's snapshots by fully qualified name.
@@ -40,16 +40,18 @@ def of_other_versions(
     return (
         f"Project {name}: the files have other versions of {_listed(other)} than environment "
         f"{environment}. What is built is what the environment has. To build what the files have, "
-        f"plan: run the job {name}_plan with apply: true, or `sqlmesh -p {path} plan {environment}`"
+        f"plan: run the job {name}_plan with apply: true, or `{command}`"
     )
 
 
-def of_expiry(name: str, path: Any, settings: SqlmeshSettings, planned: PlannedEnvironment) -> str:
+def of_expiry(
+    name: str, command: str, settings: SqlmeshSettings, planned: PlannedEnvironment
+) -> str:
     """That an environment has expired; empty if it has not.
 
     Args:
         name: The project's name in transform.yaml.
-        path: Its folder.
+        command: What people type to plan it.
         settings: What the run asks for.
         planned: The environment.
     """
@@ -59,7 +61,7 @@ def of_expiry(name: str, path: Any, settings: SqlmeshSettings, planned: PlannedE
     return (
         f"Project {name}: environment {environment} has expired on "
         f"{planned.expired_at:%Y-%m-%d %H:%M} UTC, and the janitor drops it. To keep it, plan it "
-        f"again: `sqlmesh -p {path} plan {environment}`, or the job {name}_plan with apply: true"
+        f"again: `{command}`, or the job {name}_plan with apply: true"
     )
 
 

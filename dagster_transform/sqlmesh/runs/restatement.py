@@ -55,7 +55,11 @@ class PlannedRestatement:
 
 
 def plan_restatement(
-    name: str, context: Any, settings: SqlmeshSettings, selected: Collection[str]
+    name: str,
+    context: Any,
+    settings: SqlmeshSettings,
+    selected: Collection[str],
+    may_build: Collection[str],
 ) -> PlannedRestatement:
     """What restating the selected nodes means.
 
@@ -64,6 +68,7 @@ def plan_restatement(
         context: A SQLMesh Context.
         settings: What the run asks for; with a `restate`.
         selected: Fully qualified names.
+        may_build: Those of all nodes of the project.
 
     Raises:
         EnvironmentNotPlannedError: There is no such environment.
@@ -84,8 +89,17 @@ def plan_restatement(
     intervals, backfill = _plan_of_sqlmesh(name, context, settings, restate, known)
     by_name = {s.name: s for s in backfill.all_snapshots.values()}
     built = {n for n in intervals if by_name[n].is_model and not by_name[n].is_symbolic}
-    mine = known | (built - settings.in_run if restate.downstream == "include" else set())
+    mine = set(known)
+    if restate.downstream == "include":
+        mine |= (built - settings.in_run).intersection(may_build)
     beyond = {n: by_name[n].node.name for n in built - mine - settings.in_run}
+    if beyond and restate.downstream == "include":
+        raise RestatementRefusedError(
+            f"Project {name}: restating what is selected also concerns "
+            f"{', '.join(sorted(beyond.values()))}, which is left out of this project in"
+            " transform.yaml.",
+            remedy="Set restate.downstream: leave (leave them as they are), or select them there.",
+        )
     if beyond and restate.downstream == "refuse":
         raise RestatementRefusedError(
             f"Project {name}: restating what is selected also concerns "

@@ -9,6 +9,7 @@ from typing import Any
 from sqlmesh.core.plan import stages
 
 from dagster_transform.graph import PromotionId, promotion_id
+from dagster_transform.sqlmesh.configs import shell_command_of
 from dagster_transform.sqlmesh.errors import PlanRefusedError
 from dagster_transform.sqlmesh.runs.marker import Marker
 from dagster_transform.sqlmesh.runs.plan_stages import PlanStages
@@ -73,7 +74,7 @@ def stage_plan(
         raise PlanRefusedError(
             f"Project {name}: the plan has changes that SQLMesh can't categorise by itself: "
             + ", ".join(sorted(s.name for s in plan.uncategorized)),
-            remedy=f"Decide once: sqlmesh -p {context.path} plan {environment}",
+            remedy=f"Decide once: {shell_command_of(context, f'plan {environment}')}",
         )
     evaluatable = plan.to_evaluatable()
     # Before the stages are made: they leave out what is recorded by then.
@@ -147,5 +148,6 @@ def refuse_what_is_not_selected(
         raise PlanRefusedError(
             f"Project {name}: the plan of what is selected also rebuilds "
             f"{', '.join(sorted(extra.values()))}, because they read it.",
-            remedy="Select them too (everything downstream), so that the run may build them.",
+            remedy="Select them too (everything downstream), so that the run may build them; what"
+            f" select and exclude in transform.yaml leave out, the job {name}_plan builds.",
         )

@@ -83,6 +83,8 @@ def assess_environment(
     settings: SqlmeshSettings,
     selected: Collection[str],
     judged: Collection[str] = (),
+    *,
+    may_build: Collection[str],
 ) -> Assessment:
     """What there is to do for the selected nodes of an environment as it is.
 
@@ -94,6 +96,7 @@ def assess_environment(
         settings: What the run asks for.
         selected: Fully qualified names of the nodes to build.
         judged: Fully qualified names of the nodes and standalone audits with checks to run.
+        may_build: Those of all nodes of the project, which a run may build too.
 
     Raises:
         EnvironmentNotPlannedError: There is no such environment.
@@ -106,7 +109,7 @@ def assess_environment(
         snapshots = [evaluation.by_name[n] for n in sorted(mine)]
         if mark_what_is_due(context, infos, snapshots, settings.execution_time):
             evaluation = read_snapshots(context, record, [*selected, *judged], settings)
-    allotment, included = _allot(evaluation, mine, settings)
+    allotment, included = _allot(evaluation, mine, settings, may_build)
     readiness: dict[str, Readiness] = {}
     works: dict[str, Work] = {}
     lacks = _lacks(evaluation, [n for n in judged if n in infos], settings)
@@ -136,7 +139,10 @@ def _lacks(
 
 
 def _allot(
-    evaluation: Evaluation, selected: set[str], settings: SqlmeshSettings
+    evaluation: Evaluation,
+    selected: set[str],
+    settings: SqlmeshSettings,
+    may_build: Collection[str],
 ) -> tuple[Allotment, set[str]]:
     """What is built of the selected nodes; and the upstreams that are built too."""
     others = {n for n in selected if evaluation.is_productions(evaluation.by_name[n])}
@@ -150,7 +156,7 @@ def _allot(
     }
     allotment, included = allot(evaluation, wanted, owed), {}
     if settings.upstreams == "include":
-        owing = allotment.owing
+        owing = allotment.owing.intersection(may_build)
         included = {
             s: i for s, i in owed.items() if s.name in owing and not evaluation.is_productions(s)
         }

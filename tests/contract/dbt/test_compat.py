@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from importlib.metadata import version
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,13 +16,16 @@ from dagster_transform.sqlmesh import connections
 from tests.support.dbt_folders import write
 
 
-def invoke(folder: Path, *arguments: str) -> tuple[_compat.Invocation, list[Any]]:
+def invoke(
+    folder: Path, *arguments: str, command: str = "parse", manifest: Any = None
+) -> tuple[_compat.Invocation, list[Any]]:
     events: list[Any] = []
     common = ["--quiet", "--log-level-file", "none", "--log-path", str(folder / "logs")]
     place = ["--project-dir", str(folder), "--profiles-dir", str(folder)]
     found = _compat.invoke(
-        [*common, "parse", *place, "--target-path", str(folder / "target"), *arguments],
+        [*common, command, *place, "--target-path", str(folder / "target"), *arguments],
         events.append,
+        manifest,
     )
     return found, events
 
@@ -48,6 +52,22 @@ def test_an_invocation_keeps_what_the_command_made(tmp_path: Path) -> None:
     assert _compat.package_folders(config)["p"] == str(tmp_path)
     assert _compat.adapter_version("duckdb") == version("dbt-duckdb")
     assert _compat.adapter_version("postgres") == version("dbt-postgres")
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_what_is_selected_is_listed_without_parsing_again(tmp_path: Path) -> None:
+    """The result of `dbt list`, and the event NoNodesForSelectionCriteria."""
+    write(tmp_path)
+    parsed, _ = invoke(tmp_path)
+    (tmp_path / "models" / "a.sql").write_text("select {{")
+    as_json = ("--output", "json", "--output-keys", "unique_id")
+    manifest = parsed.parts["manifest"]
+    listed, events = invoke(
+        tmp_path, "--select", "a", "tag:none", *as_json, command="list", manifest=manifest
+    )
+    assert listed.exception is None
+    assert [json.loads(line) for line in listed.result] == [{"unique_id": "model.p.a"}]
+    assert [found for e in events if (found := _compat.selects_nothing(e))] == ["tag:none"]
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")

@@ -107,7 +107,7 @@ def test_rules_of_the_linter(act: Act, tmp_path: Path) -> None:
     error = told(act, project, LinterError)
     assert "mart.a: noselectstar" in error.cause
     assert error.nodes == ("mart.a",)  # type: ignore[attr-defined]
-    assert f"sqlmesh -p {project.folder} lint" in str(error.remedy)
+    assert f"cd {project.folder} && sqlmesh lint" in str(error.remedy)
 
 
 @PLANS
@@ -115,7 +115,7 @@ def test_what_else_sqlmesh_refuses_to_plan(act: Act, tmp_path: Path) -> None:
     project = made(tmp_path, {"mart.a": "kind FULL, start '2099-01-01'\n---\nSELECT 1 AS n"})
     error = told(act, project, PlanRefusedError)
     assert "2099-01-01" in error.cause
-    assert f"sqlmesh -p {project.folder} plan prod" in str(error.remedy)
+    assert f"cd {project.folder} && sqlmesh plan prod" in str(error.remedy)
 
 
 @pytest.mark.parametrize("act", [running, planning])

@@ -61,7 +61,7 @@ def test_never_names_it_and_how_to_keep_it(project: Project) -> None:
     expire(project, clock() - HOUR)
     (said,) = warnings(project)
     assert "environment dev has expired on 20" in said
-    assert f"sqlmesh -p {project.folder} plan dev" in said
+    assert f"cd {project.folder} && sqlmesh plan dev" in said
 
 
 def test_a_part_of_it_does_not_renew_it_but_names_it(tmp_path: Path) -> None:

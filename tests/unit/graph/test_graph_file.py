@@ -105,15 +105,15 @@ def test_not_a_graph_file(path: Path, content: str) -> None:
 
 def test_a_file_of_an_older_version(path: Path) -> None:
     path.write_bytes(OLD.read_bytes())
-    unusable(path, "has format version 1; this dagster-transform reads 3")
+    unusable(path, "has format version 2; this dagster-transform reads 4")
 
 
-@pytest.mark.parametrize("version", [0, 1, 4, "3", True, None])
+@pytest.mark.parametrize("version", [0, 2, 3, 5, "4", True, None])
 def test_another_version(path: Path, version: object) -> None:
     raw = json.loads(GOLDEN.read_text())
     # Nothing else may be asked of a file of another version.
     path.write_text(json.dumps({"format": version, "things": raw["nodes"]}))
-    unusable(path, f"has format version {re.escape(repr(version))}; .* reads 3")
+    unusable(path, f"has format version {re.escape(repr(version))}; .* reads 4")
 
 
 def test_another_project(path: Path) -> None:
@@ -136,7 +136,7 @@ def test_reading_leaves_the_garbage_collector_as_it_was(path: Path, enabled: boo
 
 
 def test_another_format_can_not_be_written(path: Path) -> None:
-    with pytest.raises(ValueError, match="format 3"):
+    with pytest.raises(ValueError, match="format 4"):
         write_graph_file(path, replace(GRAPH_FILE, format_version=1))
 
 

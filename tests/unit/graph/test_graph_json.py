@@ -28,7 +28,10 @@ def test_golden_file_is_read() -> None:
 
 def test_default_values_are_left_out(path: Path) -> None:
     small = GraphFile(
-        Graph.of([BARE], [replace(RAW, description=None, columns=(), key=())]), "marts"
+        Graph.of(
+            [BARE], [replace(RAW, description=None, columns=(), key=(), key_is_default=False)]
+        ),
+        "marts",
     )
     write_graph_file(path, small)
     raw = json.loads(path.read_text())

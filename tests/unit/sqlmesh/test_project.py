@@ -27,7 +27,7 @@ def test_an_error_of_sqlmesh_says_what_can_not_be_done_with_which_project() -> N
     found = clear(ValueError("\x1b[91mmodel\x1b[0m is wrong "))
     assert isinstance(found, ProjectLoadError)
     assert found.cause == "Project p can't be loaded: model is wrong"
-    assert "sqlmesh -p /projects/p info" in str(found)
+    assert "cd /projects/p && sqlmesh info" in str(found)
     assert str(clear(ValueError())).startswith("Project p can't be loaded: ValueError")
 
 
@@ -37,7 +37,7 @@ def test_an_error_of_a_driver_is_one_of_the_database_and_is_not_chained() -> Non
     found = clear(wrapped)
     assert isinstance(found, DatabaseError)
     assert found.cause == "Project p: its database can't be used: no route"
-    assert "sqlmesh -p /projects/p info" in str(found)
+    assert "cd /projects/p && sqlmesh info" in str(found)
     assert found.__suppress_context__
     assert found.__cause__ is None
 

@@ -76,7 +76,7 @@ def test_a_change_that_somebody_has_to_decide_on_is_not_applied(tmp_path: Path) 
     refused = apply(transform)
     assert not refused.success
     assert "can't categorise by itself: mart.b" in refused.failure
-    assert "sqlmesh -p" in refused.failure
+    assert f"cd {project.folder} && sqlmesh plan prod" in refused.failure
     transform.close()
 
 
