@@ -83,7 +83,7 @@ def select_by_fqn(context: Any) -> None:
     SQLMesh's own expressions have no way to write a model whose name has a blank or a slash.
     """
 
-    class Selector(context._selector_cls):  # type: ignore[misc,name-defined]  # a class of SQLMesh's
+    class Selector(context._selector_cls):  # type: ignore[misc]  # a class of SQLMesh's
         def expand_model_selections(
             self, model_selections: Iterable[str], models: dict[str, Any] | None = None
         ) -> set[str]:
