@@ -141,7 +141,7 @@ def test_a_plan_can_select_a_model_that_no_expression_can_name(tmp_path: Path) -
     from sqlmesh import Context
 
     (tmp_path / "models").mkdir()
-    (tmp_path / "config.yaml").write_text(CONFIG, encoding="utf-8")
+    (tmp_path / "config.yaml").write_text(CONFIG % (tmp_path / "w.duckdb"), encoding="utf-8")
     for file, name in (("odd", 's."a b/ü"'), ("plain", "s.plain")):
         model = f"MODEL (name {name}, kind FULL); SELECT 1 AS n"
         (tmp_path / "models" / f"{file}.sql").write_text(model, encoding="utf-8")
