@@ -9,6 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
 from dagster_transform.sqlmesh import _compat
@@ -89,7 +90,9 @@ def test_context_nodes_to_snapshots(context: Any) -> None:
 
 def test_context_new_state_sync(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "models").mkdir()
-    (tmp_path / "config.yaml").write_text(CONFIG % (tmp_path / "empty.duckdb"))
+    database = tmp_path / "empty.duckdb"
+    duckdb.connect(str(database)).close()  # where there is none, nothing is opened
+    (tmp_path / "config.yaml").write_text(CONFIG % database)
     context = _compat.import_sqlmesh().Context(paths=[str(tmp_path)], load=False)
     part(context, "_new_state_sync", "Context._new_state_sync")
     if "_state_sync" not in vars(context):
