@@ -33,7 +33,16 @@ from dagster_transform.graph.ids import (
     promotion_id,
     source_id,
 )
+from dagster_transform.graph.names import (
+    default_key,
+    name_of_key,
+    name_of_reference,
+    named_by_keys,
+    names_by_reference,
+    names_of,
+)
 from dagster_transform.graph.nodes import (
+    RAW_CODE,
     Check,
     Column,
     Location,
@@ -48,6 +57,7 @@ from dagster_transform.graph.staleness import why_stale
 
 __all__ = [
     "FORMAT_VERSION",
+    "RAW_CODE",
     "Check",
     "CheckId",
     "Column",
@@ -75,8 +85,14 @@ __all__ = [
     "UnitId",
     "UnknownIdError",
     "check_id",
+    "default_key",
     "difference",
     "fingerprint",
+    "name_of_key",
+    "name_of_reference",
+    "named_by_keys",
+    "names_by_reference",
+    "names_of",
     "node_id",
     "promotion_id",
     "read_graph_file",

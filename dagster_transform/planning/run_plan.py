@@ -71,7 +71,9 @@ def plan_run(
                 check_units[check_id] = _check_unit(check, graph, build, promotion)
         elif graph.is_node(check.target) and check.target in chosen:
             why = left_out[check.target]
-            left_out[check_id] = LeftOut(why.outcome, f"its node is {why.outcome.value}")
+            ended = why.outcome is Outcome.FAILED  # the node has; the check could not be run
+            outcome = Outcome.BLOCKED if ended else why.outcome
+            left_out[check_id] = LeftOut(outcome, f"its node is {why.outcome.value}")
         else:
             check_units[check_id] = _check_unit(check, graph, build, promotion)
 

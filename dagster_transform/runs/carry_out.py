@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Generator, Mapping
 from dataclasses import dataclass
 
-from dagster_transform.graph import CheckId, Graph, NodeId, SourceId, UnitId
+from dagster_transform.graph import CheckId, Graph, NodeId, UnitId, names_of
 from dagster_transform.planning import LeftOut, Limits, Readiness, RunPlan, plan_run
 from dagster_transform.runs.claiming.claims import RunClaims
 from dagster_transform.runs.claiming.gate import ClaimGate
@@ -86,7 +86,7 @@ def carry_out(
         claims.release_unneeded(run_plan)
         gate = ClaimGate(claims, run_plan, participants.refresh)
         settling = Settling(graph, run_plan, selection.nodes, called, claims.holders)
-        lines = LogLines(ports.log, graph, run_plan, called)
+        lines = LogLines(ports.log, graph, run_plan, called, claims.held.inbox.now)
         lines.begin()
         yield from settling.begin()
         yield from synced(graph, run_plan, ports.records)
@@ -107,15 +107,6 @@ def carry_out(
         problems = participants.close(completed=completed)
     left_out = {**run_plan.left_out, **participants.not_run}
     return summarise(called, walk.finished, left_out, problems, waited=not claims.policy.skip)
-
-
-def names_of(graph: Graph) -> Callable[[UnitId], str]:
-    """What people call nodes and checks: the node's name, and `<name>:<check>`; of anything else
-    its id."""
-    names: dict[UnitId | SourceId, str] = {n.id: n.name for n in graph.nodes.values()}
-    names.update((source.id, source.name) for source in graph.sources.values())
-    names.update((c.id, f"{names[c.target]}:{c.name}") for c in graph.checks.values())
-    return lambda unit: names.get(unit, unit)
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,7 +68,8 @@ def run_transform(
     Raises:
         dg.Failure: Something failed; all that did not is stored by then.
     """
-    graph, keys = transform.graph, transform.keys
+    keys = transform.keys
+    graph = keys.name(transform.graph)
     selection = Selection(
         {keys.nodes[key] for key in context.selected_asset_keys if key in keys.nodes},
         {keys.check_ids[key] for key in context.selected_asset_check_keys},

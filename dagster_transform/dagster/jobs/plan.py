@@ -18,13 +18,15 @@ from dagster_transform.dagster.execution.event_writer import EventWriter
 from dagster_transform.dagster.execution.failure import failure_of
 from dagster_transform.dagster.execution.ports import InstanceRecords
 from dagster_transform.dagster.execution.run_options import TransformResource
-from dagster_transform.dagster.translation.keys import keys_of
+from dagster_transform.dagster.translation.keys import Keys, keys_of
 from dagster_transform.dagster.translation.translator import TransformTranslator
 from dagster_transform.errors import TransformError
 from dagster_transform.graph import (
+    Graph,
     GraphFileError,
     SourceFile,
     fingerprint,
+    names_by_reference,
     write_graph_file,
 )
 from dagster_transform.runs.carry_out import RunPorts, Selection, carry_out
@@ -189,9 +191,14 @@ class _Planning:
             claims.take_shared({self._name: shared})
             context.log.info(f"Project {self._name}: reading its files, making its plan")
             proposal = propose_plan(self._name, self._project, settings, asked.request)
-            yield self._show(context, proposal.explanation)
-            if asked.apply and self._may_apply(context, asked, proposal):
-                self._apply(context, options, proposal, sources, claims)
+            graph = proposal.graph_file(self._config.root, sources, column_lineage=False).graph
+            keys = keys_of(graph, self._translator)
+            graph = keys.name(graph)
+            explanation = proposal.explanation.named(names_by_reference(graph, self._name))
+            yield self._show(context, explanation)
+            if asked.apply and self._may_apply(context, asked, explanation, proposal):
+                self._apply(context, options, proposal, graph, keys, claims=claims)
+                self._refresh_graph(context, proposal, sources)
         except TransformError as error:
             raise dg.Failure(description=str(error), allow_retries=False) from None
         finally:
@@ -225,14 +232,17 @@ class _Planning:
         return yaml.safe_dump({"ops": {self._op: {"config": config}}}, sort_keys=False).rstrip()
 
     def _may_apply(
-        self, context: dg.OpExecutionContext, asked: PlanConfig, proposal: Proposal
+        self,
+        context: dg.OpExecutionContext,
+        asked: PlanConfig,
+        now: PlanExplanation,
+        proposal: Proposal,
     ) -> bool:
         """Whether there is something to apply.
 
         Raises:
             PlanRefusedError: It must not be: it is not what was shown, or the tests fail.
         """
-        now = proposal.explanation
         if asked.digest is not None and now.digest != asked.digest:
             shown = _shown(context.instance, asked.digest)
             if shown is not None and not now.needed and shown.target == now.target:
@@ -276,16 +286,15 @@ class _Planning:
         context: dg.OpExecutionContext,
         options: TransformResource,
         proposal: Proposal,
-        sources: Mapping[str, SourceFile],
+        graph: Graph,
+        keys: Keys,
+        *,
         claims: RunClaims,
     ) -> None:
-        root = self._config.root
-        graph = proposal.graph_file(root, sources, column_lineage=False).graph
         context.log.info(f"Project {self._name}: applying its plan")
         if not graph.nodes:
             proposal.apply_without_models()
         else:
-            keys = keys_of(graph, self._translator)
             writer = EventWriter(context, graph, keys)
             participants = Participants(
                 graph, {self._name: proposal.project_run(graph)}, context.log
@@ -307,7 +316,6 @@ class _Planning:
                 "is what it was: the log says what its models wait for."
             )
         context.log.info(f"Plan applied: environment {environment} is equal to the files.")
-        self._refresh_graph(context, proposal, sources)
 
     def _refresh_graph(
         self, context: dg.OpExecutionContext, proposal: Proposal, sources: Mapping[str, SourceFile]

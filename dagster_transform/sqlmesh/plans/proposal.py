@@ -95,8 +95,8 @@ def _propose(
         base,
         staged.stages.intervals if staged is not None else {},
         request,
+        called=settings.called,
         execution_time=settings.execution_time,
-        default_catalog=context.default_catalog,
     )
     return explanation, staged
 

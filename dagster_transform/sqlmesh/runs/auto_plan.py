@@ -74,7 +74,7 @@ def _plan(
         marker.write(record.plan_id)
         return None
     staged = stage_plan(name, context, plan, settings, marker=marker, record=record)
-    refuse_what_is_not_selected(name, staged, plan.snapshots.values(), selected)
+    refuse_what_is_not_selected(name, staged, plan.snapshots.values(), selected, settings.called)
     return staged
 
 

@@ -85,7 +85,7 @@ def plan_restatement(
     by_name = {s.name: s for s in backfill.all_snapshots.values()}
     built = {n for n in intervals if by_name[n].is_model and not by_name[n].is_symbolic}
     mine = known | (built - settings.in_run if restate.downstream == "include" else set())
-    beyond = {n: by_name[n].node.name for n in built - mine - settings.in_run}
+    beyond = {n: settings.called(n) for n in built - mine - settings.in_run}
     if beyond and restate.downstream == "refuse":
         raise RestatementRefusedError(
             f"Project {name}: restating what is selected also concerns "
@@ -105,7 +105,7 @@ def plan_restatement(
     )
     wanted = {s: i for s, i in backfill.snapshot_to_intervals.items() if s.name in mine & built}
     owed = due_intervals(evaluation, names_of_others(evaluation, mine), ignore_cron=False)
-    allotment = allot(evaluation, wanted, owed, restating=True)
+    allotment = allot(evaluation, wanted, owed, settings.called, restating=True)
     works: dict[str, Work] = {}
     for reference in sorted(known | {s.name for s in wanted}):
         snapshot = by_name[reference]

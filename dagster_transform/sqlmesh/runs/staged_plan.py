@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,7 +72,7 @@ def stage_plan(
     if plan.uncategorized:
         raise PlanRefusedError(
             f"Project {name}: the plan has changes that SQLMesh can't categorise by itself: "
-            + ", ".join(sorted(s.name for s in plan.uncategorized)),
+            + ", ".join(sorted(settings.called(s.name) for s in plan.uncategorized)),
             remedy=f"Decide once: sqlmesh -p {context.path} plan {environment}",
         )
     evaluatable = plan.to_evaluatable()
@@ -103,7 +103,11 @@ def read_recorded(
 
 
 def refuse_what_is_not_selected(
-    name: str, staged: StagedPlan, snapshots: Iterable[Any], selected: Collection[str]
+    name: str,
+    staged: StagedPlan,
+    snapshots: Iterable[Any],
+    selected: Collection[str],
+    called: Callable[[str], str],
 ) -> None:
     """A run builds what was selected, and nothing else.
 
@@ -115,13 +119,14 @@ def refuse_what_is_not_selected(
         staged: The plan.
         snapshots: All snapshots of the plan.
         selected: Fully qualified names.
+        called: What people call the node of a fully qualified name.
 
     Raises:
         PlanRefusedError: The plan also changes other models.
     """
     backfilled = {s.name for s in staged.stages.intervals}
     extra = sorted(
-        s.model.name
+        called(s.name)
         for s in snapshots
         if s.is_model
         and not s.is_symbolic

@@ -135,13 +135,13 @@ def _allot(
     """What is built of the selected nodes; and the upstreams that are built too."""
     wanted = due_intervals(evaluation, selected, ignore_cron=settings.ignore_cron)
     owed = due_intervals(evaluation, names_of_others(evaluation, selected), ignore_cron=False)
-    allotment = allot(evaluation, wanted, owed)
+    allotment = allot(evaluation, wanted, owed, settings.called)
     if settings.upstreams == "hold" or not allotment.owing:
         return allotment, set()
     included = {s.name: (s, i) for s, i in owed.items() if s.name in allotment.owing}
     wanted |= dict(included.values())
     owed = {s: i for s, i in owed.items() if s.name not in included}
-    return allot(evaluation, wanted, owed), set(included)
+    return allot(evaluation, wanted, owed, settings.called), set(included)
 
 
 def _work_or_why_not(

@@ -8,13 +8,14 @@ stays missing until it can be built.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from sqlmesh.core.snapshot import snapshots_to_dag
 from sqlmesh.utils.date import to_timestamp
 
+from dagster_transform.graph import name_of_reference
 from dagster_transform.sqlmesh import _compat
 from dagster_transform.sqlmesh.intervals import Interval, in_words, merged, without
 from dagster_transform.sqlmesh.state.evaluation import Evaluation
@@ -42,6 +43,7 @@ def allot(
     evaluation: Evaluation,
     wanted: Mapping[Any, Collection[Interval]],
     owed: Mapping[Any, Collection[Interval]],
+    called: Callable[[str], str] = name_of_reference,
     *,
     restating: bool = False,
 ) -> Allotment:
@@ -51,6 +53,7 @@ def allot(
         evaluation: With the snapshots of the wanted nodes and of all their ancestors.
         wanted: What the selected nodes lack or have to build anew, by snapshot.
         owed: What the others should have by their crons and lack, by snapshot.
+        called: What people call the node of a fully qualified name.
         restating: Whether signals get to know that this is a restatement.
     """
     scheduler = evaluation.scheduler
@@ -93,9 +96,8 @@ def allot(
         if built:
             result.build[name] = built
         else:
-            names = {n: str(s.node.name) for n, s in scheduler.snapshots_by_name.items()}
             words = in_words(asked[name])
-            result.held[name] = _why(snapshot, names, bool(not_built), beyond, words)
+            result.held[name] = _why(snapshot, called, bool(not_built), beyond, words)
     return result
 
 
@@ -184,24 +186,24 @@ class _Reach:
 
 
 def _why(
-    snapshot: Any, names: Mapping[str, str], owed: bool, beyond: Collection[str], asked: str
+    snapshot: Any, called: Callable[[str], str], owed: bool, beyond: Collection[str], asked: str
 ) -> str:
     """Why nothing of a node can be built.
 
     Args:
         snapshot: The node's.
-        names: What people call each model, by fully qualified name.
+        called: What people call the node of a fully qualified name.
         owed: Whether an upstream that is not selected owes it something.
         beyond: Upstreams that have not got far enough.
         asked: What was to be built, in words.
     """
     if owed:
-        parents = ", ".join(names.get(p.name, p.name) for p in snapshot.parents)
+        parents = ", ".join(called(p.name) for p in snapshot.parents)
         return (
             f"an upstream that is not selected has not built the data yet ({parents}): "
-            f"select +{snapshot.node.name} or set upstreams: include"
+            f'select +key:"{called(snapshot.name)}" or set upstreams: include'
         )
     if beyond:
-        parents = ", ".join(sorted(names[n] for n in beyond))
+        parents = ", ".join(sorted(map(called, beyond)))
         return f"its upstream {parents} has not got that far yet"
     return f"a signal, its own or an upstream's, holds back {asked}"

@@ -323,6 +323,6 @@ def test_a_development_environment_of_one_repository(repositories: Repositories)
     repositories.projects["left"].model("l.base", FULL + "SELECT 5 AS id, 2 AS other")
     repositories.plan("left", environment="dev")
     drift = repositories.read("right", environment="dev").drift
-    assert {*drift.new, *drift.changed, *drift.affected, *drift.removed} == {"r.top"}
+    assert {*drift.new, *drift.changed, *drift.affected, *drift.removed} == {"w/r/top"}
     (repositories.projects["left"].folder / "models" / "l.draft.sql").unlink()
-    assert repositories.read("left", environment="dev").drift.removed == ("l.draft",)
+    assert repositories.read("left", environment="dev").drift.removed == ("w/l/draft",)
