@@ -14,7 +14,7 @@ from typing import Any
 from dagster_transform.dbt.errors import DbtError
 from dagster_transform.dbt.unique_ids import UniqueId
 
-VERSION = 4
+VERSION = 5
 """Of the messages below. Both sides say theirs first: a package that was upgraded in mid-run would
 else start a process that speaks otherwise."""
 
@@ -140,6 +140,22 @@ class Made:
 
 
 @dataclass(frozen=True, slots=True)
+class BatchDone:
+    """A batch of a microbatch model has ended, well or not.
+
+    Attributes:
+        done: How many have by now.
+        total: How many there are.
+        batch: Which one, in dbt's words: `2024-03-01`.
+    """
+
+    token: int
+    done: int
+    total: int
+    batch: str
+
+
+@dataclass(frozen=True, slots=True)
 class Result:
     """How what was started with this token has ended.
 
@@ -228,7 +244,7 @@ class Ended:
     hooks: tuple[str, ...] = ()
 
 
-News = Loaded | Ready | Made | Result | Measured | FilesClosed | Log | Ended
+News = Loaded | Ready | Made | BatchDone | Result | Measured | FilesClosed | Log | Ended
 
 _ORDERS: Mapping[str, type] = {
     "begin": Begin,
@@ -243,6 +259,7 @@ _NEWS: Mapping[str, type] = {
     "loaded": Loaded,
     "ready": Ready,
     "made": Made,
+    "batch_done": BatchDone,
     "result": Result,
     "measured": Measured,
     "files_closed": FilesClosed,

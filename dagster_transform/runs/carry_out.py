@@ -84,7 +84,7 @@ def carry_out(
             ports.log.info(f"{called(check)} not run: {claimed[check].reason}")
         run_plan = participants.open(make_plan, readiness, selection.nodes)
         claims.release_unneeded(run_plan)
-        gate = ClaimGate(claims, run_plan, participants.refresh)
+        gate = ClaimGate(claims, run_plan, participants.refresh, called)
         settling = Settling(graph, run_plan, selection.nodes, called, claims.holders)
         lines = LogLines(ports.log, graph, run_plan, called, claims.held.inbox.now)
         lines.begin()

@@ -11,7 +11,12 @@ import dagster as dg
 
 from dagster_transform.claims import RunId
 from dagster_transform.config import TransformConfig
-from dagster_transform.dagster.execution.claims import claim_policy, held_claims, new_claims
+from dagster_transform.dagster.execution.claims import (
+    claim_policy,
+    held_claims,
+    new_claims,
+    warn_of_memory,
+)
 from dagster_transform.dagster.execution.event_writer import EventWriter, Output
 from dagster_transform.dagster.execution.failure import failure_of
 from dagster_transform.dagster.execution.ports import InstanceRecords
@@ -78,6 +83,7 @@ def run_transform(
         options = resource.run_options(transform.config, context.run.tags)
         records = InstanceRecords(context.instance, keys.assets)
         held = held_claims(context, transform.config)
+        warn_of_memory(context, held.store, resource.lifetime)
         policy = claim_policy(context, resource, slots_by_unit(graph, transform.config))
         project_runs = ProjectRuns(
             run_id=RunId(context.run.run_id),

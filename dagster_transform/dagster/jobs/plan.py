@@ -13,7 +13,7 @@ from pydantic import Field
 
 from dagster_transform.config import SqlmeshProject, TransformConfig
 from dagster_transform.dagster._compat import output_metadata, tag_run
-from dagster_transform.dagster.execution.claims import new_claims
+from dagster_transform.dagster.execution.claims import new_claims, warn_of_memory
 from dagster_transform.dagster.execution.event_writer import EventWriter
 from dagster_transform.dagster.execution.failure import failure_of
 from dagster_transform.dagster.execution.ports import InstanceRecords
@@ -179,6 +179,7 @@ class _Planning:
             paths = [str(path) for path in self._project.paths]
             end = partial(end_backends, self._name, self._project, paths)
             claims = new_claims(context, self._config, options, end)
+            warn_of_memory(context, claims.held.store, options.lifetime)
             settings = SqlmeshSettings(
                 environment=self._project.environment,
                 paths=paths,

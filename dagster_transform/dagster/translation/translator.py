@@ -59,9 +59,8 @@ class TransformTranslator:
         """The node's own description, and its code as it is written."""
         if of_dbt.is_dbt(node):
             return of_dbt.description(node)
-        text = node.description or f"SQLMesh model {node.name}"
         python = node.properties.get("language") == "python"
-        return with_code(text, node.properties, "python" if python else "sql")
+        return with_code(node.description, node.properties, "python" if python else "sql")
 
     def get_tags(self, node: Node) -> Mapping[str, str]:
         """The node's tags, as keys without a value, in Dagster's alphabet; dbt's tags that are not

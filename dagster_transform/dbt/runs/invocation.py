@@ -17,6 +17,7 @@ from dagster_transform.databases.transient import FILE_IS_LOCKED
 from dagster_transform.dbt.backends import end_backends_of_process
 from dagster_transform.dbt.errors import DbtRunError
 from dagster_transform.dbt.protocol import (
+    BatchDone,
     Begin,
     Cancel,
     CloseFiles,
@@ -147,6 +148,7 @@ class DbtInvocation:
         node: UniqueId,
         answer: Callable[[Answer], None],
         measured: Callable[[Measured], None] = lambda _: None,
+        progressed: Callable[[BatchDone], None] = lambda _: None,
         *,
         refresh: bool = False,
     ) -> int | None:
@@ -157,13 +159,14 @@ class DbtInvocation:
             answer: Called once, from another thread or, if it can't be started any more, from this
                 one.
             measured: Called once after a result that says that this follows, likewise.
+            progressed: Called for each batch of a microbatch model that ends, likewise.
             refresh: Whether others may have made or dropped its relation since dbt looked.
 
         Returns:
             What `cancel` wants to know; None: it was answered already.
         """
         timed_out = self._limits.run_timed_out()
-        token = self._nodes.add(node, answer, measured, timed_out=timed_out)
+        token = self._nodes.add(node, answer, measured, progressed, timed_out=timed_out)
         if token is not None:
             self._process.send(Start(token, node, refresh))
             self._limits.watch_started()
@@ -233,6 +236,8 @@ class DbtInvocation:
                 self._nodes.answer(news)
             case Measured():
                 self._nodes.answer_measured(news)
+            case BatchDone():
+                self._nodes.tell_progress(news)
             case Made():
                 self._nodes.note_made(news.token)
             case Loaded() | Ready() | FilesClosed() | Ended():

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from time import monotonic
 
-from dagster_transform.dbt.protocol import Measured, Result
+from dagster_transform.dbt.protocol import BatchDone, Measured, Result
 from dagster_transform.dbt.unique_ids import UniqueId
 
 
@@ -38,6 +38,7 @@ class StartedNode:
         node: Its unique id.
         answer: Called once.
         measured: Called once where its result says that this follows.
+        progressed: Called for each of its batches that ends.
         began: When it was started; on the clock of `monotonic`, as all moments here.
         cancelled_at: When it was cancelled, by whom ever; None: it was not.
         cancelled, timed_out, made: As of `Answer`.
@@ -46,6 +47,7 @@ class StartedNode:
     node: UniqueId
     answer: Callable[[Answer], None]
     measured: Callable[[Measured], None]
+    progressed: Callable[[BatchDone], None]
     began: float
     cancelled_at: float | None = None
     cancelled: bool = False
@@ -82,6 +84,7 @@ class StartedNodes:
         node: UniqueId,
         answer: Callable[[Answer], None],
         measured: Callable[[Measured], None],
+        progressed: Callable[[BatchDone], None] = lambda _: None,
         *,
         timed_out: str = "",
     ) -> int | None:
@@ -91,6 +94,7 @@ class StartedNodes:
             node: Its unique id.
             answer: Called once.
             measured: Called once where its result says that this follows.
+            progressed: Called for each of its batches that ends.
             timed_out: The time limit that was over before it could be started, in words; or "".
 
         Returns:
@@ -100,7 +104,9 @@ class StartedNodes:
             lost = self._lost
             if not lost and not timed_out:
                 self._tokens += 1
-                self._nodes[self._tokens] = StartedNode(node, answer, measured, monotonic())
+                self._nodes[self._tokens] = StartedNode(
+                    node, answer, measured, progressed, monotonic()
+                )
                 return self._tokens
         answer(Answer(None, lost=lost) if lost else Answer(None, timed_out=timed_out))
         return None
@@ -132,6 +138,13 @@ class StartedNodes:
         with self._lock:
             if started := self._nodes.get(token):
                 started.made = True
+
+    def tell_progress(self, batch: BatchDone) -> None:
+        """Pass on that a batch of a node has ended."""
+        with self._lock:
+            started = self._nodes.get(batch.token)
+        if started is not None:
+            started.progressed(batch)
 
     def answer(self, result: Result) -> None:
         """Answer a node with dbt's result."""
