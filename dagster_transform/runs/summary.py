@@ -153,15 +153,16 @@ class _Rows:
     """Rows in the making: what has one outcome for one reason is one of them."""
 
     def __init__(self) -> None:
-        self._names: dict[tuple[str, str], list[str]] = {}
+        self._names: dict[tuple[str, str, str], list[str]] = {}
 
     def add(self, name: str, outcome: str, reason: str) -> None:
         """Something has come to this outcome."""
-        self._names.setdefault((outcome, " ".join(reason.split())), []).append(name)
+        own = name if outcome == _CHECK_FAILED else ""  # as many rows are not one reason
+        self._names.setdefault((outcome, " ".join(reason.split()), own), []).append(name)
 
     def in_order(self) -> tuple[Row, ...]:
         """Causes first; else as they were added."""
-        rows = [Row(tuple(names), *why) for why, names in self._names.items()]
+        rows = [Row(tuple(names), outcome, why) for (outcome, why, _), names in self._names.items()]
         return tuple(sorted(rows, key=lambda row: _rank(row.outcome)))
 
 

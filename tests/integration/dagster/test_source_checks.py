@@ -121,7 +121,7 @@ def test_one_table_is_one_asset_and_its_checks_hold_back_what_reads_it(
     assert run.checks["items:number_of_rows"] is False
     # To dbt as well: the audit is one of the table, whoever reads it.
     assert run.observed == {"stg_items": ["blocked"], "ids": ["blocked"]}
-    assert run.reason("ids") == "blocking check failed: w/raw/items:number_of_rows"
+    assert run.reason("ids") == "blocking check failed: raw/items:number_of_rows"
 
 
 def test_checks_of_sources_run_alone(transform: WithSources) -> None:

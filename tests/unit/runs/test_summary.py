@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from textwrap import dedent
 
 from dagster_transform.planning import LeftOut, Outcome, Unit, UnitKind
@@ -89,8 +90,17 @@ def test_long_names_are_on_lines_of_their_own_and_not_told_twice() -> None:
     name = "a:orders:unique_" + "relationships_" * 8
     unit = Unit(name, UnitKind.CHECK, "a", blocking=True)
     report = Report(unit.id, Outcome.CHECKED, checks=(CheckResult(name, False, failed_rows=3),))
-    text = summary(Finished(unit, Outcome.CHECKED, "", report)).as_text()
-    assert text.splitlines()[2:] == [f"check failed: {name.upper()}", "    3 rows"]
+    ends = [Finished(unit, Outcome.CHECKED, "", report)]
+    other = replace(unit, id="a:x:c")
+    fails = replace(report, unit=other.id, checks=(CheckResult(other.id, False, failed_rows=3),))
+    ends.append(Finished(other, Outcome.CHECKED, "", fails))
+    assert summary(*ends).as_text().splitlines()[2:] == [
+        f"check failed: {name.upper()}",
+        "    3 rows",
+        "",
+        "check failed: A:X:C",  # as many rows, and another cause
+        "    3 rows",
+    ]
 
 
 def test_no_mark_of_markdown_in_a_reason_is_taken_for_one() -> None:
