@@ -35,18 +35,14 @@ def name_of_reference(reference: str) -> str:
     return name_of_key(_parts(reference)) or reference
 
 
-def named_by_keys(graph: Graph, keys: Mapping[InputId, Iterable[str]] | None = None) -> Graph:
+def named_by_keys(graph: Graph, keys: Mapping[InputId, Iterable[str]]) -> Graph:
     """The graph, its nodes and sources named by their asset keys.
 
     Args:
         graph: A graph, as graph files have it.
-        keys: The keys of all nodes and sources; None: those that no translator has changed.
+        keys: The keys of all nodes and sources.
     """
-    found = keys
-    if found is None:
-        things: tuple[Node | Source, ...] = (*graph.nodes.values(), *graph.sources.values())
-        found = {thing.id: default_key(thing) for thing in things}
-    return graph.named({id: name_of_key(parts) for id, parts in found.items()})
+    return graph.named({id: name_of_key(parts) for id, parts in keys.items()})
 
 
 def names_of(graph: Graph) -> Callable[[UnitId], str]:

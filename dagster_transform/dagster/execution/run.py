@@ -74,7 +74,7 @@ def run_transform(
         dg.Failure: Something failed; all that did not is stored by then.
     """
     keys = transform.keys
-    graph = keys.name(transform.graph)
+    graph = keys.named(transform.graph)
     selection = Selection(
         {keys.nodes[key] for key in context.selected_asset_keys if key in keys.nodes},
         {keys.check_ids[key] for key in context.selected_asset_check_keys},

@@ -194,7 +194,7 @@ class _Planning:
             proposal = propose_plan(self._name, self._project, settings, asked.request)
             graph = proposal.graph_file(self._config.root, sources, column_lineage=False).graph
             keys = keys_of(graph, self._translator)
-            graph = keys.name(graph)
+            graph = keys.named(graph)
             explanation = proposal.explanation.named(names_by_reference(graph, self._name))
             yield self._show(context, explanation)
             if asked.apply and self._may_apply(context, asked, explanation, proposal):

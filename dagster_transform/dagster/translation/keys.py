@@ -36,7 +36,7 @@ class Keys:
     checks: Mapping[CheckId, dg.AssetCheckKey]
     check_ids: Mapping[dg.AssetCheckKey, CheckId]
 
-    def name(self, graph: Graph) -> Graph:
+    def named(self, graph: Graph) -> Graph:
         """The graph, in which nodes and sources are called by their asset keys."""
         return named_by_keys(graph, {id: key.path for id, key in self.assets.items()})
 

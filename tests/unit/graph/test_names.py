@@ -9,6 +9,7 @@ from dagster_transform.graph import (
     Relation,
     Source,
     check_id,
+    default_key,
     name_of_reference,
     named_by_keys,
     names_by_reference,
@@ -36,10 +37,14 @@ GRAPH = Graph.of(
         Check(check_id(SOURCE, "fresh"), "p", "fresh", SOURCE),
     ],
 )
+NAMED = named_by_keys(
+    GRAPH,
+    {thing.id: default_key(thing) for thing in (*GRAPH.nodes.values(), *GRAPH.sources.values())},
+)
 
 
 def test_names_are_the_asset_keys() -> None:
-    called = names_of(named_by_keys(GRAPH))
+    called = names_of(NAMED)
     assert called(node_id("p", A)) == "w/mart/a"
     assert called(node_id("p", B)) == "hr/b"
     assert called(check_id(node_id("p", A), "ok")) == "w/mart/a:ok"
@@ -52,13 +57,16 @@ def test_a_translators_keys_take_their_place() -> None:
     named = named_by_keys(GRAPH, keys)
     assert {n.name for n in named.nodes.values()} == {'lake/"', "lake/b"}
     # All else is what it was.
-    assert named_by_keys(named) == named_by_keys(GRAPH)
+    keys = {
+        thing.id: default_key(thing) for thing in (*named.nodes.values(), *named.sources.values())
+    }
+    assert named_by_keys(named, keys) == NAMED
     assert named.order == GRAPH.order
     assert named.checks_of(node_id("p", A)) == GRAPH.checks_of(node_id("p", A))
 
 
 def test_what_a_graph_does_not_have_is_called_by_the_same_rule() -> None:
-    called = names_by_reference(named_by_keys(GRAPH), "p")
+    called = names_by_reference(NAMED, "p")
     assert called(A) == "w/mart/a"
     assert called('"w"."mart"."gone"') == "w/mart/gone"
     assert called("alone") == "alone", "a standalone audit has no key"
