@@ -85,7 +85,7 @@ CHANGES: dict[str, tuple[dict[str, str | None], Drift]] = {
             "models/new.sql": "MODEL (name mart.new, kind FULL);\nSELECT 1 AS id",
             "audits/new.sql": "AUDIT (name newer, standalone true);\nSELECT 1 FROM mart.a WHERE 0",
         },
-        Drift(new=("w/mart/new", "newer")),
+        Drift(new=("newer", "w/mart/new")),
     ),
     "what is gone": (
         {"models/mart.b.sql": None, "models/mart.alone.sql": None, "audits/agree.sql": None},
