@@ -16,7 +16,7 @@ FIRST, NEXT_DAY = utc("2024-03-05 10:30"), "2024-03-06T10:30:00+00:00"
 SQLMESH = {
     "mart.words": "kind FULL\n---\nSELECT CAST(word AS INT) AS n FROM src.words",
     "mart.below": "kind FULL\n---\nSELECT n FROM mart.words",
-    "mart.judged": "kind FULL,\naudits (number_of_rows(threshold := 0))\n---\n"
+    "mart.judged": "kind FULL,\naudits (forall(criteria := (word <> 'seven')))\n---\n"
     "SELECT word FROM src.words",
     "mart.after": "kind FULL\n---\nSELECT word FROM mart.judged",
     "mart.owed": "kind INCREMENTAL_BY_TIME_RANGE (time_column ds), start '2024-03-04'\n---\n"
@@ -109,7 +109,7 @@ def test_every_line_reason_and_row_calls_nodes_by_their_keys(story: Story) -> No
     for name in ("mart/words", "mart/below", "mart/judged", "mart/after", "hr/staff", "hr/wages"):
         assert f"lake/{name}" in text
     assert story.reason("below") == "upstream failed: lake/mart/words"
-    assert story.reason("after") == "blocking check failed: lake/mart/judged:number_of_rows"
+    assert story.reason("after") == "blocking check failed: lake/mart/judged:forall"
     assert story.reason("wages") == f"blocking check failed: lake/hr/staff:{CHECK}"
     assert 'lake/mart/owed): select +key:"lake/mart/owing" or' in story.reason("owing")
 
