@@ -150,7 +150,7 @@ def test_pressing_materialize_builds_exactly_this_asset(
     shoot("materialized")
 
     page.goto(f"{shop.url}/runs/{story.run_id}")
-    expect(page.get_by_text("mart.customers: built in").first).to_be_visible()
+    expect(page.get_by_text("warehouse/mart/customers: built in").first).to_be_visible()
     shoot("run")
 
 
