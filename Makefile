@@ -17,7 +17,7 @@ STAMP := $(VENV)/.installed
 CHROMIUM := $(VENV)/.chromium
 PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 HOME_FILE := .dagster_home/dagster.yaml
-CODE := dagster_transform $(wildcard example_project bench tests)
+CODE := dagster_transform $(wildcard example_project bench matrix tests)
 
 # With this set, every process would compile what it imports, each time.
 unexport PYTHONDONTWRITEBYTECODE
@@ -69,6 +69,11 @@ crash: $(STAMP) ## Kill and stop processes that hold claims, and take claims' gu
 claims-soak: $(STAMP) ## Claim from eight processes that are killed and stopped; SECONDS=60
 	SOAK_SECONDS="$(SECONDS)" $(BIN)/python -m pytest -q -s tests/soak/claims.py $(ARGS)
 
+.PHONY: matrix
+matrix: $(STAMP) ## Test with lowest, middle and newest versions; ONLY=lowest; UPGRADE=1 resolves anew
+	$(BIN)/python -m matrix $(if $(ONLY),--only $(ONLY)) $(if $(UPGRADE),--upgrade) \
+	  --workers $(WORKERS) $(ARGS)
+
 .PHONY: check
 check: $(STAMP) ## Lint, check the format, the types and the arrows between the packages
 	$(BIN)/ruff check $(CODE)
@@ -93,7 +98,7 @@ lock: $(BIN)/uv ## Write requirements.lock from pyproject.toml; UPGRADE=1 takes 
 	@$(BIN)/uv pip compile --quiet --no-config --universal --fork-strategy fewest \
 	  --python-version 3.11 --all-extras --no-header --no-annotate \
 	  --no-emit-index-url --no-emit-find-links $(if $(UPGRADE),--upgrade) \
-	  pyproject.toml --output-file requirements.lock.pins
+	  --constraints lock-constraints.txt pyproject.toml --output-file requirements.lock.pins
 	@grep -v '^#' requirements.lock.pins >> requirements.lock.new
 	@rm requirements.lock.pins
 	@if grep -nE '://|/|^ *-|@' requirements.lock.new; then \

@@ -5,6 +5,7 @@ tests/contract/test_sqlmesh_compat.py fails, naming the part, when a new version
 
 from __future__ import annotations
 
+import importlib.metadata
 import importlib.util
 import os
 from collections.abc import Callable, Collection, Iterable
@@ -37,12 +38,14 @@ def import_sqlmesh() -> Any:
         with kept("SQLMesh"):
             import sqlmesh
     except TypeError as error:
-        if importlib.util.find_spec("sqlglotc") is None:
+        # It has no module of its name: its compiled files lie inside sqlglot's folder.
+        if not list(importlib.metadata.distributions(name="sqlglotc")):
             raise
         # Compiled sqlglot classes can't be subclassed by SQLMesh's dialects.
         raise SqlmeshMissingError(
             f"SQLMesh can't be imported beside sqlglotc: {error}",
-            remedy="pip uninstall sqlglotc (it comes with sqlglot[rs], which dagster-dbt requires)",
+            remedy="pip uninstall sqlglotc. It comes with sqlglot[rs], which dagster-dbt requires:"
+            " docs/compatibility.md says how to install both.",
         ) from error
     return sqlmesh
 
@@ -222,7 +225,10 @@ def cleanup_adapters(context: Any, environment: Any) -> tuple[Any, dict[str, Any
     Returns:
         The default one, those by gateway, and why there are none, if there are none.
     """
-    default, by_gateway, failure = context._cleanup_adapters_for_environment(environment)
+    find = getattr(context, "_cleanup_adapters_for_environment", None)
+    if find is None:  # before 0.236.2 SQLMesh's own janitor takes those of today
+        return context.engine_adapter, context.engine_adapters, None
+    default, by_gateway, failure = find(environment)
     return default, by_gateway, failure
 
 

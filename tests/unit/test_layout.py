@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.folders import REPOSITORY
 
-CODE = ("tests", "bench", "example_project")
+CODE = ("tests", "bench", "matrix", "example_project")
 MOST_LINES = 400
 MOST_ATTRIBUTES = 12
 SCRIPTS = ("tests/soak", "tests/crash")

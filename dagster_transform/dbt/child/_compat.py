@@ -96,7 +96,8 @@ def connection_of(runtime_config: Any) -> dict[str, Any]:
         found["path"] = _without_query(found["path"])
     attached = []
     for attachment in getattr(credentials, "attach", None) or ():
-        kind = attachment.type or (attachment.options or {}).get("type") or "duckdb"
+        options = getattr(attachment, "options", None) or {}  # since dbt-duckdb 1.10
+        kind = attachment.type or options.get("type") or "duckdb"
         # Of other databases, the path is a connection string.
         path = _without_query(attachment.path) if kind == "duckdb" else None
         attached.append({"path": path, "alias": attachment.alias, "type": kind})

@@ -145,9 +145,10 @@ class _Walked(_Base):  # type: ignore[misc]
             return _module("dbt.task.freshness").FreshnessRunner
         return super().get_runner_type(node)
 
-    def call_runner(self, runner: Any) -> Any:
+    def call_runner(self, runner: Any, *context: Any) -> Any:
+        # dbt-core 1.12 gives it the context of its tracing too; earlier ones have none.
         if hasattr(runner, "batch_idx"):
-            return self._call_batch(runner)
+            return self._call_batch(runner, context)
         node = self.host.begin(runner.node.unique_id)
         self._here.node, self._here.result = node, None
         try:
@@ -157,7 +158,7 @@ class _Walked(_Base):  # type: ignore[misc]
             else:
                 if node.refresh:
                     refresh_relation(self, runner.node)
-                result = super().call_runner(runner)
+                result = super().call_runner(runner, *context)
         except BaseException as error:  # noqa: BLE001 - a Python model may call sys.exit
             node.error = error
             result = _failed(runner, f"{type(error).__name__}: {error}")
@@ -166,11 +167,11 @@ class _Walked(_Base):  # type: ignore[misc]
         self.host.finish(node, _fields_of(result))
         return result
 
-    def _call_batch(self, runner: Any) -> Any:
+    def _call_batch(self, runner: Any, context: tuple[Any, ...]) -> Any:
         """A batch of a microbatch model: on the model's thread, or on another one of the pool."""
         with suppress(BaseException):  # as above; dbt has logged what went wrong
             if not self.host.is_cancelled(runner.node.unique_id):
-                return super().call_runner(runner)
+                return super().call_runner(runner, *context)
         return runner._build_failed_run_batch_result(runner.node, runner.batches[runner.batch_idx])
 
     def _watch(self, runner: Any, node: BuildNode) -> None:
@@ -187,10 +188,10 @@ class _Walked(_Base):  # type: ignore[misc]
         execute_model = runner._execute_model
 
         def see(
-            hook_ctx: Any, context_config: Any, model: Any, context: Any, materialization: Any
-        ) -> Any:
+            hook_ctx: Any, context_config: Any, model: Any, context: Any, *rest: Any
+        ) -> Any:  # the materialization follows, and in dbt-core 1.12 the manifest
             self._here.result = context["load_result"]
-            return execute_model(hook_ctx, context_config, model, context, materialization)
+            return execute_model(hook_ctx, context_config, model, context, *rest)
 
         runner._execute_model = see
 

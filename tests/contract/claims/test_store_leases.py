@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -208,17 +209,18 @@ def test_a_machines_clock_that_is_set_changes_nothing(
 ) -> None:
     """SQLite has no other clock; PostgreSQL's is the server's."""
     url = f"sqlite:///{tmp_path / 'claims.db'}"
-    store = store_at(url)
-    claim = take(store, "run", table("a"))
-    for step in (10_000, -10_000):
-        stepped = time.time() + step
-        with monkeypatch.context() as patch:
-            patch.setattr(
-                "dagster_transform.claims.store.sqlite.time.time", lambda now=stepped: now
-            )
-            for other in (store, store_at(url)):
-                assert [holder.claim_id for holder in other.holders()] == [claim]
-                assert other.holders()[0].since.timestamp() == pytest.approx(
-                    time.time() - step, abs=60
+    with closing(store_at(url)) as store:
+        claim = take(store, "run", table("a"))
+        for step in (10_000, -10_000):
+            stepped = time.time() + step
+            with monkeypatch.context() as patch:
+                patch.setattr(
+                    "dagster_transform.claims.store.sqlite.time.time", lambda now=stepped: now
                 )
-                assert take(other, "other", table("a")) is None
+                with closing(store_at(url)) as another:
+                    for other in (store, another):
+                        assert [holder.claim_id for holder in other.holders()] == [claim]
+                        assert other.holders()[0].since.timestamp() == pytest.approx(
+                            time.time() - step, abs=60
+                        )
+                        assert take(other, "other", table("a")) is None

@@ -5,11 +5,13 @@ from __future__ import annotations
 import importlib
 import inspect
 import re
+from importlib.metadata import version
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from packaging.version import Version
 
 from dagster_transform.databases.backends import backend_id, new_name
 from dagster_transform.databases.identity import server_identity
@@ -34,6 +36,7 @@ def part(module: str, name: str) -> Any:
     return found
 
 
+SINCE_1_12 = Version(version("dbt-core")) >= Version("1.12")
 RUNNABLE = "dbt.task.runnable"
 RUN = "dbt.task.run"
 ADAPTER = "dbt.adapters.base.connections"
@@ -49,7 +52,11 @@ POSTGRES = "dbt.adapters.postgres.connections"
         ("dbt.task.build", "BuildTask.handle_job_queue", ["self", "pool", "callback"]),
         ("dbt.task.build", "BuildTask.handle_job_queue_node", ["self", "node", "pool", "callback"]),
         ("dbt.task.build", "BuildTask.get_runner_type", ["self", "node"]),
-        (RUNNABLE, "GraphRunnableTask.call_runner", ["self", "runner"]),
+        (
+            RUNNABLE,
+            "GraphRunnableTask.call_runner",
+            ["self", "runner", *["parent_context"] * SINCE_1_12],
+        ),
         (
             RUNNABLE,
             "GraphRunnableTask._mark_dependent_errors",
@@ -60,7 +67,8 @@ POSTGRES = "dbt.adapters.postgres.connections"
         (
             RUN,
             "ModelRunner._execute_model",
-            ["self", "hook_ctx", "context_config", "model", "context", "materialization_macro"],
+            ["self", "hook_ctx", "context_config", "model", "context", "materialization_macro",
+             *["manifest"] * SINCE_1_12],
         ),
         (
             RUN,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,25 @@ def test_import_is_kept_from_the_collector() -> None:
     )
     ran = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
     assert ran.stdout.split() == ["True", "True"]
+
+
+@pytest.mark.long
+def test_sqlglotc_is_named_where_it_stands_beside_sqlmesh(tmp_path: Path) -> None:
+    """Installed for real, from the package index, into a folder that comes first."""
+    wanted = [f"{name}=={version('sqlglot')}" for name in ("sqlglot", "sqlglotc")]
+    uv = Path(sys.executable).with_name("uv")
+    subprocess.run(
+        [uv, "pip", "install", "--no-config", "--quiet", "--target", tmp_path, *wanted,
+         "--python", sys.executable],
+        check=True,
+    )  # fmt: skip
+    code = "from dagster_transform.sqlmesh._compat import import_sqlmesh; import_sqlmesh()"
+    ran = subprocess.run(
+        [sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": str(tmp_path)},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert "SqlmeshMissingError: SQLMesh can't be imported beside sqlglotc" in ran.stderr
+    assert "pip uninstall sqlglotc" in ran.stderr
 
 
 # -- Context --------------------------------------------------------------------------------------

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import shutil
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pytest
+from packaging.version import Version
 
 from dagster_transform.sqlmesh import _compat
 from tests.support.private_parts import CONFIG, part, takes
@@ -87,7 +89,8 @@ def test_interval_rows(planned: Any) -> None:
 
 def test_cleanup_adapters(planned: Any) -> None:
     name = "_cleanup_adapters_for_environment"
-    part(planned, name, f"Context.{name}")
+    if Version(version("sqlmesh")) >= Version("0.236.2"):
+        part(planned, name, f"Context.{name}")
     environment = planned.state_sync.get_environment("prod")
     default, by_gateway, failure = _compat.cleanup_adapters(planned, environment)
     assert failure is None

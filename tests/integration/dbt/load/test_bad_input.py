@@ -69,10 +69,17 @@ def test_an_adapter_that_is_not_installed(tmp_path: Path, database: Database) ->
     assert "pip install dbt-oracle" in told
 
 
-def test_dbt_that_is_not_installed(tmp_path: Path, database: Database) -> None:
+@pytest.mark.parametrize("second", [None, "dbt", "dbt-oss"])
+def test_dbt_that_is_not_installed(tmp_path: Path, database: Database, second: str | None) -> None:
     made = project(tmp_path, database)
+    installed = tmp_path / "installed"
+    if second is not None:  # what pip leaves behind of dbt v2, which has no package of Python's
+        record = installed / f"{second.replace('-', '_')}-2.0.9.dist-info" / "METADATA"
+        record.parent.mkdir(parents=True)
+        record.write_text(f"Metadata-Version: 2.1\nName: {second}\nVersion: 2.0.9\n")
     code = f"""
 import sys
+sys.path.insert(0, {str(installed)!r})
 
 class Hidden:
     def find_spec(self, name, path=None, target=None):
@@ -91,7 +98,9 @@ except Exception as error:
     print(type(error).__name__, error)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.startswith(f"{DbtMissingError.__name__} dbt is not installed")
+    told = f"{second} 2.0.9 is installed" if second else "dbt is not installed"
+    assert done.stdout.startswith(f"{DbtMissingError.__name__} {told}")
+    assert ("pip uninstall" in done.stdout) is (second is not None)
     assert "pip install 'dagster-transform[dbt]'" in done.stdout
 
 
