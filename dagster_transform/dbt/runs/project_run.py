@@ -146,7 +146,7 @@ class DbtProjectRun:
         node = self._reference(unit)
         if node in self._missing:
             reason = (
-                f"the project's files do not have it any more (or it is disabled):"
+                "the project's files do not have it any more (or it is disabled):"
                 f" run `dagster-transform prepare --project {self._name}`"
             )
             done(Report(unit.id, Outcome.NOT_PROMOTED, reason))
