@@ -9,6 +9,7 @@ password: `redact` is applied to text that comes from an engine or a URL.
 from __future__ import annotations
 
 import re
+import traceback
 
 _HEAD = r"(?P<head>[a-zA-Z][\w+.-]*://[^\s:/@]*:)"
 # Up to the last @ of the word: a password that was not quoted for its URL may have @ and / in it.
@@ -36,6 +37,31 @@ _PRIVATE_KEY = re.compile(
     r"(?P<head>-----BEGIN [A-Z ]*PRIVATE KEY-----).*?(?:(?=-----END)|\Z)", re.DOTALL
 )
 _SECRETS = (_URL_PASSWORD, _URL_PASSWORD_WITH_BLANKS, _KEY_PASSWORD, _AUTHORIZATION, _PRIVATE_KEY)
+
+
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+
+
+def words_of(error: BaseException) -> str:
+    """An error's message, without colours; of one that has none, its class and where it was raised
+    ("AssertionError without a message, raised in plan.py, line 12: assert rows")."""
+    if text := _COLOUR.sub("", str(error)).strip():
+        return text
+    return f"{type(error).__name__} without a message{_place(error)}"
+
+
+def with_class(error: BaseException) -> str:
+    """An error's class and its message: "ValueError: no such day"."""
+    text, name = words_of(error), type(error).__name__
+    return text if text.startswith(f"{name} without a message") else f"{name}: {text}"
+
+
+def _place(error: BaseException) -> str:
+    frames = traceback.extract_tb(error.__traceback__)
+    if not frames:
+        return ""
+    where = f", raised in {frames[-1].filename}, line {frames[-1].lineno}"
+    return f"{where}: {frames[-1].line}" if frames[-1].line else where
 
 
 def redact(text: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import click
@@ -15,15 +15,18 @@ from rich.table import Table
 from dagster_transform.cli.claims import claims
 from dagster_transform.cli.drift_texts import drift_lines, environment_in_words
 from dagster_transform.cli.options import config_option
-from dagster_transform.cli.prepare import compare_project, prepare_project
-from dagster_transform.config import TransformConfig, load_config
+from dagster_transform.cli.prepare import compare_project, find_unfit, prepare_project
+from dagster_transform.config import SqlmeshProject, TransformConfig, load_config
 from dagster_transform.errors import TransformError
 from dagster_transform.graph import GraphFile
+from dagster_transform.planning import first_plan
+from dagster_transform.sqlmesh.configs import shell_command
 
 _NAMES_SHOWN = 10
 """How many names of one sort `prepare` lists; `--check` lists all."""
 _DIFFERENT = 1
 _ERROR_WHILE_CHECKING = 2
+_NOT_SHOWN = 3
 
 
 class _Group(click.Group):
@@ -47,6 +50,15 @@ def main() -> None:
       projects:
         marts: {framework: sqlmesh, path: sqlmesh_project, environment: prod}
 
+    What a project may have beside framework and path (docs/transform-yaml.md has examples):
+
+    \b
+      sqlmesh  environment, gateway, plan, column_lineage, catalog_in_key
+      dbt      target, profiles_dir, vars, state, cron, time_zone
+      both     select, exclude: which nodes are assets
+               key_prefix: comes before their keys
+               source_keys: keys of external tables
+
     Dagster's definitions read the graph files that `dagster-transform prepare` writes. Under
     `dagster dev` they are refreshed by themselves; run `prepare` where you build what you deploy.
     """
@@ -65,14 +77,23 @@ main.add_command(claims)
     is_flag=True,
     help="Write nothing; compare the files with the environment and with the graph file.",
 )
-def prepare(config_path: Path | None, projects: tuple[str, ...], check: bool) -> None:
+@click.option(
+    "--translator",
+    metavar="MODULE:CLASS",
+    help="A translator of your own, to see whether Dagster takes what it makes.",
+)
+def prepare(
+    config_path: Path | None, projects: tuple[str, ...], check: bool, translator: str | None
+) -> None:
     """Read the projects and write their graph files.
 
     A graph file (.dagster_transform/PROJECT.graph.json beside transform.yaml) holds what Dagster
     has to know of a project: models, relations, crons, tags, owners, columns, dependencies,
     audits. Loading it takes neither SQLMesh nor a database.
 
-    Exit code 1 if a project could not be read; the graph files of the others are written.
+    Exit code 1 if a project could not be read; the graph files of the others are written. Exit code
+    3 if all could, and Dagster can't show one: two nodes of one asset key, two projects that build
+    one table. That one's assets are not there then; the others load.
 
     What differs between the files and the environment is shown:
 
@@ -88,18 +109,19 @@ def prepare(config_path: Path | None, projects: tuple[str, ...], check: bool) ->
       0  files, environment and graph files are equal
       1  something differs, or a graph file is missing or older than the files
       2  a project, its database or transform.yaml can't be read
+      3  Dagster can't show a project
     """
     if not check:
-        sys.exit(_write(config_path, projects))
+        sys.exit(_write(config_path, projects, translator))
     try:
-        code = _check(config_path, projects)
+        code = _check(config_path, projects, translator)
     except Exception:  # noqa: BLE001 - Python would end with 1, which says that something differs
         traceback.print_exc()
         code = _ERROR_WHILE_CHECKING
     sys.exit(code)
 
 
-def _write(config_path: Path | None, projects: Sequence[str]) -> int:
+def _write(config_path: Path | None, projects: Sequence[str], translator: str | None) -> int:
     """Write the graph files. Returns the exit code. Raises TransformError."""
     config, chosen = _choose(config_path, projects)
     out, err = _consoles()
@@ -124,11 +146,13 @@ def _write(config_path: Path | None, projects: Sequence[str]) -> int:
         out.print(table)
     for name, found in done:
         _print_drift(name, found, out, _NAMES_SHOWN)
+        _print_first_plan(config, name, found, out)
         _remark(config, name, found, err)
-    return int(failed)
+    unfit = _print_unfit(config, dict(done), translator, err)
+    return 1 if failed else _NOT_SHOWN * unfit
 
 
-def _check(config_path: Path | None, projects: Sequence[str]) -> int:
+def _check(config_path: Path | None, projects: Sequence[str], translator: str | None) -> int:
     """Compare, and write nothing. Returns the exit code of `--check`."""
     out, err = _consoles()
     try:
@@ -137,19 +161,44 @@ def _check(config_path: Path | None, projects: Sequence[str]) -> int:
         err.print(f"Error: {error}", markup=False)
         return _ERROR_WHILE_CHECKING
     equal: list[bool] = []
+    files: dict[str, GraphFile] = {}
 
     def read(name: str) -> None:
         found = compare_project(config, name)
         equal.append(found.equal)
+        files[name] = found.files
         out.print(f"{name}: {environment_in_words(found.files)}", markup=False)
         _print_drift(name, found.files, out, None)
+        _print_first_plan(config, name, found.files, out)
         if found.stale:
             out.print(f"{name}: its graph file {found.stale}", markup=False)
         _remark(config, name, found.files, err)
 
-    if _for_each(chosen, read, err):
+    failed = _for_each(chosen, read, err)
+    try:
+        unfit = _print_unfit(config, files, translator, err)
+    except TransformError as error:
+        err.print(f"Error: {error}", markup=False)
+        failed = unfit = True
+    if failed:
         return _ERROR_WHILE_CHECKING
+    if unfit:
+        return _NOT_SHOWN
     return 0 if all(equal) else _DIFFERENT
+
+
+def _print_unfit(
+    config: TransformConfig,
+    read: Mapping[str, GraphFile],
+    translator: str | None,
+    err: Console,
+) -> bool:
+    """Say which projects Dagster can't show. Returns whether there is one."""
+    graphs = {name: found.graph for name, found in read.items()}
+    unfit = find_unfit(config, graphs, translator)
+    for name, error in unfit.items():
+        err.print(f"Error: Dagster can't show project {name}: {error}", markup=False)
+    return bool(unfit)
 
 
 def _choose(
@@ -187,6 +236,24 @@ def _print_drift(name: str, found: GraphFile, out: Console, at_most: int | None)
     out.print(f"\n{name}: its files differ from environment {found.environment}", markup=False)
     for line in drift_lines(found.drift, at_most):
         out.print(f"  {line}", markup=False)
+
+
+def _print_first_plan(config: TransformConfig, name: str, found: GraphFile, out: Console) -> None:
+    """What to do where nobody has planned the environment yet."""
+    project = config.project(name)
+    if not isinstance(project, SqlmeshProject) or found.plan_id is not None:
+        return
+    if not found.graph.nodes:
+        return
+    environment = f"\n{name}: environment {found.environment} was never planned"
+    if project.plan == "auto":
+        out.print(f"{environment}: the first run plans it (plan: auto).", markup=False)
+        return
+    plan = f"plan {project.environment} --auto-apply"
+    command = shell_command(project.paths, plan, project.gateway)
+    out.print(f"{environment}, so no run builds it. Plan it once:", markup=False)
+    for way in first_plan(name, command):
+        out.print(f"  {way}", markup=False)
 
 
 def _remark(config: TransformConfig, name: str, found: GraphFile, err: Console) -> None:

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 from dagster_transform import dbt, sqlmesh
-from dagster_transform.config import DbtProject, TransformConfig
+from dagster_transform.config import DbtProject, SettingError, TransformConfig
+from dagster_transform.errors import TransformError
 from dagster_transform.graph import (
+    Graph,
     GraphFile,
     GraphFileError,
     SourceFile,
@@ -16,6 +23,18 @@ from dagster_transform.graph import (
     why_stale,
     write_graph_file,
 )
+
+if TYPE_CHECKING:
+    from dagster_transform.dagster.translation.translator import TransformTranslator
+
+
+class TranslatorError(TransformError):
+    """A translator of somebody's own can't be made."""
+
+    def __init__(self, cause: str) -> None:
+        super().__init__(
+            cause, remedy="Give --translator module:Class, a subclass of TransformTranslator."
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +76,7 @@ def prepare_project(config: TransformConfig, name: str) -> GraphFile:
         dbt.install_packages(name, project, artifacts=config.artifacts_path(name))
     # Taken before reading: a file that changes in between makes the graph file stale, not wrong.
     found = _read(config, name, fingerprint(config.root, project.paths), keep=True)
-    write_graph_file(config.graph_path(name), found)
+    write_graph_file(config.graph_target(name), found)
     return found
 
 
@@ -71,18 +90,73 @@ def compare_project(config: TransformConfig, name: str) -> Comparison:
     return Comparison(_read(config, name, {}, keep=False), _why_stale(config, name))
 
 
+def find_unfit(
+    config: TransformConfig, read: Mapping[str, Graph], translator: str | None = None
+) -> Mapping[str, TransformError]:
+    """Why Dagster can't show projects, by name; those that have not been read now are taken from
+    their graph files, where there are such.
+
+    Args:
+        config: The configuration.
+        read: Graphs of projects, as their files are now.
+        translator: `module:Class` of a translator of one's own; None: there is none.
+
+    Raises:
+        TranslatorError: There is no such class.
+    """
+    # Here, because Dagster takes a second to import, and not every command needs it.
+    from dagster_transform.dagster.definitions.fitting import fit
+    from dagster_transform.dagster.translation.specs import translate
+
+    graphs: dict[str, Graph] = {}
+    for name in config.projects:
+        if name in read:
+            graphs[name] = read[name]
+        else:
+            with suppress(GraphFileError):
+                graphs[name] = read_graph_file(config.graph_path(name), name).graph
+    made = _translator(config, translator)
+    return fit(graphs, lambda graph: translate(graph, made)).errors
+
+
+def _translator(config: TransformConfig, name: str | None) -> TransformTranslator:
+    from dagster_transform.dagster.translation.translator import (
+        TransformTranslator,
+    )
+
+    if name is None:
+        return TransformTranslator(config.root)
+    module, _, attribute = name.partition(":")
+    try:
+        sys.path.insert(0, os.getcwd())  # as Dagster's own commands look for modules
+        try:
+            kind = getattr(import_module(module), attribute)
+        finally:
+            sys.path.pop(0)
+        found = kind(config.root)
+    except Exception as error:
+        raise TranslatorError(
+            f"The translator {name} can't be made: {type(error).__name__}: {error}"
+        ) from error
+    if not isinstance(found, TransformTranslator):
+        raise TranslatorError(f"{name} is no subclass of TransformTranslator.")
+    return found
+
+
 def _read(
     config: TransformConfig, name: str, sources: Mapping[str, SourceFile], *, keep: bool
 ) -> GraphFile:
     project = config.project(name)
-    if isinstance(project, DbtProject):
-        artifacts = config.artifacts_path(name) if keep else None
-        return dbt.read_project(
-            name, project, root=config.root, artifacts=artifacts, sources=sources
-        )
-    return sqlmesh.read_project(
-        name, project, [str(path) for path in project.paths], root=config.root, sources=sources
-    )
+    try:
+        if isinstance(project, DbtProject):
+            artifacts = config.artifacts_path(name) if keep else None
+            return dbt.read_project(
+                name, project, root=config.root, artifacts=artifacts, sources=sources
+            )
+        paths = [str(path) for path in project.paths]
+        return sqlmesh.read_project(name, project, paths, root=config.root, sources=sources)
+    except SettingError as error:
+        raise config.located(name, error) from None
 
 
 def _why_stale(config: TransformConfig, name: str) -> str | None:
@@ -95,4 +169,5 @@ def _why_stale(config: TransformConfig, name: str) -> str | None:
         return error.cause.removeprefix(f"The graph file {path} ").removesuffix(".")
     project = config.project(name)
     environment = None if isinstance(project, DbtProject) else project.environment
-    return why_stale(found, config.root, project.paths, environment)
+    settings = project.graph_settings()
+    return why_stale(found, config.root, project.paths, environment, settings)

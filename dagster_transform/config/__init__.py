@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 from dagster_transform.config.document import ConfigError, ConfigProblem
+from dagster_transform.config.fields import path_from, url_from
 from dagster_transform.config.models import (
-    DbtProject,
+    ARTIFACTS_VARIABLE,
     ProjectConfig,
-    SqlmeshProject,
+    SettingError,
     TransformConfig,
     UnknownProjectError,
     load_config,
 )
+from dagster_transform.config.projects import DbtProject, SqlmeshProject
 
 __all__ = [
+    "ARTIFACTS_VARIABLE",
     "ConfigError",
     "ConfigProblem",
     "DbtProject",
     "ProjectConfig",
+    "SettingError",
     "SqlmeshProject",
     "TransformConfig",
     "UnknownProjectError",
     "load_config",
+    "path_from",
+    "url_from",
 ]

@@ -122,8 +122,14 @@ class ConfigDocument:
         """Adds a problem with the value `where`, at its own place unless `at` says another."""
         if at is None:
             self.reported.add(where)
+        self.problems.append(self.problem(where, message, at))
+
+    def problem(
+        self, where: Where, message: str, at: tuple[int, int] | None = None
+    ) -> ConfigProblem:
+        """A problem with the value `where`, at its own place unless `at` says another."""
         line, column = at or self.marks[self.nearest(where)]
-        self.problems.append(ConfigProblem(self._shown, line, column, _dotted(where), message))
+        return ConfigProblem(self._shown, line, column, _dotted(where), message)
 
     def nearest(self, where: Where) -> Where:
         """`where`, or the longest beginning of it that is written in the file."""

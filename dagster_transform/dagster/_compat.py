@@ -13,9 +13,15 @@ from typing import Any
 
 import click
 import dagster as dg
+from dagster._core.definitions.assets.definition.asset_spec import (
+    SYSTEM_METADATA_KEY_IO_MANAGER_KEY,
+)
 from dagster._core.definitions.dependency import NodeHandle
 from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION
+from dagster._core.definitions.utils import is_valid_name
 
+CODE_VERSION_TAG = "dagster/code_version"
+"""The tag of a materialisation that has the version of the code that was executed."""
 _RUN_COMMANDS = frozenset(
     {
         ("api", "execute_run"), ("api", "execute_step"), ("api", "resume_run"),
@@ -37,6 +43,16 @@ def executes_a_run() -> bool:
     if context is None or group is None:
         return False
     return (group.command.name, context.command.name) in _RUN_COMMANDS
+
+
+IO_MANAGER_KEY = SYSTEM_METADATA_KEY_IO_MANAGER_KEY
+"""Metadata of an asset: the I/O manager by which Python assets load it."""
+
+
+def is_inner_name(name: str, *, an_input: bool = False) -> bool:
+    """Whether Dagster takes a name for an op or an output (or an input): it has an alphabet of its
+    own, and words that are reserved."""
+    return (an_input and name == "config") or is_valid_name(name)
 
 
 def output_without_event(output_name: str) -> dg.Output[None]:

@@ -6,6 +6,7 @@ user nor a password in it.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import NewType
 
@@ -13,6 +14,18 @@ ConnectionIdentity = NewType("ConnectionIdentity", str)
 """`duckdb:/data/flights.duckdb`, `postgres:db.example:5432/warehouse`."""
 
 _DUCKDB = "duckdb:"
+
+
+def file_path(folder: Path, path: str) -> str:
+    """The absolute path of a database's file, as a driver would find it that works in `folder`.
+
+    Links are not followed: DuckDB calls a database after its file.
+
+    Args:
+        folder: Absolute.
+        path: As it is configured; `~/` is the user's home.
+    """
+    return os.path.abspath(folder / (os.path.expanduser(path) if path.startswith("~/") else path))
 
 
 def duckdb_identity(path: str) -> ConnectionIdentity:

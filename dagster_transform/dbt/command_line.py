@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from dagster_transform.config import DbtProject
 
@@ -21,17 +24,23 @@ def global_arguments(log_folder: Path, parsed: Path | None = None) -> list[str]:
     return found
 
 
-def project_arguments(project: DbtProject) -> list[str]:
+def project_arguments(project: DbtProject, variables: Mapping[str, Any] | None = None) -> list[str]:
     """What comes after a dbt command, so that it is about a project as transform.yaml has it.
 
     The command's working directory is the project's folder, as that of people who use dbt: a
     profiles.yml there is found, and paths in it may be relative.
+
+    Args:
+        project: The project's configuration.
+        variables: Of one run, over those that the configuration has.
     """
     found = ["--project-dir", str(project.path)]
     if project.profiles_dir is not None:
         found += ["--profiles-dir", str(project.profiles_dir)]
     if project.target is not None:
         found += ["--target", project.target]
+    if given := {**project.vars, **(variables or {})}:
+        found += ["--vars", json.dumps(given, default=str)]
     return found
 
 

@@ -25,6 +25,24 @@ class ProfileError(DbtError):
     """The profile of a dbt project is missing or wrong."""
 
 
+class EnvironmentVariableError(DbtError):
+    """An environment variable that a dbt project asks for is not set.
+
+    Attributes:
+        variable: Its name.
+        place: The file that asks for it.
+    """
+
+    def __init__(self, cause: str, *, remedy: str, variable: str, place: str) -> None:
+        self.variable = variable
+        self.place = place
+        super().__init__(cause, remedy=remedy)
+
+
+class ArtifactsError(DbtError):
+    """What dbt writes can't be written: the place is read-only, or its disk is full."""
+
+
 class PackagesError(DbtError):
     """The packages that a dbt project declares are not installed, or can't be."""
 

@@ -80,6 +80,14 @@ class Cancel:
 
 
 @dataclass(frozen=True, slots=True)
+class MayBuild:
+    """The answer to a `Connected`, by its number: whether the node is still the run's to build."""
+
+    number: int
+    allowed: bool
+
+
+@dataclass(frozen=True, slots=True)
 class CloseFiles:
     """Close the database. Answered by `FilesClosed`."""
 
@@ -94,7 +102,7 @@ class Interrupt:
     """Cancel everything and end, without the on-run-end hooks."""
 
 
-Order = Begin | Open | Start | Cancel | CloseFiles | End | Interrupt
+Order = Begin | Open | Start | Cancel | MayBuild | CloseFiles | End | Interrupt
 
 
 # -- news: from the process to the run --------------------------------------------------------
@@ -111,6 +119,8 @@ class Loaded:
         server: How to end the process's backends on the server should it be killed; empty where
             that can't be done. It holds a password: never shown.
         metadata: What the artifacts say of dbt itself (`dbt_version`, schema addresses...).
+        places: What the manifest says of where the nodes and sources are (`relations.relation_of`),
+            by unique id.
     """
 
     connection: Mapping[str, Any]
@@ -118,6 +128,7 @@ class Loaded:
     invocation: str
     server: Mapping[str, Any] = field(repr=False)
     metadata: Mapping[str, Any]
+    places: Mapping[str, Any] = field(default_factory=dict)
     version: int = VERSION
 
 
@@ -127,9 +138,24 @@ class Ready:
 
     Attributes:
         missing: Those of the opened nodes that the project does not have.
+        excluded: Those whose type dbt is told to leave out (`--exclude-resource-types`).
     """
 
     missing: tuple[UniqueId, ...]
+    excluded: tuple[UniqueId, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """A node that was started with this token, and that builds, has got a connection. Before it
+    executes anything on that it waits for `MayBuild` of the same number.
+
+    Whoever takes over the run's claims ends the connections that there are by then; a process that
+    was stopped before it connected would build beside them.
+    """
+
+    token: int
+    number: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +200,7 @@ class Result:
         batches: Of a microbatch model: how many succeeded and how many were to be done.
         artifact: Its entry in run_results.json or sources.json.
         measured_follows: Whether `Measured` of the same token follows.
+        unwritable: Whether it failed because dbt could not write a file.
     """
 
     # More than twelve attributes: a message that says all of one result, flat as a line of JSON.
@@ -192,6 +219,7 @@ class Result:
     batches: tuple[int, int] | None = None
     artifact: Mapping[str, Any] = field(default_factory=dict)
     measured_follows: bool = False
+    unwritable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,20 +265,26 @@ class Ended:
         asked: Whether the run had ordered it to end.
         reason: Why it is over, if the run had not, or something went wrong in it; else "".
         hooks: on-run-start and on-run-end hooks that failed, with dbt's message.
+        fault: What is wrong with the project, where it could not be loaded: the kind of
+            `faults.Fault`; else "".
+        place: The file at fault; or "".
     """
 
     asked: bool
     reason: str = ""
     hooks: tuple[str, ...] = ()
+    fault: str = ""
+    place: str = ""
 
 
-News = Loaded | Ready | Made | BatchDone | Result | Measured | FilesClosed | Log | Ended
+News = Loaded | Ready | Connected | Made | BatchDone | Result | Measured | FilesClosed | Log | Ended
 
 _ORDERS: Mapping[str, type] = {
     "begin": Begin,
     "open": Open,
     "start": Start,
     "cancel": Cancel,
+    "may_build": MayBuild,
     "close_files": CloseFiles,
     "end": End,
     "interrupt": Interrupt,
@@ -258,6 +292,7 @@ _ORDERS: Mapping[str, type] = {
 _NEWS: Mapping[str, type] = {
     "loaded": Loaded,
     "ready": Ready,
+    "connected": Connected,
     "made": Made,
     "batch_done": BatchDone,
     "result": Result,

@@ -18,6 +18,7 @@ from dagster_transform.graph.graph import Graph
 from dagster_transform.graph.graph_file import (
     FORMAT_VERSION,
     GraphFile,
+    nodes_left,
     read_graph_file,
     write_graph_file,
 )
@@ -47,12 +48,14 @@ from dagster_transform.graph.nodes import (
     Column,
     Location,
     Node,
+    Position,
     Presence,
     Relation,
     Source,
 )
 from dagster_transform.graph.selection import select
 from dagster_transform.graph.source_files import SourceFile, difference, fingerprint
+from dagster_transform.graph.source_keys import SourceNameError, same_key, with_keys
 from dagster_transform.graph.staleness import why_stale
 
 __all__ = [
@@ -74,6 +77,7 @@ __all__ = [
     "Location",
     "Node",
     "NodeId",
+    "Position",
     "Presence",
     "PromotionId",
     "Relation",
@@ -82,6 +86,7 @@ __all__ = [
     "SourceFile",
     "SourceFileError",
     "SourceId",
+    "SourceNameError",
     "UnitId",
     "UnknownIdError",
     "check_id",
@@ -94,10 +99,13 @@ __all__ = [
     "names_by_reference",
     "names_of",
     "node_id",
+    "nodes_left",
     "promotion_id",
     "read_graph_file",
+    "same_key",
     "select",
     "source_id",
     "why_stale",
+    "with_keys",
     "write_graph_file",
 ]

@@ -16,7 +16,7 @@ from dagster_transform.graph.errors import (
     UnknownIdError,
 )
 from dagster_transform.graph.ids import CheckId, InputId, NodeId, SourceId, UnitId, check_id
-from dagster_transform.graph.nodes import Check, Column, Node, Relation, Source
+from dagster_transform.graph.nodes import Check, Column, Node, Position, Relation, Source
 
 _T = TypeVar("_T", Node, Source, Check)
 _Id = TypeVar("_Id", bound=InputId)
@@ -58,8 +58,8 @@ class Graph:
 
         Raises:
             DuplicateIdError: Two of them have one id.
-            DanglingDependencyError: A node's dependency, or what a check judges or reads, is
-                neither a node nor a source.
+            DanglingDependencyError: A node's dependency, or what a check names, is neither a node
+                nor a source.
             DuplicateRelationError: Two nodes build one relation.
             CycleError: Nodes depend on each other in a circle; a node that reads itself does.
         """
@@ -78,7 +78,7 @@ class Graph:
         upstream.update(dict.fromkeys(source_by_id, ()))
         checks_of: dict[InputId, list[Check]] = {}
         for check in check_by_id.values():
-            for read in (check.target, *check.also):
+            for read in _ids_of(check):
                 if read not in downstream:
                     raise DanglingDependencyError(check.id, read)
             checks_of.setdefault(check.target, []).append(check)
@@ -114,14 +114,14 @@ class Graph:
         builders = {node.relation: node for node in nodes.values()}
         _index_relations(nodes, {})
         stays: dict[Relation, Source] = {}
-        for source in sorted(sources.values(), key=lambda source: not source.key):
+        for source in sorted(sources.values(), key=_gives_way):
             stays.setdefault(source.relation, source)
         resolved: dict[InputId, InputId] = {}
         for source in sources.values():
             builder, first = builders.get(source.relation), stays[source.relation]
             if builder is not None and builder.project != source.project:
                 resolved[source.id] = builder.id
-            elif first is not source and source.key in ((), first.key):
+            elif first is not source and (_gives_way(source) or source.key == first.key):
                 resolved[source.id] = first.id
         return cls.of(
             (_relink_node(node, resolved) for node in nodes.values()),
@@ -216,6 +216,17 @@ def _by_id(
         {source.id: source for source in sort(sources)},
         {check.id: check for check in sort(checks)},
     )
+
+
+def _ids_of(check: Check) -> tuple[InputId, ...]:
+    """Ids of all that a check names."""
+    position = check.position or Position()
+    return (check.target, *check.also, *position.after, *position.behind, *position.before)
+
+
+def _gives_way(source: Source) -> bool:
+    """Whether another source of the same relation gives the asset its key."""
+    return not source.key or source.key_is_default
 
 
 def _id_of(thing: Node | Source | Check) -> str:
@@ -335,11 +346,15 @@ def _relink_checks(checks: Iterable[Check], resolved: _Resolved) -> list[Check]:
         taken.add((target, name))
         kept.append(replace(check, id=check_id(target, name), target=target, name=name))
     return [
-        check
-        if resolved.keys().isdisjoint(check.also)
-        else replace(
-            check,
-            also=tuple(id for id in _relink(check.also, resolved) if id != check.target),
-        )
+        check if resolved.keys().isdisjoint(_ids_of(check)) else _relink_check(check, resolved)
         for check in kept
     ]
+
+
+def _relink_check(check: Check, resolved: _Resolved) -> Check:
+    also = tuple(id for id in _relink(check.also, resolved) if id != check.target)
+    position = check.position
+    if position is not None:  # what waits for a check is a node, and stays one
+        after, behind = _relink(position.after, resolved), _relink(position.behind, resolved)
+        position = replace(position, after=after, behind=behind)
+    return replace(check, also=also, position=position)

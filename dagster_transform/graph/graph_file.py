@@ -17,6 +17,7 @@ from dagster_transform.graph.graph import Graph
 from dagster_transform.graph.graph_json import (
     decode_drift,
     decode_graph,
+    decode_named_node,
     encode_drift,
     encode_graph,
 )
@@ -27,10 +28,11 @@ from dagster_transform.graph.json_shapes import (
     text_or_none,
     texts_by_key,
 )
+from dagster_transform.graph.nodes import Node
 from dagster_transform.graph.source_files import SourceFile
 from dagster_transform.process.collector import collector_paused
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 4
 """Rises with every change of the format, additions too: a reader knows exactly one version."""
 
 _KEYS = frozenset(
@@ -41,6 +43,7 @@ _KEYS = frozenset(
         "plan_id",
         "drift",
         "written_by",
+        "settings",
         "sources_digest",
         "columns",
         "nodes",
@@ -60,6 +63,8 @@ class GraphFile:
         plan_id: The plan that the environment had then, or None.
         drift: How the files differed from the environment; empty where there is none.
         written_by: Versions of this package and of the frameworks, by package name.
+        settings: What transform.yaml had for the project that the graph was made with, and that was
+            not as it is by default: a digest of each value by its key.
         sources_digest: The files that the graph was made from, by path (see `fingerprint`).
         format_version: Always FORMAT_VERSION in a file that could be read.
     """
@@ -70,6 +75,7 @@ class GraphFile:
     plan_id: str | None = None
     drift: Drift = field(default_factory=Drift)
     written_by: Mapping[str, str] = field(default_factory=dict, hash=False)
+    settings: Mapping[str, str] = field(default_factory=dict, hash=False)
     sources_digest: Mapping[str, SourceFile] = field(default_factory=dict, hash=False)
     format_version: int = FORMAT_VERSION
 
@@ -132,6 +138,27 @@ def read_graph_file(path: Path, project: str | None = None) -> GraphFile:
         return _parse(content, project, unusable)
 
 
+def nodes_left(path: Path, project: str) -> list[Node]:
+    """The nodes that a graph file names which can't be used, another version's say: what they are
+    called, and no more. Empty where nothing of it can be read.
+
+    Args:
+        path: Where it is.
+        project: The project that it must be of.
+    """
+    try:
+        raw = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return []
+    found: list[Node] = []
+    if isinstance(raw, dict) and raw.get("project") == project:
+        nodes = raw.get("nodes")
+        for each in nodes if isinstance(nodes, list) else ():
+            with suppress(ShapeError):
+                found.append(decode_named_node(each))
+    return found
+
+
 def _parse(
     content: bytes, project: str | None, unusable: Callable[[str], GraphFileError]
 ) -> GraphFile:
@@ -161,6 +188,7 @@ def _encode(graph_file: GraphFile) -> dict[str, Any]:
         "format": graph_file.format_version,
         "project": graph_file.project,
         "written_by": dict(graph_file.written_by),
+        "settings": dict(graph_file.settings),
         "sources_digest": {
             path: [file.size, file.mtime_ns, file.sha256]
             for path, file in graph_file.sources_digest.items()
@@ -185,6 +213,7 @@ def _decode(raw: dict[str, Any]) -> GraphFile:
         plan_id=text_or_none(raw, "plan_id"),
         drift=decode_drift(raw.get("drift")),
         written_by=texts_by_key(raw, "written_by"),
+        settings=texts_by_key(raw, "settings"),
         sources_digest=_decode_digest(raw.get("sources_digest")),
     )
 

@@ -1,8 +1,7 @@
 """The JSON shape of a graph inside a graph file: nodes, sources, checks and the drift.
 
-The constructor calls are written out, because reading is on the path of every process that Dagster
-starts; what has its default value is not in the file.
-"""
+Constructor calls are written out: every process that Dagster starts reads it. What has its default
+value is not in the file."""
 
 from __future__ import annotations
 
@@ -10,6 +9,15 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, cast
 
 from dagster_transform.databases.identity import ConnectionIdentity
+from dagster_transform.graph.column_json import (
+    Columns,
+    Reach,
+    decode_column,
+    decode_columns,
+    decode_node_columns,
+    encode_column,
+    rank,
+)
 from dagster_transform.graph.drift import Drift
 from dagster_transform.graph.graph import Graph
 from dagster_transform.graph.ids import CheckId, InputId, NodeId, SourceId, UnitId
@@ -27,6 +35,7 @@ from dagster_transform.graph.nodes import (
     Column,
     Location,
     Node,
+    Position,
     Presence,
     Relation,
     Source,
@@ -34,8 +43,6 @@ from dagster_transform.graph.nodes import (
 
 _T = TypeVar("_T")
 _Object = dict[str, Any]
-_Columns = Mapping[int, Column]
-_Reach = Mapping[int, int]
 
 
 def encode_graph(graph: Graph) -> _Object:
@@ -44,8 +51,8 @@ def encode_graph(graph: Graph) -> _Object:
     `columns` lists each distinct column once; nodes and sources have their columns' places in it.
     """
     owners: tuple[Node | Source, ...] = (*graph.nodes.values(), *graph.sources.values())
-    columns = {column: _encode_column(column) for owner in owners for column in owner.columns}
-    in_order = sorted(columns, key=_rank)
+    columns = {column: encode_column(column) for owner in owners for column in owner.columns}
+    in_order = sorted(columns, key=rank)
     table = [columns[column] for column in in_order]
     places = {column: place for place, column in enumerate(in_order)}
     return {
@@ -67,7 +74,7 @@ def decode_graph(raw: Mapping[str, Any]) -> Graph:
     if type(rows) is not list:
         raise ShapeError("columns: a list is expected")
     # A dict and not a list, which would take a negative place.
-    columns = {place: _decode_column(row) for place, row in enumerate(rows)}
+    columns = {place: decode_column(row) for place, row in enumerate(rows)}
     reach = {
         place: max(dependency for dependency, _ in column.sources)
         for place, column in columns.items()
@@ -95,17 +102,24 @@ _NODE_DEFAULTS: _Object = {
     "description": None,
     "columns": [],
     "code_version": None,
+    "fingerprint": None,
     "location": None,
     "presence": "unknown",
     "properties": {},
 }
-_SOURCE_DEFAULTS: _Object = {"description": None, "columns": [], "key": ()}
+_SOURCE_DEFAULTS: _Object = {
+    "description": None,
+    "columns": [],
+    "key": (),
+    "key_is_default": False,
+}
 _CHECK_DEFAULTS: _Object = {
     "also": (),
     "kind": "audit",
     "reference": "",
     "blocking": True,
     "in_build": False,
+    "position": None,
     "description": None,
     "location": None,
     "properties": {},
@@ -161,10 +175,15 @@ def _encode_check(check: Check) -> _Object:
         **_fields(
             check,
             _CHECK_DEFAULTS,
+            position=_encode_position(check.position),
             location=_encode_location(check.location),
             properties=dict(check.properties),
         ),
     }
+
+
+def _encode_position(position: Position | None) -> list[list[str]] | None:
+    return None if position is None else [[*position.after], [*position.behind], [*position.before]]
 
 
 def encode_drift(drift: Drift) -> _Object:
@@ -174,21 +193,6 @@ def encode_drift(drift: Drift) -> _Object:
 
 def _encode_relation(relation: Relation) -> list[str | None]:
     return [relation.connection, relation.catalog, relation.schema, relation.name]
-
-
-def _encode_column(column: Column) -> list[Any]:
-    """Its fields, without those at the end that have their default value; the sources flat."""
-    row: list[Any] = [column.name, column.type, column.description]
-    if column.sources:
-        row.append([part for source in column.sources for part in source])
-    while row[-1] is None or (row[-1] == "" and len(row) == 2):
-        row.pop()
-    return row
-
-
-def _rank(column: Column) -> tuple[Any, ...]:
-    described = column.description is not None
-    return column.name, column.type, described, column.description or "", column.sources
 
 
 def _encode_location(location: Location | None) -> list[Any] | None:
@@ -222,7 +226,7 @@ def _each(raw: Mapping[str, Any], key: str, decode: Callable[[Mapping[str, Any]]
     return decoded
 
 
-def _decode_node(raw: Mapping[str, Any], columns: _Columns, reach: _Reach) -> Node:
+def _decode_node(raw: Mapping[str, Any], columns: Columns, reach: Reach) -> Node:
     known(raw, _NODE_KEYS)
     presence = _PRESENCE.get(text(raw, "presence", "unknown"))
     if presence is None:
@@ -246,15 +250,30 @@ def _decode_node(raw: Mapping[str, Any], columns: _Columns, reach: _Reach) -> No
         tags=texts(raw, "tags"),
         owners=texts(raw, "owners"),
         description=text_or_none(raw, "description"),
-        columns=_decode_node_columns(raw, columns, reach),
+        columns=decode_node_columns(raw, columns, reach),
         code_version=text_or_none(raw, "code_version"),
+        fingerprint=text_or_none(raw, "fingerprint"),
         location=_decode_location(raw.get("location")),
         presence=presence,
         properties=texts_by_key(raw, "properties"),
     )
 
 
-def _decode_source(raw: Mapping[str, Any], columns: _Columns) -> Source:
+_OF_A_KEY = _NODE_KEYS - {"columns", "deps", "location", "physical", "presence"}
+
+
+def decode_named_node(raw: Any) -> Node:
+    """A node of another version of the format, without what it reads and its columns.
+
+    Raises:
+        ShapeError: It does not say even what it is called.
+    """
+    if type(raw) is not dict:
+        raise ShapeError("nodes: an object is expected")
+    return _decode_node({key: raw[key] for key in _OF_A_KEY & raw.keys()}, {}, {})
+
+
+def _decode_source(raw: Mapping[str, Any], columns: Columns) -> Source:
     known(raw, _SOURCE_KEYS)
     return Source(
         id=SourceId(text(raw, "id")),
@@ -263,8 +282,9 @@ def _decode_source(raw: Mapping[str, Any], columns: _Columns) -> Source:
         name=text(raw, "name"),
         relation=_decode_relation(raw.get("relation")),
         description=text_or_none(raw, "description"),
-        columns=_decode_columns(raw.get("columns"), columns),
+        columns=decode_columns(raw.get("columns"), columns),
         key=texts(raw, "key"),
+        key_is_default=flag(raw, "key_is_default", False),
     )
 
 
@@ -280,9 +300,23 @@ def _decode_check(raw: Mapping[str, Any]) -> Check:
         reference=text(raw, "reference", ""),
         blocking=flag(raw, "blocking", True),
         in_build=flag(raw, "in_build", False),
+        position=_decode_position(raw.get("position")),
         description=text_or_none(raw, "description"),
         location=_decode_location(raw.get("location")),
         properties=texts_by_key(raw, "properties"),
+    )
+
+
+def _decode_position(raw: Any) -> Position | None:
+    if raw is None:
+        return None
+    if type(raw) is not list or len(raw) != 3:
+        raise ShapeError("position: [after, behind, before] are expected")
+    after, behind, before = (texts({"position": part}, "position") for part in raw)
+    return Position(
+        cast("tuple[InputId, ...]", after),
+        cast("tuple[InputId, ...]", behind),
+        cast("tuple[NodeId, ...]", before),
     )
 
 
@@ -306,53 +340,6 @@ def _decode_relation(raw: Any) -> Relation:
         case [str() as connection, str() | None as catalog, str() | None as schema, str() as name]:
             return Relation(ConnectionIdentity(connection), catalog, schema, name)
     raise ShapeError("relation, physical: [connection, catalog, schema, name] is expected")
-
-
-def _decode_columns(raw: Any, columns: _Columns) -> tuple[Column, ...]:
-    if raw is None:
-        return ()
-    if type(raw) is list:
-        try:
-            return tuple([columns[place] for place in raw])
-        except (KeyError, TypeError):
-            pass
-    raise ShapeError("columns: places in the file's list of columns are expected")
-
-
-def _decode_node_columns(
-    raw: Mapping[str, Any], columns: _Columns, reach: _Reach
-) -> tuple[Column, ...]:
-    places = raw.get("columns")
-    decoded = _decode_columns(places, columns)
-    if (
-        decoded
-        and reach
-        and max([reach.get(place, -1) for place in places or ()]) >= len(raw.get("deps") or ())
-    ):
-        raise ShapeError("columns: one is computed from a dependency that the node does not have")
-    return decoded
-
-
-def _decode_column(raw: Any) -> Column:
-    match raw:
-        case [str() as name]:
-            return Column(name)
-        case [str() as name, str() as type]:
-            return Column(name, type)
-        case [str() as name, str() as type, str() as description]:
-            return Column(name, type, description)
-        case [str() as name, str() as type, (str() | None) as description, [_, *_] as sources]:
-            return Column(name, type, description, _decode_sources(sources))
-    raise ShapeError("columns: [name, type, description, sources] are expected")
-
-
-def _decode_sources(raw: list[Any]) -> tuple[tuple[int, str], ...]:
-    pairs = tuple(zip(raw[::2], raw[1::2], strict=False))
-    if len(raw) % 2 or not all(
-        type(place) is int and place >= 0 and type(name) is str for place, name in pairs
-    ):
-        raise ShapeError("columns: sources: [place of a dependency, column, ...] are expected")
-    return pairs
 
 
 def _decode_location(raw: Any) -> Location | None:

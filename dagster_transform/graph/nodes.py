@@ -104,6 +104,8 @@ class Node:
         tags: As the framework has them, unchanged.
         owners: E-mail addresses, team names or user names, unchanged.
         code_version: Changes if and only if the node's own code changes.
+        fingerprint: SQLMesh's, of the version that the files have: changes with all that makes it
+            another version (its code, its cron and audits, what it reads); or None.
         presence: How the node stands in the environment.
         properties: What else is worth showing, as strings (`dialect`, `partitioned_by`...).
     """
@@ -129,6 +131,7 @@ class Node:
     description: str | None = None
     columns: tuple[Column, ...] = ()
     code_version: str | None = None
+    fingerprint: str | None = None
     location: Location | None = None
     presence: Presence = Presence.UNKNOWN
     properties: Mapping[str, str] = field(default_factory=dict, hash=False)
@@ -146,7 +149,12 @@ class Node:
 @dataclass(frozen=True, slots=True)
 class Source:
     """A relation that nodes read and that no node of its project builds; its attributes are those
-    of a Node."""
+    of a Node.
+
+    Attributes:
+        key_is_default: Whether its key gives way to that of another project's source of the same
+            relation.
+    """
 
     id: SourceId
     project: str
@@ -156,6 +164,23 @@ class Source:
     description: str | None = None
     columns: tuple[Column, ...] = ()
     key: tuple[str, ...] = ()
+    key_is_default: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where a check comes in a run, if not between its target and what reads that.
+
+    Attributes:
+        after: Ids of what it waits for.
+        behind: Ids of what it reads through code that has no relation of its own (a dbt model that
+            is ephemeral, or is not built yet): it comes where a reader of all these would.
+        before: Ids of the first nodes that wait for it; what is below them does too.
+    """
+
+    after: tuple[InputId, ...] = ()
+    behind: tuple[InputId, ...] = ()
+    before: tuple[NodeId, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,11 +194,14 @@ class Check:
         also: Ids of further nodes and sources that it reads.
         kind: `audit`, `standalone_audit`, `external_audit`, `test`, `unit_test` or `freshness`.
         reference: What the framework finds it by.
-        blocking: Whether its failure holds back what is downstream of its target.
+        blocking: Whether its failure holds something back: what is downstream of its target, or
+            what `position` says.
         in_build: Whether building the target runs it (SQLMesh's blocking audits come between the
             data and the interval's record, so they can't be taken out of the build).
+        position: Where it comes; None: after all that it reads, before what is below all that.
     """
 
+    # More than twelve attributes: all that a graph file says of a check.
     id: CheckId
     project: str
     name: str
@@ -183,6 +211,22 @@ class Check:
     reference: str = ""
     blocking: bool = True
     in_build: bool = False
+    position: Position | None = None
     description: str | None = None
     location: Location | None = None
     properties: Mapping[str, str] = field(default_factory=dict, hash=False)
+
+    @property
+    def holds_readers(self) -> bool:
+        """Whether its failure holds back whatever reads its target."""
+        return self.blocking and (self.position is None or self.target in self.position.before)
+
+    @property
+    def needs_target(self) -> bool:
+        """Whether its target has something to do with it; else it is only shown there."""
+        position = self.position
+        return position is None or self.target in (
+            *position.after,
+            *position.behind,
+            *position.before,
+        )

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dagster_transform.planning.advice import finer_than_upstream, restatable
+from dagster_transform.planning.advice import finer_than_upstream, first_plan, restatable
 from dagster_transform.planning.concurrency_tags import CONCURRENCY, SlotError
 from dagster_transform.planning.resource_keys import (
     ResourceKey,
     ResourceKeyError,
     ResourceKind,
 )
-from dagster_transform.planning.run_plan import RunPlanError, plan_run
+from dagster_transform.planning.rounds import divide_into_rounds
+from dagster_transform.planning.run_plan import INCOMPLETE, RunPlanError, plan_run
 from dagster_transform.planning.slots import connection_slot, slots_of
+from dagster_transform.planning.source_keys import keyed_sources
 from dagster_transform.planning.values import (
     DEFAULT_MODELS,
     GOOD_OUTCOMES,
@@ -28,6 +30,7 @@ __all__ = [
     "CONCURRENCY",
     "DEFAULT_MODELS",
     "GOOD_OUTCOMES",
+    "INCOMPLETE",
     "LeftOut",
     "Limits",
     "Outcome",
@@ -42,7 +45,10 @@ __all__ = [
     "Unit",
     "UnitKind",
     "connection_slot",
+    "divide_into_rounds",
     "finer_than_upstream",
+    "first_plan",
+    "keyed_sources",
     "plan_run",
     "restatable",
     "slots_of",

@@ -70,3 +70,21 @@ def _rank(node: Node) -> int:
 
 def _unit(node: Node) -> str:
     return str(node.interval_unit).replace("_", " ")
+
+
+def first_plan(project: str, command: str) -> tuple[str, ...]:
+    """What to do once, so that runs have something to build: nobody has planned the environment.
+
+    Args:
+        project: The SQLMesh project's name in transform.yaml.
+        command: What plans it in a shell.
+
+    Returns:
+        Each way, in words.
+    """
+    config = f"{{ops: {{plan_{project}: {{config: {{apply: true}}}}}}}}"
+    return (
+        f"in Dagster, launch the job {project}_plan with the run config {config}",
+        f"or run `{command}`",
+        "or set `plan: auto` for the project in transform.yaml: then runs plan by themselves",
+    )

@@ -54,6 +54,6 @@ def _weight(node: Node, name: str, weight: str, capacity: int) -> int:
         raise SlotError(
             f"{node.name} takes {weight} slots of the concurrency tag {name}, which has "
             f"{capacity}.",
-            remedy="Lower the weight, or raise the tag's number in transform.yaml.",
+            remedy="Lower the weight, or raise the number under tags in transform.yaml.",
         )
     return int(weight)

@@ -7,12 +7,20 @@ nothing else decides what starts when.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from graphlib import CycleError, TopologicalSorter
 from types import MappingProxyType
 
 from dagster_transform.errors import TransformError
-from dagster_transform.graph import Check, CheckId, Graph, InputId, NodeId, PromotionId, UnitId
+from dagster_transform.graph import (
+    Check,
+    CheckId,
+    Graph,
+    InputId,
+    NodeId,
+    UnitId,
+)
+from dagster_transform.planning.reach import Reach
 from dagster_transform.planning.values import (
     LeftOut,
     Limits,
@@ -28,9 +36,10 @@ class RunPlanError(TransformError):
     """The selection can't be carried out in one run."""
 
 
-_INCOMPLETE = frozenset(
+INCOMPLETE = frozenset(
     {Outcome.WAITING, Outcome.NOT_PROMOTED, Outcome.CLAIMED, Outcome.FAILED, Outcome.BLOCKED}
 )
+"""Outcomes of nodes that are not built, after which nothing is built from them."""
 
 
 def plan_run(
@@ -57,27 +66,48 @@ def plan_run(
     Raises:
         KeyError: A selected id is not in the graph.
     """
+    units, left_out = units_of(graph, nodes, checks, readiness)
+    return RunPlan(
+        units=MappingProxyType(_dependencies_first(units)),
+        left_out=MappingProxyType(left_out),
+        limits=limits or Limits(),
+    )
+
+
+def units_of(
+    graph: Graph,
+    nodes: Collection[NodeId],
+    checks: Collection[CheckId],
+    readiness: Mapping[NodeId, Readiness],
+) -> tuple[dict[UnitId, Unit], dict[UnitId, LeftOut]]:
+    """The units of a run, in any order, and what is left out; see `plan_run`.
+
+    Promotions may close a circle: one that waits for what waits for it.
+    """
     build, left_out = _sort_out(graph, nodes, readiness)
     while partial := _partial_promotions(build, readiness, left_out):
         readiness = {**readiness, **partial}
         build, left_out = _sort_out(graph, nodes, readiness)
     promotion = {n: r.promotion for n, r in readiness.items() if n in build and r.promotion}
-    check_units: dict[CheckId, Unit] = {}
+    shows = {n: r.promotion for n, r in readiness.items() if n not in build and r.promotion}
+    shows = promotion | {n: p for n, p in shows.items() if readiness[n].shown}
+    judging: list[Check] = []
     chosen = set(nodes)
     for check_id in sorted(checks):
         check = graph.checks[check_id]
         if check.target in build:
             if not check.in_build:
-                check_units[check_id] = _check_unit(check, graph, build, promotion)
-        elif graph.is_node(check.target) and check.target in chosen:
+                judging.append(check)
+        elif graph.is_node(check.target) and check.target in chosen and check.needs_target:
             why = left_out[check.target]
             ended = why.outcome is Outcome.FAILED  # the node has; the check could not be run
             outcome = Outcome.BLOCKED if ended else why.outcome
             left_out[check_id] = LeftOut(outcome, f"its node is {why.outcome.value}")
         else:
-            check_units[check_id] = _check_unit(check, graph, build, promotion)
+            judging.append(check)
 
-    reach = _Reach(graph, build, check_units, promotion)
+    reach = Reach(graph, build, judging, shows)
+    check_units = reach.check_units
     units: dict[UnitId, Unit] = {}
     for node_id in graph.order:
         if node_id in build:
@@ -103,11 +133,7 @@ def plan_run(
             for step in sorted({s for n in members if (s := readiness[n].step)}):
                 first = {n for n in members if readiness[n].step is None}
                 units[step] = Unit(step, UnitKind.PROMOTE, project, reach.before_promotion(first))
-    return RunPlan(
-        units=MappingProxyType(_dependencies_first(units)),
-        left_out=MappingProxyType(left_out),
-        limits=limits or Limits(),
-    )
+    return units, left_out
 
 
 _PARTIAL = Readiness(Outcome.WAITING, "its plan can be carried out as a whole only")
@@ -142,7 +168,9 @@ def _sort_out(
     left_out: dict[UnitId, LeftOut] = {}
     incomplete: dict[InputId, NodeId] = {}  # node -> the node that is not there for it
     for node_id in graph.order:
-        root = next((incomplete[d] for d in graph.nodes[node_id].deps if d in incomplete), None)
+        above = ((d, incomplete[d]) for d in graph.nodes[node_id].deps if d in incomplete)
+        roots = (r for d, r in above if d != r or not _goes_on_over(r, node_id, readiness))
+        root = next(roots, None)
         if node_id not in chosen:
             if root is not None:
                 incomplete[node_id] = root
@@ -152,127 +180,38 @@ def _sort_out(
             shown = ready.promotion if ready.shown else None
             left_out[node_id] = LeftOut(ready.outcome, ready.reason, shown, ready.built_at)
         elif root is not None:
-            why = left_out[root]
-            reason = f"its upstream {graph.nodes[root].name} is {why.outcome.value}: {why.reason}"
-            ended = why.outcome in (Outcome.FAILED, Outcome.BLOCKED)
-            left_out[node_id] = LeftOut(Outcome.BLOCKED if ended else Outcome.WAITING, reason)
+            left_out[node_id] = below_left_out(graph.nodes[root].name, left_out[root])
         else:
             build.add(node_id)
             continue
-        if left_out[node_id].outcome in _INCOMPLETE:
+        if left_out[node_id].outcome in INCOMPLETE:
             incomplete[node_id] = root or node_id
     return build, left_out
 
 
-class _Reach:
-    """What must come before a node, looking through nodes that this run does not build."""
-
-    def __init__(
-        self,
-        graph: Graph,
-        build: Collection[NodeId],
-        checks: Mapping[CheckId, Unit],
-        promotion: Mapping[NodeId, PromotionId],
-    ) -> None:
-        self._graph = graph
-        self._build = build
-        self._checks = checks
-        self._promotion = promotion
-        self._blocking: dict[InputId, set[CheckId]] = {}  # target -> its blocking checks
-        for check_id, unit in checks.items():
-            if unit.blocking:
-                self._blocking.setdefault(graph.checks[check_id].target, set()).add(check_id)
-        # A node may be below all that such a check reads, while those between it and the check's
-        # target are not.
-        self._wide = [c for c, unit in checks.items() if unit.blocking and graph.checks[c].also]
-        self._below: dict[InputId, frozenset[NodeId]] = {}
-        self._through: dict[InputId, frozenset[UnitId]] = {}
-
-    def before(self, node_id: NodeId) -> frozenset[UnitId]:
-        """Ids of the units that come before the build of `node_id`."""
-        project = self._graph.nodes[node_id].project
-        found: set[UnitId] = set()
-        wide = (c for c in self._wide if node_id in self._descendants(self._graph.checks[c].target))
-        for before in {*self._nearest(node_id), *wide}:
-            check = self._graph.check(before)
-            if check is not None and not self._holds(check, node_id):
-                continue
-            found.add(before)
-            # Another project reads the view, and there is no view before the promotion.
-            above = self._graph.node(before)
-            if above is not None and above.project != project and above.id in self._promotion:
-                found.add(self._promotion[above.id])
-        return frozenset(found)
-
-    def before_promotion(self, members: set[NodeId]) -> frozenset[UnitId]:
-        """Its nodes, and their blocking checks that can be carried out before it."""
-        above = {*members, *self._graph.ancestors(members)}
-        checks = {c for n in members for c in self._blocking.get(n, ())}
-        return frozenset({*members, *(c for c in checks if self._checks[c].after <= above)})
-
-    def _holds(self, check: Check, node_id: NodeId) -> bool:
-        """Whether a node below a blocking check's target waits for the check.
-
-        As in dbt: only if it is below all that the check reads, or there would be a circle.
-        """
-        for read in self._checks[check.id].after:
-            if read == check.target:
-                continue
-            if not self._graph.is_node(read):
-                if self._promotion.get(node_id) == read:
-                    return False
-                continue
-            if node_id not in self._descendants(read):
-                return False
-        return True
-
-    def _descendants(self, read: InputId) -> frozenset[NodeId]:
-        if read not in self._below:
-            self._below[read] = self._graph.descendants((read,))
-        return self._below[read]
-
-    def _nearest(self, node_id: NodeId) -> frozenset[UnitId]:
-        """Not recursive: a chain of 10,000 nodes must not end at Python's recursion limit."""
-        stack = [node_id]
-        while stack:
-            current = stack[-1]
-            if current in self._through:
-                stack.pop()
-                continue
-            unbuilt = [d for d in self._parents(current) if d not in self._build]
-            if missing := [d for d in unbuilt if d not in self._through]:
-                stack.extend(missing)
-                continue
-            found: set[UnitId] = set()
-            for dep in self._graph.nodes[current].deps:
-                found.update(self._blocking.get(dep, ()))
-                if self._graph.is_node(dep) and dep in self._build:
-                    found.add(dep)
-                else:
-                    found.update(self._through.get(dep, ()))
-            self._through[current] = frozenset(found)
-            stack.pop()
-        return self._through[node_id]
-
-    def _parents(self, node_id: NodeId) -> Iterable[NodeId]:
-        return (d for d in self._graph.nodes[node_id].deps if self._graph.is_node(d))
+def _goes_on_over(above: NodeId, node_id: NodeId, readiness: Mapping[NodeId, Readiness]) -> bool:
+    """Whether a node is built although `above`, which it reads, waits: the plan that builds it has
+    said so of both, and has seen to it that there is enough data above it."""
+    why, ready = readiness.get(above), readiness.get(node_id)
+    return (
+        why is not None
+        and ready is not None
+        and why.outcome is Outcome.WAITING
+        and why.promotion is not None
+        and why.promotion == ready.promotion
+    )
 
 
-def _check_unit(
-    check: Check,
-    graph: Graph,
-    build: Collection[NodeId],
-    promotion: Mapping[NodeId, PromotionId],
-) -> Unit:
-    """A check waits for every node that it reads and that this run builds."""
-    reads = {n for n in (check.target, *check.also) if graph.is_node(n) and n in build}
-    # Data that only a plan has built is checked where it lies, before readers see it; another
-    # project's check is such a reader.
-    shown = {
-        promotion[n] for n in reads if n in promotion and graph.nodes[n].project != check.project
-    }
-    after = frozenset[UnitId]({*reads, *shown})
-    return Unit(check.id, UnitKind.CHECK, check.project, after, blocking=check.blocking)
+def below_left_out(name: str, why: LeftOut) -> LeftOut:
+    """What becomes of a node whose upstream is incomplete.
+
+    Args:
+        name: What people call the upstream.
+        why: Why it was left out.
+    """
+    ended = why.outcome in (Outcome.FAILED, Outcome.BLOCKED)
+    reason = f"its upstream {name} is {why.outcome.value}: {why.reason}"
+    return LeftOut(Outcome.BLOCKED if ended else Outcome.WAITING, reason)
 
 
 def _dependencies_first(units: Mapping[UnitId, Unit]) -> dict[UnitId, Unit]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Generator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, replace
 
-from dagster_transform.graph import CheckId, Graph, NodeId, UnitId, names_of
+from dagster_transform.graph import Graph, NodeId, UnitId, names_of
 from dagster_transform.planning import LeftOut, Limits, Readiness, RunPlan, plan_run
 from dagster_transform.runs.claiming.claims import RunClaims
 from dagster_transform.runs.claiming.gate import ClaimGate
@@ -14,6 +14,7 @@ from dagster_transform.runs.interrupts import store_the_rest
 from dagster_transform.runs.log_lines import LogLines
 from dagster_transform.runs.participants import Participants
 from dagster_transform.runs.ports import EventSink, RunLog, RunRecords
+from dagster_transform.runs.rounds import Selection, below
 from dagster_transform.runs.settling import Settling
 from dagster_transform.runs.summary import RunSummary, summarise
 from dagster_transform.runs.syncing import synced
@@ -27,19 +28,6 @@ class RunPorts:
     log: RunLog
     records: RunRecords
     events: EventSink
-
-
-@dataclass(frozen=True, slots=True)
-class Selection:
-    """What a run does, as it was asked for.
-
-    Attributes:
-        nodes: The nodes to build.
-        checks: The checks to run.
-    """
-
-    nodes: Collection[NodeId]
-    checks: Collection[CheckId]
 
 
 def carry_out(
@@ -56,7 +44,7 @@ def carry_out(
 
     Args:
         graph: The graph of the participants' projects.
-        selection: What to do.
+        selection: What to do; of a run in rounds, in one of them.
         participants: The project runs; they are closed here.
         claims: Those of the run; whoever has made them closes them.
         limits: How the walk goes about it.
@@ -106,7 +94,9 @@ def carry_out(
     finally:
         problems = participants.close(completed=completed)
     left_out = {**run_plan.left_out, **participants.not_run}
-    return summarise(called, walk.finished, left_out, problems, waited=not claims.policy.skip)
+    waited = not claims.policy.skip
+    summary = summarise(called, walk.finished, left_out, problems, waited=waited)
+    return replace(summary, below=below(graph, called, walk.finished, left_out))
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +125,7 @@ def _look(
     claims.take_shared(participants.shared_resources())
     readiness = participants.assess(selection.nodes, selection.checks)
     claims.update_shared(participants.shared_resources())
+    participants.hold_back_over_moved(selection.nodes, readiness)
     return readiness
 
 

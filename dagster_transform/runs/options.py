@@ -43,6 +43,7 @@ class RunOptions:
         limits: How the walk may go about it.
         ignore_cron: Whether what is not due is built too.
         plan_mode: Whether SQLMesh plans may be applied; None: as each project says.
+        skip_tests: Whether SQLMesh plans are made without running unit tests first.
         upstreams: What becomes of upstreams that are not selected and lack data.
         restate: What is built anew although it is there; None: nothing.
         dbt: What is asked of dbt projects.
@@ -52,6 +53,7 @@ class RunOptions:
     limits: Limits = field(default_factory=Limits)
     ignore_cron: bool = True
     plan_mode: PlanMode | None = None
+    skip_tests: bool = False
     upstreams: Upstreams = "hold"
     restate: Restatement | None = None
     dbt: DbtRunOptions = field(default_factory=DbtRunOptions)
@@ -64,12 +66,14 @@ class RunScope:
     Attributes:
         nodes: Ids of the nodes.
         checks: Ids of the checks.
-        later: Projects of which a later op of this run does something.
+        later: Projects of which a later op or round of this run does something.
+        before: Ids of the nodes of earlier rounds of this op.
     """
 
     nodes: frozenset[NodeId]
     checks: frozenset[CheckId]
     later: frozenset[str] = frozenset()
+    before: frozenset[NodeId] = frozenset()
 
 
 def moment_of_run(text: str | None) -> datetime:

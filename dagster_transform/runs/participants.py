@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 
 from dagster_transform.databases.backends import BackendId
 from dagster_transform.errors import TransformError
@@ -18,7 +18,7 @@ from dagster_transform.planning import (
     UnitKind,
 )
 from dagster_transform.runs.ports import RunLog
-from dagster_transform.runs.unreadable import blocked_over
+from dagster_transform.runs.unreadable import Unreadable, blocked_over
 from dagster_transform.walk import ProjectRun, SharedResources
 
 
@@ -29,7 +29,9 @@ class Participants:
         graph: The graph of their projects.
         project_runs: Not opened yet.
         log: Where to say what goes wrong.
-        unreadable: Why a project of the transform can't be read, by its name.
+        unreadable: What can't be read of the transform, by project.
+        held_back: Nodes and checks that can't be done, because of what has become of an earlier
+            round of the run.
 
     Attributes:
         project_runs: As given.
@@ -41,10 +43,12 @@ class Participants:
         graph: Graph,
         project_runs: Mapping[str, ProjectRun],
         log: RunLog,
-        unreadable: Mapping[str, TransformError] | None = None,
+        unreadable: Mapping[str, Unreadable] | None = None,
+        held_back: Mapping[UnitId, Readiness] | None = None,
     ) -> None:
         self.project_runs = project_runs
         self.not_run: dict[UnitId, LeftOut] = {}
+        self._held_back = held_back or {}
         self._graph = graph
         self._log = log
         self._broken: set[str] = set()  # projects
@@ -65,11 +69,22 @@ class Participants:
     ) -> dict[NodeId, Readiness]:
         """What there is to do, from every project."""
         readiness = blocked_over(self._graph, nodes, self._unreadable)
+        held_back = self._held_back
+        readiness.update({n: held_back[n] for n in nodes if n in held_back})
+        for check in set(checks) & held_back.keys():
+            why = held_back[check]
+            self.not_run[check] = LeftOut(why.outcome or Outcome.BLOCKED, why.reason)
         for project, project_run in self.project_runs.items():
             mine = [
                 n for n in nodes if self._graph.nodes[n].project == project and n not in readiness
             ]
-            judged = [c for c in checks if self._graph.checks[c].project == project]
+            judged = [
+                c
+                for c in checks
+                if self._graph.checks[c].project == project and c not in self.not_run
+            ]
+            if not mine and not judged and held_back:
+                continue
             self._log.info(f"Project {project}: reading its state")
             try:
                 readiness.update(project_run.assess(mine, judged))
@@ -77,6 +92,31 @@ class Participants:
                 self._break(project, error, mine, judged, readiness)
             self._close_files(project_run)
         return readiness
+
+    def hold_back_over_moved(
+        self, nodes: Collection[NodeId], readiness: dict[NodeId, Readiness]
+    ) -> None:
+        """Take out of the run what would read a relation of another project that this run builds
+        elsewhere: it would read what is old, or not there.
+
+        Args:
+            nodes: The selected nodes.
+            readiness: What the project runs say of them; changed.
+        """
+        moved: dict[NodeId, str] = {}
+        for project_run in self.project_runs.values():
+            moved.update(project_run.elsewhere())
+        built = [self._graph.nodes[n] for n in sorted(moved.keys() & set(nodes))]
+        for read in built:
+            reason = (
+                f"it reads {read.relation}, and this run builds {read.name} as {moved[read.id]}:"
+                f" run `dagster-transform prepare --project {read.project}`"
+            )
+            for node_id in self._graph.downstream(read.id):
+                ready = readiness.get(node_id, Readiness())
+                other = self._graph.nodes[node_id].project != read.project
+                if other and node_id in nodes and ready.outcome is None:
+                    readiness[node_id] = Readiness(Outcome.BLOCKED, reason)
 
     def runnable(self, checks: Collection[CheckId]) -> list[CheckId]:
         """Those of the checks that can be run: their project is not broken, nobody has claimed
@@ -173,17 +213,28 @@ class Participants:
             What went wrong in that, by what people call it.
         """
         problems: dict[str, LeftOut] = {}
-        for project, project_run in self.project_runs.items():
-            # What runs at its end, hooks say, may need a file that another one has open.
-            for other in self.project_runs.values():
-                if completed and other is not project_run:
-                    self._close_files(other)
-            try:
-                project_run.close(completed=completed and project not in self._broken)
-            except TransformError as error:
-                self._log.error(str(error))
-                problems[f"{project}: end of the run"] = LeftOut(Outcome.FAILED, str(error))
+        with ExitStack() as last:  # each is closed, whatever another one raises
+            for project, project_run in reversed(list(self.project_runs.items())):
+                last.callback(self._close, project, project_run, problems, completed=completed)
         return problems
+
+    def _close(
+        self,
+        project: str,
+        project_run: ProjectRun,
+        problems: dict[str, LeftOut],
+        *,
+        completed: bool,
+    ) -> None:
+        # What runs at its end, hooks say, may need a file that another one has open.
+        for other in self.project_runs.values():
+            if completed and other is not project_run:
+                self._close_files(other)
+        try:
+            project_run.close(completed=completed and project not in self._broken)
+        except TransformError as error:
+            self._log.error(str(error))
+            problems[f"{project}: end of the run"] = LeftOut(Outcome.FAILED, str(error))
 
     def _break(
         self,

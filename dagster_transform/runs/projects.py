@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Collection, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field, replace
@@ -16,7 +17,7 @@ from dagster_transform.runs.claiming.claims import RunClaims
 from dagster_transform.runs.lifetime import RunLifetime
 from dagster_transform.runs.options import RunOptions, RunScope
 from dagster_transform.runs.ports import RunLog
-from dagster_transform.runs.unreadable import UnreadableProject
+from dagster_transform.runs.unreadable import Unreadable, UnreadableProject
 from dagster_transform.walk import ClaimGuard, ProjectRun, SharedResources
 
 
@@ -39,7 +40,7 @@ class ProjectRuns:
         log: The op's.
         new_claims: Makes claims for what is done after the ops have released theirs.
         spare: A dbt process that was started early; None: there is none.
-        unreadable: Why a project can't be read, by its name.
+        unreadable: What can't be read, by project.
     """
 
     run_id: RunId
@@ -52,7 +53,7 @@ class ProjectRuns:
     log: RunLog
     new_claims: Callable[[], RunClaims]
     spare: dbt.SpareProcess | None = None
-    unreadable: Mapping[str, TransformError] = field(default_factory=dict)
+    unreadable: Mapping[str, Unreadable] = field(default_factory=dict)
 
     def of(self, nodes: Collection[NodeId], checks: Collection[CheckId]) -> dict[str, ProjectRun]:
         """The project run of each project that has some of these nodes and checks.
@@ -73,33 +74,47 @@ class ProjectRuns:
                 found[name] = self._readable(name, partial(self._sqlmesh, name, project))
         return found
 
+    def that_plan(self, nodes: Collection[NodeId]) -> frozenset[str]:
+        """Projects that have some of these nodes and may make a plan for them."""
+        found: set[str] = set()
+        for name in {self.graph.nodes[n].project for n in nodes} - self.unreadable.keys():
+            project = self.config.project(name)
+            if isinstance(project, SqlmeshProject):
+                found |= {name} if self._sqlmesh_settings(name, project).may_plan else set()
+        return frozenset(found)
+
     def _readable(self, name: str, make: Callable[[], ProjectRun]) -> ProjectRun:
         """A project run; where the project can't be read (its framework is not installed, say), one
         that fails all of it and leaves the other projects alone."""
         if name in self.unreadable:
-            return UnreadableProject(self.unreadable[name])
+            return UnreadableProject(self.unreadable[name].error)
         try:
             return make()
         except TransformError as error:
             return UnreadableProject(error)
 
-    def _sqlmesh(self, name: str, project: SqlmeshProject) -> ProjectRun:
+    def _sqlmesh_settings(self, name: str, project: SqlmeshProject) -> sqlmesh.SqlmeshSettings:
         options = self.options
-        settings = sqlmesh.SqlmeshSettings(
+        return sqlmesh.SqlmeshSettings(
             environment=project.environment,
             paths=[str(path) for path in project.paths],
             now=options.moment,
             plan_mode=options.plan_mode or project.plan,
+            skip_tests=options.skip_tests,
             ignore_cron=options.ignore_cron,
-            marker=self.config.graph_path(name).with_name(f"{name}.planned.json"),
+            marker=self.config.artifacts_root / f"{name}.planned.json",
             restate=options.restate,
             upstreams=options.upstreams,
             in_run=self._references(name),
+            planned=self._references_of(self.scope.before, name),
             last=name not in self.scope.later,
             one_batch_at_a_time=bool(self.config.connections),
             guard=self.guard,
             called=names_by_reference(self.graph, name),
         )
+
+    def _sqlmesh(self, name: str, project: SqlmeshProject) -> ProjectRun:
+        settings = self._sqlmesh_settings(name, project)
 
         def end(hooks: sqlmesh.HooksOfRun) -> None:
             at_end = replace(settings, hooks=hooks, last=True)
@@ -112,17 +127,22 @@ class ProjectRuns:
             self._end("after_all", name, shared, finish)
 
         hooks = self.lifetime.join(name, sqlmesh.HooksOfRun, end)
-        return sqlmesh.make_project_run(name, project, self.graph, replace(settings, hooks=hooks))
+        return sqlmesh.make_project_run(
+            name, project, self.graph, replace(settings, hooks=hooks), self._log
+        )
 
     def _dbt(self, name: str, project: DbtProject) -> ProjectRun:
         asked = self.options.dbt
         artifacts = self.config.artifacts_path(name)
-        parsed = artifacts / "partial_parse.msgpack"
+        parsed = self.config.prepared_root(name) / name / "partial_parse.msgpack"
+        build = asked.build
+        if build.state is None and (build.defer or build.favor_state):
+            build = replace(build, state=project.state)
         settings = dbt.DbtSettings(
             project=project,
             folder=dbt.RunFolder(artifacts / "runs", self.run_id, asked.kept_runs),
-            parsed=parsed if parsed.is_file() else None,
-            options=asked.build,
+            parsed=parsed if os.access(parsed, os.R_OK) else None,
+            options=build,
             limits=asked.limits,
             measures=asked.measures,
             in_run=self._references(name),
@@ -176,12 +196,14 @@ class ProjectRuns:
 
     def _references(self, project: str) -> frozenset[str]:
         """References of the nodes and checks of a project that the whole run selects."""
-        nodes = [self.graph.nodes[n] for n in self.scope.nodes]
         checks = [self.graph.checks[c] for c in self.scope.checks]
-        return frozenset(
-            {node.reference for node in nodes if node.project == project}
-            | {check.reference for check in checks if check.project == project}
-        )
+        return self._references_of(self.scope.nodes, project) | {
+            check.reference for check in checks if check.project == project
+        }
+
+    def _references_of(self, ids: Collection[NodeId], project: str) -> frozenset[str]:
+        nodes = [self.graph.nodes[n] for n in ids]
+        return frozenset(node.reference for node in nodes if node.project == project)
 
     def _log(self, level: str, text: str) -> None:
         log = self.log

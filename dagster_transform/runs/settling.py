@@ -91,9 +91,9 @@ class Settling:
             node, check = graph.node(unit.id), graph.check(unit.id)
             if node is not None and unit.promotion is not None:
                 self._awaits.add(node.id, unit.promotion)
-            elif check is not None and unit.blocking:
+            elif check is not None:
                 judged = graph.node(check.target)
-                if judged is not None and judged.id in run_plan.units:
+                if judged is not None and judged.id in run_plan.units and check.holds_readers:
                     self._awaits.add(judged.id, check.id)
 
     # -- before the walk ------------------------------------------------------------------------
@@ -139,6 +139,8 @@ class Settling:
     def _build_ended(self, node_id: NodeId, end: Finished) -> Iterator[RunEvent]:
         report = end.report
         if end.outcome is Outcome.UP_TO_DATE:
+            if end.reason:
+                yield self._observed(node_id, end.outcome, end.reason, report)
             self._pass(node_id)
         elif report is None or end.outcome not in (Outcome.BUILT, Outcome.BACKFILLED):
             yield self._observed(node_id, end.outcome, end.reason, report)

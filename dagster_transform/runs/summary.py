@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from dagster_transform.graph import UnitId
-from dagster_transform.planning import LeftOut, Outcome, UnitKind
+from dagster_transform.planning import LeftOut, Outcome, Readiness, UnitKind
 from dagster_transform.walk import CheckResult, Finished
 
 _MARKS = re.compile(r"[\\`*_<>\[\]|~]")
@@ -50,12 +50,14 @@ class RunSummary:
         rows: What did not go well: causes first, then what they have blocked.
         good: How many units did.
         hidden: What did go well and readers don't see: a plan was not promoted.
+        below: What becomes of the nodes below what did not go well, by its id.
     """
 
     failed: bool
     rows: tuple[Row, ...]
     good: int
     hidden: tuple[Row, ...] = ()
+    below: Mapping[UnitId, Readiness] = field(default_factory=dict)
 
     @property
     def heading(self) -> str:
@@ -104,6 +106,18 @@ class RunSummary:
         return f"... and {more} more reasons, which the log has." if more > 0 else ""
 
 
+def of_rounds(summaries: Iterable[RunSummary]) -> RunSummary:
+    """What a run in several rounds has come to."""
+    found = list(summaries)
+    return RunSummary(
+        failed=any(summary.failed for summary in found),
+        rows=_together(row for summary in found for row in summary.rows),
+        good=sum(summary.good for summary in found),
+        hidden=_together(row for summary in found for row in summary.hidden),
+        below={id: why for summary in found for id, why in summary.below.items()},
+    )
+
+
 def summarise(
     called: Callable[[UnitId], str],
     finished: Mapping[UnitId, Finished],
@@ -129,7 +143,7 @@ def summarise(
     failed = False
     not_started = [(called(unit), why) for unit, why in left_out.items()]
     for name, why in [*not_started, *problems.items()]:
-        if why.outcome in (Outcome.FAILED, Outcome.BLOCKED):
+        if why.outcome in _BAD:
             failed = True
             rows.add(name, why.outcome.value, why.reason)
     for unit_id, end in finished.items():
@@ -164,6 +178,15 @@ class _Rows:
         """Causes first; else as they were added."""
         rows = [Row(tuple(names), outcome, why) for (outcome, why, _), names in self._names.items()]
         return tuple(sorted(rows, key=lambda row: _rank(row.outcome)))
+
+
+def _together(rows: Iterable[Row]) -> tuple[Row, ...]:
+    """Rows of several rounds: causes first, and what shares its reason is one of them."""
+    found = _Rows()
+    for row in rows:
+        for name in row.names:
+            found.add(name, row.outcome, row.reason)
+    return found.in_order()
 
 
 def _rank(outcome: str) -> int:

@@ -7,12 +7,26 @@ be recorded, and no later run would build them again.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 
 from dagster_transform.databases.backends import BackendId
 from dagster_transform.errors import TransformError
-from dagster_transform.graph import CheckId, Graph, Node, NodeId, Source, UnitId
+from dagster_transform.graph import CheckId, Graph, Node, NodeId, Relation, Source, UnitId
 from dagster_transform.planning import Outcome, Readiness, ResourceKey, Unit
 from dagster_transform.walk import Message, SharedResources
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """Why a project can't be read, or shown.
+
+    Attributes:
+        error: What is wrong, and what to do.
+        builds: What it builds, where that is known although it is not in the graph.
+    """
+
+    error: TransformError
+    builds: Collection[Relation] | None = None
 
 
 class UnreadableProject:
@@ -52,6 +66,10 @@ class UnreadableProject:
         """
         raise self._error
 
+    def elsewhere(self) -> Mapping[NodeId, str]:
+        """Nobody knows."""
+        return {}
+
     def open(self, units: Sequence[Unit]) -> None:
         """There is nothing to open: no unit of it is in a plan."""
 
@@ -77,42 +95,47 @@ class UnreadableProject:
 
 
 def blocked_over(
-    graph: Graph, nodes: Collection[NodeId], unreadable: Mapping[str, TransformError]
+    graph: Graph, nodes: Collection[NodeId], unreadable: Mapping[str, Unreadable]
 ) -> dict[NodeId, Readiness]:
     """The nodes of other projects that read what an unreadable project builds, or may build.
 
-    A graph file that is stale still says what its project builds. Where there is none that can be
-    read, it may be any relation that no known node builds.
+    A graph file that is stale still says what its project builds; so does one of a project that
+    can't be shown. Where there is none that can be read, it may be any relation that no known node
+    builds.
 
     Args:
         graph: The combined graph, with what is known of unreadable projects.
         nodes: The selected nodes.
-        unreadable: Why a project can't be read, by its name.
+        unreadable: What can't be read, by project.
     """
     if not unreadable:
         return {}
-    known = {node.project for node in graph.nodes.values()}
-    unknown = sorted(unreadable.keys() - known)
+    shown = {node.project for node in graph.nodes.values()}
+    builders = {
+        relation: project for project, each in unreadable.items() for relation in each.builds or ()
+    }
+    unknown = sorted(p for p, each in unreadable.items() if p not in shown and each.builds is None)
+
+    def reason(above: Node | Source | None) -> str:
+        if isinstance(above, Node) and above.project in unreadable:
+            return _words(above.name, f"project {above.project} builds", unreadable[above.project])
+        if isinstance(above, Source) and above.relation in builders:
+            project = builders[above.relation]
+            return _words(above.name, f"project {project} builds", unreadable[project])
+        if isinstance(above, Source) and unknown:
+            return _words(above.name, f"project {unknown[0]} may build", unreadable[unknown[0]])
+        return ""
+
     found: dict[NodeId, Readiness] = {}
     for node_id in sorted(nodes):
         if graph.nodes[node_id].project in unreadable:
             continue
         for above in sorted(graph.ancestors([node_id])):
-            if reason := _reason(graph.node(above) or graph.source(above), unreadable, unknown):
-                found[node_id] = Readiness(Outcome.BLOCKED, reason)
+            if why := reason(graph.node(above) or graph.source(above)):
+                found[node_id] = Readiness(Outcome.BLOCKED, why)
                 break
     return found
 
 
-def _reason(
-    above: Node | Source | None, unreadable: Mapping[str, TransformError], unknown: Sequence[str]
-) -> str:
-    if isinstance(above, Node) and above.project in unreadable:
-        return _words(above.name, f"project {above.project} builds", unreadable[above.project])
-    if isinstance(above, Source) and unknown:
-        return _words(above.name, f"project {unknown[0]} may build", unreadable[unknown[0]])
-    return ""
-
-
-def _words(name: str, what: str, error: TransformError) -> str:
-    return f"it reads {name}, which {what}, and that project can't be read: {error}"
+def _words(name: str, what: str, unreadable: Unreadable) -> str:
+    return f"it reads {name}, which {what}, and that project can't be loaded: {unreadable.error}"

@@ -5,7 +5,7 @@ Importing this package does not; the functions below do, once they are called.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -77,14 +77,19 @@ def project_shared_resources(
 
 
 def make_project_run(
-    name: str, project: SqlmeshProject, graph: Graph, settings: SqlmeshSettings
+    name: str,
+    project: SqlmeshProject,
+    graph: Graph,
+    settings: SqlmeshSettings,
+    log: Callable[[str, str], None] = lambda _, __: None,
 ) -> ProjectRun:
     """One run of one project; see `project_run.SqlmeshProjectRun`."""
     import_sqlmesh()
     from dagster_transform.sqlmesh.project import OpenProject
     from dagster_transform.sqlmesh.runs.project_run import SqlmeshProjectRun
 
-    return SqlmeshProjectRun(OpenProject(name, project, settings.paths), graph, settings)
+    opened = OpenProject(name, project, settings.paths)
+    return SqlmeshProjectRun(opened, graph, settings, log=log)
 
 
 def end_backends(

@@ -9,11 +9,12 @@ import importlib.metadata
 import importlib.util
 import os
 from collections.abc import Callable, Collection, Iterable
-from contextlib import suppress
-from functools import partial
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 from dagster_transform.process.collector import kept
+from dagster_transform.sqlmesh.connections import main_file, missing_files
 from dagster_transform.sqlmesh.errors import SqlmeshMissingError
 
 
@@ -63,69 +64,6 @@ def run_audit(evaluator: Any, audit: Any, arguments: dict[str, Any], **kwargs: A
     return evaluator._audit(audit=audit, audit_args=dict(arguments), **kwargs)
 
 
-def cancel_statements(adapters: Iterable[Any], thread: int) -> None:
-    """Ask the engines to end what `thread` (an ident) executes; harmless if it executes nothing.
-
-    psycopg, psycopg2 and most drivers have `cancel` on the connection, DuckDB has `interrupt`.
-    An engine that has neither goes on to the statement's end.
-    """
-    for adapter in adapters:
-        pool = adapter._connection_pool
-        for target in _open_connections(pool, thread):
-            for name in ("interrupt", "cancel"):
-                stop = getattr(target, name, None)
-                if callable(stop):
-                    with suppress(Exception):  # closed by now: then its statement has ended
-                        stop()
-                    break
-
-
-def _open_connections(pool: Any, thread: int) -> list[Any]:
-    # DuckDB's statements run on cursors, which are connections of their own.
-    for name in ("_thread_connections", "_thread_cursors"):
-        by_thread = getattr(pool, name, None)
-        if by_thread is not None:
-            connection = by_thread.get(thread)  # at once: the thread may be closing it
-            return [] if connection is None else [connection]
-    return [c for c in (pool._cursor, pool._connection) if c is not None]
-
-
-def drop_connection(adapters: Iterable[Any]) -> None:
-    """Close the calling thread's connections, so that the next statement opens new ones."""
-    for adapter in adapters:
-        adapter._connection_pool.close()
-
-
-def name_backends(adapter: Any, name: Callable[[str | None], str]) -> None:
-    """Give the backends that an adapter for PostgreSQL gets from now on an `application_name`; its
-    open connections are closed.
-
-    Not in the connection's configuration: SQLMesh's cache of models is of one configuration.
-
-    Args:
-        adapter: The adapter; those that SQLMesh derives from it have its connections.
-        name: The name, made of the one that the user has set.
-    """
-    pool = adapter._connection_pool
-    connect = pool._connection_factory
-    named = name(connect.keywords.get("application_name"))
-    pool._connection_factory = partial(connect, application_name=named)
-    pool.close_all()
-
-
-def forget_tables(adapter: Any, table: Any = None) -> None:
-    """Have an engine adapter look again whether tables are there.
-
-    It remembers of each table that it has looked for whether it was, for as long as it lives; what
-    another process makes or drops meanwhile it does not see.
-
-    Args:
-        adapter: The adapter.
-        table: One table, where other threads use the adapter; None: all.
-    """
-    adapter._clear_data_object_cache(table)
-
-
 def plan_evaluator(context: Any) -> Any:
     """The evaluator whose `visit_*` methods carry out the stages of a plan."""
     from sqlmesh.core.plan.evaluator import BuiltInPlanEvaluator
@@ -145,6 +83,22 @@ def unversioned_snapshots(context: Any, nodes: dict[str, Any]) -> dict[str, Any]
     return snapshots
 
 
+def model_selector(context: Any) -> Callable[[Iterable[str]], Collection[str]]:
+    """What gives the models that expressions of SQLMesh's selection syntax choose, by fully
+    qualified name. The state is not asked."""
+    selector = context._selector_cls(
+        None,
+        models=context._models,
+        context_path=context.path,
+        dag=context.dag,
+        default_catalog=context.default_catalog,
+        dialect=context.default_dialect,
+        cache_dir=context.cache_dir,
+    )
+    expand: Callable[[Iterable[str]], Collection[str]] = selector.expand_model_selections
+    return expand
+
+
 def environment_statements(context: Any) -> list[Any]:
     """The before_all and after_all statements of a loaded project's files."""
     statements: list[Any] = context._environment_statements
@@ -154,14 +108,17 @@ def environment_statements(context: Any) -> list[Any]:
 def existing_state(context: Any) -> Any | None:
     """The project's state as it is, or None where none was ever made.
 
-    `context.state_sync` makes it; reading must not. After this, a context whose state was not
-    opened before is good for reading only, and `close_connections` closes this state too.
+    `context.state_sync` makes it, and connecting makes a DuckDB file that is not there; reading
+    must do neither. After this, a context whose state was not opened before is good for reading
+    only, and `close_connections` closes this state too.
 
     Raises:
         Exception: Whatever the driver raises where the state's database can't be reached.
     """
     if context._state_sync is not None:
         return context._state_sync
+    if _has_no_state(context):
+        return None
     state = context._state_sync = context._new_state_sync()
     # SQLMesh takes every error here for "there is no such table": a DuckDB file that another
     # process holds would look like a project that was never planned.
@@ -169,6 +126,67 @@ def existing_state(context: Any) -> Any | None:
     if state.get_versions(validate=False).schema_version == 0:
         return None
     return state
+
+
+def _has_no_state(context: Any) -> bool:
+    """Whether the DuckDB file is missing that the state would be in; or another one that connecting
+    would make beside it, and nothing but the file itself says that there is no state in it."""
+    connection = state_connection(context)
+    file = main_file(connection)
+    if file is None or not missing_files([connection]):
+        return False
+    if not Path(file).exists():
+        return Path(file).parent.is_dir()  # else connecting says what is wrong
+    import duckdb
+
+    schema = context.config.get_state_schema(context.gateway) or "main"
+    with closing(duckdb.connect(file)) as peek:
+        found = peek.execute(
+            "SELECT 1 FROM duckdb_tables() WHERE schema_name = ? AND table_name = '_versions'",
+            [schema],
+        ).fetchone()
+    return found is None
+
+
+def state_connection(context: Any) -> Any:
+    """The connection config of the project's state."""
+    return context.config.get_state_connection(context.gateway) or context.connection_config
+
+
+def open_state(context: Any) -> Any:
+    """The project's state, for planning and for runs; where none was ever made, an empty one in
+    memory, which `make_state` puts the project's own in the place of.
+
+    Raises:
+        Exception: Whatever the driver raises where the state's database can't be reached, and
+            SQLMesh where the state is of another version.
+    """
+    from sqlmesh.core.config.connection import DuckDBConnectionConfig
+    from sqlmesh.core.state_sync import EngineAdapterStateSync
+    from sqlmesh.core.state_sync.cache import CachingStateSync
+
+    if context._state_sync is None:
+        state = existing_state(context)
+        if state is None:
+            for adapter in state_adapters(context):
+                adapter.close()
+            state = context._provided_state_sync = EngineAdapterStateSync(
+                DuckDBConnectionConfig().create_engine_adapter(),
+                schema="sqlmesh",
+                cache_dir=context.cache_dir,
+                console=context.console,
+            )
+            state.migrate()
+        state.get_versions()
+        context._state_sync = CachingStateSync(state)  # type: ignore[abstract]
+    return context._state_sync
+
+
+def make_state(context: Any) -> None:
+    """Have `context.state_sync` make the project's own state, where `open_state` found none."""
+    if context._provided_state_sync is not None:
+        context._provided_state_sync.engine_adapter.close()
+        context._provided_state_sync = context._state_sync = None
 
 
 def load_files(context: Any) -> Any | None:

@@ -86,11 +86,13 @@ def check_names(audits: Sequence[tuple[str, Mapping[str, str]]]) -> list[str]:
     plain = [_suffixed(name, arguments, together[name]) for name, arguments in audits]
     taken = set(plain)  # a number must not make a name that another audit has by itself
     given: set[str] = set()
-    for i, text in enumerate(plain):
-        unique, number = text, 1
+    # Who is called exactly so comes first: `a_b` keeps its name when an audit "a b" is added.
+    by_exactness = sorted(range(len(plain)), key=lambda i: plain[i] != audits[i][0])
+    for i in by_exactness:
+        unique, number = plain[i], 1
         while unique in given or (number > 1 and unique in taken):
             number += 1
-            unique = f"{text}_{number}"
+            unique = f"{plain[i]}_{number}"
         given.add(unique)
         plain[i] = unique
     return plain

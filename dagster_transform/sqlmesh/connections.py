@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from dagster_transform.databases.identity import (
     ConnectionIdentity,
     duckdb_identity,
+    file_path,
     server_identity,
 )
 
+_FILES = frozenset({"duckdb", "ducklake", "sqlite"})
+"""What DuckDB attaches by a path."""
+_LAKE = "ducklake:"
 _PLACES = ("host", "server", "account", "server_hostname", "project", "region_name")
 """Options of connection configs that say where the server is; the first one that is set counts."""
 
@@ -29,7 +34,7 @@ def connection_identity(connection: Any, catalog: str | None = None) -> Connecti
         `<type>:<host>:<port>/<database>` with what the config has of these.
     """
     # What is no file (a server that DuckDB attaches) is known by the file beside it.
-    if path := _configured_file(connection, catalog) or _configured_file(connection):
+    if path := main_file(connection, catalog) or main_file(connection):
         return duckdb_identity(path)
     place = next((str(v) for k in _PLACES if (v := getattr(connection, k, None))), "")
     port = getattr(connection, "port", None)
@@ -38,13 +43,63 @@ def connection_identity(connection: Any, catalog: str | None = None) -> Connecti
 
 def duckdb_files(connection: Any) -> list[str]:
     """The resolved paths of all DuckDB files that a connection holds while it is open."""
-    found = [_configured_file(connection)]
+    found = [main_file(connection)]
     if str(connection.type_) == "duckdb":
         found += [_file(attached) for attached in (connection.catalogs or {}).values()]
     return list(dict.fromkeys(path for path in found if path))
 
 
-def _configured_file(connection: Any, catalog: str | None = None) -> str | None:
+def missing_files(connections: Iterable[Any]) -> list[str]:
+    """The DuckDB files of connections that are not there: connecting would make them, empty."""
+    found = [path for connection in connections for path in duckdb_files(connection)]
+    return [path for path in dict.fromkeys(found) if not Path(path).exists()]
+
+
+def taken_from(folder: Path, connection: Any) -> Any:
+    """A connection config whose relative paths are taken from a folder.
+
+    DuckDB takes them from the working directory of whichever process connects; the one that people
+    have in mind is the project's folder, in which they call `sqlmesh`.
+
+    Args:
+        folder: The folder of the config, absolute.
+        connection: A sqlmesh ConnectionConfig; it is not changed.
+    """
+    if str(connection.type_) != "duckdb":
+        return connection
+    if connection.database is not None:
+        return connection.model_copy(update={"database": _placed(folder, connection.database)})
+    catalogs = {
+        name: _placed(folder, attached)
+        if isinstance(attached, str)
+        else attached.model_copy(update=_attached_from(folder, attached))
+        for name, attached in (connection.catalogs or {}).items()
+    }
+    return connection.model_copy(update={"catalogs": catalogs}) if catalogs else connection
+
+
+def _attached_from(folder: Path, attached: Any) -> dict[str, Any]:
+    """What of DuckDBAttachOptions is another, so that it is taken from a folder."""
+    if attached.type not in _FILES:
+        return {}
+    bare = attached.path.removeprefix(_LAKE)
+    scheme = attached.path[: -len(bare)] if bare else ""
+    found = {"path": scheme + _placed(folder, bare)}
+    if attached.data_path is not None:
+        found["data_path"] = _placed(folder, attached.data_path)
+    return found
+
+
+def _placed(folder: Path, path: str) -> str:
+    return file_path(folder, path) if _is_path(path) else path
+
+
+def _is_path(text: str) -> bool:
+    """Whether it is a path; drivers take `md:cloud`, `ducklake:...` and the like in its place."""
+    return bool(text) and not re.match(r"[A-Za-z]{2,}:|:memory:", text)
+
+
+def main_file(connection: Any, catalog: str | None = None) -> str | None:
     """The resolved path of the DuckDB file that a connection config names, if it names one.
 
     Args:
@@ -64,7 +119,4 @@ def _file(attached: Any) -> str | None:
     if getattr(attached, "type", "duckdb") != "duckdb":
         return None
     path = str(getattr(attached, "path", attached) or "")
-    # Drivers take `md:cloud`, `ducklake:...` and the like where a path may stand.
-    if not path or re.match(r"[A-Za-z]{2,}:|:memory:", path):
-        return None
-    return str(Path(path).resolve())
+    return str(Path(path).resolve()) if _is_path(path) else None

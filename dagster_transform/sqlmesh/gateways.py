@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlglot import exp
 
+from dagster_transform.databases.identity import ConnectionIdentity
 from dagster_transform.graph import Relation
 from dagster_transform.sqlmesh.connections import connection_identity
 
@@ -34,9 +35,13 @@ class Gateways:
         the model, and a gateway for it that this one does not know."""
         return model.gateway if model.gateway in self.connections else self.default
 
+    def connection_of(self, gateway: str, catalog: str | None) -> ConnectionIdentity:
+        """The database that a gateway leads to, for a catalog there."""
+        return connection_identity(self.connections[gateway], catalog)
+
     def table(self, gateway: str, table: exp.Table) -> Relation:
         """A normalised table as it is reached through a gateway."""
-        connection = connection_identity(self.connections[gateway], table.catalog or None)
+        connection = self.connection_of(gateway, table.catalog or None)
         return Relation(connection, table.catalog or None, table.db or None, table.name)
 
     def view(self, model: Any, snapshot: Any, naming: Any) -> Relation:

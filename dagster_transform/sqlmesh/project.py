@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from dagster_transform.config import SqlmeshProject
-from dagster_transform.databases.transient import database_error, from_driver, is_file_locked
+from dagster_transform.databases.transient import from_driver
 from dagster_transform.errors import TransformError
 from dagster_transform.sqlmesh import _compat
-from dagster_transform.sqlmesh.errors import DatabaseError, ProjectLoadError
-
-_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+from dagster_transform.sqlmesh.causes import LOADED, error_of
+from dagster_transform.sqlmesh.configs import read_configs
 
 
 def open_context(name: str, project: SqlmeshProject, paths: Sequence[str], *, load: bool) -> Any:
@@ -32,12 +30,22 @@ def open_context(name: str, project: SqlmeshProject, paths: Sequence[str], *, lo
     """
     sqlmesh = _compat.import_sqlmesh()
     with clear_errors(name, paths):
-        return sqlmesh.Context(paths=list(paths), gateway=project.gateway, load=load)
+        configs = read_configs(paths)
+        context = sqlmesh.Context(config=configs, gateway=project.gateway, load=False)
+    if load:
+        try:
+            with clear_errors(name, paths):
+                _compat.open_state(context)  # SQLMesh would make one where there is none
+                context.load()
+        except BaseException:
+            _compat.close_connections(context)  # nobody else knows of it yet
+            raise
+    return context
 
 
 @contextmanager
 def opened(
-    name: str, project: SqlmeshProject, paths: Sequence[str], what: str = "can't be loaded"
+    name: str, project: SqlmeshProject, paths: Sequence[str], what: str = LOADED
 ) -> Iterator[Any]:
     """A Context for a project whose model files are not loaded, closed in the end.
 
@@ -76,6 +84,11 @@ class OpenProject:
         self._paths = paths
         self._context: Any = None
 
+    @property
+    def leaves_out(self) -> bool:
+        """Whether transform.yaml leaves out some of its models."""
+        return bool(self._config.select or self._config.exclude)
+
     def open(self) -> Any:
         """Its Context: the one that is open, else a new one whose model files are not loaded.
 
@@ -103,7 +116,7 @@ class OpenProject:
         adapters = list(self._context.snapshot_evaluator.adapters.values())
         return [*adapters, *_compat.state_adapters(self._context)]
 
-    def clear_errors(self, what: str = "can't be loaded") -> AbstractContextManager[None]:
+    def clear_errors(self, what: str = LOADED) -> AbstractContextManager[None]:
         """See the function of that name."""
         return clear_errors(self.name, self._paths, what)
 
@@ -114,7 +127,7 @@ class OpenProject:
 
 
 @contextmanager
-def clear_errors(name: str, paths: Sequence[str], what: str = "can't be loaded") -> Iterator[None]:
+def clear_errors(name: str, paths: Sequence[str], what: str = LOADED) -> Iterator[None]:
     """Make what SQLMesh or a driver raises while a project is opened or read into one clear error.
 
     No error of a driver is chained to it: drivers put connection strings into theirs.
@@ -122,7 +135,7 @@ def clear_errors(name: str, paths: Sequence[str], what: str = "can't be loaded")
     Args:
         name: The project's name in transform.yaml.
         paths: Its folders.
-        what: What can't be done with it, where no database is at fault.
+        what: What can't be done with it, where nothing more is known.
     """
     try:
         yield
@@ -131,22 +144,7 @@ def clear_errors(name: str, paths: Sequence[str], what: str = "can't be loaded")
     except Exception as error:
         if _is_ours(error):
             raise  # a bug of this package: its traceback is what helps
-        if database := database_error(error):
-            remedy = "Check the connection in the project's config.yaml; `sqlmesh info` tests it."
-            if is_file_locked(database):
-                remedy = "Another process holds the DuckDB file: close it, then run again."
-            raise DatabaseError(
-                f"Project {name}: its database can't be used: {words_of(database)}", remedy=remedy
-            ) from None
-        raise ProjectLoadError(
-            f"Project {name} {what}: {words_of(error) or type(error).__name__}",
-            remedy=f"Correct it, then check with: sqlmesh -p {paths[0]} info",
-        ) from None
-
-
-def words_of(error: BaseException) -> str:
-    """An error's message, without the colours that sqlglot marks a place with."""
-    return _COLOUR.sub("", str(error)).strip()
+        raise error_of(error, name, paths, what) from None
 
 
 def first_error(error: BaseException) -> BaseException:

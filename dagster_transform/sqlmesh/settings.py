@@ -70,6 +70,7 @@ class SqlmeshSettings:
         now: The run's execution time, aware.
         plan_mode: `never`: build what the environment has. `auto`: where the files differ from it,
             make the plan, backfill through the walk and promote.
+        skip_tests: Whether it is planned without running the project's unit tests.
         ignore_cron: True for a person's run: build what is missing, and build selected FULL, VIEW
             and SEED models again. False for a tick: build what is due.
         marker: File that remembers which files the environment was last planned from.
@@ -78,8 +79,10 @@ class SqlmeshSettings:
             such upstreams are built too.
         in_run: References of all nodes that the run selects, where that is more than one project
             run sees; empty: it sees all.
+        planned: References of nodes that belong to the run's plan and were built by plans of
+            earlier rounds of the run.
         hooks: How far the statements have come that surround a run.
-        last: Whether no later op of the run does something of this project.
+        last: Whether no later op or round of the run does something of this project.
         one_batch_at_a_time: Whether batches of one model are built one after the other, where they
             could go side by side: each would take a connection.
         plan_timeout: Seconds to wait for a plan that somebody else applies in mid-run.
@@ -92,11 +95,13 @@ class SqlmeshSettings:
     paths: Sequence[str]
     now: datetime
     plan_mode: PlanMode = "never"
+    skip_tests: bool = False
     ignore_cron: bool = True
     marker: Path | None = None
     restate: Restatement | None = None
     upstreams: Upstreams = "hold"
     in_run: frozenset[str] = frozenset()
+    planned: frozenset[str] = frozenset()
     hooks: HooksOfRun = field(default_factory=HooksOfRun)
     last: bool = True
     one_batch_at_a_time: bool = False

@@ -24,7 +24,7 @@ from dagster_transform.walk.ports import (
     Unclaimed,
     Worker,
 )
-from dagster_transform.walk.walker import Walk
+from dagster_transform.walk.walker import Walk, held_back
 
 __all__ = [
     "CheckResult",
@@ -51,4 +51,5 @@ __all__ = [
     "Unclaimed",
     "Walk",
     "Worker",
+    "held_back",
 ]

@@ -25,8 +25,9 @@ class CheckResult:
         check: Its id.
         passed: Whether it found nothing wrong.
         failed_rows: How many rows it found wrong, where its framework counts them.
-        blocking: Whether its failure counts as its node's.
+        blocking: Whether its failure counts: as its node's, and as the run's.
         details: What else people may want to know (`query`, `interval`...), as strings or numbers.
+        error: Whether its failure is an error and no warning; a blocking one always is.
     """
 
     check: CheckId
@@ -34,6 +35,7 @@ class CheckResult:
     failed_rows: int | None = None
     blocking: bool = True
     details: Mapping[str, Any] = field(default_factory=dict)
+    error: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,8 @@ class Report:
         outcome: `built`, `checked`, `promoted`, `up_to_date` (another run had built it by then),
             `waiting`, `failed` or `cancelled`.
         reason: In words; never empty unless all went well.
-        transient: For a failure: whether trying again may help (a lost connection, a lock).
+        transient: For a failure, or a check that could not find out: whether trying again may help
+            (a lost connection, a lock).
         checks: Results of the checks that ran within the unit.
         seconds: Wall time of the work.
         rows: Rows written, where the engine counts them.
@@ -53,10 +56,13 @@ class Report:
         columns: Types of the relation's columns by name, where they were read from the database.
         column_lineage: What its columns are computed from, by name, as far as that was found out
             when it was built: (id of a node or source, column there).
+        code_version: Of the code that was built, where it may be another one than the files have;
+            None: it is theirs.
         facts_follow: Whether `Facts` of the unit will be reported, once, after this.
         details: What else people may want to know (`intervals`, `table`...), as strings or numbers.
     """
 
+    # More than twelve attributes: what a build can say of itself, all of which is stored with it.
     unit: UnitId
     outcome: Outcome
     reason: str = ""
@@ -67,6 +73,7 @@ class Report:
     table_rows: int | None = None
     columns: Mapping[str, str] = field(default_factory=dict)
     column_lineage: ColumnLineage = field(default_factory=dict)
+    code_version: str | None = None
     facts_follow: bool = False
     details: Mapping[str, Any] = field(default_factory=dict)
 
@@ -173,6 +180,11 @@ class ProjectRun(Worker, Claimant, Protocol):
         self, nodes: Collection[NodeId], checks: Collection[CheckId]
     ) -> Mapping[NodeId, Readiness]:
         """What there is to do for the selected nodes; called once, before the run is planned."""
+
+    def elsewhere(self) -> Mapping[NodeId, str]:
+        """The nodes whose relation is another one than the graph has, and which, in words: what
+        `assess` has found out of the run's own environment. Readers in other projects would read
+        what this run does not build."""
 
     def open(self, units: Sequence[Unit]) -> None:
         """Get ready for these units, which are all that `start` will name."""

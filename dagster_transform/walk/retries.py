@@ -29,7 +29,7 @@ def retry_delay(report: Report, attempts: Attempts, limits: Limits) -> float | N
         attempts: Its attempts, this one included.
         limits: How often it is tried again, and how long the first wait is.
     """
-    if report.outcome is not Outcome.FAILED or not report.transient:
+    if report.outcome not in (Outcome.FAILED, Outcome.CHECKED) or not report.transient:
         return None
     if attempts.count > limits.retries:
         return None

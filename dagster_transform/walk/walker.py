@@ -234,14 +234,16 @@ class Walk:
             self._events.append(end)
             for dependent in self._dependents[end.unit.id]:
                 unit = self._run_plan.units[dependent]
-                # A check judges what was built, also where another check has already failed.
-                judges = unit.kind is UnitKind.CHECK and end.outcome in GOOD_OUTCOMES
+                # A check judges what was built, also where another check has already failed; one
+                # that comes after a check judges what would be built after it.
+                kinds = (end.unit.kind, unit.kind)
+                judges = kinds == (UnitKind.BUILD, UnitKind.CHECK) and end.outcome in GOOD_OUTCOMES
                 if end.good or judges:
                     self._missing[dependent] -= 1
                     if not self._missing[dependent]:
                         self._ready.add(dependent)
                 else:
-                    ends.append(Finished(unit, *_held_back(end, self._called)))
+                    ends.append(Finished(unit, *held_back(end, self._called)))
 
     def _stop_all(self, reason: str) -> None:
         until = self._inbox.now() + self._run_plan.limits.cancel_grace
@@ -260,7 +262,7 @@ class Walk:
                 self._finish(Finished(unit, Outcome.CANCELLED, reason))
 
 
-def _held_back(end: Finished, called: Callable[[UnitId], str]) -> tuple[Outcome, str]:
+def held_back(end: Finished, called: Callable[[UnitId], str]) -> tuple[Outcome, str]:
     """What becomes of a unit whose upstream did not go well, and why: the first cause, once."""
     if end.outcome in (Outcome.WAITING, Outcome.CANCELLED, Outcome.BLOCKED) and not end.report:
         return end.outcome, end.reason

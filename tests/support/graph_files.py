@@ -15,6 +15,7 @@ from dagster_transform.graph import (
     GraphFileError,
     Location,
     Node,
+    Position,
     Presence,
     Relation,
     Source,
@@ -23,8 +24,8 @@ from dagster_transform.graph import (
 )
 from tests.support.folders import GOLDEN_FOLDER
 
-GOLDEN = GOLDEN_FOLDER / "graph_v2.json"
-OLD = GOLDEN.with_name("graph_v1.json")
+GOLDEN = GOLDEN_FOLDER / "graph_v4.json"
+OLD = GOLDEN.with_name("graph_v2.json")
 DUCKDB = "duckdb:/data/flights.duckdb"
 
 FULL = Node(
@@ -73,6 +74,7 @@ RAW = Source(
     description="",
     columns=(Column("day", "DATE", "The day"), Column("delay")),
     key=("raw", "flights"),
+    key_is_default=True,
 )
 AUDIT = Check(
     id=f"{FULL.id}:not_null",
@@ -84,6 +86,7 @@ AUDIT = Check(
     reference="test.not_null",
     blocking=False,
     in_build=True,
+    position=Position(("marts:raw",), ("marts:bare",), (FULL.id,)),
     description="No nulls",
     location=Location("/audits/not_null.sql"),
     properties={"severity": "warn"},
@@ -102,6 +105,7 @@ GRAPH_FILE = GraphFile(
         other=("before_all has changed",),
     ),
     written_by={"dagster-transform": "0.1.0", "sqlmesh": "0.236.4"},
+    settings={"key_prefix": "ef" * 32},
     sources_digest={
         "models/delays.sql": SourceFile(12, 1_700_000_000_123_456_789, "ab" * 32),
         "config.yaml": SourceFile(0, 0, "cd" * 32),

@@ -17,7 +17,7 @@ from pathlib import Path
 from dagster_transform.claims import Owner, OwnerKind, Store, open_store
 from dagster_transform.config import load_config
 from dagster_transform.graph import Graph, NodeId, read_graph_file
-from dagster_transform.runs.carry_out import RunPorts, Selection, carry_out
+from dagster_transform.runs.carry_out import RunPorts, carry_out
 from dagster_transform.runs.claiming.claims import RunClaims
 from dagster_transform.runs.claiming.held import HeldClaims
 from dagster_transform.runs.claiming.policy import ClaimPolicy, timing_of
@@ -26,6 +26,7 @@ from dagster_transform.runs.lifetime import RunLifetime
 from dagster_transform.runs.options import RunOptions, RunScope
 from dagster_transform.runs.participants import Participants
 from dagster_transform.runs.projects import ProjectRuns
+from dagster_transform.runs.rounds import Selection
 from dagster_transform.runs.summary import RunSummary
 
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from tests.support.postgres import PostgresDatabase
 
 NAME = "p"
+Log = Callable[[str, str], None]
 
 
 def utc(text: str) -> datetime:
@@ -318,8 +319,9 @@ class Project:
         given = {"environment": self.config.environment, "plan_mode": "never", **settings}
         return SqlmeshSettings(paths=self.paths, now=now, **given)
 
-    def project_run(self, now: datetime, **settings: Any) -> ProjectRun:
-        return make_project_run(self.name, self.config, self.graph, self.settings(now, **settings))
+    def project_run(self, now: datetime, log: Log = lambda *_: None, **given: Any) -> ProjectRun:
+        settings = self.settings(now, **given)
+        return make_project_run(self.name, self.config, self.graph, settings, log)
 
     def run(
         self,

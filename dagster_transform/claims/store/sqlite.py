@@ -43,6 +43,7 @@ from dagster_transform.claims.errors import UnknownStoreError
 from dagster_transform.claims.store.database import Database
 from dagster_transform.claims.store.schema import PREFIX
 from dagster_transform.claims.values import Timing
+from dagster_transform.process.private_files import create_private
 
 _boot = Table(
     f"{PREFIX}boot",
@@ -117,7 +118,10 @@ def sqlite_database(url: URL, timing: Timing) -> Database:
     if url.database in {None, "", ":memory:"}:
         return memory_database()
     try:
-        Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True)
+        path = Path(str(url.database))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not str(path).startswith("file:"):  # SQLite's own form of a name, with options
+            create_private(path)
     except OSError as error:
         raise UnknownStoreError(str(url), f"{error}.") from error
     engine = create_engine(url, connect_args={"timeout": timing.patience}, pool_size=2)

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Collection
 
 import dagster as dg
 
 from dagster_transform.config import TransformConfig
+from dagster_transform.dagster._compat_circles import let_checks_close_no_circle
 from dagster_transform.dagster.execution.run import Transform, run_transform
-from dagster_transform.dagster.translation.keys import Keys, keys_of
+from dagster_transform.dagster.translation.inner_names import op_name
+from dagster_transform.dagster.translation.specs import Translation, translate
 from dagster_transform.dagster.translation.translator import TransformTranslator
-from dagster_transform.dbt import SpareProcess
-from dagster_transform.errors import TransformError
-from dagster_transform.graph import Graph, Node
+from dagster_transform.graph import Graph
 from dagster_transform.process.collector import kept
 
 
@@ -38,79 +37,51 @@ def build_transform_assets(
         An AssetsDefinition that needs a resource `transform` (a TransformResource).
 
     Raises:
-        DuplicateKeyError: Two nodes have one asset key.
+        DuplicateKeyError: Two nodes have one asset key, or two checks one name.
+        TranslationError: Dagster does not take what the translator makes of a node or check.
     """
-    return assets_of(graph, config, translator=translator, name=name)
+    with kept("definitions"):
+        translator = translator or TransformTranslator(config.root)
+        translation = translate(graph, translator)
+        transform = Transform(graph, config, translation.keys, translator)
+        return multi_asset(name, translation, transform)
 
 
-@kept("definitions")
-def assets_of(
-    graph: Graph,
-    config: TransformConfig,
-    *,
-    translator: TransformTranslator | None,
+def multi_asset(
     name: str,
-    spare: SpareProcess | None = None,
-    unreadable: Mapping[str, TransformError] | None = None,
-) -> dg.AssetsDefinition:
-    """As `build_transform_assets`; `spare` is a dbt process that was started early for the run
-    which this process was started for, `unreadable` says why projects can't be read, by name."""
-    translator = translator or TransformTranslator(config.root)
-    keys = keys_of(graph, translator)
-    specs = [
-        dg.AssetSpec(
-            key=keys.assets[node.id],
-            deps=[keys.assets[dep] for dep in node.deps],
-            description=translator.get_description(node),
-            metadata=_metadata(node, keys, translator),
-            group_name=translator.get_group_name(node),
-            code_version=translator.get_code_version(node),
-            owners=translator.get_owners(node),
-            tags=translator.get_tags(node),
-            kinds=translator.get_kinds(node),
-            automation_condition=translator.get_automation_condition(node),
-            skippable=True,
-        )
-        for node in graph.nodes.values()
-    ]
-    check_specs = [
-        dg.AssetCheckSpec(
-            name=keys.checks[check.id].name,
-            asset=keys.checks[check.id].asset_key,
-            additional_deps=[keys.assets[n] for n in check.also],
-            description=translator.get_check_description(check),
-            blocking=translator.get_check_blocking(check),
-            metadata=translator.get_check_metadata(check),
-        )
-        for check in graph.checks.values()
-    ]
-    transform = Transform(graph, config, keys, spare, unreadable or {})
-    return _multi_asset(name, specs, check_specs, transform)
-
-
-def _metadata(node: Node, keys: Keys, translator: TransformTranslator) -> dict[str, Any]:
-    metadata = dict(translator.get_metadata(node))
-    lineage = translator.get_column_lineage(node, keys.assets)
-    if lineage is not None:
-        metadata["dagster/column_lineage"] = lineage
-    return metadata
-
-
-def _multi_asset(
-    name: str,
-    specs: Sequence[dg.AssetSpec],
-    check_specs: Sequence[dg.AssetCheckSpec],
+    translation: Translation,
     transform: Transform,
+    not_there: Collection[dg.AssetKey] = (),
 ) -> dg.AssetsDefinition:
-    @dg.multi_asset(
-        name=name,
-        specs=specs,
-        check_specs=check_specs,
-        can_subset=True,
-        allow_arbitrary_check_specs=True,  # checks on sources
-        required_resource_keys={"transform"},
-    )
+    """The multi-asset of a graph.
+
+    Args:
+        name: The op's name.
+        translation: The graph in Dagster's terms.
+        transform: What the op works with.
+        not_there: Keys of projects that can't be loaded. What reads them is blocked by us, so that
+            the rest of the op need not wait for what fails.
+    """
+    let_checks_close_no_circle()
+
     def transform_op(context):  # type: ignore[no-untyped-def]  # Dagster reads the annotation
         yield from run_transform(context, transform, context.resources.transform)
 
-    return transform_op
+    read = {each: key for each, key in translation.inputs.items() if key not in not_there}
+    checks = dict.fromkeys(translation.check_specs, dg.Out(dagster_type=None, is_required=False))
+    op = dg.op(
+        name=op_name(name),
+        ins={input_name: dg.In(dg.Nothing) for input_name in read},
+        out={**translation.outs, **checks},
+        required_resource_keys={"transform"},
+    )(transform_op)
+    # As `dg.multi_asset(can_subset=True, allow_arbitrary_check_specs=True)` makes it, for checks on
+    # sources; but for the names of inputs and outputs, which that makes of keys as they are.
+    return dg.AssetsDefinition(
+        keys_by_input_name=read,
+        keys_by_output_name={output: spec.key for output, spec in translation.specs.items()},
+        node_def=op,
+        can_subset=True,
+        specs=list(translation.specs.values()),
+        check_specs_by_output_name=translation.check_specs,
+    )

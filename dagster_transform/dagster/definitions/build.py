@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,14 +11,18 @@ import dagster as dg
 from dagster_transform import dbt
 from dagster_transform.config import DbtProject, TransformConfig, load_config
 from dagster_transform.dagster._compat import executes_a_run
-from dagster_transform.dagster.definitions.assets import assets_of
+from dagster_transform.dagster.definitions.assets import build_transform_assets, multi_asset
+from dagster_transform.dagster.definitions.fitting import fit
 from dagster_transform.dagster.definitions.loading import Loaded, load_graphs
+from dagster_transform.dagster.definitions.not_loaded import known_keys, not_loaded
+from dagster_transform.dagster.execution.run import Transform
 from dagster_transform.dagster.execution.run_options import TransformResource
 from dagster_transform.dagster.jobs.build import build_sqlmesh_jobs
+from dagster_transform.dagster.translation.specs import translate
 from dagster_transform.dagster.translation.translator import TransformTranslator
 from dagster_transform.errors import TransformError
-
-_log = logging.getLogger("dagster_transform")
+from dagster_transform.process.collector import kept
+from dagster_transform.runs.unreadable import Unreadable
 
 
 def transform_executor() -> dg.ExecutorDefinition:
@@ -55,30 +58,42 @@ def build_transform_definitions(
         Definitions with the assets, their checks, the resource `transform`, and two jobs for each
         SQLMesh project: `<project>_plan` and `<project>_janitor`. A project that can't be loaded
         is an asset `<project>/not_loaded` whose description says why, and whose materialisation
-        fails with it; the others load, and nothing of them is built over that one. Where an
+        fails with it; the others load, and nothing of them is built over that one. So is one that
+        Dagster can't show together with those before it in transform.yaml. Where an
         environment has what the project's files have not, `<project>/not_in_files` names it.
 
     Raises:
         ConfigError: The configuration is wrong.
-        GraphError: The projects' graphs don't fit together.
     """
     if not isinstance(config, TransformConfig):
         config = load_config(config)
+    translator = translator or TransformTranslator(config.root)
     spare = _spare_process(config)
     loaded = load_graphs(config)
-    assets: list[Any] = [_not_loaded(project, error) for project, error in loaded.errors.items()]
-    assets += [_not_in_files(project, config, loaded) for project in loaded.not_in_files]
-    if loaded.graph.nodes:
-        assets.append(
-            assets_of(
-                loaded.graph,
-                config,
-                translator=translator,
-                name=name,
-                spare=spare,
-                unreadable=loaded.errors,
+    with kept("definitions"):
+        found = fit(loaded.graphs, lambda graph: translate(graph, translator))
+        errors = {**loaded.errors, **found.errors}
+        shown = set(found.made.keys.nodes)
+        missing: dict[str, list[dg.AssetKey]] = {}
+        for project in sorted(
+            errors.keys() - {node.project for node in found.graph.nodes.values()}
+        ):
+            graph = loaded.graphs.get(project)
+            nodes = loaded.left.get(project, ()) if graph is None else graph.nodes.values()
+            missing[project] = [k for k in known_keys(nodes, translator) if k not in shown]
+            shown.update(missing[project])
+        assets: list[Any] = [
+            not_loaded(project, error, missing.get(project, ()))
+            for project, error in errors.items()
+        ]
+        assets += [_not_in_files(project, config, loaded) for project in loaded.not_in_files]
+        if found.graph.nodes:
+            unreadable = _unreadable(loaded, errors)
+            transform = Transform(
+                found.graph, config, found.made.keys, translator, spare, unreadable
             )
-        )
+            not_there = {key for keys in missing.values() for key in keys}
+            assets.append(multi_asset(name, found.made, transform, not_there))
     chosen = transform_executor() if executor is True else executor or None
     jobs = [
         job
@@ -90,7 +105,7 @@ def build_transform_definitions(
         jobs=jobs,
         resources={"transform": TransformResource()},
         executor=chosen,
-        metadata=_errors(loaded),
+        metadata=_errors(errors),
     )
 
 
@@ -120,34 +135,15 @@ def build_sqlmesh_assets(
     loaded = load_graphs(config, [project])
     for error in loaded.errors.values():
         raise error
-    return assets_of(loaded.graph, config, translator=translator, name=project)
+    return build_transform_assets(loaded.graph, config, translator=translator, name=project)
 
 
 def _spare_process(config: TransformConfig) -> dbt.SpareProcess | None:
     """Start dbt at once where a run is about to begin, beside Dagster's loading and planning."""
     projects = [name for name, p in config.projects.items() if isinstance(p, DbtProject)]
     if projects and executes_a_run():
-        return dbt.spare_process(config.artifacts_path(projects[0]))
+        return dbt.spare_process(config.prepared_root(projects[0]) / projects[0])
     return None
-
-
-def _not_loaded(project: str, error: TransformError) -> dg.AssetsDefinition:
-    """An asset that stands for a project which can't be loaded: a run that selects everything
-    selects it too, and fails with what is wrong and what to do."""
-    _log.error("%s", error)
-
-    @dg.asset(
-        key=dg.AssetKey([project, "not_loaded"]),
-        description=f"**Project {project} could not be loaded.**\n\n```\n{error}\n```",
-        group_name="not_loaded",
-    )
-    def not_loaded() -> None:
-        raise dg.Failure(
-            description=f"Project {project} could not be loaded: nothing of it was built. {error}",
-            allow_retries=False,
-        )
-
-    return not_loaded
 
 
 def _not_in_files(project: str, config: TransformConfig, loaded: Loaded) -> dg.AssetSpec:
@@ -168,8 +164,21 @@ def _not_in_files(project: str, config: TransformConfig, loaded: Loaded) -> dg.A
     )
 
 
-def _errors(loaded: Loaded) -> Mapping[str, Any]:
+def _unreadable(loaded: Loaded, errors: Mapping[str, TransformError]) -> dict[str, Unreadable]:
+    """What can't be loaded, with what it builds where its graph is left out."""
+    return {
+        project: Unreadable(
+            error,
+            None
+            if project in loaded.errors or project not in loaded.graphs
+            else frozenset(node.relation for node in loaded.graphs[project].nodes.values()),
+        )
+        for project, error in errors.items()
+    }
+
+
+def _errors(errors: Mapping[str, TransformError]) -> Mapping[str, Any]:
     return {
         f"dagster_transform/{project}": dg.MetadataValue.md(f"```\n{error}\n```")
-        for project, error in loaded.errors.items()
+        for project, error in errors.items()
     }

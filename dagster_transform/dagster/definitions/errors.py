@@ -13,5 +13,9 @@ class PrepareFailedError(TransformError):
     """The graph file could not be made anew."""
 
 
-class DuplicateKeyError(TransformError):
-    """Two nodes have one asset key."""
+class TranslationError(TransformError):
+    """Dagster does not take what a translator makes of a node or check."""
+
+
+class DuplicateKeyError(TranslationError):
+    """Two nodes have one asset key, or two checks one name."""

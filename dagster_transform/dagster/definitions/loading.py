@@ -15,11 +15,16 @@ from dagster_transform.graph import (
     Graph,
     GraphFile,
     GraphFileError,
+    Node,
+    nodes_left,
     read_graph_file,
     why_stale,
 )
 
 _DEVELOPMENT = "DAGSTER_IS_DEV_CLI"
+_NOT_SHOWN = 3
+"""How `prepare` ends where it has written the graph file and does not know whether Dagster can show
+what is in it: that depends on the translator, which is known here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,16 +32,22 @@ class Loaded:
     """What could be loaded.
 
     Attributes:
-        graph: The combined graph of the projects that could be.
-        errors: What is wrong with a project. It is left out of the graph, or (where its graph file
-            can be read and does not fit its files any more) in it as it was before.
+        graphs: The graph of each project that could be.
+        errors: What is wrong with a project. It has no graph, or (where its graph file can be read
+            and does not fit its files any more) that of before.
         not_in_files: By project: what its environment has and its files have not, where there is
             such a thing.
     """
 
-    graph: Graph
+    graphs: Mapping[str, Graph]
     errors: Mapping[str, TransformError]
     not_in_files: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    left: Mapping[str, Sequence[Node]] = field(default_factory=dict)
+
+    @property
+    def graph(self) -> Graph:
+        """The combined graph. Raises GraphError: The projects' graphs don't fit together."""
+        return Graph.combine(self.graphs.values())
 
 
 def load_graphs(config: TransformConfig, projects: Iterable[str] | None = None) -> Loaded:
@@ -48,23 +59,24 @@ def load_graphs(config: TransformConfig, projects: Iterable[str] | None = None) 
 
     Raises:
         UnknownProjectError: There is no such project.
-        GraphError: The projects' graphs don't fit together.
     """
-    graphs: list[Graph] = []
+    graphs: dict[str, Graph] = {}
     errors: dict[str, TransformError] = {}
     not_in_files: dict[str, Sequence[str]] = {}
+    left: dict[str, Sequence[Node]] = {}
     for name in config.projects if projects is None else projects:
         try:
             found, problem = _load(config, name)
         except TransformError as error:
             errors[name] = error
+            left[name] = nodes_left(config.graph_path(name), name)
         else:
-            graphs.append(found.graph)
+            graphs[name] = found.graph
             if found.drift.removed:
                 not_in_files[name] = found.drift.removed
             if problem is not None:
                 errors[name] = problem
-    return Loaded(Graph.combine(graphs), errors, not_in_files)
+    return Loaded(graphs, errors, not_in_files, left)
 
 
 def _load(config: TransformConfig, name: str) -> tuple[GraphFile, TransformError | None]:
@@ -79,7 +91,8 @@ def _load(config: TransformConfig, name: str) -> tuple[GraphFile, TransformError
     if found is not None:
         project = config.project(name)
         environment = getattr(project, "environment", None)  # dbt has none
-        stale = why_stale(found, config.root, project.paths, environment)
+        settings = project.graph_settings()
+        stale = why_stale(found, config.root, project.paths, environment, settings)
         if stale is None:
             return found, None
         if not development:
@@ -103,6 +116,6 @@ def _prepare(config: TransformConfig, name: str) -> None:
     command = [sys.executable, "-m", "dagster_transform.cli", "prepare"]
     command += ["--config", str(config.file), "--project", name]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
+    if done.returncode not in (0, _NOT_SHOWN):
         said = (done.stderr.strip() or done.stdout.strip()).removeprefix("Error: ")
         raise PrepareFailedError(said or f"Project {name} could not be read.")

@@ -9,7 +9,7 @@ from pathlib import Path
 import dagster as dg
 
 from dagster_transform.claims import RunId, Store, open_store
-from dagster_transform.config import TransformConfig
+from dagster_transform.config import TransformConfig, url_from
 from dagster_transform.dagster._compat import sqlite_folder, storage_url
 from dagster_transform.runs.claiming.policy import timing_of
 
@@ -53,8 +53,11 @@ def claims_url(instance: dg.DagsterInstance, config: TransformConfig) -> str | N
     Returns:
         None for an instance that keeps its runs in memory: so are its claims.
     """
-    if given := config.claims_url or os.environ.get(CLAIMS_VARIABLE, "").strip():
-        return given
+    if config.claims_url:
+        return config.claims_url
+    if given := os.environ.get(CLAIMS_VARIABLE, "").strip():
+        # Not from the working directory: processes with another one would not see these claims.
+        return url_from(config.root, given)
     if url := storage_url(instance):
         return url
     folder = sqlite_folder(instance)

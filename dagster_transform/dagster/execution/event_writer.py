@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator
 from contextlib import closing
+from dataclasses import replace
 from typing import Any
 
 import dagster as dg
 
 from dagster_transform.dagster._compat import (
+    CODE_VERSION_TAG,
     check_outputs,
     output_without_event,
     summary_event,
 )
+from dagster_transform.dagster._compat_circles import not_held_back
 from dagster_transform.dagster.translation.keys import Keys
 from dagster_transform.dagster.translation.metadata import (
     OUTCOME,
@@ -20,7 +23,8 @@ from dagster_transform.dagster.translation.metadata import (
     check_metadata,
     report_metadata,
 )
-from dagster_transform.graph import Graph, NodeId
+from dagster_transform.dagster.translation.translator import TransformTranslator
+from dagster_transform.graph import Graph, Node, NodeId
 from dagster_transform.runs.events import (
     CheckEvaluated,
     NodeBuilt,
@@ -45,12 +49,16 @@ class EventWriter:
         context: Dagster's context of the op.
         graph: For the descriptions of columns.
         keys: Keys of the graph.
+        translator: Which code version a node has in Dagster.
     """
 
-    def __init__(self, context: Any, graph: Graph, keys: Keys) -> None:
+    def __init__(
+        self, context: Any, graph: Graph, keys: Keys, translator: TransformTranslator
+    ) -> None:
         self._context = context
         self._graph = graph
         self._keys = keys
+        self._translator = translator
         self._evaluated: set[dg.AssetCheckKey] = set()
 
     def outputs(
@@ -118,9 +126,23 @@ class EventWriter:
         node = self._graph.nodes[event.node]
         metadata = report_metadata(event.report, node, self._keys.assets)
         if live and not event.held_back and self._is_selected(event.node):
-            yield dg.MaterializeResult(asset_key=key, metadata=metadata)
+            version = self._other_code_version(node, event.report.code_version)
+            yield dg.MaterializeResult(
+                asset_key=key,
+                metadata=metadata,
+                # Dagster would take those of the code that it has loaded.
+                tags={CODE_VERSION_TAG: version} if version else None,
+                data_version=dg.DataVersion(self._context.run.run_id) if version else None,
+            )
         else:
             self._context.log_event(dg.AssetMaterialization(key, metadata=metadata))
+
+    def _other_code_version(self, node: Node, built: str | None) -> str | None:
+        """The version of the code that was built, where the files have another one."""
+        if built is None or built == node.code_version:
+            return None
+        version = self._translator.get_code_version(replace(node, code_version=built))
+        return None if version == self._translator.get_code_version(node) else version
 
     def _observed(self, event: NodeObserved) -> None:
         metadata: dict[str, Any] = {OUTCOME: event.outcome.value, REASON: event.reason}
@@ -144,8 +166,15 @@ class EventWriter:
             )
             return
         self._evaluated.add(key)
-        severity = dg.AssetCheckSeverity.ERROR if result.blocking else dg.AssetCheckSeverity.WARN
+        is_error = result.blocking or result.error
+        severity = dg.AssetCheckSeverity.ERROR if is_error else dg.AssetCheckSeverity.WARN
         metadata = check_metadata(result)
+        if (
+            result.blocking
+            and key.asset_key not in self._context.selected_asset_keys
+            and (others := not_held_back(key, self._context.job_def))
+        ):
+            metadata["dagster_transform/not_held_back"] = dg.MetadataValue.text(", ".join(others))
         selected = key in self._context.selected_asset_check_keys if live else False
         # A blocking check that failed gets no output: nothing downstream may go on from it.
         holds_back = not result.passed and result.blocking

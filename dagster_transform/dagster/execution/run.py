@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 import dagster as dg
@@ -23,15 +23,22 @@ from dagster_transform.dagster.execution.ports import InstanceRecords
 from dagster_transform.dagster.execution.run_options import TransformResource
 from dagster_transform.dagster.execution.scope import scope_of
 from dagster_transform.dagster.translation.keys import Keys
+from dagster_transform.dagster.translation.translator import TransformTranslator
 from dagster_transform.dbt import SpareProcess
 from dagster_transform.errors import TransformError
-from dagster_transform.graph import Graph
-from dagster_transform.planning import RunPlan, finer_than_upstream, restatable
-from dagster_transform.runs.carry_out import RunPorts, Selection, carry_out
+from dagster_transform.graph import Graph, UnitId
+from dagster_transform.planning import Readiness, RunPlan, finer_than_upstream, restatable
+from dagster_transform.runs.carry_out import RunPorts, carry_out
 from dagster_transform.runs.claiming.claims import RunClaims
 from dagster_transform.runs.claiming.policy import slots_by_unit
+from dagster_transform.runs.events import RunEvent
+from dagster_transform.runs.look_ahead import look_ahead
 from dagster_transform.runs.participants import Participants
 from dagster_transform.runs.projects import ProjectRuns
+from dagster_transform.runs.rounds import Round, Selection, carry_out_rounds
+from dagster_transform.runs.summary import RunSummary
+from dagster_transform.runs.unreadable import Unreadable
+from dagster_transform.walk import Unclaimed
 
 _RESTATE = """\
 To build a time of {names} again, although it is complete, give this run config in the launchpad:
@@ -49,15 +56,17 @@ class Transform:
         graph: The combined graph.
         config: Where the projects are.
         keys: Keys of the graph.
+        translator: How nodes look in Dagster.
         spare: A dbt process that was started early for the run that this process was started for.
-        unreadable: Why a project can't be read, by its name; what is known of it is in the graph.
+        unreadable: What can't be read, by project.
     """
 
     graph: Graph
     config: TransformConfig
     keys: Keys
+    translator: TransformTranslator
     spare: SpareProcess | None = None
-    unreadable: Mapping[str, TransformError] = field(default_factory=dict)
+    unreadable: Mapping[str, Unreadable] = field(default_factory=dict)
 
 
 def run_transform(
@@ -75,57 +84,107 @@ def run_transform(
     """
     keys = transform.keys
     graph = keys.named(transform.graph)
+    transform = replace(transform, graph=graph)
     selection = Selection(
         {keys.nodes[key] for key in context.selected_asset_keys if key in keys.nodes},
         {keys.check_ids[key] for key in context.selected_asset_check_keys},
     )
+    writer = EventWriter(context, graph, keys, transform.translator)
     try:
-        options = resource.run_options(transform.config, context.run.tags)
-        records = InstanceRecords(context.instance, keys.assets)
-        held = held_claims(context, transform.config)
-        warn_of_memory(context, held.store, resource.lifetime)
-        policy = claim_policy(context, resource, slots_by_unit(graph, transform.config))
-        project_runs = ProjectRuns(
-            run_id=RunId(context.run.run_id),
-            graph=graph,
-            config=transform.config,
-            options=options,
-            scope=scope_of(context, graph, keys),
-            guard=held,
-            lifetime=resource.lifetime,
-            log=context.log,
-            new_claims=lambda: new_claims(context, transform.config, resource),
-            spare=transform.spare,
-            unreadable=transform.unreadable,
-        ).of(selection.nodes, selection.checks)
+        run = _Run(context, transform, resource)
+        rounds = look_ahead(run.project_runs, selection)
+        summary = yield from writer.outputs(
+            carry_out_rounds(
+                graph,
+                rounds,
+                lambda one, held_back: run.carry_out(one, held_back, writer),
+                writer,
+                fail_fast=run.options.limits.fail_fast,
+            )
+        )
     except TransformError as error:
         raise _refused(error) from None
-
-    def advise(run_plan: RunPlan) -> None:
-        for warning in finer_than_upstream(graph, selection.nodes):
-            context.log.warning(warning)
-        if options.ignore_cron and (found := restatable(graph, run_plan)):
-            day = f"{options.moment - timedelta(days=1):%Y-%m-%d}"
-            context.log.info(_RESTATE.format(names=", ".join(found), day=day))
-
-    participants = Participants(graph, project_runs, context.log, transform.unreadable)
-    writer = EventWriter(context, graph, keys)
-    with closing(RunClaims(held, policy, records, participants.end_backends)) as claims:
-        run = carry_out(
-            graph,
-            selection,
-            participants=participants,
-            claims=claims,
-            limits=options.limits,
-            ports=RunPorts(context.log, records, writer),
-            advise=advise,
-        )
-        try:
-            summary = yield from writer.outputs(run)
-        except TransformError as error:
-            raise _refused(error) from None
     if failure := failure_of(summary):
         raise failure
+
+
+class _Run:
+    """What the rounds of one op share.
+
+    Args:
+        context: Dagster's context of the op.
+        transform: What there is.
+        resource: What this run asks for.
+
+    Attributes:
+        options: What this run asks for, as a value.
+        project_runs: Makes the project runs of the op.
+
+    Raises:
+        TransformError: An option can't be used, or the claims store.
+    """
+
+    def __init__(
+        self, context: dg.AssetExecutionContext, transform: Transform, resource: TransformResource
+    ) -> None:
+        self._context = context
+        self._transform = transform
+        graph, config = transform.graph, transform.config
+        self.options = resource.run_options(config, context.run.tags)
+        self._records = InstanceRecords(context.instance, transform.keys.assets)
+        self._policy = claim_policy(context, resource, slots_by_unit(graph, config))
+        self.project_runs = ProjectRuns(
+            run_id=RunId(context.run.run_id),
+            graph=graph,
+            config=config,
+            options=self.options,
+            scope=scope_of(context, graph, transform.keys),
+            guard=Unclaimed(),  # each round has its own
+            lifetime=resource.lifetime,
+            log=context.log,
+            new_claims=lambda: new_claims(context, config, resource),
+            spare=transform.spare,
+            unreadable=transform.unreadable,
+        )
+
+    def carry_out(
+        self, one: Round, held_back: Mapping[UnitId, Readiness], writer: EventWriter
+    ) -> Generator[RunEvent, None, RunSummary]:
+        """Carry out a round; see `runs.rounds.CarryOut`."""
+        context, transform = self._context, self._transform
+        held = held_claims(context, transform.config)
+        warn_of_memory(context, held.store, self.project_runs.lifetime)
+        scope = self.project_runs.scope
+        scope = replace(scope, before=one.before, later=scope.later | one.later)
+        made = replace(self.project_runs, guard=held, scope=scope)
+        participants = Participants(
+            transform.graph,
+            made.of(one.selection.nodes, one.selection.checks),
+            context.log,
+            transform.unreadable,
+            held_back,
+        )
+        claims = RunClaims(held, self._policy, self._records, participants.end_backends)
+        with closing(claims):
+            return (
+                yield from carry_out(
+                    transform.graph,
+                    one.selection,
+                    participants=participants,
+                    claims=claims,
+                    limits=self.options.limits,
+                    ports=RunPorts(context.log, self._records, writer),
+                    advise=lambda run_plan: self._advise(one.selection, run_plan),
+                )
+            )
+
+    def _advise(self, selection: Selection, run_plan: RunPlan) -> None:
+        graph, log = self._transform.graph, self._context.log
+        for warning in finer_than_upstream(graph, selection.nodes):
+            log.warning(warning)
+        if self.options.ignore_cron and (found := restatable(graph, run_plan)):
+            day = f"{self.options.moment - timedelta(days=1):%Y-%m-%d}"
+            log.info(_RESTATE.format(names=", ".join(found), day=day))
 
 
 def _refused(error: TransformError) -> dg.Failure:

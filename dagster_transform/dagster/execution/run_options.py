@@ -16,7 +16,7 @@ from typing import Any
 import dagster as dg
 from pydantic import Field, PrivateAttr
 
-from dagster_transform.config import DbtProject, TransformConfig
+from dagster_transform.config import DbtProject, TransformConfig, path_from
 from dagster_transform.dbt import KEPT_RUNS, BuildOptions, Measures, ProcessLimits
 from dagster_transform.planning import DEFAULT_MODELS, Limits
 from dagster_transform.runs.lifetime import RunLifetime
@@ -92,14 +92,18 @@ class DbtOptions(dg.Config):
         default=False, description="Build incremental models and seeds from nothing."
     )
     vars: dict[str, Any] = Field(
-        default={}, description="Variables, over those of dbt_project.yml."
+        default={},
+        description="Variables, over those that transform.yaml has for the project, and these over "
+        "those of dbt_project.yml.",
     )
     defer: bool = Field(
         default=False,
         description="Let references to nodes that are not selected lead to what `state` has.",
     )
     state: str | None = Field(
-        default=None, description="Folder of the manifest.json of another environment's run."
+        default=None,
+        description="Folder of the manifest.json of another environment's run; a relative path "
+        "begins in the folder of transform.yaml. Default: with defer, the project's `state` there.",
     )
     favor_state: bool = Field(
         default=False, description="With defer: also where this target has the relation."
@@ -146,9 +150,13 @@ class DbtOptions(dg.Config):
         default=KEPT_RUNS, ge=1, description="Of how many runs dbt's artifacts are kept."
     )
 
-    def options(self) -> DbtRunOptions:
-        """The options as values of dbt's side, which have the same names."""
-        state = Path(self.state).resolve() if self.state else None
+    def options(self, root: Path) -> DbtRunOptions:
+        """The options as values of dbt's side, which have the same names.
+
+        Args:
+            root: The folder of transform.yaml, which relative paths begin in.
+        """
+        state = path_from(root, self.state) if self.state else None
         build = {f.name: getattr(self, f.name) for f in fields(BuildOptions)} | {"state": state}
         limits = {f.name: getattr(self, f.name) for f in fields(ProcessLimits)}
         measures = {f.name: getattr(self, f"fetch_{f.name}") for f in fields(Measures)}
@@ -206,6 +214,10 @@ class TransformResource(dg.ConfigurableResource[None]):
             "auto: where a project's files differ from its environment, plan, backfill and promote "
             "what is selected. never: build what the environment has. Default: transform.yaml."
         ),
+    )
+    skip_tests: bool = Field(
+        default=False,
+        description="Plan (plan: auto) without running the SQLMesh project's unit tests first.",
     )
     upstreams: UpstreamsOption = Field(
         default=UpstreamsOption.hold,
@@ -280,9 +292,10 @@ class TransformResource(dg.ConfigurableResource[None]):
             limits=self.limits(config),
             ignore_cron=self.ignores_cron(run_tags),
             plan_mode=self.plan.value if self.plan else None,
+            skip_tests=self.skip_tests,
             upstreams=self.upstreams.value,
             restate=self._restatement(),
-            dbt=self.dbt.options(),
+            dbt=self.dbt.options(config.root),
         )
 
     def _restatement(self) -> Restatement | None:

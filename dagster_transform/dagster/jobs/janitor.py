@@ -13,6 +13,7 @@ from pydantic import Field
 from dagster_transform.config import SqlmeshProject, TransformConfig
 from dagster_transform.dagster.execution.claims import new_claims, warn_of_memory
 from dagster_transform.dagster.execution.run_options import TransformResource
+from dagster_transform.dagster.jobs.names import job_op_name
 from dagster_transform.errors import TransformError
 from dagster_transform.sqlmesh import (
     SqlmeshSettings,
@@ -53,7 +54,7 @@ def build_janitor_job(project: str, config: TransformConfig) -> dg.JobDefinition
     )
 
     @dg.op(
-        name=f"sweep_{project}",  # Dagster has one set of names for jobs and ops
+        name=job_op_name("sweep", project, config),
         description=about,
         config_schema=JanitorConfig.to_fields_dict(),  # no annotation: Dagster can't read it here
         out={_OUTPUT: dg.Out(dg.Nothing, is_required=False)},

@@ -11,13 +11,14 @@ import dagster as dg
 import yaml
 from pydantic import Field
 
-from dagster_transform.config import SqlmeshProject, TransformConfig
+from dagster_transform.config import SettingError, SqlmeshProject, TransformConfig
 from dagster_transform.dagster._compat import output_metadata, tag_run
 from dagster_transform.dagster.execution.claims import new_claims, warn_of_memory
 from dagster_transform.dagster.execution.event_writer import EventWriter
 from dagster_transform.dagster.execution.failure import failure_of
 from dagster_transform.dagster.execution.ports import InstanceRecords
 from dagster_transform.dagster.execution.run_options import TransformResource
+from dagster_transform.dagster.jobs.names import job_op_name
 from dagster_transform.dagster.translation.keys import Keys, keys_of
 from dagster_transform.dagster.translation.translator import TransformTranslator
 from dagster_transform.errors import TransformError
@@ -29,10 +30,11 @@ from dagster_transform.graph import (
     names_by_reference,
     write_graph_file,
 )
-from dagster_transform.runs.carry_out import RunPorts, Selection, carry_out
+from dagster_transform.runs.carry_out import RunPorts, carry_out
 from dagster_transform.runs.claiming.claims import RunClaims
 from dagster_transform.runs.options import RunOptionError, moment_of_run
 from dagster_transform.runs.participants import Participants
+from dagster_transform.runs.rounds import Selection
 from dagster_transform.sqlmesh import (
     SqlmeshSettings,
     end_backends,
@@ -93,7 +95,8 @@ class PlanConfig(dg.Config):
         description="Models whose forward-only changes may add columns although they forbid it.",
     )
     skip_tests: bool = Field(
-        default=False, description="Apply without running the project's unit tests first."
+        default=False,
+        description="Don't run the project's unit tests: one that fails refuses the plan.",
     )
 
     @property
@@ -115,7 +118,7 @@ def build_plan_job(
         translator: How nodes are called in Dagster.
     """
     name = f"{project}_plan"
-    op = f"plan_{project}"  # Dagster has one set of names for jobs and ops
+    op = job_op_name("plan", project, config)
     settings = config.project(project)
     if not isinstance(settings, SqlmeshProject):
         raise TypeError(f"{project} is no SQLMesh project")
@@ -192,12 +195,19 @@ class _Planning:
             claims.take_shared({self._name: shared})
             context.log.info(f"Project {self._name}: reading its files, making its plan")
             proposal = propose_plan(self._name, self._project, settings, asked.request)
-            graph = proposal.graph_file(self._config.root, sources, column_lineage=False).graph
+            # An environment is planned as a whole: also what transform.yaml leaves out is built.
+            whole = {"select": (), "exclude": (), "source_keys": {}, "column_lineage": False}
+            everything = self._project.model_copy(update=whole)
+            graph = proposal.graph_file(everything, self._config.root, sources).graph
             keys = keys_of(graph, self._translator)
             graph = keys.named(graph)
             explanation = proposal.explanation.named(names_by_reference(graph, self._name))
             yield self._show(context, explanation)
-            if asked.apply and self._may_apply(context, asked, explanation, proposal):
+            applies = asked.apply and self._may_apply(context, asked, explanation)
+            tested = explanation.needed and not asked.skip_tests
+            if tested and (applies or not asked.apply):
+                proposal.refuse_failing_tests()
+            if applies:
                 self._apply(context, options, proposal, graph, keys, claims=claims)
                 self._refresh_graph(context, proposal, sources)
         except TransformError as error:
@@ -237,12 +247,11 @@ class _Planning:
         context: dg.OpExecutionContext,
         asked: PlanConfig,
         now: PlanExplanation,
-        proposal: Proposal,
     ) -> bool:
         """Whether there is something to apply.
 
         Raises:
-            PlanRefusedError: It must not be: it is not what was shown, or the tests fail.
+            PlanRefusedError: It must not be: it is not what was shown.
         """
         if asked.digest is not None and now.digest != asked.digest:
             shown = _shown(context.instance, asked.digest)
@@ -259,12 +268,6 @@ class _Planning:
         if not now.needed:
             context.log.info("Nothing to apply.")
             return False
-        if not asked.skip_tests and (failing := proposal.failing_tests()):
-            raise PlanRefusedError(
-                f"Project {self._name}: nothing was applied, because unit tests fail:\n- "
-                + "\n- ".join(failing),
-                remedy="Correct them, or set skip_tests: true.",
-            )
         return True
 
     def _what_changed(
@@ -296,7 +299,7 @@ class _Planning:
         if not graph.nodes:
             proposal.apply_without_models()
         else:
-            writer = EventWriter(context, graph, keys)
+            writer = EventWriter(context, graph, keys, self._translator)
             participants = Participants(
                 graph, {self._name: proposal.project_run(graph)}, context.log
             )
@@ -322,14 +325,13 @@ class _Planning:
         self, context: dg.OpExecutionContext, proposal: Proposal, sources: Mapping[str, SourceFile]
     ) -> None:
         """Write what is promoted now into the graph file, where it can be written."""
-        path = self._config.graph_path(self._name)
+        path = self._config.graph_target(self._name)
         try:
-            lineage = self._project.column_lineage
-            found = proposal.graph_file(self._config.root, sources, column_lineage=lineage)
+            found = proposal.graph_file(self._project, self._config.root, sources)
             write_graph_file(path, found)
-        except GraphFileError as error:
+        except (GraphFileError, SettingError) as error:
             context.log.warning(
-                f"{error.cause}\nIt still says what was promoted before this plan: run "
+                f"{error.cause}\n{path} still says what was promoted before this plan: run "
                 f"`dagster-transform prepare --project {self._name}` where you deploy from."
             )
         else:

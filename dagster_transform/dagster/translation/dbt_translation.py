@@ -23,7 +23,6 @@ from dagster_transform.graph import Check, Node, Source
 _log = logging.getLogger("dagster_transform")
 
 _TAG = re.compile(r"([A-Za-z0-9_.-]{1,63}/)?[A-Za-z0-9_.-]{1,63}")
-_NOT_A_GROUP = re.compile(r"[^A-Za-z0-9_]+")
 _CHECK_KINDS = frozenset({"test", "unit_test", "freshness"})
 # What else a dbt user may want to see, under our own prefix: dagster-dbt has none of it.
 _SHOWN = (
@@ -40,11 +39,6 @@ def is_dbt(thing: Node | Source | Check) -> bool:
     if isinstance(thing, Source):
         return bool(thing.key)
     return thing.framework == "dbt"
-
-
-def group_name(node: Node) -> str | None:
-    """`meta.dagster.group`, else the dbt group, in Dagster's alphabet; else none."""
-    return _NOT_A_GROUP.sub("_", node.group) if node.group else None
 
 
 def description(node: Node) -> str:
@@ -103,6 +97,11 @@ def metadata(node: Node, root: Path | None) -> dict[str, Any]:
 def check_metadata(check: Check) -> dict[str, Any]:
     """The unique id of the test, and what dbt's users write of it: column, severity..."""
     return {"dagster_dbt/unique_id": check.reference, **arguments(check)}
+
+
+def check_blocking(check: Check) -> bool:
+    """Whether a failure holds back all that is downstream of the asset, however dbt is run."""
+    return check.holds_readers and not check.properties.get("severity")
 
 
 def _table_schema(node: Node) -> dg.TableSchema:

@@ -27,7 +27,31 @@ _EMAIL = re.compile(r"\b[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+\.[A-Za-z]{2,7}\b")
 _TEAM = "team:"
 _GROUP_TAG = "dagster:group_name:"
 _OWNER_TAG = "dagster:owner:"
-_MAX_TAG = 63
+LONGEST_TAG = 63
+
+
+def group_called(node: Node, key: dg.AssetKey) -> str | None:
+    """The group of a node as its framework calls it; None where it has none."""
+    if of_dbt.is_dbt(node):
+        return node.group or None
+    tagged = [t.removeprefix(_GROUP_TAG) for t in node.tags if t.startswith(_GROUP_TAG)]
+    names = [*tagged, node.group, key.path[-2] if len(key.path) > 1 else None]
+    return next((name for name in names if name), None)
+
+
+def group_spelled(called: str | None) -> str | None:
+    """A group in Dagster's alphabet."""
+    return _NOT_A_GROUP.sub("_", called) if called else None
+
+
+def tags_called(node: Node) -> list[str]:
+    """The tags of a SQLMesh model as they are, without those that mean something else here."""
+    return [tag for tag in node.tags if not tag.startswith((_GROUP_TAG, _OWNER_TAG))]
+
+
+def tag_spelled(called: str) -> str:
+    """A tag in Dagster's alphabet; empty where nothing of it is in there."""
+    return _NOT_A_TAG.sub("_", called).strip("_.-")[:LONGEST_TAG]
 
 
 class TransformTranslator:
@@ -48,12 +72,7 @@ class TransformTranslator:
     def get_group_name(self, node: Node) -> str | None:
         """A tag `dagster:group_name:x`, else the node's group, else its schema; of dbt's nodes the
         group, or none."""
-        if of_dbt.is_dbt(node):
-            return of_dbt.group_name(node)
-        path = self.get_asset_key(node).path
-        tagged = [t.removeprefix(_GROUP_TAG) for t in node.tags if t.startswith(_GROUP_TAG)]
-        names = [*tagged, node.group, path[-2] if len(path) > 1 else None]
-        return next((_NOT_A_GROUP.sub("_", name) for name in names if name), None)
+        return group_spelled(group_called(node, self.get_asset_key(node)))
 
     def get_description(self, node: Node) -> str | None:
         """The node's own description, and its code as it is written."""
@@ -67,9 +86,7 @@ class TransformTranslator:
         in it are left out."""
         if of_dbt.is_dbt(node):
             return of_dbt.tags(node.tags)
-        tags = (t for t in node.tags if not t.startswith((_GROUP_TAG, _OWNER_TAG)))
-        clean = (_NOT_A_TAG.sub("_", tag).strip("_.-")[:_MAX_TAG] for tag in tags)
-        return {tag: "" for tag in clean if tag}
+        return {tag: "" for tag in map(tag_spelled, tags_called(node)) if tag}
 
     def get_owners(self, node: Node) -> Sequence[str]:
         """E-mail addresses as they are, other names as teams; also tags `dagster:owner:x`."""
@@ -145,8 +162,9 @@ class TransformTranslator:
         return arguments(check)
 
     def get_check_blocking(self, check: Check) -> bool:
-        """Whether its failure holds back what is downstream."""
-        return check.blocking
+        """Whether its failure holds back whatever is downstream of its asset; of a dbt test only
+        where it can't be a warning (severity `warn` is one unless `warn_error` is set)."""
+        return of_dbt.check_blocking(check) if of_dbt.is_dbt(check) else check.blocking
 
 
 def _owner(name: str) -> str | None:

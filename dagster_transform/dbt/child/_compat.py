@@ -9,10 +9,14 @@ definitions imports it.
 
 from __future__ import annotations
 
+import errno
 import importlib
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+from dagster_transform.databases.transient import chain
 
 _CREDENTIALS = (
     "host", "server", "account", "server_hostname", "region_name", "port", "database", "catalog",
@@ -20,7 +24,11 @@ _CREDENTIALS = (
 )  # fmt: skip
 _NO_ADAPTER = "Could not find adapter type"
 _NO_PROFILE = "Could not find profile named"
+_NO_TARGET = "does not have a target named"
+_NO_VARIABLE = "Env var required but not provided"
 _PROFILES = "profiles.yml"
+_PROJECT_FILE = "dbt_project.yml"
+_FULL = frozenset({errno.EDQUOT, errno.EFBIG, errno.ENOSPC, errno.EROFS})
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,33 +39,45 @@ class Invocation:
         exception: What ended it, or None.
         parts: What dbt had made by then, by the names of its own steps: `flags`, `profile`,
             `project`, `runtime_config`, `manifest`.
+        result: What the command has found.
     """
 
     exception: BaseException | None
     parts: dict[str, Any] = field(default_factory=dict)
+    result: Any = None
 
 
-def invoke(arguments: Sequence[str], listen: Callable[[Any], None]) -> Invocation:
+def invoke(
+    arguments: Sequence[str], listen: Callable[[Any], None], manifest: Any = None
+) -> Invocation:
     """Run a dbt command as dbt's own `dbtRunner` does, and keep what it made on the way.
 
     Args:
         arguments: As on the command line.
         listen: Called with each event.
+        manifest: The project as it is parsed already; None: the command parses it.
     """
     from click.exceptions import Exit, UsageError
     from dbt.cli.exceptions import ExceptionExit, ResultExit
     from dbt.cli.main import cli
 
-    parts: dict[str, Any] = {"manifest": None, "callbacks": [listen]}
+    parts: dict[str, Any] = {"manifest": manifest, "callbacks": [listen]}
     try:
         context = cli.make_context(cli.name, list(arguments))
         context.obj = parts
-        cli.invoke(context)
+        result, _ = cli.invoke(context)
     except ExceptionExit as error:
         return Invocation(error.exception, parts)
     except (ResultExit, UsageError, Exit) as error:
         return Invocation(error, parts)
-    return Invocation(None, parts)
+    return Invocation(None, parts, result)
+
+
+def selects_nothing(event: Any) -> str | None:
+    """The criterion of which an event says that it selects nothing; None: it says no such thing."""
+    if event.info.name != "NoNodesForSelectionCriteria":
+        return None
+    return str(event.data.spec_raw)
 
 
 def is_error(event: Any) -> bool:
@@ -65,23 +85,54 @@ def is_error(event: Any) -> bool:
     return str(event.info.level) == "error"
 
 
-def fault(invocation: Invocation) -> str:
-    """What is wrong where a command failed: `adapter`, `profile`, `packages`, `project_file` (what
-    is in dbt_project.yml) or `files`."""
+def fault(invocation: Invocation) -> tuple[str, str]:
+    """What is wrong where a command failed, and the file at fault; see `faults.Fault`."""
     error = invocation.exception
-    name = type(error).__name__
-    if _NO_ADAPTER in str(error):
-        return "adapter"
+    links = list(chain(error))
+    name, words = type(error).__name__, "\n".join(map(str, links))
+    profiles = os.path.join(_profiles_folder(invocation), _PROFILES)
+    early = "profile" not in invocation.parts
+    flags = invocation.parts.get("flags")
+    ours = [str(p) for name in ("TARGET_PATH", "LOG_PATH") if (p := getattr(flags, name, None))]
+    if (refused := unwritable(error, ours)) is not None:
+        return "artifacts", str(refused.filename or "")
+    if _NO_ADAPTER in words:
+        return "adapter", ""
     if name == "UninstalledPackagesFoundError":
-        return "packages"
+        return "packages", ""
     of_option = getattr(getattr(error, "param", None), "name", None)
-    if of_option == "profiles_dir" or _NO_PROFILE in str(error):
-        return "profile"
-    if "profile" in invocation.parts or "flags" not in invocation.parts:
-        return "files"
+    if of_option == "profiles_dir" or (_NO_PROFILE in words and not os.path.exists(profiles)):
+        return "no_profiles", ""
+    if _NO_PROFILE in words:
+        return "no_profile", profiles
+    if _NO_TARGET in words:
+        return "no_target", profiles
     # dbt_project.yml is read for the profile's name, and the profile after it.
-    in_project_file = name == "DbtValidationError" and _PROFILES not in str(error)
-    return "project_file" if in_project_file or name == "DbtProjectError" else "profile"
+    in_project_file = name == "DbtValidationError" and _PROFILES not in words
+    in_project_file = in_project_file or name == "DbtProjectError"
+    if _NO_VARIABLE in words:
+        if early:
+            return "variable", profiles
+        return "variable", "" if "runtime_config" in invocation.parts else _PROJECT_FILE
+    if not early or "flags" not in invocation.parts:
+        return "files", ""
+    return ("project_file", "") if in_project_file else ("profile", profiles)
+
+
+def unwritable(error: BaseException | None, folders: Sequence[str] = ()) -> OSError | None:
+    """What the system has said, where an error is that a file can't be written: there is no room,
+    or the file is in one of the folders that dbt writes to."""
+    for link in chain(error):
+        if isinstance(link, OSError) and (
+            link.errno in _FULL or str(link.filename).startswith(tuple(folders))
+        ):
+            return link
+    return None
+
+
+def _profiles_folder(invocation: Invocation) -> str:
+    flags = invocation.parts.get("flags")
+    return str(getattr(flags, "PROFILES_DIR", None) or "")
 
 
 def connection_of(runtime_config: Any) -> dict[str, Any]:

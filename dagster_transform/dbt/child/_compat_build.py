@@ -14,21 +14,28 @@ from contextlib import suppress
 from typing import Any, Protocol, TypeVar
 
 from dagster_transform.dbt.child._compat import Invocation, connection_of
-from dagster_transform.dbt.child._compat_database import adapter_of, refresh_relation
+from dagster_transform.dbt.child._compat_database import (
+    adapter_of,
+    is_relation,
+    refresh_relation,
+)
 from dagster_transform.dbt.child.queue import RunQueue
 from dagster_transform.dbt.unique_ids import UniqueId
+from dagster_transform.errors import words_of
 
 
 class BuildNode(Protocol):
     """A node that dbt does right now.
 
     Attributes:
+        node: Its unique id.
         refresh: Whether others may have made or dropped its relation since dbt looked.
         cancelled: Whether it is to end.
         made: Whether the database has committed its relation.
         error: The exception that ended it, if one did.
     """
 
+    node: UniqueId
     refresh: bool
     cancelled: bool
     made: bool
@@ -49,6 +56,9 @@ class BuildHost(Protocol[NodeT]):
 
     def is_cancelled(self, node: UniqueId) -> bool:
         """Whether no more is to be done for a node that dbt does right now."""
+
+    def may_build(self, node: NodeT) -> bool:
+        """Whether a node that has just got a connection is still the run's to build."""
 
     def note_made(self, node: NodeT) -> None:
         """The database has committed its relation."""
@@ -129,7 +139,18 @@ class _Walked(_Base):  # type: ignore[misc]
                 self.host.note_made(node)
             return done
 
+        open_connection = connections.open
+
+        def open_and_ask(connection: Any) -> Any:
+            opened = open_connection(connection)
+            node = getattr(self._here, "builds", None)
+            if node is not None and not self.host.may_build(node):
+                connections.close(opened)
+                raise _module("dbt_common.exceptions").DbtRuntimeError("its claim was lost")
+            return opened
+
         connections.commit = commit_and_note
+        connections.open = open_and_ask
         return self.host.take_over(self)
 
     def handle_job_queue(self, pool: Any, callback: Any) -> None:
@@ -151,6 +172,7 @@ class _Walked(_Base):  # type: ignore[misc]
             return self._call_batch(runner, context)
         node = self.host.begin(runner.node.unique_id)
         self._here.node, self._here.result = node, None
+        self._here.builds = node if is_relation(self, node.node) else None
         try:
             self._watch(runner, node)
             if node.cancelled:
@@ -163,7 +185,7 @@ class _Walked(_Base):  # type: ignore[misc]
             node.error = error
             result = _failed(runner, f"{type(error).__name__}: {error}")
         finally:
-            self._here.node = None
+            self._here.node = self._here.builds = None
         self.host.finish(node, _fields_of(result))
         return result
 
@@ -171,6 +193,7 @@ class _Walked(_Base):  # type: ignore[misc]
         """A batch of a microbatch model: on the model's thread, or on another one of the pool."""
         with suppress(BaseException):  # as above; dbt has logged what went wrong
             if not self.host.is_cancelled(runner.node.unique_id):
+                self._here.builds = self.host.begin(runner.node.unique_id)
                 return super().call_runner(runner, *context)
         return runner._build_failed_run_batch_result(runner.node, runner.batches[runner.batch_idx])
 
@@ -249,12 +272,16 @@ def _freshness(result: Any, status: str) -> dict[str, Any]:
     """What is different where a source's freshness was asked for: "error" there means stale."""
     if not hasattr(result, "max_loaded_at"):  # it could not be found out
         error = {"error": result.message, "status": "runtime error"}
-        return {"status": "error", "artifact": {"unique_id": result.node.unique_id, **error}}
+        artifact = {"unique_id": result.node.unique_id, **error}
+        return {"status": "runtime error", "artifact": artifact}
+    age = f"{result.age:.0f} s before {result.snapshotted_at:%Y-%m-%d %H:%M:%S}"
+    message = f"its newest row is of {result.max_loaded_at:%Y-%m-%d %H:%M:%S}, {age}"
+    if result.max_loaded_at.year == 1:  # what dbt puts where there is none
+        message = "it has no rows, or none that says when it was loaded"
     module = _module("dbt.artifacts.schemas.freshness.v3.freshness")
     return {
         "status": {"error": "fail"}.get(status, status),
-        "message": f"its newest row is of {result.max_loaded_at:%Y-%m-%d %H:%M:%S}, "
-        f"{result.age:.0f} s before {result.snapshotted_at:%Y-%m-%d %H:%M:%S}",
+        "message": message,
         "artifact": module.process_freshness_result(result).to_dict(omit_none=False),
     }
 
@@ -324,7 +351,7 @@ def reason_of(invocation: Invocation) -> str:
     error = invocation.exception
     if error is None or type(error).__name__ == "ResultExit":
         return ""
-    return str(error) or type(error).__name__
+    return words_of(error)
 
 
 def known_nodes(build: Any, nodes: Collection[UniqueId]) -> list[UniqueId]:
@@ -332,6 +359,13 @@ def known_nodes(build: Any, nodes: Collection[UniqueId]) -> list[UniqueId]:
     manifest = build.manifest
     kinds = (manifest.nodes, manifest.unit_tests, manifest.sources)
     return [node for node in nodes if any(node in kind for kind in kinds)]
+
+
+def excluded_nodes(build: Any, nodes: Collection[UniqueId]) -> list[UniqueId]:
+    """Those of the nodes whose type dbt's flags or the environment leave out, in their order.
+    Freshness is not one of `dbt build`'s types."""
+    wanted = {"source", *map(str, build.resource_types())}
+    return [node for node in nodes if str(node_of(build, node).resource_type) not in wanted]
 
 
 def node_of(build: Any, node: UniqueId) -> Any:

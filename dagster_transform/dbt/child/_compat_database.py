@@ -177,10 +177,25 @@ def reads_of(build: Any, node: UniqueId) -> list[Read]:
 
 def _read(build: Any, node: UniqueId, deferred: Any = None) -> Read:
     entry = build.manifest.expect(node)
-    place = {name: getattr(entry, name, None) for name in _PLACE}
-    place["resource_type"] = str(entry.resource_type)
     written = deferred or entry
-    return Read(node, str(written.relation_name), place, written)
+    return Read(node, str(written.relation_name), _place(entry), written)
+
+
+def _place(entry: Any) -> dict[str, Any]:
+    place = {name: getattr(entry, name, None) for name in _PLACE}
+    return {**place, "resource_type": str(entry.resource_type)}
+
+
+def places(build: Any) -> dict[str, dict[str, Any]]:
+    """Where all nodes and sources of the project are, by unique id, as `Read.place` says it."""
+    manifest = build.manifest
+    entries = (*manifest.nodes.values(), *manifest.sources.values())
+    kinds = (*_RELATIONS, "source")
+    return {
+        entry.unique_id: _place(entry)
+        for entry in entries
+        if entry.relation_name and str(entry.resource_type) in kinds
+    }
 
 
 def refresh_relation(build: Any, node: Any) -> None:

@@ -43,6 +43,7 @@ from dagster_transform.dbt.protocol import (
     Loaded,
     Log,
     Made,
+    MayBuild,
     News,
     Open,
     ProtocolError,
@@ -52,6 +53,7 @@ from dagster_transform.dbt.protocol import (
     decode_order,
 )
 from dagster_transform.dbt.unique_ids import UniqueId
+from dagster_transform.errors import words_of
 
 _MEASURING = 10.0
 """Seconds that rows may still be counted when the database is to be closed."""
@@ -87,13 +89,16 @@ class Child:
         """Carry out the invocation; returns when it is over and everything was answered."""
         self._termination.hear_signals()
         threading.Thread(target=self._listen, name="orders", daemon=True).start()
-        reason = ""
+        reason, fault = "", ("", "")
         try:
             require_dbt()
             _compat_build.replace_build(self)
-            reason = _compat_build.reason_of(_compat.invoke(self._begin.arguments, self._on_event))
+            invocation = _compat.invoke(self._begin.arguments, self._on_event)
+            reason = _compat_build.reason_of(invocation)
+            if reason and self._build is None:
+                fault = _compat.fault(invocation)
         except BaseException as error:  # noqa: BLE001 - the run hears of it, whatever it is
-            reason = str(error) or type(error).__name__
+            reason = words_of(error)
         ignore_signals()
         for node in self._nodes.all():
             self.finish(node, {"status": "error", "message": reason or "dbt never came to it"})
@@ -106,7 +111,7 @@ class Child:
         # What dbt says of an interrupt is of no use to whoever asked for it.
         termination = self._termination
         reason = termination.reason or ("" if termination.interrupted else reason)
-        self._say(Ended(self._ordered_to_end, reason, tuple(hooks)))
+        self._say(Ended(self._ordered_to_end, reason, tuple(hooks), *fault))
 
     # -- dbt's side; see `_compat_build.BuildHost` ----------------------------------------------
 
@@ -114,7 +119,9 @@ class Child:
         """Say what was loaded, and wait until the run opens the invocation."""
         self._build = build
         self._server = _compat_database.name_backends(build, self._begin.backend_name)
-        self._say(Loaded(server=self._server, **_compat_build.loaded_fields(build)))
+        places = _compat_database.places(build)
+        said = _compat_build.loaded_fields(build)
+        self._say(Loaded(server=self._server, places=places, **said))
         # What was made until now stays until the end.
         gc.freeze()
         gc.enable()
@@ -122,10 +129,11 @@ class Child:
         opened = self._open.nodes if self._open is not None else ()
         known = _compat_build.known_nodes(build, opened)
         missing = tuple(sorted(set(opened) - set(known)))
+        excluded = tuple(_compat_build.excluded_nodes(build, known))
         self._queue = RunQueue(
             known,
             lambda node: _compat_build.node_of(build, node),
-            lambda: self._say(Ready(missing)),
+            lambda: self._say(Ready(missing, excluded)),
         )
         if self._ordered_to_end:
             self._queue.end()
@@ -142,6 +150,10 @@ class Child:
         """Whether no more is to be done for a node in progress."""
         found = self._nodes.find(node)
         return found is not None and (found.cancelled or found.connection_lost)
+
+    def may_build(self, node: NodeInProgress) -> bool:
+        """Ask the run, which asks its claims."""
+        return self._nodes.permissions.ask(node, self._say)
 
     def note_made(self, node: NodeInProgress) -> None:
         """Say so at once: this process may be killed before the node's end."""
@@ -165,6 +177,7 @@ class Child:
                 made=node.made,
                 transient=is_transient(node.error),
                 measured_follows=measured_follows,
+                unwritable=_compat.unwritable(node.error) is not None,
                 **fields,
             )
         )
@@ -194,7 +207,7 @@ class Child:
             for line in self._orders:
                 self._obey(decode_order(line))
         except Exception as error:  # noqa: BLE001 - whoever does not listen can't be ended
-            self._termination.begin(str(error) or type(error).__name__)
+            self._termination.begin(words_of(error))
         else:
             self._termination.begin("the process of the run has ended")
 
@@ -207,6 +220,8 @@ class Child:
                 self._start(order)
             case Cancel():
                 self._cancel(order.token)
+            case MayBuild():
+                self._nodes.permissions.answer(order.number, allowed=order.allowed)
             case CloseFiles():
                 self._close_files()
                 self._say(FilesClosed())

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import count
 
-from dagster_transform.dbt.protocol import ProtocolError, Start
+from dagster_transform.dbt.protocol import Connected, ProtocolError, Start
 from dagster_transform.dbt.unique_ids import UniqueId
+
+_POLL = 0.1
+"""Seconds between two looks whether a node that waits was cancelled."""
 
 
 @dataclass(slots=True)
@@ -53,9 +56,14 @@ class NodeInProgress:
 
 
 class NodesInProgress:
-    """The nodes in progress, by unique id. Used from any thread."""
+    """The nodes in progress, by unique id. Used from any thread.
+
+    Attributes:
+        permissions: Whether they may build, once they are connected.
+    """
 
     def __init__(self) -> None:
+        self.permissions = Permissions()
         self._nodes: dict[UniqueId, NodeInProgress] = {}
         self._lock = threading.Lock()
 
@@ -85,3 +93,33 @@ class NodesInProgress:
         """Those that there are at this moment."""
         with self._lock:
             return list(self._nodes.values())
+
+
+class Permissions:
+    """Whether nodes that have got a connection may build on it: the run is asked."""
+
+    def __init__(self) -> None:
+        self._answers: list[bool | None] = []  # by number
+        self._changed = threading.Condition()
+
+    def ask(self, node: NodeInProgress, say: Callable[[Connected], None]) -> bool:
+        """Whether a node may go on; from any thread. One that is cancelled meanwhile may not.
+
+        Args:
+            node: The node.
+            say: Asks.
+        """
+        with self._changed:
+            number = len(self._answers)
+            self._answers.append(None)
+        say(Connected(node.token, number))
+        with self._changed:
+            while self._answers[number] is None and not node.cancelled:
+                self._changed.wait(_POLL)
+            return bool(self._answers[number]) and not node.cancelled
+
+    def answer(self, number: int, *, allowed: bool) -> None:
+        """The run has answered."""
+        with self._changed:
+            self._answers[number] = allowed
+            self._changed.notify_all()

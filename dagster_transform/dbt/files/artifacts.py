@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +13,11 @@ from typing import Any
 
 from dagster_transform.dbt.errors import ManifestError
 from dagster_transform.graph import SourceFile, difference, fingerprint
+from dagster_transform.process.private_files import (
+    make_private,
+    make_private_folder,
+    write_private,
+)
 
 _KEPT = ("manifest.json", "partial_parse.msgpack")
 _RECORD = "parsed.json"
@@ -31,6 +35,7 @@ class ParseRecord:
             `path`...); no user, no password.
         threads: The profile's threads.
         packages: Folder of each package, the project's own included, by name.
+        selected: Unique ids of what transform.yaml selects, tests included; None: everything.
         files: The files that were parsed, by path relative to the root that they were read with.
     """
 
@@ -39,6 +44,7 @@ class ParseRecord:
     connection: Mapping[str, Any]
     threads: int
     packages: Mapping[str, str]
+    selected: Sequence[str] | None = None
     files: Mapping[str, SourceFile] = field(default_factory=dict)
 
     @property
@@ -73,12 +79,13 @@ class Artifacts:
     def replaced(self) -> Iterator[Path]:
         """A new folder for dbt to write to; what it has at the end takes the old one's place, file
         by file, each at once. Where the body raises, the old files stay."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        make_private_folder(self.folder)
         with TemporaryDirectory(prefix=".parse-", dir=self.folder) as name:
             made = Path(name)
             yield made
             for kept in _KEPT:
                 if (made / kept).exists():
+                    make_private(made / kept)
                     os.replace(made / kept, self.folder / kept)
 
     def write_record(self, record: ParseRecord) -> None:
@@ -89,11 +96,10 @@ class Artifacts:
             "connection": record.connection,
             "threads": record.threads,
             "packages": record.packages,
+            "selected": record.selected,
             "files": {path: [f.size, f.mtime_ns, f.sha256] for path, f in record.files.items()},
         }
-        temporary = self.folder / f".{_RECORD}.{os.getpid()}.{secrets.token_hex(4)}.tmp"
-        temporary.write_text(json.dumps(content, sort_keys=True), encoding="ascii")
-        os.replace(temporary, self.folder / _RECORD)
+        write_private(self.folder / _RECORD, json.dumps(content, sort_keys=True))
 
     def read_record(self) -> ParseRecord:
         """The record of the last parse. Raises ManifestError where there are none."""

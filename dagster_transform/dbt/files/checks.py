@@ -11,10 +11,26 @@ from typing import Any
 from dagster_transform.dbt.files.arguments import arguments_of, call_of
 from dagster_transform.dbt.files.crons import build_after
 from dagster_transform.dbt.files.lineage import Lineage
-from dagster_transform.dbt.files.manifest import Manifest, Resource, is_built, parents
+from dagster_transform.dbt.files.manifest import (
+    Manifest,
+    Resource,
+    is_built,
+    is_ephemeral,
+    parents,
+)
 from dagster_transform.dbt.files.meta import meta_error, meta_of
 from dagster_transform.dbt.unique_ids import UniqueId
-from dagster_transform.graph import RAW_CODE, Check, Graph, InputId, Location, check_id
+from dagster_transform.graph import (
+    RAW_CODE,
+    Check,
+    Graph,
+    InputId,
+    Location,
+    NodeId,
+    Position,
+    check_id,
+    node_id,
+)
 
 TEST, UNIT_TEST, FRESHNESS = "test", "unit_test", "freshness"
 """The kinds of dbt's checks. Their `reference` is the unique id of the test or unit test; of a
@@ -33,7 +49,7 @@ class Checks:
 
     Attributes:
         shown: Those that have a node or source to be shown on.
-        homeless: Names of tests that read neither a node nor a source.
+        homeless: Names of those that have none: their project has neither nodes nor sources.
     """
 
     shown: tuple[Check, ...]
@@ -46,7 +62,13 @@ def read_checks(manifest: Manifest, lineage: Lineage, graph: Graph, locate: Loca
     A test is shown on the node that it is attached to; on the only one that it reads; or where
     `meta.dagster.ref` says. One that reads several and says nothing is shown on the one furthest
     downstream: when that one is built, the others are. A test of an ephemeral model is shown on
-    what the model reads.
+    what the model reads, or on what reads it if it reads nothing. One that reads nothing at all
+    is shown on the node of its package furthest downstream, as if it read all of them.
+
+    What it holds back is what dbt holds back: whatever is below all that it reads. A test of an
+    ephemeral model holds back what reads that, one without a reference nothing, and a unit test
+    its model. Severity `warn` makes no difference there: whether dbt calls it a failure, the run
+    finds out (`warn_error` may say so).
 
     Args:
         manifest: The manifest.
@@ -62,7 +84,7 @@ def read_checks(manifest: Manifest, lineage: Lineage, graph: Graph, locate: Loca
     found: list[Check] = []
     homeless: list[str] = []
     for read, resource_type in ((reader.test, "test"), (reader.unit_test, "unit_test")):
-        for resource in manifest.of_type(resource_type):
+        for resource in filter(manifest.selects, manifest.of_type(resource_type)):
             check = read(resource)
             if check is None:
                 homeless.append(str(resource["name"]))
@@ -76,13 +98,18 @@ class _Reader:
     def __init__(self, manifest: Manifest, lineage: Lineage, graph: Graph, locate: Locate) -> None:
         self._manifest = manifest
         self._lineage = lineage
+        self._graph = graph
         self._locate = locate
         self._depths = graph.depths()
 
     def test(self, test: Resource) -> Check | None:
-        """A generic or singular test; None where nothing that it reads is a node or source."""
+        """A generic or singular test; None where there is nothing to show it on."""
         reads = self._lineage.reads(test["unique_id"])
-        target = self._target(test, reads)
+        target, position = self._target(test, reads), self._position(parents(test))
+        if target is not None and not reads:
+            position = Position(after=self._ids([target]))  # the project says where it belongs
+        elif target is None and (home := self._home(test, position)):
+            target, position = home
         if target is None:
             return None
         config = test["config"]
@@ -92,7 +119,7 @@ class _Reader:
             TEST,
             target,
             also=tuple(read for read in reads if read != target),
-            blocking=severity == "error",
+            position=position,
             description=(test.get("meta") or {}).get("description")
             or test.get("description")
             or call_of(test),
@@ -100,17 +127,29 @@ class _Reader:
         )
 
     def unit_test(self, unit_test: Resource) -> Check | None:
-        """A unit test: its failure says that the model's code is wrong, so it blocks. What it is
-        given stands in it; it reads no table."""
-        models = self._lineage.nearest(parents(unit_test)[:1])
-        if not models:
-            return None
+        """A unit test; None where there is nothing to show it on.
+
+        Its failure says that the model's code is wrong, so the model is not built. What it is given
+        stands in it; of what the model reads it needs the columns.
+        """
+        model = parents(unit_test)[0]
+        if self._lineage.nearest([model]) == (model,):
+            behind = self._ids(self._lineage.reads(model))
+            target = model
+            position = Position(behind=behind, before=(node_id(self._manifest.project, model),))
+        else:
+            found = self._position([model]) or Position()
+            above = self._lineage.nearest([model])
+            home = (self._furthest(above), found) if above else self._home(unit_test, found)
+            if home is None:
+                return None
+            target, position = home
         description = unit_test.get("description")
-        return self._check(unit_test, UNIT_TEST, self._furthest(models), description=description)
+        return self._check(unit_test, UNIT_TEST, target, position=position, description=description)
 
     def freshness(self) -> Iterator[Check]:
         """Freshness rules. They never block: what is old is not wrong."""
-        for source in self._manifest.of_type("source"):
+        for source in filter(self._manifest.selects, self._manifest.of_type("source")):
             rule = source.get("freshness") or {}
             limits = {
                 limit: _every(rule.get(limit))
@@ -129,7 +168,7 @@ class _Reader:
                     },
                 )
         for model in self._manifest.of_type("model"):
-            rule = build_after(model) if is_built(model) else None
+            rule = build_after(model) if self._manifest.is_asset(model) else None
             if rule is not None:
                 every = _every(rule)
                 yield self._freshness(
@@ -160,6 +199,44 @@ class _Reader:
         # An ephemeral model is no asset: what it reads stands for it, as it does in the lineage.
         candidates = (self._lineage.nearest([chosen]) if chosen else ()) or reads
         return self._furthest(candidates) if candidates else None
+
+    def _home(self, test: Resource, position: Position | None) -> tuple[UniqueId, Position] | None:
+        """Where a test that reads no node and no source is shown, and its position; None: nowhere.
+
+        It may read what it does not refer to, tables by their names.
+        """
+        if position is not None and position.before:
+            return UniqueId(self._graph.nodes[position.before[0]].reference), position
+        nodes = [found for found in self._manifest.resources.values() if is_built(found)]
+        own = [node for node in nodes if node["package_name"] == test["package_name"]]
+        shown = own or nodes or self._manifest.of_type("source")
+        if not shown:
+            return None
+        return self._furthest([UniqueId(found["unique_id"]) for found in shown]), Position()
+
+    def _position(self, reads: Sequence[UniqueId]) -> Position | None:
+        """The position of a test that reads these; None: none of them is an ephemeral model."""
+        ephemeral = [read for read in reads if is_ephemeral(self._manifest.get(read))]
+        if not ephemeral:
+            return None
+        below = frozenset.intersection(*(self._below(model) for model in ephemeral))
+        others = [read for read in reads if read not in ephemeral]
+        return Position(
+            after=self._ids(self._lineage.nearest(others)),
+            behind=self._ids(self._lineage.nearest(ephemeral)),
+            before=tuple(
+                sorted(n for n in below if all(d not in below for d in self._graph.upstream(n)))
+            ),
+        )
+
+    def _below(self, ephemeral: UniqueId) -> frozenset[NodeId]:
+        """All nodes below an ephemeral model."""
+        project = self._manifest.project
+        readers = [node_id(project, reader) for reader in self._lineage.readers(ephemeral)]
+        return self._graph.descendants(readers).union(readers)
+
+    def _ids(self, unique_ids: Sequence[UniqueId]) -> tuple[InputId, ...]:
+        return tuple(self._manifest.input_id(unique_id) for unique_id in unique_ids)
 
     def _referred(self, test: Resource, ref: object) -> UniqueId:
         if not isinstance(ref, dict) or not isinstance(ref.get("name"), str):
@@ -196,6 +273,7 @@ class _Reader:
         name: str | None = None,
         also: Sequence[UniqueId] = (),
         blocking: bool = True,
+        position: Position | None = None,
         description: Any = None,
         properties: Mapping[str, str] | None = None,
     ) -> Check:
@@ -206,10 +284,11 @@ class _Reader:
             project=self._manifest.project,
             name=name,
             target=judged,
-            also=tuple(self._manifest.input_id(unique_id) for unique_id in also),
+            also=self._ids(also),
             kind=kind,
             reference=resource["unique_id"],
             blocking=blocking,
+            position=position,
             description=description or None,
             location=self._locate(resource),
             properties={key: value for key, value in (properties or {}).items() if value},
@@ -236,12 +315,18 @@ def _own(test: Resource, severity: str) -> dict[str, str]:
 
 def _uniquely_named(checks: Sequence[Check]) -> Iterator[Check]:
     """The checks with their ids. Of two with one name on one node the second (tests come first,
-    else by unique id) has another: its kind at the end, or a number."""
+    of them those that are called exactly so, else by unique id) has another: its kind at the end,
+    or a number."""
     taken: set[tuple[InputId, str]] = set()
-    for check in checks:
+    for check in sorted(checks, key=lambda check: (check.kind != TEST, _spelled_otherwise(check))):
         name = next(name for name in _names(check) if (check.target, name) not in taken)
         taken.add((check.target, name))
         yield replace(check, id=check_id(check.target, name), name=name)
+
+
+def _spelled_otherwise(check: Check) -> bool:
+    """Whether a test's name has characters that the check's has not: `a b`, not `a_b`."""
+    return check.kind == TEST and f".{check.name}." not in f"{check.reference}."
 
 
 def _names(check: Check) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cached_property
 
 from dagster_transform.dbt.files.manifest import Manifest, is_built, parents
 from dagster_transform.dbt.unique_ids import UniqueId
@@ -40,6 +41,48 @@ class Lineage:
     def reads(self, unique_id: UniqueId) -> tuple[UniqueId, ...]:
         """What a resource reads, itself looked through. Raises UnknownNodeError."""
         return self.nearest(parents(self._manifest.get(unique_id)))
+
+    def readers(self, unique_id: UniqueId) -> tuple[UniqueId, ...]:
+        """The first nodes that are built below a resource, sorted."""
+        found: set[UniqueId] = set()
+        seen: set[UniqueId] = set()
+        stack = list(self._children.get(unique_id, ()))
+        while stack:
+            below = stack.pop()
+            if below in seen:
+                continue
+            seen.add(below)
+            if below in self._stands:
+                found.add(below)
+            else:
+                stack.extend(self._children.get(below, ()))
+        return tuple(sorted(found))
+
+    @cached_property
+    def _children(self) -> dict[UniqueId, list[UniqueId]]:
+        found: dict[UniqueId, list[UniqueId]] = {}
+        for unique_id, resource in self._manifest.resources.items():
+            for parent in parents(resource):
+                found.setdefault(parent, []).append(unique_id)
+        return found
+
+    def beyond(self, read: Iterable[UniqueId]) -> tuple[UniqueId, ...]:
+        """The assets that these read only through nodes that are left out, sorted: what is below
+        must still wait for what is above. Raises UnknownNodeError."""
+        found: set[UniqueId] = set()
+        seen: set[UniqueId] = set()
+        stack = list(read)
+        while stack:
+            above = self._manifest.get(stack.pop())
+            if not is_built(above) or self._manifest.selects(above):
+                continue
+            for unique_id in self.reads(above["unique_id"]):
+                if self._manifest.is_asset(self._manifest.get(unique_id)):
+                    found.add(unique_id)
+                elif unique_id not in seen:
+                    seen.add(unique_id)
+                    stack.append(unique_id)
+        return tuple(sorted(found))
 
     def functions(self, unique_id: UniqueId) -> tuple[UniqueId, ...]:
         """The functions that must be there before a node is built, also through ephemeral models

@@ -6,6 +6,7 @@ import hashlib
 import logging
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -33,7 +34,9 @@ from dagster_transform.graph import (
     node_id,
     source_id,
 )
+from dagster_transform.planning import keyed_sources
 
+_CHECKED_BY = frozenset({"test", "unit_test"})
 _log = logging.getLogger("dagster_transform")
 
 
@@ -58,13 +61,16 @@ def load_manifest(
         NodeConfigError: What a node's meta says for Dagster or us can't be understood.
         UnknownNodeError: The manifest is not consistent.
         GraphError: Its nodes don't make a graph.
+        SettingError: What its configuration says does not fit its files.
     """
+    if record.selected is not None:
+        manifest = replace(manifest, selected=frozenset(record.selected))
     reader = _Reader(manifest, record, project, root)
-    graph = Graph.of(reader.nodes(), reader.sources())
+    graph = Graph.of(reader.nodes(), keyed_sources(reader.sources(), project))
     checks = read_checks(manifest, reader.lineage, graph, reader.locate)
     if checks.homeless:
         _log.warning(
-            "Project %s: tests that read no model and no source are not shown: %s",
+            "Project %s has no model and no source that its tests could be shown on: %s",
             manifest.project,
             ", ".join(checks.homeless),
         )
@@ -76,6 +82,7 @@ def load_manifest(
             "dbt-core": record.dbt,
             f"dbt-{record.adapter_type}": record.adapter,
         },
+        settings=project.graph_settings(),
         sources_digest=sources,
     )
 
@@ -92,29 +99,43 @@ class _Reader:
         self._identities: dict[str | None, ConnectionIdentity] = {}
 
     def nodes(self) -> list[Node]:
-        return [self._node(found) for found in self._manifest.resources.values() if is_built(found)]
+        resources = self._manifest.resources.values()
+        return [self._node(found) for found in resources if self._manifest.is_asset(found)]
 
     def sources(self) -> list[Source]:
-        return [
-            Source(
-                id=source_id(self._manifest.project, source["unique_id"]),
-                project=self._manifest.project,
-                reference=source["unique_id"],
-                name=name_of(source),
-                key=asset_key(source),
-                relation=self._relation(source),
-                description=source.get("description") or source.get("source_description") or None,
-                columns=_columns(source),
-            )
-            for source in self._manifest.of_type("source")
-        ]
+        """Those of dbt, and the nodes that are left out and read."""
+        manifest = self._manifest
+        if manifest.selected is None:
+            return [self._source(found) for found in manifest.of_type("source")]
+        reading = [r for r in manifest.resources.values() if manifest.selects(r)]
+        reading = [r for r in reading if is_built(r) or r["resource_type"] in _CHECKED_BY]
+        read = {each for r in reading for each in self.lineage.reads(r["unique_id"])}
+        chosen = filter(manifest.selects, manifest.of_type("source"))
+        read |= {UniqueId(source["unique_id"]) for source in chosen}
+        found = [manifest.get(unique_id) for unique_id in sorted(read)]
+        return [self._source(resource) for resource in found if not manifest.is_asset(resource)]
 
     def locate(self, resource: Resource) -> Location | None:
         """Where a resource is written, as far as dbt says: the file."""
         return self._location(resource["package_name"], resource["original_file_path"])
 
+    def _source(self, source: Resource) -> Source:
+        prefix = self._project.key_prefix if is_built(source) else ()
+        return Source(
+            id=source_id(self._manifest.project, source["unique_id"]),
+            project=self._manifest.project,
+            reference=source["unique_id"],
+            name=name_of(source),
+            key=(*prefix, *asset_key(source)),
+            relation=self._relation(source),
+            description=source.get("description") or source.get("source_description") or None,
+            columns=_columns(source),
+        )
+
     def _node(self, node: Resource) -> Node:
         unique_id = UniqueId(node["unique_id"])
+        read = self.lineage.reads(unique_id)
+        above = dict.fromkeys((*read, *self.lineage.beyond(read)))
         relation = self._relation(node)
         cron, time_zone = cron_of(node, self._project.cron, self._project.time_zone)
         properties = properties_of(
@@ -131,10 +152,10 @@ class _Reader:
             framework="dbt",
             reference=unique_id,
             name=name_of(node),
-            key=asset_key(node),
+            key=(*self._project.key_prefix, *asset_key(node)),
             kind=materialization(node),
             relation=relation,
-            deps=tuple(self._manifest.input_id(read) for read in self.lineage.reads(unique_id)),
+            deps=tuple(self._manifest.input_id(each) for each in above),
             cron=cron,
             time_zone=time_zone,
             interval_unit=_interval_unit(node),

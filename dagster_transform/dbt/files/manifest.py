@@ -32,6 +32,7 @@ class Manifest:
         resources: All of the following by unique id: nodes, sources, unit tests, and what no run
             of ours builds (exposures, functions, metrics, saved queries, semantic models).
         groups: dbt's groups by unique id.
+        selected: Unique ids of what transform.yaml selects; None: everything.
     """
 
     project: str
@@ -39,6 +40,15 @@ class Manifest:
     adapter_type: str
     resources: Mapping[UniqueId, Resource]
     groups: Mapping[str, Resource]
+    selected: frozenset[str] | None = None
+
+    def selects(self, resource: Resource) -> bool:
+        """Whether transform.yaml does not leave it out."""
+        return self.selected is None or resource["unique_id"] in self.selected
+
+    def is_asset(self, resource: Resource) -> bool:
+        """Whether a run of ours may build a relation of it."""
+        return is_built(resource) and self.selects(resource)
 
     def of_type(self, *types: str) -> list[Resource]:
         """The resources of some types, by unique id."""
@@ -52,8 +62,10 @@ class Manifest:
         return found
 
     def input_id(self, unique_id: UniqueId) -> InputId:
-        """The graph's id of a node or source. Raises UnknownNodeError."""
-        is_source = self.get(unique_id)["resource_type"] == "source"
+        """The graph's id of a node, of a source, or of a node that is left out and read, which is
+        a source here. Raises UnknownNodeError."""
+        resource = self.get(unique_id)
+        is_source = resource["resource_type"] == "source" or not self.selects(resource)
         return (source_id if is_source else node_id)(self.project, unique_id)
 
     def group_of(self, resource: Resource) -> Resource | None:
@@ -108,6 +120,11 @@ def read_manifest(artifacts: Artifacts) -> Manifest:
 def is_built(resource: Resource) -> bool:
     """Whether a run builds a relation of it: a model that is not ephemeral, a seed, a snapshot."""
     return resource["resource_type"] in _BUILT and materialization(resource) != "ephemeral"
+
+
+def is_ephemeral(resource: Resource) -> bool:
+    """Whether it is a model that whatever reads it has in its own code."""
+    return resource["resource_type"] == "model" and materialization(resource) == "ephemeral"
 
 
 def materialization(resource: Resource) -> str:

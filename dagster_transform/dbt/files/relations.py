@@ -10,6 +10,7 @@ from typing import Any
 from dagster_transform.databases.identity import (
     ConnectionIdentity,
     duckdb_identity,
+    file_path,
     server_identity,
 )
 from dagster_transform.dbt.files.manifest import Resource
@@ -122,4 +123,6 @@ def _duckdb_file(path: str, folder: Path, project: str) -> ConnectionIdentity:
         return duckdb_identity(f"{path}{project}")
     if cloud := _MOTHERDUCK.match(path):
         return server_identity("motherduck", f"/{path[cloud.end() :]}")
-    return duckdb_identity(path if _SCHEME.match(path) else str((folder / path).resolve()))
+    if _SCHEME.match(path):
+        return duckdb_identity(path)
+    return duckdb_identity(str(Path(file_path(folder, path)).resolve()))

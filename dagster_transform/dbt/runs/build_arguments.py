@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import fields
 
 from dagster_transform.dbt.command_line import global_arguments, project_arguments
@@ -24,7 +23,7 @@ def build_arguments(settings: DbtSettings) -> tuple[str, ...]:
         "--log-level", "none",
         *global_arguments(folder, settings.parsed),
         "build",
-        *project_arguments(settings.project),
+        *project_arguments(settings.project, settings.options.vars),
         "--target-path", str(folder / "target"),
         *_options(settings.options),
     )  # fmt: skip
@@ -33,14 +32,13 @@ def build_arguments(settings: DbtSettings) -> tuple[str, ...]:
 def _options(options: BuildOptions) -> Iterator[str]:
     """Each option that is set, by its own name."""
     for option in fields(options):
+        if option.name == "vars":
+            continue  # they are the project's too
         name, value = f"--{option.name.replace('_', '-')}", getattr(options, option.name)
         match value:
             case None | False:
                 pass
             case True:
                 yield name
-            case Mapping():
-                if value:
-                    yield from (name, json.dumps(dict(value), default=str))
             case _:
                 yield from (name, str(value))

@@ -15,18 +15,21 @@ from typing import Any
 from dagster_transform.databases.backends import new_name
 from dagster_transform.databases.transient import FILE_IS_LOCKED
 from dagster_transform.dbt.backends import end_backends_of_process
-from dagster_transform.dbt.errors import DbtRunError
+from dagster_transform.dbt.errors import DbtError, DbtRunError
+from dagster_transform.dbt.faults import Fault, artifacts_error, error_of
 from dagster_transform.dbt.protocol import (
     BatchDone,
     Begin,
     Cancel,
     CloseFiles,
+    Connected,
     End,
     Ended,
     FilesClosed,
     Loaded,
     Log,
     Made,
+    MayBuild,
     Measured,
     News,
     Open,
@@ -36,7 +39,7 @@ from dagster_transform.dbt.protocol import (
 )
 from dagster_transform.dbt.runs.build_arguments import build_arguments
 from dagster_transform.dbt.runs.memory_check import wait_for_memory
-from dagster_transform.dbt.runs.process import DbtProcess
+from dagster_transform.dbt.runs.process import ERRORS, DbtProcess
 from dagster_transform.dbt.runs.process_state import ProcessState
 from dagster_transform.dbt.runs.settings import DbtSettings
 from dagster_transform.dbt.runs.started_nodes import Answer, StartedNodes
@@ -44,6 +47,7 @@ from dagster_transform.dbt.runs.termination import terminate
 from dagster_transform.dbt.runs.time_limits import TimeLimits
 from dagster_transform.dbt.unique_ids import UniqueId
 from dagster_transform.errors import redact
+from dagster_transform.process.private_files import create_private, make_private_folder
 
 _CLOSE_TIMEOUT = 30.0
 """Seconds in which the database's files have to be closed."""
@@ -68,7 +72,8 @@ class DbtInvocation:
 
     Raises:
         OutOfMemoryError: There was too little memory, for longer than the settings wait.
-        OSError: The process can't be started.
+        ArtifactsError: Nothing can be written where its artifacts are to be.
+        DbtRunError: The process can't be started.
     """
 
     def __init__(
@@ -85,7 +90,6 @@ class DbtInvocation:
         self._nodes = StartedNodes()
         limits, folder = settings.limits, settings.folder.path
         wait_for_memory(project, limits.memory, limits.memory_wait)
-        folder.mkdir(parents=True, exist_ok=True)
         begin = Begin(
             build_arguments(settings),
             str(settings.project.path),
@@ -93,7 +97,16 @@ class DbtInvocation:
             limits.grace,
             settings.measures.names,
         )
-        self._process = DbtProcess(begin, folder, self._hear, self._lose, settings.spare)
+        try:
+            for made in (folder.parent.parent, folder.parent, folder):
+                make_private_folder(made)
+            create_private(folder / ERRORS)
+        except OSError as error:
+            raise artifacts_error(project, error) from None
+        try:
+            self._process = DbtProcess(begin, folder, self._hear, self._lose, settings.spare)
+        except OSError as error:
+            raise DbtRunError(f"Project {project}: dbt can't be started: {error}") from None
         self._limits = TimeLimits(limits, self._process, self._nodes, self.cancel, log)
 
     @property
@@ -112,21 +125,21 @@ class DbtInvocation:
         """What the process says of the project; waits until it has loaded it.
 
         Raises:
-            DbtRunError: It could not.
+            DbtError: It could not.
         """
         loaded = self._state.wait_until_loaded()
         if loaded is None:
             raise self._early("can't be loaded")
         return loaded
 
-    def open(self, nodes: Collection[UniqueId]) -> set[UniqueId]:
+    def open(self, nodes: Collection[UniqueId]) -> Ready:
         """Connect and carry out the on-run-start hooks; once, later calls only look.
 
         Args:
             nodes: Unique ids of all that will be started.
 
         Returns:
-            Those of them that the project does not have.
+            What can't be done of all that was opened.
 
         Raises:
             DbtRunError: dbt ended instead.
@@ -139,7 +152,7 @@ class DbtInvocation:
         ready = self._state.wait_until_ready()
         if ready is None:
             raise self._early("can't begin its run")
-        return set(ready.missing) & set(nodes)
+        return ready
 
     # -- nodes ----------------------------------------------------------------------------------
 
@@ -149,6 +162,7 @@ class DbtInvocation:
         answer: Callable[[Answer], None],
         measured: Callable[[Measured], None] = lambda _: None,
         progressed: Callable[[BatchDone], None] = lambda _: None,
+        held: Callable[[], bool] = lambda: True,
         *,
         refresh: bool = False,
     ) -> int | None:
@@ -160,13 +174,15 @@ class DbtInvocation:
                 one.
             measured: Called once after a result that says that this follows, likewise.
             progressed: Called for each batch of a microbatch model that ends, likewise.
+            held: Whether it is still the run's to build: asked, from another thread, before it
+                executes anything on a connection that it has got.
             refresh: Whether others may have made or dropped its relation since dbt looked.
 
         Returns:
             What `cancel` wants to know; None: it was answered already.
         """
         timed_out = self._limits.run_timed_out()
-        token = self._nodes.add(node, answer, measured, progressed, timed_out=timed_out)
+        token = self._nodes.add(node, answer, measured, progressed, held, timed_out=timed_out)
         if token is not None:
             self._process.send(Start(token, node, refresh))
             self._limits.watch_started()
@@ -238,6 +254,9 @@ class DbtInvocation:
                 self._nodes.answer_measured(news)
             case BatchDone():
                 self._nodes.tell_progress(news)
+            case Connected():
+                allowed = self._nodes.may_build(news.token)
+                self._process.send(MayBuild(news.number, allowed))
             case Made():
                 self._nodes.note_made(news.token)
             case Loaded() | Ready() | FilesClosed() | Ended():
@@ -255,10 +274,13 @@ class DbtInvocation:
         self._state.end(reason)
         self._nodes.lose(self._state.reason)
 
-    def _early(self, what: str) -> DbtRunError:
+    def _early(self, what: str) -> DbtError:
         """The error that dbt has ended before it could do what it was to do."""
         ended = self._state.ended
         reason = "; ".join(ended.hooks if ended is not None else ()) or self._state.reason
+        if ended is not None and ended.fault:
+            fault = Fault(ended.fault, ended.place)
+            return error_of(fault, reason, self._project, self._settings.project)
         remedy = (
             f"Correct it, then check with: dbt debug --project-dir {self._settings.project.path}"
         )

@@ -2,16 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
 from time import monotonic, sleep
 
 from dagster_transform.dbt.errors import DbtError
 
 _POLL = 0.5
+_CGROUPS = Path("/sys/fs/cgroup")
 
 
 class OutOfMemoryError(DbtError):
     """There is too little memory to start dbt."""
+
+
+class MemoryKills:
+    """Counts the processes that the system has killed because memory ran out, from now on.
+
+    Args:
+        places: Files that say how many, as `oom_kill <number>`: those of this process's own control
+            group where there are such, else those of the machine.
+    """
+
+    def __init__(self, places: Sequence[Path] | None = None) -> None:
+        self._places = _kill_counts() if places is None else places
+        self._before = self._count()
+
+    def have_come(self) -> bool:
+        """Whether there are more by now. Where nobody counts them, there are none."""
+        return self._count() > self._before
+
+    def _count(self) -> int:
+        for place in self._places:
+            with suppress(OSError, ValueError):
+                for line in place.read_text(encoding="ascii").splitlines():
+                    key, _, number = line.partition(" ")
+                    if key == "oom_kill":
+                        return int(number)
+        return 0
+
+
+def _kill_counts() -> list[Path]:
+    """Linux has them: of the control group, version 2 or 1, and of the whole machine."""
+    places: list[Path] = []
+    with suppress(OSError, ValueError):
+        for line in Path("/proc/self/cgroup").read_text(encoding="utf-8").splitlines():
+            _, controllers, group = line.split(":", 2)
+            if not controllers:
+                places.append(_CGROUPS / group.strip("/") / "memory.events")
+            elif "memory" in controllers.split(","):
+                places.append(_CGROUPS / "memory" / group.strip("/") / "memory.oom_control")
+    return [*places, Path("/proc/vmstat")]
 
 
 def memory_in_use() -> float:
@@ -49,6 +91,7 @@ def wait_for_memory(
             raise OutOfMemoryError(
                 f"Project {project}: {used:.0%} of the machine's memory was in use for"
                 f" {patience:g} s, and dbt is started with at most {limit:.0%}.",
-                remedy="Let fewer runs go at the same time, or raise the limit in transform.yaml.",
+                remedy="Let fewer runs go at the same time, or raise the run option dbt.memory (or "
+                "dbt.memory_wait, the seconds to wait) of the transform resource.",
             )
         rest(_POLL)

@@ -17,8 +17,12 @@ from dagster_transform.dbt.protocol import (
     decode_news,
     encode,
 )
+from dagster_transform.dbt.runs.memory_check import MemoryKills
 from dagster_transform.dbt.runs.spawn import SpareProcess, spawn
-from dagster_transform.errors import redact
+from dagster_transform.errors import redact, words_of
+
+ERRORS = "dbt.err"
+"""The file of a process's standard error, in its folder."""
 
 _TAIL = 2000  # characters of what it printed that are shown
 
@@ -50,7 +54,9 @@ class DbtProcess:
         self._on_over = over
         self._lock = threading.Lock()
         self._over = threading.Event()
-        spawned = spawn(folder, folder / "dbt.err", spare)
+        self._killed = ""
+        self._kills_before = MemoryKills()
+        spawned = spawn(folder, folder / ERRORS, spare)
         self._process = spawned.process
         self._errors = spawned.errors
         self.send(begin)
@@ -78,8 +84,16 @@ class DbtProcess:
         """Wait until it has ended and that was said; False after `timeout` seconds."""
         return self._over.wait(timeout)
 
-    def kill(self) -> None:
-        """End it at once, with whatever it has started itself."""
+    def kill(self, why: str) -> None:
+        """End it at once, with whatever it has started itself.
+
+        Args:
+            why: What is said of it then, after "this run has killed dbt's process".
+        """
+        self._killed = self._killed or why
+        self._end_group()
+
+    def _end_group(self) -> None:
         with suppress(OSError):
             os.killpg(self.pid, signal.SIGKILL)
 
@@ -95,15 +109,15 @@ class DbtProcess:
                 ended = ended or isinstance(news, Ended)
                 self._hear(news)
         except Exception as error:  # noqa: BLE001 - somebody waits for what is not heard now
-            said = str(error) or type(error).__name__
-            self.kill()
+            said = words_of(error)
+            self._end_group()
         status = self._process.wait()
         for pipe in (self._process.stdin, stdout):
             with self._lock, suppress(OSError):
                 if pipe is not None:
                     pipe.close()
         if not ended:
-            self.kill()  # what it has started itself is still there
+            self._end_group()  # what it has started itself is still there
         why = "" if ended else said or self._why(status)
         self._errors.close()
         self._on_over(why)
@@ -111,10 +125,13 @@ class DbtProcess:
 
     def _why(self, status: int) -> str:
         """Why a process has ended that has not said `Ended`."""
+        if self._killed:
+            return f"this run has killed dbt's process: {self._killed}"
         if status < 0:
             name = signal.Signals(-status).name
-            memory = " (the system does that where memory runs out)" * (name == "SIGKILL")
-            return f"dbt's process was killed by {name}{memory}"
+            if name == "SIGKILL" and self._kills_before.have_come():
+                return "the system killed dbt's process, because memory ran out"
+            return f"dbt's process was killed by {name}, not by this run"
         with suppress(OSError):
             self._errors.seek(0)
             printed = redact(self._errors.read().decode(errors="replace").strip())

@@ -7,28 +7,32 @@ unit is which node, and what became of it.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timezone
-from functools import partial
-from typing import Any
+from functools import cache, partial
+from pathlib import Path
 
 from dagster_transform.databases.backends import BackendId, backend_id, in_database
 from dagster_transform.databases.identity import ConnectionIdentity, duckdb_file
 from dagster_transform.dbt.backends import end_backends
-from dagster_transform.dbt.files.checks import FRESHNESS
+from dagster_transform.dbt.errors import DbtRunError
+from dagster_transform.dbt.faults import artifacts_error
+from dagster_transform.dbt.files.checks import FRESHNESS, UNIT_TEST
 from dagster_transform.dbt.files.manifest import Resource
 from dagster_transform.dbt.files.relations import all_identities, connection_identity, relation_of
 from dagster_transform.dbt.protocol import BatchDone, Measured
-from dagster_transform.dbt.runs import run_artifacts
+from dagster_transform.dbt.runs import own_answers, run_artifacts
+from dagster_transform.dbt.runs.elsewhere import Places
 from dagster_transform.dbt.runs.hooks import hook_error
 from dagster_transform.dbt.runs.invocation import DbtInvocation
 from dagster_transform.dbt.runs.reports import entry_of, facts_of, report_of
 from dagster_transform.dbt.runs.settings import DbtSettings
 from dagster_transform.dbt.runs.started_nodes import Answer
 from dagster_transform.dbt.unique_ids import UniqueId
-from dagster_transform.graph import CheckId, Graph, NodeId, Relation, UnitId
+from dagster_transform.graph import CheckId, Graph, Node, NodeId, Relation, Source, UnitId
 from dagster_transform.planning import Outcome, Readiness, ResourceKey, Unit, UnitKind
-from dagster_transform.walk import CheckResult, Message, Progress, Report, SharedResources
+from dagster_transform.walk import Message, Progress, Report, SharedResources
 
 Logger = Callable[[str, str], None]
 
@@ -52,11 +56,11 @@ class DbtProjectRun:
         self._settings = settings
         self._log = log
         self._invocation: DbtInvocation | None = settings.invocation.kept
-        # What a kept invocation remembers of the database is as old as the run's earlier op.
-        self._was_kept = self._invocation is not None
+        self._was_kept = self._invocation is not None  # it remembers the database of an earlier op
         self._contended: set[UnitId] = set()
-        self._missing: set[UniqueId] = set()
+        self._not_done: dict[UniqueId, Callable[[UnitId, UniqueId], Report]] = {}
         self._tokens: dict[UnitId, int] = {}
+        self._known_places: Places | None = None
 
     @property
     def capacity(self) -> int:
@@ -83,10 +87,11 @@ class DbtProjectRun:
             self._invocation = DbtInvocation(self._name, self._settings, self._log)
 
     def shared_resources(self) -> SharedResources:
-        """The DuckDB files of the project's relations; dbt has no environments."""
-        graph, name = self._graph, self._name
-        places = {s.relation.connection for s in graph.sources.values() if s.project == name}
-        return SharedResources(_files(places | self._databases()))
+        """The DuckDB files of the project's relations; dbt has no environments.
+
+        Once the process is launched, as dbt itself has them: that is waited for.
+        """
+        return SharedResources(_files(self._databases(sources=True)))
 
     def claim_key(self, unit: Unit) -> ResourceKey | None:
         """The relation of the node, or of the node that the check judges."""
@@ -94,7 +99,15 @@ class DbtProjectRun:
         node = self._graph.node(unit.id if check is None else check.target)
         if node is None or node.project != self._name:
             return None
-        return ResourceKey.table(node.relation)
+        if check is not None and not check.needs_target:
+            return None
+        return ResourceKey.table(self._relation_of(node))
+
+    def elsewhere(self) -> Mapping[NodeId, str]:
+        """The nodes that dbt builds elsewhere in this run than the graph says, and where."""
+        places = self._places()
+        moved = [] if places is None else [id for id in places.moved if self._graph.is_node(id)]
+        return {id: places.words(id) for id in moved} if places is not None else {}
 
     def promotion_keys(self, unit: Unit) -> Mapping[ResourceKey, bool]:  # noqa: ARG002
         """None: dbt promotes nothing."""
@@ -134,26 +147,31 @@ class DbtProjectRun:
         """Connect, and carry out the on-run-start hooks; the database's files are held from then.
 
         Raises:
-            DbtRunError: The project can't be loaded, or dbt can't begin.
+            DbtRunError: The project can't be loaded, or dbt can't begin; or there is nothing but
+                tests to do, and no database to test.
         """
         self.launch()
+        self._require_files(units)
         mine = {self._reference(unit) for unit in units}
         mine |= {UniqueId(reference) for reference in self._settings.in_run}
-        self._missing = self._begun().open(mine)
+        ready = self._begun().open(mine)
+        places = self._places()
+        if places is not None and places.moved and not self._was_kept:
+            self._log("warn", places.warning())
+        missing = partial(own_answers.not_there, self._name)
+        self._not_done = dict.fromkeys(ready.missing, missing) | dict.fromkeys(
+            ready.excluded, own_answers.left_out
+        )
 
     def start(self, unit: Unit, done: Callable[[Message], None]) -> None:
         """Hand a node to dbt."""
         node = self._reference(unit)
-        if node in self._missing:
-            reason = (
-                "the project's files do not have it any more (or it is disabled):"
-                f" run `dagster-transform prepare --project {self._name}`"
-            )
-            done(Report(unit.id, Outcome.NOT_PROMOTED, reason))
+        if node in self._not_done:
+            done(self._not_done[node](unit.id, node))
             return
         invocation = self._begun()
         if self._is_model_freshness(unit):
-            done(_model_freshness(unit, invocation.entries.get(node)))
+            done(own_answers.model_freshness(unit, invocation.entries.get(node)))
             return
         answered = partial(self._answered, invocation, unit, node, done)
         measured = partial(self._measured, unit, done)
@@ -162,7 +180,8 @@ class DbtProjectRun:
         if unit.kind is UnitKind.BUILD and invocation.loaded().server:
             backend = backend_id(self._identity(None), invocation.backend_name)
             self._settings.guard.builds_in(unit.id, frozenset({backend}))
-        token = invocation.start(node, answered, measured, progressed, refresh=refresh)
+        held = partial(self._settings.guard.holds, unit.id)
+        token = invocation.start(node, answered, measured, progressed, held, refresh=refresh)
         if token is not None:
             self._tokens[unit.id] = token
 
@@ -198,9 +217,16 @@ class DbtProjectRun:
         try:
             failed = _end(invocation, completed=completed)
         finally:
-            _keep_artifacts(invocation, self._settings)
+            self._keep_artifacts(invocation)
         if failed:
             raise hook_error(self._name, failed)
+
+    def _keep_artifacts(self, invocation: DbtInvocation) -> None:
+        """What a run has built is built, whatever becomes of what is written about it."""
+        try:
+            _keep_artifacts(invocation, self._settings)
+        except OSError as error:
+            self._log("error", str(artifacts_error(self._name, error)))
 
     # -- small things ---------------------------------------------------------------------------
 
@@ -215,12 +241,16 @@ class DbtProjectRun:
         """On the invocation's thread: note what became of a node, and report it."""
         if answer.result is not None:
             message = run_artifacts.kept_path(self._settings.folder.path, answer.result.message)
+            if answer.result.unwritable:
+                message = str(artifacts_error(self._name, OSError(message)))
             answer = replace(answer, result=replace(answer.result, message=message))
         try:
             report = report_of(unit, answer, _id_of(invocation))
             if report.outcome is Outcome.FAILED and not self._settings.guard.holds(unit.id):
                 lost = "its claim was lost"  # whoever has it now has ended it
                 report = replace(report, outcome=Outcome.CANCELLED, reason=lost, transient=False)
+            if where := self._elsewhere_words(unit):
+                report = replace(report, details={**report.details, "elsewhere": where})
             invocation.entries[node] = entry_of(report, answer, node)
         except Exception as error:  # noqa: BLE001 - the walk would wait for ever
             report = Report(unit.id, Outcome.FAILED, f"dbt's answer was not understood: {error!r}")
@@ -248,16 +278,64 @@ class DbtProjectRun:
             database=database,
         )
 
-    def _databases(self) -> set[ConnectionIdentity]:
-        """The databases that the project's nodes are built in, as the graph has them."""
-        nodes = self._graph.nodes.values()
-        return {node.relation.connection for node in nodes if node.project == self._name}
+    def _databases(self, *, sources: bool = False) -> set[ConnectionIdentity]:
+        """The databases that the project's nodes (and sources) are in: as the graph has them, and
+        as dbt does if it is launched."""
+        found = [*self._graph.nodes.values(), *(self._graph.sources.values() if sources else ())]
+        mine = [each for each in found if each.project == self._name]
+        relations = {each.relation for each in mine} | {self._relation_of(each) for each in mine}
+        return {relation.connection for relation in relations}
+
+    def _relation_of(self, found: Node | Source) -> Relation:
+        """Where a node or source of the project is: dbt's word counts, once there is one."""
+        places = self._places()
+        return found.relation if places is None else places.of(found)
+
+    def _places(self) -> Places | None:
+        """Where dbt has everything; None: it was not launched, or can't load the project, which
+        `open` tells."""
+        if self._invocation is None:
+            return None
+        if self._known_places is None:
+            with suppress(DbtRunError):
+                loaded, identity = self._invocation.loaded(), cache(self._identity)
+                kind = str(loaded.connection["type"])
+
+                def locate(place: Resource) -> Relation:
+                    return relation_of(place, kind, identity(place.get("database")))
+
+                self._known_places = Places(self._graph, self._name, loaded.places, locate)
+        return self._known_places
 
     def _reference(self, unit: Unit) -> UniqueId:
         """The unique id of a node, or of the test or source that a check is."""
         if unit.kind is UnitKind.CHECK:
             return UniqueId(self._graph.checks[CheckId(unit.id)].reference)
         return UniqueId(self._graph.nodes[NodeId(unit.id)].reference)
+
+    def _elsewhere_words(self, unit: Unit) -> str:
+        """What to say of a build of a relation that is elsewhere than the graph has it; or ""."""
+        node, places = self._graph.node(unit.id), self._places()
+        if node is None or places is None or node.id not in places.moved:
+            return ""
+        return places.words(node.id)
+
+    def _require_files(self, units: Sequence[Unit]) -> None:
+        """Raises DbtRunError where a DuckDB file is missing that is only to be tested: connecting
+        would make an empty one. Unit tests may do without what models have built."""
+        checks = [self._graph.check(unit.id) for unit in units]
+        only_tests = checks and all(c is not None and c.kind != UNIT_TEST for c in checks)
+        asked = {self._graph.checks[c].reference for c in self._graph.checks}
+        if not only_tests or not asked >= self._settings.in_run:
+            return
+        missing = [key.name for key in self.exclusive if not Path(key.name).exists()]
+        if missing:
+            raise DbtRunError(
+                f"Project {self._name}: there is no DuckDB file {' and no '.join(sorted(missing))}"
+                " to test.",
+                remedy="Build its models first, or correct the path in profiles.yml: a relative one"
+                f" begins in {self._settings.project.path}.",
+            )
 
     def _is_model_freshness(self, unit: Unit) -> bool:
         if unit.kind is not UnitKind.CHECK:
@@ -274,20 +352,6 @@ class DbtProjectRun:
 def _tell_progress(unit: Unit, done: Callable[[Message], None], batch: BatchDone) -> None:
     if batch.total > 1:
         done(Progress(unit.id, batch.done, batch.total, batch.batch))
-
-
-def _model_freshness(unit: Unit, entry: Mapping[str, Any] | None) -> Report:
-    """Whether a model was built within the time that its `build_after` says.
-
-    dbt keeps no record of when a model was built, and starting the model's id would build it: a run
-    that builds it knows, any other does not.
-    """
-    if entry is None or entry["status"] != "success":
-        reason = "dbt does not know when the model was last built; a run that builds it does"
-        return Report(unit.id, Outcome.WAITING, reason)
-    built = {"built": "in this run"}
-    result = CheckResult(CheckId(unit.id), passed=True, blocking=False, details=built)
-    return Report(unit.id, Outcome.CHECKED, checks=(result,))
 
 
 def _id_of(invocation: DbtInvocation) -> str:

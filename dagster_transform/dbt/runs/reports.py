@@ -27,8 +27,13 @@ from dagster_transform.planning import Outcome, Unit, UnitKind
 from dagster_transform.walk import CheckResult, Facts, Report
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
-_JUDGED = ("pass", "warn", "fail")
-_DONE = ("success", "no-op")
+_NOT_FOUND_OUT = "runtime error"
+"""Of a source's freshness: a verdict of `dbt source freshness` too, and not a good one."""
+_JUDGED = ("pass", "warn", "fail", _NOT_FOUND_OUT)
+_DONE = ("success", "no-op", "reused")
+_NOT_MADE = re.compile(r"(?:NO-OP|CLONE)\b|skip ")
+"""How the message of a `success` begins that has built nothing: dbt State's, and that of a
+materialised view which was to be left as it was."""
 
 
 def report_of(unit: Unit, answer: Answer, invocation: str) -> Report:
@@ -43,16 +48,22 @@ def report_of(unit: Unit, answer: Answer, invocation: str) -> Report:
     if result is None:
         return _lost(unit, answer)
     details = _details(result, invocation)
-    if unit.kind is UnitKind.CHECK and result.status in _JUDGED:
+    cut_off = bool(answer.timed_out) or answer.cancelled
+    found_out = result.status != _NOT_FOUND_OUT
+    if unit.kind is UnitKind.CHECK and result.status in _JUDGED and (found_out or not cut_off):
         return Report(
             unit.id,
             Outcome.CHECKED,
+            "" if found_out else plain(result.message),
+            transient=result.transient and not found_out,
             checks=(_check(unit, result, details),),
             seconds=result.seconds,
         )
     outcome, reason = Outcome.BUILT, ""
     if unit.kind is UnitKind.CHECK or result.status not in _DONE:
         outcome, reason = _judged(answer, result)
+    elif result.status != "success" or _NOT_MADE.match(plain(result.message)):
+        outcome, reason = Outcome.UP_TO_DATE, _as_is(result)
     return Report(
         unit.id,
         outcome,
@@ -154,6 +165,12 @@ def _lost(unit: Unit, answer: Answer) -> Report:
     return Report(unit.id, Outcome.FAILED, ": ".join(reasons))
 
 
+def _as_is(result: Result) -> str:
+    """Why dbt has left a node as it was, in its words."""
+    said = plain(result.message)
+    return f"dbt says: {result.status}" + f": {said}" * bool(said)
+
+
 def _judged(answer: Answer, result: Result) -> tuple[Outcome, str]:
     """What became of a node that dbt does not call good."""
     said = plain(result.message) or result.status
@@ -179,8 +196,10 @@ def _check(unit: Unit, result: Result, details: Mapping[str, Any]) -> CheckResul
         CheckId(unit.id),
         passed=result.status == "pass",
         failed_rows=result.failures,
-        # Of a test with thresholds, dbt finds out only now which severity its rows have.
+        # Whether it is a failure or a warning, dbt finds out only now: of the severity, thresholds
+        # and `warn_error`.
         blocking=unit.blocking and result.status != "warn",
+        error=result.status not in ("pass", "warn"),
         details=shown,
     )
 
@@ -188,7 +207,7 @@ def _check(unit: Unit, result: Result, details: Mapping[str, Any]) -> CheckResul
 def _details(result: Result, invocation: str) -> dict[str, Any]:
     found = {
         "table": result.relation,
-        "status": result.status,
+        "status": result.artifact.get("status", result.status),
         "message": plain(result.message),
         "query_id": result.query_id,
         "batches": None if result.batches is None else "{} of {}".format(*result.batches),

@@ -15,6 +15,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from dagster_transform.process.private_files import make_private, write_private
+
 _RESULTS = "run_results.json"
 _SOURCES = "sources.json"
 _COMPILED = "compiled"
@@ -87,6 +89,7 @@ def tidy(folder: Path) -> None:
     for entry in _entries(folder):
         if entry.name not in (_RESULTS, _SOURCES, _COMPILED):
             remove(entry)
+    make_private(folder)
 
 
 def prune(runs: Path, keep: int, now: datetime) -> None:
@@ -128,9 +131,7 @@ def remove(path: Path) -> None:
 
 
 def _write(path: Path, content: Mapping[str, Any]) -> None:
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(content, default=str), encoding="ascii")
-    os.replace(temporary, path)
+    write_private(path, json.dumps(content, default=str))
 
 
 def _utc(moment: datetime) -> str:

@@ -23,7 +23,7 @@ class BuildOptions:
     Attributes:
         threads: Nodes at the same moment; None is what the profile says.
         full_refresh: Build incremental models and seeds from nothing.
-        vars: dbt variables.
+        vars: dbt variables, over those that transform.yaml has for the project.
         defer: Let references to nodes that are not selected lead to what `state` has.
         state: Folder of another run's artifacts, for `defer` and `state:` in macros.
         favor_state: Let them do so even where this target has the relation.

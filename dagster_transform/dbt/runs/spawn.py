@@ -102,7 +102,7 @@ def spare_process(parsed: Path) -> SpareProcess | None:
         parsed: partial_parse.msgpack of a project; where it is missing, nothing is started.
     """
     with suppress(OSError):
-        if parsed.is_file() and memory_in_use() < _MEMORY:
+        if os.access(parsed, os.R_OK) and memory_in_use() < _MEMORY:
             return SpareProcess(parsed)
     return None
 

@@ -39,6 +39,7 @@ class StartedNode:
         answer: Called once.
         measured: Called once where its result says that this follows.
         progressed: Called for each of its batches that ends.
+        held: Whether it is still the run's to build; asked whenever it has got a connection.
         began: When it was started; on the clock of `monotonic`, as all moments here.
         cancelled_at: When it was cancelled, by whom ever; None: it was not.
         cancelled, timed_out, made: As of `Answer`.
@@ -48,6 +49,7 @@ class StartedNode:
     answer: Callable[[Answer], None]
     measured: Callable[[Measured], None]
     progressed: Callable[[BatchDone], None]
+    held: Callable[[], bool]
     began: float
     cancelled_at: float | None = None
     cancelled: bool = False
@@ -85,6 +87,7 @@ class StartedNodes:
         answer: Callable[[Answer], None],
         measured: Callable[[Measured], None],
         progressed: Callable[[BatchDone], None] = lambda _: None,
+        held: Callable[[], bool] = lambda: True,
         *,
         timed_out: str = "",
     ) -> int | None:
@@ -95,6 +98,7 @@ class StartedNodes:
             answer: Called once.
             measured: Called once where its result says that this follows.
             progressed: Called for each of its batches that ends.
+            held: Whether it is still the run's to build; from any thread.
             timed_out: The time limit that was over before it could be started, in words; or "".
 
         Returns:
@@ -105,7 +109,7 @@ class StartedNodes:
             if not lost and not timed_out:
                 self._tokens += 1
                 self._nodes[self._tokens] = StartedNode(
-                    node, answer, measured, progressed, monotonic()
+                    node, answer, measured, progressed, held, monotonic()
                 )
                 return self._tokens
         answer(Answer(None, lost=lost) if lost else Answer(None, timed_out=timed_out))
@@ -132,6 +136,13 @@ class StartedNodes:
             started.cancelled_at = monotonic()
             self._first_cancel = self._first_cancel or started.cancelled_at
             return True
+
+    def may_build(self, token: int) -> bool:
+        """Whether a node that has got a connection may build: it is neither cancelled nor
+        answered, and the run's."""
+        with self._lock:
+            started = self._nodes.get(token)
+        return started is not None and started.cancelled_at is None and started.held()
 
     def note_made(self, token: int) -> None:
         """Note that the database has committed the relation of a node."""

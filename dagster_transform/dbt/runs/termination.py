@@ -21,5 +21,5 @@ def terminate(process: DbtProcess, grace: float, *, waited: float = 0.0) -> None
         return
     process.send(Interrupt())
     if not process.wait(max(_SOON, grace - waited)):
-        process.kill()
+        process.kill(f"it did not end within {max(_SOON, grace - waited):g} s of being interrupted")
         process.wait(grace + _SOON)

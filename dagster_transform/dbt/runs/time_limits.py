@@ -82,7 +82,9 @@ class TimeLimits:
             if nodes and self._all_stuck(nodes.values(), now):
                 names = ", ".join(sorted(started.node for started in nodes.values()))
                 self._log("error", f"dbt's process is killed: {names} can't be cancelled")
-                self._process.kill()
+                self._process.kill(
+                    f"{names} could not be cancelled within {self._limits.grace:g} s"
+                )
 
     def _all_stuck(self, nodes: Collection[StartedNode], now: float) -> bool:
         grace = self._limits.grace

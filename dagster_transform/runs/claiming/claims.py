@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from time import sleep
 
@@ -109,15 +110,26 @@ class RunClaims:
             self._pause(self.held.store.timing.poll)
 
     def update_shared(self, resources: Mapping[str, SharedResources]) -> None:
-        """Share the environments again that no project run needs to itself after all.
+        """Take the files that nobody knew of before, and share the environments again that no
+        project run needs to itself after all.
 
         Args:
             resources: What each project run shares, now that it has looked at its project.
 
         Raises:
+            ClaimTimeoutError: Somebody kept a file for longer than the run waits.
             StoreError: The claims store can't be used.
             ClaimLostError: An environment is not held any more.
         """
+        more = {
+            p: s.files - self._shared[p].files for p, s in resources.items() if p in self._shared
+        }
+        if any(more.values()):
+            known = {
+                p: replace(s, files=s.files | more.get(p, frozenset()))
+                for p, s in self._shared.items()
+            }
+            self.take_shared(known)
         for project, shared in resources.items():
             if not shared.alone:
                 self.share_environment(project)

@@ -85,7 +85,12 @@ class HeldClaims:
 
     def holds(self, unit: UnitId) -> bool:
         """Whether the run still has what a unit writes: asked before something is recorded."""
-        return not self.shared.lost and all(map(self._still_has, self.needed.of(unit)))
+        tables = self.needed.of(unit)
+        if self.shared.lost or not all(self._still_has(self.tables, key) for key in tables):
+            return False
+        # The environment is a promotion's own, as a table is a build's.
+        shared = list(self.shared.fences) if unit in self.needed.promotions else []
+        return all(self._still_has(self.shared, key) for key in shared)
 
     def builds_in(self, unit: UnitId, backends: frozenset[BackendId]) -> None:
         """Write down in which backends a unit is carried out, where the store does not know it."""
@@ -109,8 +114,7 @@ class HeldClaims:
             self._said.add(text)
             self.log.info(text)
 
-    def _still_has(self, key: ResourceKey) -> bool:
-        claim = self.tables
+    def _still_has(self, claim: HeldClaim, key: ResourceKey) -> bool:
         if key not in claim.fences or self.keeper.trust(claim.id, key) <= 0:
             return False
         try:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from dagster_transform.graph import Drift, name_of_reference
 from dagster_transform.sqlmesh import _compat
 
 
-def find_drift(context: Any, state: Any, environment: Any, snapshots: Mapping[str, Any]) -> Drift:
+def find_drift(
+    context: Any,
+    state: Any,
+    environment: Any,
+    snapshots: Mapping[str, Any],
+    left_out: Collection[str] = (),
+) -> Drift:
     """Compare the files with an environment, as SQLMesh's plan does.
 
     Args:
@@ -18,6 +24,7 @@ def find_drift(context: Any, state: Any, environment: Any, snapshots: Mapping[st
         environment: The environment's record; None: everything is new.
         snapshots: Unversioned snapshots of what the files have (and of what they read of other
             projects of the same state), by name.
+        left_out: Names of those that are not looked at.
 
     Returns:
         The drift of this project's own models and standalone audits. Other projects of a
@@ -25,6 +32,7 @@ def find_drift(context: Any, state: Any, environment: Any, snapshots: Mapping[st
     """
     projects = {config.project for config in context.configs.values()}
     local = {name: s for name, s in snapshots.items() if s.node.project in projects}
+    local = {name: s for name, s in local.items() if name not in left_out}
     names = {name: name_of_reference(name) for name in local}
     if environment is None:
         return Drift(new=tuple(sorted(names.values())))

@@ -9,6 +9,7 @@ from typing import Any
 from sqlglot import exp
 from sqlmesh.core.model import Model
 
+from dagster_transform.config import SqlmeshProject
 from dagster_transform.graph import (
     Column,
     InputId,
@@ -21,6 +22,7 @@ from dagster_transform.graph import (
     node_id,
     source_id,
 )
+from dagster_transform.sqlmesh.files.asset_keys import asset_key
 from dagster_transform.sqlmesh.files.column_lineage import Lineage
 from dagster_transform.sqlmesh.files.environment_views import EnvironmentViews
 from dagster_transform.sqlmesh.files.locations import Locations
@@ -40,7 +42,7 @@ class NodesAndSources:
         views: How they stand in the environment.
         snapshots: Unversioned snapshots of all models, by fully qualified name.
         root: Folder of transform.yaml: locations below it are relative to it.
-        column_lineage: Whether to find out what each column is computed from.
+        config: The project's configuration.
     """
 
     def __init__(
@@ -52,16 +54,17 @@ class NodesAndSources:
         snapshots: Mapping[str, Any],
         *,
         root: Path,
-        column_lineage: bool,
+        config: SqlmeshProject,
     ) -> None:
         self._project = project
+        self._config = config
         self._default_dialect: str | None = context.default_dialect
         self._models = models
         self._views = views
         self._snapshots = snapshots
         self._gateways = Gateways(context)
         self._locations = Locations(root)
-        self._lineage = Lineage(models.all) if column_lineage else None
+        self._lineage = Lineage(models.all) if config.column_lineage else None
         reads = models.reads(self._gateways)
         self._sources = name_sources(reads, self._relation_read, self._gateways.default)
 
@@ -102,6 +105,7 @@ class NodesAndSources:
         gateway, snapshot = self._gateways.of(model), self._snapshots[model.fqn]
         presence, physical = self._views.presence(model, snapshot)
         parents = self._models.parents(model)
+        above = [*parents, *(f for f in self._models.beyond(parents) if f not in parents)]
         return Node(
             id=self.id_of(model),
             project=self._project,
@@ -110,8 +114,9 @@ class NodesAndSources:
             name=model.name,
             kind=str(model.kind.name.value),
             relation=self._views.view(model, snapshot),
+            key=asset_key(model.fqn, self._config, prefixed=True),
             physical=physical,
-            deps=tuple(self._id_read(fqn, gateway) for fqn in parents),
+            deps=tuple(self._id_read(fqn, gateway) for fqn in above),
             cron=model.cron,
             time_zone=str(model.cron_tz) if model.cron_tz else None,
             interval_unit=model.interval_unit.value if model.interval_unit else None,
@@ -120,6 +125,7 @@ class NodesAndSources:
             description=model.description,
             columns=self._columns(model, parents),
             code_version=model.data_hash,
+            fingerprint=snapshot.fingerprint.to_identifier(),
             location=self.locate(model._path, model.name),
             presence=presence,
             properties=properties_of(model, self._default_dialect),
@@ -135,6 +141,8 @@ class NodesAndSources:
             relation=relation,
             description=model.description if model else None,
             columns=self._columns(model) if model else (),
+            key=(key := asset_key(fqn, self._config, prefixed=fqn in self._models.left_out)),
+            key_is_default=bool(key),
         )
 
     def _columns(self, model: Model, parents: Sequence[str] | None = None) -> tuple[Column, ...]:
@@ -163,6 +171,8 @@ class NodesAndSources:
         model = self._models.all.get(read.fqn)
         if model is None or model.kind.is_external:
             return self._gateways.table(read.gateway, exp.to_table(read.fqn))
+        if read.fqn in self._models.left_out:
+            return self._views.view(model, self._snapshots[read.fqn])
         return self._views.view_of_another(model, self._snapshots[read.fqn])
 
     def _id_read(self, fqn: str, gateway: str) -> InputId:

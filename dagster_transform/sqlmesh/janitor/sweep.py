@@ -18,10 +18,10 @@ from sqlmesh.core.janitor import cleanup_expired_views
 from sqlmesh.core.state_sync.common import ExpiredBatchRange, iter_expired_snapshot_batches
 
 from dagster_transform.config import SqlmeshProject
-from dagster_transform.errors import redact
+from dagster_transform.errors import redact, words_of
 from dagster_transform.sqlmesh import _compat
 from dagster_transform.sqlmesh.janitor.report import DroppedEnvironment, Sweep
-from dagster_transform.sqlmesh.project import opened, words_of
+from dagster_transform.sqlmesh.project import opened
 
 
 def sweep(

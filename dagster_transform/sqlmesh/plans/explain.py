@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from hashlib import sha256
 from typing import Any
 
@@ -16,7 +17,9 @@ from dagster_transform.sqlmesh.plans.explanation import (
     PlanExplanation,
     PlanRequest,
     Restated,
+    Waits,
 )
+from dagster_transform.sqlmesh.state.expiry import expired_at
 
 _CATEGORIES = {
     "BREAKING": "breaking",
@@ -39,6 +42,7 @@ class Base:
         origin: Name of the environment that a new one is made from, if there is one.
         origin_plan: Its plan.
         infos: SQLMesh's table infos, by fully qualified name.
+        expired_at: When the environment has expired, UTC: it counts as new then; None: it has not.
     """
 
     previous_plan: str | None = None
@@ -46,6 +50,7 @@ class Base:
     origin: str | None = None
     origin_plan: str | None = None
     infos: Mapping[str, Any] = field(default_factory=dict)
+    expired_at: datetime | None = None
 
     @classmethod
     def of(cls, plan: Any, state: Any) -> Base:
@@ -53,10 +58,13 @@ class Base:
         diff = plan.context_diff
         name = diff.create_from.lower() if diff.is_new_environment else diff.environment
         record = state.get_environment(name)
+        before = state.get_environment(diff.environment)
+        expired = expired_at(before) if before is not None else None
         if record is None:
-            return cls()
+            return cls(expired_at=expired)
         if diff.is_new_environment:
-            return cls(origin=name, origin_plan=record.plan_id, infos=_by_name(record.snapshots))
+            infos = _by_name(record.snapshots)
+            return cls(origin=name, origin_plan=record.plan_id, infos=infos, expired_at=expired)
         infos = record.snapshots if record.finalized_ts else record.previous_finalized_snapshots
         return cls(record.plan_id, bool(record.finalized_ts), infos=_by_name(infos or []))
 
@@ -74,6 +82,7 @@ def explain(
     request: PlanRequest,
     *,
     called: Callable[[str], str],
+    waiting: Mapping[str, str],
     execution_time: int,
 ) -> PlanExplanation:
     """Say what applying a plan would do.
@@ -83,6 +92,8 @@ def explain(
         plan: SQLMesh's Plan.
         base: What it is compared with.
         backfill: What its backfills build, by snapshot; empty where that can't be known.
+        waiting: What is not built of that yet, or left to runs, and why, in words, by fully
+            qualified name.
         request: What was asked for.
         called: What people call the node of a fully qualified name.
         execution_time: The plan's moment, epoch milliseconds.
@@ -114,6 +125,7 @@ def explain(
         changes=tuple(changes),
         backfill=tuple(builds),
         restated=tuple(restated),
+        waiting=tuple(Waits(n, called(n), reason) for n, reason in sorted(waiting.items())),
         others=tuple(_others(plan, base)),
         request=request,
     )
@@ -178,6 +190,9 @@ def _others(plan: Any, base: Base) -> Iterable[str]:
     diff = plan.context_diff
     if base.origin is not None and not diff.has_snapshot_changes:
         yield f"a new environment, whose models are those of {base.origin}"
+    if base.expired_at is not None:
+        moment = f"{base.expired_at:%Y-%m-%d %H:%M} UTC"
+        yield f"the environment is kept, which has expired on {moment}; it is planned as a new one"
     if plan.has_unmodified_unpromoted:
         yield "views of unchanged models, which the environment does not have yet"
     if diff.has_environment_statements_changes:

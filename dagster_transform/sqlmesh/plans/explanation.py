@@ -121,6 +121,15 @@ class Backfill:
 
 
 @dataclass(frozen=True, slots=True)
+class Waits:
+    """A model of which the plan does not build all that it lacks now, and why, in words."""
+
+    reference: str
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Restated:
     """Data that the plan builds again: previews of forward-only changes in development."""
 
@@ -148,6 +157,8 @@ class PlanExplanation:
         changes: By reference.
         backfill: By reference; unknown (and empty) while somebody has to decide.
         restated: By reference.
+        waiting: By reference: what can't be built yet of what the plan backfills, and what is due
+            of changed models that keep their tables, which runs build.
         others: What else changes, in words.
         request: What was asked for.
     """
@@ -165,6 +176,7 @@ class PlanExplanation:
     changes: tuple[Change, ...] = ()
     backfill: tuple[Backfill, ...] = ()
     restated: tuple[Restated, ...] = ()
+    waiting: tuple[Waits, ...] = ()
     others: tuple[str, ...] = ()
     request: PlanRequest = field(default_factory=PlanRequest)
 
@@ -177,6 +189,7 @@ class PlanExplanation:
     def digest(self) -> str:
         """Identity of what would be applied."""
         content = asdict(self)
+        del content["waiting"]  # a signal may say something else by the time that it is applied
         for change in content["changes"]:
             del change["diff"]
         return make_digest(self.execution_time, content)
@@ -240,6 +253,7 @@ def from_json(data: Mapping[str, Any]) -> PlanExplanation:
                     Restated(**{**item, "interval": tuple(item["interval"])})
                     for item in content["restated"]
                 ),
+                "waiting": tuple(Waits(**item) for item in content["waiting"]),
                 "others": tuple(content["others"]),
                 "request": PlanRequest.of(content["request"]),
             }

@@ -47,6 +47,9 @@ def as_markdown(plan: PlanExplanation) -> str:
         parts.append(_section("Backfill", rows, head))
     elif not plan.undecided:
         parts.append("**Backfill**: none.")
+    if plan.waiting:
+        lines = [f"- `{w.name}`: {w.reason}" for w in plan.waiting]
+        parts.append(_section("Not built by this plan", lines))
     shown = [c for c in plan.of("direct", "metadata") if c.diff][:MOST_DIFFS]
     parts += [f"`{c.name}`:\n```diff\n{_cut(c.diff)}\n```" for c in shown]
     return "\n\n".join(parts)

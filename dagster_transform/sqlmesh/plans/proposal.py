@@ -3,28 +3,33 @@
 from __future__ import annotations
 
 import dataclasses
-import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from sqlmesh.core.snapshot import snapshots_to_dag
-from sqlmesh.utils.errors import PlanError
 
 from dagster_transform.config import SqlmeshProject
-from dagster_transform.graph import Graph, GraphFile, SourceFile
+from dagster_transform.graph import Graph, GraphFile, SourceFile, names_by_reference
+from dagster_transform.sqlmesh import _compat
+from dagster_transform.sqlmesh.configs import shell_command_of
 from dagster_transform.sqlmesh.errors import PlanRefusedError
 from dagster_transform.sqlmesh.files.load import read_loaded
+from dagster_transform.sqlmesh.intervals import in_words, minus
 from dagster_transform.sqlmesh.plans.explain import Base, explain
 from dagster_transform.sqlmesh.plans.explanation import PlanExplanation, PlanRequest
-from dagster_transform.sqlmesh.project import OpenProject, words_of
+from dagster_transform.sqlmesh.project import OpenProject
 from dagster_transform.sqlmesh.runs.auto_plan import begin_previews
 from dagster_transform.sqlmesh.runs.backends import ProjectBackends
 from dagster_transform.sqlmesh.runs.marker import Marker
 from dagster_transform.sqlmesh.runs.planning_run import PlanningRun
 from dagster_transform.sqlmesh.runs.project_run import SqlmeshProjectRun
+from dagster_transform.sqlmesh.runs.refusals import build_plan, clear_refusals
 from dagster_transform.sqlmesh.runs.staged_plan import StagedPlan, stage_plan
+from dagster_transform.sqlmesh.runs.unit_tests import refuse_failing_tests
 from dagster_transform.sqlmesh.settings import SqlmeshSettings
+from dagster_transform.sqlmesh.state.due_intervals import due_intervals
+from dagster_transform.sqlmesh.state.environment import is_only_judged
 from dagster_transform.walk import ProjectRun
 
 
@@ -33,7 +38,7 @@ def propose(
 ) -> Proposal:
     """Load the project's files and make the plan of all of them.
 
-    Nothing is changed by it, but for the tables of SQLMesh's state where there are none yet.
+    Nothing is changed by it; a state that is not there yet is not made either.
 
     Args:
         name: The project's name in transform.yaml.
@@ -60,7 +65,7 @@ def propose(
 def _propose(
     name: str, context: Any, settings: SqlmeshSettings, request: PlanRequest
 ) -> tuple[PlanExplanation, StagedPlan | None]:
-    try:
+    with clear_refusals(name, context, settings):
         builder = context.plan_builder(
             settings.environment,
             start=request.start,
@@ -77,18 +82,16 @@ def _propose(
         )
         if request.start is None:
             begin_previews(builder, settings)
-        plan = builder.build()
-    except PlanError as error:
-        raise PlanRefusedError(f"Project {name} can't be planned: {words_of(error)}") from None
-    state = context.state_sync
-    base = Base.of(plan, state)
-    if not request.run:
-        plan = _without_what_is_merely_due(plan, base)
-    record = state.get_environment(settings.environment)
-    staged = None
-    if not plan.uncategorized:
-        marker = Marker(settings, ())
-        staged = stage_plan(name, context, plan, settings, marker=marker, record=record)
+        plan = build_plan(name, context, builder, settings.called)
+        state = context.state_sync
+        base = Base.of(plan, state)
+        if not request.run:
+            plan = _without_what_is_merely_due(plan, base)
+        record = state.get_environment(settings.environment)
+        staged = None
+        if not plan.uncategorized:
+            marker = Marker(settings, ())
+            staged = stage_plan(name, context, plan, settings, marker=marker, record=record)
     explanation = explain(
         name,
         plan,
@@ -96,9 +99,40 @@ def _propose(
         staged.stages.intervals if staged is not None else {},
         request,
         called=settings.called,
+        waiting=_waiting(context, settings, plan, staged, base) if staged is not None else {},
         execution_time=settings.execution_time,
     )
     return explanation, staged
+
+
+def _waiting(
+    context: Any, settings: SqlmeshSettings, plan: Any, staged: StagedPlan, base: Base
+) -> dict[str, str]:
+    """What the plan does not build although it is missing: the same decisions as those of the run
+    that applies it. By fully qualified name."""
+    run = PlanningRun(context, settings, staged, [s.name for s in plan.snapshots.values()])
+    evaluation, backfill = run.assessment.evaluation, staged.stages.intervals
+    found: dict[str, str] = {}
+    for snapshot, intervals in backfill.items():
+        if is_only_judged(snapshot):
+            continue
+        work = run.assessment.work.get(snapshot.name)
+        if work is None:
+            found[snapshot.name] = run.assessment.readiness[snapshot.name].reason
+        elif rest := minus(intervals, work.batches):
+            found[snapshot.name] = f"{in_words(rest)} can't be built yet"
+    # A change that keeps the table leaves to runs what is merely due.
+    kept = {
+        s.name
+        for s in plan.snapshots.values()
+        if s not in backfill
+        and base.has_version_of(s)
+        and s.fingerprint != base.infos[s.name].fingerprint
+        and not evaluation.is_productions(s)
+    }
+    for snapshot, intervals in due_intervals(evaluation, kept, ignore_cron=False).items():
+        found[snapshot.name] = f"{in_words(intervals)} is due, and built by the next run"
+    return found
 
 
 def _without_what_is_merely_due(plan: Any, base: Base) -> Any:
@@ -140,41 +174,35 @@ class Proposal:
         self._staged = staged
 
     def graph_file(
-        self, root: Path, sources: Mapping[str, SourceFile], *, column_lineage: bool
+        self, config: SqlmeshProject, root: Path, sources: Mapping[str, SourceFile]
     ) -> GraphFile:
         """The graph of the files that were planned, and how it stands in the environment now.
 
         Args:
+            config: The project's configuration: which of its models are assets, and how.
             root: Folder of transform.yaml.
             sources: Fingerprint of the files, taken before `propose` read them.
-            column_lineage: Whether to find out what each column is computed from.
 
         Raises:
             SqlmeshError: The state can't be read.
+            SettingError: The configuration does not fit the files.
             GraphError: The models don't make a graph.
         """
-        with self._project.clear_errors():
+        with self._project.clear_errors("can't be compared with its environment"):
             return read_loaded(
-                self._project.name,
-                self._project.open(),
-                environment=self._settings.environment,
-                root=root,
-                sources=sources,
-                column_lineage=column_lineage,
+                self._project.name, config, self._project.open(), root=root, sources=sources
             )
 
-    def failing_tests(self) -> list[str]:
-        """Run the project's unit tests; names of those that fail, with the last line of why.
+    def refuse_failing_tests(self) -> None:
+        """Run the project's unit tests.
 
         Raises:
+            PlanRefusedError: Some fail.
             SqlmeshError: They can't be run.
         """
-        with self._project.clear_errors("can't be tested"):
-            result = self._project.open().test(stream=io.StringIO())
-        return [
-            f"{_test_name(test)}: {_last_line(why)}"
-            for test, why in (*result.failures, *result.errors)
-        ]
+        project = self._project
+        with project.clear_errors("can't be tested"):
+            refuse_failing_tests(project.name, project.open(), skip="skip_tests: true")
 
     def project_run(self, graph: Graph) -> ProjectRun:
         """A run of the project that carries out this plan, and makes no other one.
@@ -187,7 +215,9 @@ class Proposal:
         Raises:
             PlanRefusedError: The plan needs a decision.
         """
-        return SqlmeshProjectRun(self._project, graph, self._settings, self._decided())
+        called = names_by_reference(graph, self._project.name)
+        settings = dataclasses.replace(self._settings, called=called)
+        return SqlmeshProjectRun(self._project, graph, settings, self._decided())
 
     def apply_without_models(self) -> None:
         """Carry out a plan after which the environment has no models: there is nothing to walk.
@@ -198,6 +228,7 @@ class Proposal:
         staged, context, settings = self._decided(), self._project.open(), self._settings
         try:
             with self._project.clear_errors("can't be applied"):
+                _compat.make_state(context)
                 run = PlanningRun(context, settings, staged, selected=())
                 run.begin((), ProjectBackends(context, settings.guard))
                 run.promote(staged.promotion)
@@ -207,12 +238,13 @@ class Proposal:
 
     def _decided(self) -> StagedPlan:
         if self._staged is None:
+            plan = f"plan {self._settings.environment}"
+            command = shell_command_of(self._project.open(), plan)
             raise PlanRefusedError(
                 f"Project {self._project.name}: the plan has changes that SQLMesh can't categorise "
                 f"by itself: {', '.join(c.name for c in self.explanation.undecided)}",
-                remedy="Decide once in a shell: "
-                f"sqlmesh -p {self._project.open().path} plan {self._settings.environment}; or let "
-                "SQLMesh decide: plan.auto_categorize_changes in the project's config.",
+                remedy=f"Decide once in a shell: {command}; or let SQLMesh "
+                "decide: plan.auto_categorize_changes in the project's config.",
             )
         return self._staged
 
@@ -226,12 +258,3 @@ class Proposal:
     def close(self) -> None:
         """Close all connections."""
         self._project.close_connections()
-
-
-def _test_name(test: Any) -> str:
-    return str(getattr(test, "test_name", None) or test)
-
-
-def _last_line(text: str) -> str:
-    lines = [line for line in text.strip().splitlines() if line.strip()]
-    return lines[-1] if lines else ""

@@ -1,4 +1,8 @@
-"""`plan: auto`: whether the files differ from the environment, and the plan of what is selected."""
+"""`plan: auto`: whether the files differ from the environment, and the plan of what is selected.
+
+A development environment that has expired is planned too, as SQLMesh does it, where the run selects
+all of it: that renews it.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +13,13 @@ from typing import Any
 from dagster_transform.sqlmesh import _compat
 from dagster_transform.sqlmesh.project import OpenProject
 from dagster_transform.sqlmesh.runs.marker import Marker
+from dagster_transform.sqlmesh.runs.refusals import build_plan, clear_refusals
 from dagster_transform.sqlmesh.runs.staged_plan import (
     StagedPlan,
     refuse_what_is_not_selected,
     stage_plan,
 )
+from dagster_transform.sqlmesh.runs.unit_tests import refuse_failing_tests
 from dagster_transform.sqlmesh.settings import SqlmeshSettings
 
 
@@ -34,20 +40,28 @@ def make_plan(
         The plan; None where there is nothing to plan.
 
     Raises:
-        PlanRefusedError: The plan would build or change what is not selected, or needs a decision.
+        PlanRefusedError: The plan would build or change what is not selected, needs a decision, or
+            SQLMesh makes none; or unit tests fail.
+        LinterError: Models break rules of the linter.
     """
     marker = Marker(settings, selected)
     if marker.files_are_unchanged():
         context = project.open()
-        record = context.state_sync.get_environment(settings.environment)
-        if record is not None and record.finalized_ts and marker.plan_id == record.plan_id:
+        record = _compat.open_state(context).get_environment(settings.environment)
+        if (
+            record is not None
+            and record.finalized_ts
+            and marker.plan_id == record.plan_id
+            # SQLMesh takes it for a new one, in which a part would be all that is promoted.
+            and not (whole and record.expired)
+        ):
             _compat.load_materializations(context)
             return None
-    return _plan(project.name, project.load_files(), settings, selected, marker, whole=whole)
+    return _plan(project, project.load_files(), settings, selected, marker, whole=whole)
 
 
 def _plan(
-    name: str,
+    project: OpenProject,
     context: Any,
     settings: SqlmeshSettings,
     selected: Collection[str],
@@ -55,26 +69,41 @@ def _plan(
     *,
     whole: bool,
 ) -> StagedPlan | None:
-    record = context.state_sync.get_environment(settings.environment)
+    name = project.name
+    record = _compat.open_state(context).get_environment(settings.environment)
     names = _plannable(context, record, selected)
     if not names:
         return None
-    builder = context.plan_builder(
-        settings.environment,
-        skip_tests=True,
-        run=True,
-        execution_time=settings.execution_time,
-        include_unmodified=True,  # a new development environment has the unchanged nodes too
-        select_models=None if whole and names.keys() >= set(selected) else sorted(names.values()),
-    )
-    begin_previews(builder, settings)
-    plan = builder.build()
+    everything = whole and names.keys() >= set(selected)
+    with clear_refusals(name, context, settings):
+        builder = context.plan_builder(
+            settings.environment,
+            skip_tests=True,
+            run=True,
+            execution_time=settings.execution_time,
+            include_unmodified=True,  # a new development environment has the unchanged nodes too
+            select_models=None if everything else sorted(names.values()),
+        )
+        begin_previews(builder, settings)
+        plan = build_plan(name, context, builder, settings.called)
     # An environment whose last plan has failed, and was not finalized, counts as changed.
-    if record is not None and not plan.has_changes and not plan.has_unmodified_unpromoted:
+    changed = record is None or plan.has_changes or plan.has_unmodified_unpromoted
+    if not changed:
         marker.write(record.plan_id)
         return None
-    staged = stage_plan(name, context, plan, settings, marker=marker, record=record)
-    refuse_what_is_not_selected(name, staged, plan.snapshots.values(), selected, settings.called)
+    if not settings.skip_tests:
+        with project.clear_errors("can't be tested"):
+            refuse_failing_tests(name, context, skip="the run option skip_tests: true")
+    with clear_refusals(name, context, settings):
+        staged = stage_plan(name, context, plan, settings, marker=marker, record=record)
+    refuse_what_is_not_selected(
+        name,
+        staged,
+        plan.snapshots.values(),
+        selected,
+        in_run=settings.in_run,
+        called=settings.called,
+    )
     return staged
 
 

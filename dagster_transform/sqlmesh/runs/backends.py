@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import threading
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -11,16 +13,19 @@ from dagster_transform.databases.backends import BackendId, application_name, ba
 from dagster_transform.databases.identity import ConnectionIdentity
 from dagster_transform.graph import UnitId
 from dagster_transform.planning import ResourceKey
-from dagster_transform.sqlmesh import _compat
+from dagster_transform.sqlmesh import _compat_connections
 from dagster_transform.sqlmesh.connections import connection_identity
 from dagster_transform.sqlmesh.gateways import Gateways
+from dagster_transform.sqlmesh.runs.failures import Cancelled
 from dagster_transform.walk import ClaimGuard
 
 
 class ProjectBackends:
     """The backends of one run of one project, of all its threads.
 
-    They are named from when it is made; connections that were open are closed.
+    They are named from when it is made; connections that were open are closed. Whoever takes over
+    the run's claims ends the backends that there are by then: so a thread that has got one asks
+    whether it still may build, before it executes anything there.
 
     Args:
         context: A SQLMesh Context.
@@ -32,11 +37,26 @@ class ProjectBackends:
         self._guard = guard
         self._used: set[BackendId] = set()
         self._by_gateway: dict[str, BackendId] = {}
+        self._here = threading.local()  # the unit that a thread does
         name = new_name()
         for gateway, identity in _servers(context).items():
             self._by_gateway[gateway] = backend_id(identity, name)
             adapter = context.engine_adapters[gateway]
-            _compat.name_backends(adapter, partial(application_name, name))
+            _compat_connections.name_backends(adapter, partial(application_name, name), self._ask)
+
+    @contextmanager
+    def doing(self, unit: UnitId) -> Iterator[None]:
+        """The calling thread does a unit, or a part of it."""
+        self._here.unit = unit
+        try:
+            yield
+        finally:
+            self._here.unit = None
+
+    def _ask(self) -> None:
+        unit = getattr(self._here, "unit", None)
+        if unit is not None and not self._guard.holds(unit):
+            raise Cancelled
 
     def builds(self, unit: UnitId, snapshot: Any) -> None:
         """Say in which backends a unit is going to be built."""

@@ -13,6 +13,7 @@ from dagster_transform.sqlmesh.intervals import Interval, in_words
 from dagster_transform.sqlmesh.runs.batches import Batches, concurrency
 from dagster_transform.sqlmesh.runs.blocking_audits import merge
 from dagster_transform.sqlmesh.runs.build_batch import BatchBuilder
+from dagster_transform.sqlmesh.runs.physical_tables import make_table
 from dagster_transform.sqlmesh.runs.row_counts import add, table_rows
 from dagster_transform.sqlmesh.settings import PROD
 from dagster_transform.sqlmesh.state.evaluation import Evaluation
@@ -60,8 +61,11 @@ def build_node(
     """
     began = perf_counter()
     snapshot = work.snapshot
+    if work.prepare is not None:
+        work.prepare()
     if work.create and not work.recorded and _needs_table_first(work):
-        _create_table(work, evaluation)
+        make_table(evaluation, snapshot)
+        work.create = False
     builder = BatchBuilder(node, work, evaluation, callbacks.held)
     batches = Batches(
         work, builder.build, callbacks.is_cancelled, callbacks.failed, callbacks.progressed
@@ -82,6 +86,7 @@ def build_node(
         seconds=perf_counter() - began,
         rows=rows,
         table_rows=table_rows(snapshot, evaluation),
+        code_version=snapshot.fingerprint.data_hash,
         details={
             "intervals": in_words(done),
             "batches": len(done),
@@ -89,18 +94,6 @@ def build_node(
             **({"shared_with": PROD} if snapshot.name in evaluation.shared else {}),
         },
     )
-
-
-def _create_table(work: Work, evaluation: Evaluation) -> None:
-    allowed = evaluation.evaluate_kwargs
-    evaluation.evaluator.create_snapshot(
-        snapshot=work.snapshot,
-        snapshots=evaluation.by_name,
-        deployability_index=evaluation.deployability,
-        allow_destructive_snapshots=allowed.get("allow_destructive_snapshots") or set(),
-        allow_additive_snapshots=allowed.get("allow_additive_snapshots") or set(),
-    )
-    work.create = False
 
 
 def _needs_table_first(work: Work) -> bool:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dagster_transform.errors import TransformError, redact
-from dagster_transform.sqlmesh.project import first_error, words_of
+from dagster_transform.errors import TransformError, redact, with_class
+from dagster_transform.sqlmesh.project import first_error
 
 _MAX_MESSAGE = 2_000
 
@@ -31,8 +31,7 @@ def in_words(error: BaseException) -> str:
     where = ""
     if isinstance(error, BatchError) and error.__cause__ is not None:
         where, error = f"{error.interval}: ", error.__cause__
-    error = first_error(error)
-    text = redact(words_of(error)) or "no message"
+    text = redact(with_class(first_error(error)))
     if len(text) > _MAX_MESSAGE:
         text = f"{text[:_MAX_MESSAGE]}..."
-    return f"{where}{type(error).__name__}: {text}"
+    return f"{where}{text}"

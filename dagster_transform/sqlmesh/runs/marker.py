@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from dagster_transform.graph import fingerprint
+from dagster_transform.process.private_files import write_private
 from dagster_transform.sqlmesh.settings import SqlmeshSettings
 
 _KEPT = 20
@@ -52,10 +53,9 @@ class Marker:
         records.pop(self._selection, None)
         records[self._selection] = {"plan_id": plan_id, "files": self._files}
         kept = dict(list(records.items())[-_KEPT:])
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self._path.with_suffix(f".{os.getpid()}.tmp")
-        temporary.write_text(json.dumps(kept), encoding="utf-8")
-        os.replace(temporary, self._path)
+        with suppress(OSError):  # a place that can't be written: the next run loads the models
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            write_private(self._path, json.dumps(kept))
 
     def _read(self) -> dict[str, Any]:
         if self._path is None:

@@ -7,7 +7,9 @@ backfill that fails promotes nothing.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from sqlmesh.core.plan import stages
@@ -17,10 +19,10 @@ from sqlmesh.utils import to_snake_case
 from dagster_transform.graph import UnitId
 from dagster_transform.planning import Outcome, Readiness
 from dagster_transform.sqlmesh import _compat
-from dagster_transform.sqlmesh.intervals import Interval, minus, parts_outside
+from dagster_transform.sqlmesh.intervals import Interval, in_words, minus, parts_outside
 from dagster_transform.sqlmesh.runs.backends import ProjectBackends
 from dagster_transform.sqlmesh.runs.hooks import Hooks
-from dagster_transform.sqlmesh.runs.physical_tables import look_for_tables
+from dagster_transform.sqlmesh.runs.physical_tables import look_for_tables, make_table
 from dagster_transform.sqlmesh.runs.resource_keys import environment_key
 from dagster_transform.sqlmesh.runs.staged_plan import StagedPlan, read_recorded
 from dagster_transform.sqlmesh.runs.way_of_run import take_out_what_others_built
@@ -32,7 +34,7 @@ from dagster_transform.sqlmesh.state.current_environment import (
 )
 from dagster_transform.sqlmesh.state.environment import is_only_judged
 from dagster_transform.sqlmesh.state.evaluation import Evaluation
-from dagster_transform.sqlmesh.state.holes import within_reach
+from dagster_transform.sqlmesh.state.holes import BUILT_IN_PRODUCTION, Allotment, allot, why_empty
 from dagster_transform.sqlmesh.state.work import Work
 
 
@@ -64,23 +66,22 @@ class PlanningRun:
         self._staged = staged
         self._evaluator = _compat.plan_evaluator(context)
         evaluation = _evaluation(context, settings, staged, self._evaluator.snapshot_evaluator)
-        batches = _batches(staged, evaluation)
-        to_make = _tables_to_make(staged, evaluation)
-        self.assessment = _assess(
-            staged,
-            evaluation,
-            selected,
-            environment=settings.environment,
-            by_name=batches,
-            to_make=to_make,
+        self.assessment = _assess(staged, evaluation, selected, settings)
+        # The walk makes the tables of what it builds, each under its claim; those of which it
+        # builds nothing are made before what reads them, or else with the promotion.
+        to_make = _tables_to_make(staged, evaluation) - self.assessment.work.keys()
+        self._empty = _EmptyTables(
+            evaluation, to_make - {s.name for s in staged.stages.made_apart()}
         )
-        # The walk makes the tables of what it builds, each under its claim.
-        apart = {s.name for s in staged.stages.made_apart()} & to_make
+        for reference, work in self.assessment.work.items():
+            if read := self._empty.read_by(reference):
+                work.prepare = partial(self._empty.make, read)
         self._apart: Mapping[str, bool] = {
             **staged.stages.touched(),
-            **dict.fromkeys(apart - self.assessment.work.keys(), True),
+            **dict.fromkeys(to_make, True),
         }
         self._hooks = Hooks(context, settings, self.assessment.environment)
+        self._began_hooks = False
         self._between_done = False
         self._promoted = False
 
@@ -89,6 +90,7 @@ class PlanningRun:
         backends.plans(environment_key(self._context, self._settings.environment))
         take_out_what_others_built(self, building)
         hooks = self._settings.hooks
+        self._began_hooks = not hooks.begun
         for stage in self._staged.stages.before:
             if not (isinstance(stage, stages.BeforeAllStage) and hooks.begun):
                 self._visit(stage)
@@ -129,16 +131,21 @@ class PlanningRun:
             self._after_backfill()
 
     def end(self) -> None:
-        """Carry out after_all, where readers see the plan's result."""
-        if self._promoted:
-            self._hooks.after_all()
+        """Carry out after_all, where readers see the result of a plan of the run: as in SQLMesh,
+        none follows a plan that fails."""
+        if not self._promoted and self._began_hooks:
+            self._settings.hooks.ended = True
+        self._hooks.after_all()
 
     def _between_backfills(self) -> None:
         """Tables that the walk does not make, audits that are new, the environment's record and
         changes of tables, which forward-only changes wait for."""
+        second = self._staged.stages.second_backfill
+        self._empty.make(self._empty.names - second)
         for stage in self._staged.stages.between:
             if not isinstance(stage, stages.AfterAllStage):
                 self._visit(stage)
+        self._empty.make(second)  # they may read columns that are there only now
         self._between_done = True
 
     def _after_backfill(self) -> None:
@@ -154,6 +161,45 @@ class PlanningRun:
     def _visit(self, stage: Any) -> None:
         visit = getattr(self._evaluator, f"visit_{to_snake_case(type(stage).__name__)}")
         visit(stage, self._staged.plan)
+
+
+class _EmptyTables:
+    """The tables of models of which nothing can be built yet: their views lead to them, and what
+    needs none of their rows may read them. From any thread.
+
+    Args:
+        evaluation: What the plan's nodes share.
+        names: Of the models, fully qualified.
+
+    Attributes:
+        names: Those whose tables have not been made yet.
+    """
+
+    def __init__(self, evaluation: Evaluation, names: Collection[str]) -> None:
+        self.names = frozenset(names)
+        self._evaluation = evaluation
+        self._lock = threading.Lock()
+
+    def read_by(self, name: str) -> frozenset[str]:
+        """Those that a model reads, and those that these read."""
+        found: set[str] = set()
+        stack = [name]
+        while stack and self.names:
+            parents = {p.name for p in self._evaluation.by_name[stack.pop()].parents}
+            stack.extend(parents & self.names - found)
+            found |= parents & self.names
+        return frozenset(found)
+
+    def make(self, names: Collection[str]) -> None:
+        """Make those of them that are not there yet, what is read first."""
+        with self._lock:
+            wanted = self.names.intersection(names)
+            if not wanted:
+                return
+            for snapshot_id in snapshots_to_dag(self._evaluation.by_name.values()):
+                if snapshot_id.name in wanted:
+                    make_table(self._evaluation, self._evaluation.by_name[snapshot_id.name])
+            self.names -= wanted
 
 
 def _evaluation(
@@ -178,10 +224,7 @@ def _assess(
     staged: StagedPlan,
     evaluation: Evaluation,
     selected: Iterable[str],
-    *,
-    environment: str,
-    by_name: Mapping[str, list[Interval]],
-    to_make: Collection[str],
+    settings: SqlmeshSettings,
 ) -> Assessment:
     """What the plan will do with each selected node.
 
@@ -189,46 +232,65 @@ def _assess(
         staged: The plan.
         evaluation: What the plan's nodes share.
         selected: Fully qualified names.
-        environment: The environment's name.
-        by_name: What is built, by fully qualified name.
-        to_make: Those whose tables are not there.
+        settings: What the run asks for.
     """
     found = staged.stages
     readiness: dict[str, Readiness] = {}
     works: dict[str, Work] = {}
+    allotment = _allot(staged, evaluation, settings.called)
     for reference in selected:
-        snapshot, batches = found.snapshots.get(reference), by_name.get(reference, [])
+        snapshot = found.snapshots.get(reference)
         if snapshot is None:
             readiness[reference] = Readiness(
                 Outcome.NOT_PROMOTED,
-                f"an upstream is not in environment {environment}: select it too",
+                f"an upstream is not in environment {settings.environment}: select it too",
             )
-        elif batches or (reference in to_make and staged.plan.is_selected_for_backfill(reference)):
+        elif error := allotment.errors.get(reference):
+            works[reference] = Work(snapshot, [], error=error)
+            step = staged.step if reference in found.second_backfill else None
+            readiness[reference] = Readiness(promotion=staged.promotion, step=step)
+        elif batches := allotment.build.get(reference):
             works[reference] = Work(snapshot, batches)
             step = staged.step if reference in found.second_backfill else None
             readiness[reference] = Readiness(promotion=staged.promotion, step=step)
         else:
-            shown = snapshot.version != staged.versions.get(reference)
-            readiness[reference] = Readiness(
-                Outcome.UP_TO_DATE,
-                "its table was built before" if shown else "the plan builds nothing for it",
-                promotion=staged.promotion,
-                shown=shown,
-            )
+            held = allotment.held.get(reference, "")
+            readiness[reference] = _why_not(staged, evaluation, snapshot, held)
     planned = PlannedEnvironment("", tuple(found.snapshots.values()), evaluation)
     lacks = {s.name: list(i) for s, i in found.intervals.items() if is_only_judged(s)}
     return Assessment(readiness, works, CurrentEnvironment(planned), lacks)
 
 
-def _batches(staged: StagedPlan, evaluation: Evaluation) -> Mapping[str, list[Interval]]:
-    """What the plan's backfills build, by fully qualified name."""
-    batches = evaluation.scheduler.batch_intervals(
-        staged.stages.intervals,
-        evaluation.deployability,
-        evaluation.naming,
-        dag=snapshots_to_dag(evaluation.scheduler.snapshots.values()),
-    )
-    return within_reach(evaluation, batches)
+def _why_not(staged: StagedPlan, evaluation: Evaluation, snapshot: Any, held: str) -> Readiness:
+    """Why the plan builds nothing of a node, which it promotes nevertheless.
+
+    Args:
+        staged: The plan.
+        evaluation: What the plan's nodes share.
+        snapshot: The node's.
+        held: Why what it lacks can't be built now; empty: it lacks nothing.
+    """
+    promotion, empty = staged.promotion, why_empty(snapshot, evaluation)
+    if empty:
+        return Readiness(Outcome.WAITING, held or empty, promotion=promotion)
+    if snapshot.version != staged.versions.get(snapshot.name):
+        reason = "its table was built before"
+        return Readiness(Outcome.UP_TO_DATE, reason, promotion=promotion, shown=True)
+    if held:
+        return Readiness(Outcome.WAITING, held, promotion=promotion)
+    reason = "the plan builds nothing for it"
+    return Readiness(Outcome.UP_TO_DATE, reason, promotion=promotion)
+
+
+def _allot(staged: StagedPlan, evaluation: Evaluation, called: Callable[[str], str]) -> Allotment:
+    """What the plan's backfills build, and what has to wait."""
+    intervals = staged.stages.intervals
+    others = {s: i for s, i in intervals.items() if evaluation.is_productions(s)}
+    wanted = {s: i for s, i in intervals.items() if s not in others}
+    allotment = allot(evaluation, wanted, others, called)
+    for snapshot, lacks in others.items():
+        allotment.held[snapshot.name] = f"it lacks {in_words(lacks)}: {BUILT_IN_PRODUCTION}"
+    return allotment
 
 
 def _tables_to_make(staged: StagedPlan, evaluation: Evaluation) -> frozenset[str]:
@@ -237,7 +299,8 @@ def _tables_to_make(staged: StagedPlan, evaluation: Evaluation) -> frozenset[str
     found = [
         s
         for s in staged.stages.snapshots.values()
-        if s.name in apart or staged.plan.is_selected_for_backfill(s.name)
+        if s.name in apart
+        or (staged.plan.is_selected_for_backfill(s.name) and not evaluation.is_productions(s))
     ]
     made = evaluation.evaluator.get_snapshots_to_create(found, evaluation.deployability)
     return frozenset(snapshot.name for snapshot in made)

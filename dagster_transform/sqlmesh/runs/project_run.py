@@ -16,10 +16,11 @@ from dagster_transform.databases.backends import BackendId
 from dagster_transform.databases.transient import is_transient
 from dagster_transform.graph import Check, CheckId, Graph, Node, NodeId, UnitId, node_id
 from dagster_transform.planning import Outcome, Readiness, ResourceKey, Unit, UnitKind
-from dagster_transform.sqlmesh import _compat
+from dagster_transform.sqlmesh import _compat, _compat_connections
+from dagster_transform.sqlmesh.configs import shell_command_of
 from dagster_transform.sqlmesh.intervals import Interval, in_words
 from dagster_transform.sqlmesh.project import OpenProject
-from dagster_transform.sqlmesh.runs import failures
+from dagster_transform.sqlmesh.runs import failures, remarks
 from dagster_transform.sqlmesh.runs.auto_plan import make_plan
 from dagster_transform.sqlmesh.runs.backends import ProjectBackends, end_backends
 from dagster_transform.sqlmesh.runs.build_node import BuildCallbacks, build_node
@@ -34,6 +35,7 @@ from dagster_transform.sqlmesh.runs.promoted_run import PromotedRun
 from dagster_transform.sqlmesh.runs.resource_keys import (
     connections_of,
     file_keys,
+    require_files,
     shared_resources_of,
     table_key,
 )
@@ -46,6 +48,8 @@ from dagster_transform.sqlmesh.settings import SqlmeshSettings
 from dagster_transform.sqlmesh.state.assessment import assess_environment
 from dagster_transform.sqlmesh.state.evaluation import Evaluation
 from dagster_transform.walk import Message, Progress, Report, SharedResources
+
+Logger = Callable[[str, str], None]
 
 _STOP_TIMEOUT = 1.0
 """Seconds that an idle thread gets to end when the run closes."""
@@ -82,6 +86,7 @@ class SqlmeshProjectRun:
         settings: What the run asks for.
         staged: A plan, made with the project as it is open; it is carried out, and no other one is
             made.
+        log: Called with level (`info`, `warn`) and text of what the outcomes don't say.
     """
 
     def __init__(
@@ -90,11 +95,13 @@ class SqlmeshProjectRun:
         graph: Graph,
         settings: SqlmeshSettings,
         staged: StagedPlan | None = None,
+        log: Logger = lambda _, __: None,
     ) -> None:
         self._project = project
         self._graph = graph
         self._settings = settings
         self._staged = staged
+        self._log = log
         self._assessed: _Assessed | None = None
         self._open: _Open | None = None
         self._contended: set[UnitId] = set()  # others may have built them while this run waited
@@ -135,6 +142,10 @@ class SqlmeshProjectRun:
         keys = {reference: self._table_key(reference) for reference in found}
         return {key: found[reference] for reference, key in keys.items() if key is not None}
 
+    def elsewhere(self) -> Mapping[NodeId, str]:
+        """None: what is built is what the state has."""
+        return {}
+
     def refresh(self, units: Sequence[Unit]) -> None:
         """Read the intervals of these nodes again before each is built."""
         self._contended |= {unit.id for unit in units}
@@ -147,39 +158,56 @@ class SqlmeshProjectRun:
         Raises:
             SqlmeshError: The project, its database or its environment can't be used.
         """
-        graph = self._graph
+        graph, project, settings = self._graph, self._project, self._settings
         selected = {graph.nodes[n].reference: n for n in nodes}
         judged = {snapshot_judged(graph.checks[c], graph) for c in checks}
-        with self._project.clear_errors():
+        with project.clear_errors("can't be compared with its state"):
+            name, context = project.name, project.open()
+            targets = (graph.node(graph.checks[c].target) for c in checks)
+            chosen = [graph.nodes[n] for n in nodes] + [t for t in targets if t is not None]
+            mine = list({node.id: node for node in chosen if node.project == name}.values())
+            self._say(remarks.of_another_database(name, context, mine))
             way = self._choose_way(selected.keys(), judged)
-            context = self._project.open()
+            context, environment = project.open(), way.assessment.environment.value
+            self._say(remarks.of_expiry(name, self._plan_command(), settings, environment))
             connections = connections_of(context, way.assessment.evaluation)
+            if not way.plans:
+                require_files(project.name, connections, settings.environment)
             self._assessed = _Assessed(
                 way=way,
-                checks=Checks(way.assessment, self._settings),
+                checks=Checks(way.assessment, settings),
                 connections=connections,
                 exclusive=file_keys(context, connections),
             )
         readiness = way.assessment.readiness
-        ids = {node_id(self._project.name, reference): reference for reference in readiness}
+        ids = {node_id(project.name, reference): reference for reference in readiness}
         return {id: readiness[reference] for id, reference in ids.items() if graph.is_node(id)}
+
+    def _plan_command(self) -> str:
+        """What people type to plan the environment."""
+        return shell_command_of(self._project.open(), f"plan {self._settings.environment}")
 
     def _choose_way(self, selected: Collection[str], judged: Collection[str]) -> WayOfRun:
         """Which way the run goes: a plan that there is or that has to be made comes first."""
         project, settings, staged = self._project, self._settings, self._staged
+        nodes = self._graph.nodes.values()
+        mine = {node.reference for node in nodes if node.project == project.name}
         if staged is None and selected and settings.may_plan:
-            mine = [n for n in self._graph.nodes.values() if n.project == project.name]
-            whole = set(selected) == {node.reference for node in mine}
-            staged = make_plan(project, settings, selected, whole=whole)
+            planned = {*selected, *settings.planned}
+            whole = planned == mine and not project.leaves_out
+            staged = make_plan(project, settings, planned, whole=whole)
         elif staged is None:
             _compat.load_materializations(project.open())
         context = project.open()
         if staged is not None:
+            _compat.make_state(context)  # it was planned without one, where there was none
             return PlanningRun(context, settings, staged, selected)
         if settings.restate is not None and selected:
-            restatement = plan_restatement(project.name, context, settings, selected)
+            restatement = plan_restatement(project.name, context, settings, selected, mine)
             return RestatingRun(context, settings, restatement)
-        assessment = assess_environment(project.name, context, settings, selected, judged)
+        assessment = assess_environment(
+            project.name, context, settings, selected, judged, may_build=mine
+        )
         return PromotedRun(context, settings, assessment)
 
     def open(self, units: Sequence[Unit]) -> None:
@@ -196,6 +224,11 @@ class SqlmeshProjectRun:
             way.begin(building, backends)
             works = [way.assessment.work[reference] for reference in building]
             look_for_tables(works, way.assessment.evaluation)
+            if not way.plans:
+                name, command = self._project.name, self._plan_command()
+                nodes = [self._node(unit) for unit in builds]
+                known = way.assessment.evaluation.by_name
+                self._say(remarks.of_other_versions(name, command, self._settings, nodes, known))
         threads = UnitThreads(self.capacity, f"sqlmesh-{self._project.name}", self._end_statements)
         self._open = _Open(threads, backends)
 
@@ -244,7 +277,7 @@ class SqlmeshProjectRun:
 
     def _do(self, unit: Unit, opened: _Open, tell: Callable[[Message], None]) -> Report:
         began = perf_counter()
-        with opened.threads.doing(unit.id):
+        with opened.threads.doing(unit.id), opened.backends.doing(unit.id):
             try:
                 if opened.threads.is_cancelled(unit.id):
                     raise failures.Cancelled
@@ -269,10 +302,14 @@ class SqlmeshProjectRun:
         if reason := way.why_not(reference, is_cancelled):
             return Report(node.id, Outcome.WAITING, reason)
         work, evaluation = way.assessment.work[reference], way.assessment.evaluation
+        if work.error is not None:
+            raise work.error
         if node.id in self._contended:
             self._contended.discard(node.id)
             take_out_what_others_built(way, [reference])
             work.create = work.create and not table_exists(evaluation, work.snapshot)
+            if work.error is not None:
+                raise work.error
         if work.is_done:
             return Report(node.id, Outcome.UP_TO_DATE, "somebody has built it meanwhile")
         opened.backends.builds(node.id, work.snapshot)
@@ -285,15 +322,19 @@ class SqlmeshProjectRun:
         callbacks = BuildCallbacks(
             is_cancelled=is_cancelled,
             held=partial(self._settings.guard.holds, node.id),
-            help_with=partial(self._have_help, opened.threads, node.id),
+            help_with=partial(self._have_help, opened, node.id),
             failed=self._recover,
             progressed=progressed,
         )
         return build_node(node.id, work, evaluation, callbacks)
 
-    def _have_help(self, threads: UnitThreads, unit: UnitId, job: Callable[[], None]) -> None:
+    def _have_help(self, opened: _Open, unit: UnitId, job: Callable[[], None]) -> None:
+        def help_out() -> None:
+            with opened.backends.doing(unit):
+                job()
+
         if not self._settings.one_batch_at_a_time:
-            threads.help_with(unit, job, self._recover)
+            opened.threads.help_with(unit, help_out, self._recover)
 
     def _check(self, check: Check) -> Report:
         began, known = perf_counter(), self._known()
@@ -318,13 +359,17 @@ class SqlmeshProjectRun:
 
     # -- small things ---------------------------------------------------------------------------
 
+    def _say(self, text: str) -> None:
+        if text:
+            self._log("warn", text)
+
     def _recover(self, error: BaseException) -> None:
         """A connection that was lost must not be used again by its thread."""
         if is_transient(error):
-            _compat.drop_connection(self._project.adapters())
+            _compat_connections.drop_connection(self._project.adapters())
 
     def _end_statements(self, thread: int) -> None:
-        _compat.cancel_statements(self._project.adapters(), thread)
+        _compat_connections.cancel_statements(self._project.adapters(), thread)
 
     def _table_key(self, reference: str) -> ResourceKey | None:
         evaluation = self._known().evaluation

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from dagster_transform.graph import UnitId
-from dagster_transform.sqlmesh.intervals import Interval, merged, parts_within
+from dagster_transform.sqlmesh.intervals import Interval, merged, minus, parts_within
 from dagster_transform.sqlmesh.runs.backends import ProjectBackends
 from dagster_transform.sqlmesh.runs.hooks import Hooks
 from dagster_transform.sqlmesh.runs.plan_watch import PlanWatch
@@ -20,6 +20,7 @@ from dagster_transform.sqlmesh.state.built_at import built_at
 from dagster_transform.sqlmesh.state.due_intervals import due_intervals
 from dagster_transform.sqlmesh.state.environment import read_intervals
 from dagster_transform.sqlmesh.state.evaluation import Evaluation
+from dagster_transform.sqlmesh.state.ready_batches import ready_batches
 from dagster_transform.sqlmesh.state.work import Work
 
 
@@ -46,9 +47,10 @@ class PromotedRun:
         self._hooks = Hooks(context, settings, assessment.environment)
 
     def begin(self, building: Collection[str], _: ProjectBackends) -> None:
-        """Carry out before_all, where there is something to build."""
-        if building:
+        """Carry out before_all, where something is due."""
+        if self.assessment.is_due:
             self._hooks.before_all()
+        if building:
             take_out_what_others_built(self, building)
 
     def why_not(self, reference: str, is_cancelled: Callable[[], bool]) -> str:
@@ -70,7 +72,10 @@ class PromotedRun:
         raise RuntimeError(f"a promotion without a plan: {unit}")
 
     def end(self) -> None:
-        """Carry out after_all, where it is due."""
+        """Carry out after_all, where it is due. As in SQLMesh, signals that hold back all that is
+        due hold back no hooks: nothing has begun then, so before_all comes here."""
+        if self.assessment.is_due:
+            self._hooks.before_all()
         self._hooks.after_all()
 
 
@@ -85,23 +90,24 @@ def read_intervals_again(
         evaluation: What the run's nodes share.
         works: The nodes' work, whose snapshots get the intervals that the state has now.
     """
-    works = {r: w for r, w in works.items() if not _is_rebuilt_seed(w)}
+    works = {r: w for r, w in works.items() if not _is_rebuilt_seed(w) and w.error is None}
     before = {r: _built(work, evaluation) for r, work in works.items()}
     snapshots = [work.snapshot for work in works.values()]
     read_intervals(context.state_sync, snapshots, development=settings.is_development)
     changed = {r: work for r, work in works.items() if _built(work, evaluation) != before[r]}
     if not changed:
         return {}
-    due = {
-        snapshot.name: list(batches)
-        for snapshot, batches in evaluation.scheduler.batch_intervals(
-            due_intervals(evaluation, changed, ignore_cron=settings.ignore_cron),
-            evaluation.deployability,
-            evaluation.naming,
-        ).items()
-    }
+    due = due_intervals(evaluation, changed, ignore_cron=settings.ignore_cron)
+    ready = ready_batches(evaluation, due)
+    for reference, error in ready.errors.items():
+        changed.pop(reference).error = error
     # A rebuild has nothing that is due either: where it has changed, it was rebuilt meanwhile.
-    return {r: parts_within(due.get(r, []), work.batches) for r, work in changed.items()}
+    left = {r: parts_within(ready.batches.get(r, []), work.batches) for r, work in changed.items()}
+    # What was recorded meanwhile may be due again as the lookback of what this run leaves out.
+    return {
+        r: parts if minus(parts, evaluation.intervals_of(works[r].snapshot)) else []
+        for r, parts in left.items()
+    }
 
 
 def _is_rebuilt_seed(work: Work) -> bool:

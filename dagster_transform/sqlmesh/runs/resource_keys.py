@@ -8,7 +8,13 @@ from typing import Any
 from sqlglot import exp
 
 from dagster_transform.planning import ResourceKey
-from dagster_transform.sqlmesh.connections import connection_identity, duckdb_files
+from dagster_transform.sqlmesh._compat import state_connection
+from dagster_transform.sqlmesh.connections import (
+    connection_identity,
+    duckdb_files,
+    missing_files,
+)
+from dagster_transform.sqlmesh.errors import DatabaseError
 from dagster_transform.sqlmesh.gateways import Gateways
 from dagster_transform.sqlmesh.settings import SqlmeshSettings
 from dagster_transform.sqlmesh.state.evaluation import Evaluation
@@ -33,12 +39,13 @@ def shared_resources_of(context: Any, settings: SqlmeshSettings, *, alone: bool)
 def environment_key(context: Any, name: str) -> ResourceKey:
     """The key of an environment: where the project's state is, and the environment's name."""
     schema = context.config.get_state_schema(context.gateway)
-    return ResourceKey.environment(f"{connection_identity(_state(context))}/{schema or ''}", name)
+    place = connection_identity(state_connection(context))
+    return ResourceKey.environment(f"{place}/{schema or ''}", name)
 
 
 def file_keys(context: Any, connections: Iterable[Any]) -> frozenset[ResourceKey]:
     """The DuckDB files that only one process can hold: of these connections, and the state's."""
-    found = (duckdb_files(connection) for connection in (*connections, _state(context)))
+    found = (duckdb_files(connection) for connection in (*connections, state_connection(context)))
     return frozenset(ResourceKey.file(path) for files in found for path in files)
 
 
@@ -62,5 +69,19 @@ def connections_of(context: Any, evaluation: Evaluation) -> list[Any]:
     return [context.connection_config, *(connections[gateway] for gateway in sorted(gateways))]
 
 
-def _state(context: Any) -> Any:
-    return context.config.get_state_connection(context.gateway) or context.connection_config
+def require_files(name: str, connections: Iterable[Any], environment: str) -> None:
+    """Raises DatabaseError where a DuckDB file is missing that an environment was built in:
+    connecting would make an empty one, and what is not due would stay lost in it.
+
+    Args:
+        name: The project's name, for messages.
+        connections: The connection configs of the run.
+        environment: The environment's name.
+    """
+    if missing := missing_files(connections):
+        raise DatabaseError(
+            f"Project {name}: environment {environment} was planned, and there is no DuckDB file"
+            f" {' and no '.join(missing)}.",
+            remedy="Put it back where it was, or correct its path in the project's config: a"
+            " relative one begins in the folder of the config.",
+        )

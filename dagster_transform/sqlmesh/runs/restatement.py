@@ -55,7 +55,11 @@ class PlannedRestatement:
 
 
 def plan_restatement(
-    name: str, context: Any, settings: SqlmeshSettings, selected: Collection[str]
+    name: str,
+    context: Any,
+    settings: SqlmeshSettings,
+    selected: Collection[str],
+    may_build: Collection[str],
 ) -> PlannedRestatement:
     """What restating the selected nodes means.
 
@@ -64,6 +68,7 @@ def plan_restatement(
         context: A SQLMesh Context.
         settings: What the run asks for; with a `restate`.
         selected: Fully qualified names.
+        may_build: Those of all nodes of the project.
 
     Raises:
         EnvironmentNotPlannedError: There is no such environment.
@@ -84,8 +89,17 @@ def plan_restatement(
     intervals, backfill = _plan_of_sqlmesh(name, context, settings, restate, known)
     by_name = {s.name: s for s in backfill.all_snapshots.values()}
     built = {n for n in intervals if by_name[n].is_model and not by_name[n].is_symbolic}
-    mine = known | (built - settings.in_run if restate.downstream == "include" else set())
+    mine = set(known)
+    if restate.downstream == "include":
+        mine |= (built - settings.in_run).intersection(may_build)
     beyond = {n: settings.called(n) for n in built - mine - settings.in_run}
+    if beyond and restate.downstream == "include":
+        raise RestatementRefusedError(
+            f"Project {name}: restating what is selected also concerns "
+            f"{', '.join(sorted(beyond.values()))}, which is left out of this project in"
+            " transform.yaml.",
+            remedy="Set restate.downstream: leave (leave them as they are), or select them there.",
+        )
     if beyond and restate.downstream == "refuse":
         raise RestatementRefusedError(
             f"Project {name}: restating what is selected also concerns "
@@ -109,7 +123,10 @@ def plan_restatement(
     works: dict[str, Work] = {}
     for reference in sorted(known | {s.name for s in wanted}):
         snapshot = by_name[reference]
-        if batches := allotment.build.get(reference):
+        if error := allotment.errors.get(reference):
+            works[reference] = Work(snapshot, [], error=error)
+            readiness[reference] = Readiness()
+        elif batches := allotment.build.get(reference):
             works[reference] = Work(snapshot, batches)
             readiness[reference] = Readiness()
         elif reason := allotment.held.get(reference):
@@ -124,7 +141,11 @@ def plan_restatement(
     return PlannedRestatement(
         Assessment(readiness, works, environment),
         by_name,
-        {n: (by_name[n], interval) for n, interval in intervals.items() if n in works},
+        {
+            n: (by_name[n], interval)
+            for n, interval in intervals.items()
+            if n in works and works[n].error is None
+        },
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from sqlmesh.core.plan import stages
 
 from dagster_transform.graph import PromotionId, promotion_id
+from dagster_transform.sqlmesh.configs import shell_command_of
 from dagster_transform.sqlmesh.errors import PlanRefusedError
 from dagster_transform.sqlmesh.runs.marker import Marker
 from dagster_transform.sqlmesh.runs.plan_stages import PlanStages
@@ -73,7 +74,7 @@ def stage_plan(
         raise PlanRefusedError(
             f"Project {name}: the plan has changes that SQLMesh can't categorise by itself: "
             + ", ".join(sorted(settings.called(s.name) for s in plan.uncategorized)),
-            remedy=f"Decide once: sqlmesh -p {context.path} plan {environment}",
+            remedy=f"Decide once: {shell_command_of(context, f'plan {environment}')}",
         )
     evaluatable = plan.to_evaluatable()
     # Before the stages are made: they leave out what is recorded by then.
@@ -107,6 +108,8 @@ def refuse_what_is_not_selected(
     staged: StagedPlan,
     snapshots: Iterable[Any],
     selected: Collection[str],
+    *,
+    in_run: Collection[str],
     called: Callable[[str], str],
 ) -> None:
     """A run builds what was selected, and nothing else.
@@ -119,23 +122,35 @@ def refuse_what_is_not_selected(
         staged: The plan.
         snapshots: All snapshots of the plan.
         selected: Fully qualified names.
+        in_run: Those that the run selects, here or later.
         called: What people call the node of a fully qualified name.
 
     Raises:
         PlanRefusedError: The plan also changes other models.
     """
     backfilled = {s.name for s in staged.stages.intervals}
-    extra = sorted(
-        called(s.name)
+    extra = {
+        s.name: called(s.name)
         for s in snapshots
         if s.is_model
         and not s.is_symbolic
         and s.name not in selected
         and (s.name in backfilled or s.version != staged.versions.get(s.name, s.version))
-    )
+    }
+    if later := sorted(extra[n] for n in extra.keys() & set(in_run)):
+        names = ", ".join(later)
+        raise PlanRefusedError(
+            f"Project {name}: what has changed can't be promoted without {names}, which read it; "
+            "and they also read what another project, or a Python asset, makes of it once it is "
+            "promoted.",
+            remedy=f"Apply the plan by itself (job {name}_plan): it builds {names} from what is "
+            "there now. Then materialize what is in between, and then these with `restate`, or "
+            "without if they are of kind FULL or VIEW.",
+        )
     if extra:
         raise PlanRefusedError(
             f"Project {name}: the plan of what is selected also rebuilds "
-            f"{', '.join(extra)}, because they read it.",
-            remedy="Select them too (everything downstream), so that the run may build them.",
+            f"{', '.join(sorted(extra.values()))}, because they read it.",
+            remedy="Select them too (everything downstream), so that the run may build them; what"
+            f" select and exclude in transform.yaml leave out, the job {name}_plan builds.",
         )

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dagster_transform.planning import Outcome, Readiness
-from dagster_transform.sqlmesh.intervals import Interval, merged
+from dagster_transform.sqlmesh.intervals import Interval, in_words, merged
 from dagster_transform.sqlmesh.settings import PROD, SqlmeshSettings
 from dagster_transform.sqlmesh.state.auto_restatement import mark_what_is_due
 from dagster_transform.sqlmesh.state.built_at import built_at
@@ -28,7 +28,7 @@ from dagster_transform.sqlmesh.state.environment import (
     read_snapshots,
 )
 from dagster_transform.sqlmesh.state.evaluation import Evaluation
-from dagster_transform.sqlmesh.state.holes import Allotment, allot
+from dagster_transform.sqlmesh.state.holes import BUILT_IN_PRODUCTION, Allotment, allot, why_empty
 from dagster_transform.sqlmesh.state.work import Work
 
 
@@ -49,6 +49,12 @@ class Assessment:
     work: Mapping[str, Work]
     environment: CurrentEnvironment
     lacks: Mapping[str, Sequence[Interval]] = field(default_factory=dict)
+
+    @property
+    def is_due(self) -> bool:
+        """Whether something is due of the nodes, also where signals hold all of it back."""
+        outcomes = {ready.outcome for ready in self.readiness.values()}
+        return not outcomes.isdisjoint({None, Outcome.WAITING})
 
     @property
     def evaluation(self) -> Evaluation:
@@ -77,6 +83,8 @@ def assess_environment(
     settings: SqlmeshSettings,
     selected: Collection[str],
     judged: Collection[str] = (),
+    *,
+    may_build: Collection[str],
 ) -> Assessment:
     """What there is to do for the selected nodes of an environment as it is.
 
@@ -88,6 +96,7 @@ def assess_environment(
         settings: What the run asks for.
         selected: Fully qualified names of the nodes to build.
         judged: Fully qualified names of the nodes and standalone audits with checks to run.
+        may_build: Those of all nodes of the project, which a run may build too.
 
     Raises:
         EnvironmentNotPlannedError: There is no such environment.
@@ -100,7 +109,7 @@ def assess_environment(
         snapshots = [evaluation.by_name[n] for n in sorted(mine)]
         if mark_what_is_due(context, infos, snapshots, settings.execution_time):
             evaluation = read_snapshots(context, record, [*selected, *judged], settings)
-    allotment, included = _allot(evaluation, mine, settings)
+    allotment, included = _allot(evaluation, mine, settings, may_build)
     readiness: dict[str, Readiness] = {}
     works: dict[str, Work] = {}
     lacks = _lacks(evaluation, [n for n in judged if n in infos], settings)
@@ -130,18 +139,32 @@ def _lacks(
 
 
 def _allot(
-    evaluation: Evaluation, selected: set[str], settings: SqlmeshSettings
+    evaluation: Evaluation,
+    selected: set[str],
+    settings: SqlmeshSettings,
+    may_build: Collection[str],
 ) -> tuple[Allotment, set[str]]:
     """What is built of the selected nodes; and the upstreams that are built too."""
-    wanted = due_intervals(evaluation, selected, ignore_cron=settings.ignore_cron)
-    owed = due_intervals(evaluation, names_of_others(evaluation, selected), ignore_cron=False)
-    allotment = allot(evaluation, wanted, owed, settings.called)
-    if settings.upstreams == "hold" or not allotment.owing:
-        return allotment, set()
-    included = {s.name: (s, i) for s, i in owed.items() if s.name in allotment.owing}
-    wanted |= dict(included.values())
-    owed = {s: i for s, i in owed.items() if s.name not in included}
-    return allot(evaluation, wanted, owed, settings.called), set(included)
+    others = {n for n in selected if evaluation.is_productions(evaluation.by_name[n])}
+    mine = selected - others
+    wanted = due_intervals(evaluation, mine, ignore_cron=settings.ignore_cron)
+    owed = due_intervals(evaluation, names_of_others(evaluation, mine), ignore_cron=False)
+    lacking = {
+        s.name: f"it lacks {in_words(intervals)}: {BUILT_IN_PRODUCTION}"
+        for s, intervals in owed.items()
+        if s.name in others
+    }
+    allotment, included = allot(evaluation, wanted, owed, settings.called), {}
+    if settings.upstreams == "include":
+        owing = allotment.owing.intersection(may_build)
+        included = {
+            s: i for s, i in owed.items() if s.name in owing and not evaluation.is_productions(s)
+        }
+    if included:
+        owed = {s: i for s, i in owed.items() if s not in included}
+        allotment = allot(evaluation, wanted | included, owed, settings.called)
+    allotment.held |= lacking
+    return allotment, {s.name for s in included}
 
 
 def _work_or_why_not(
@@ -153,9 +176,12 @@ def _work_or_why_not(
 ) -> Work | Readiness:
     """What there is to build of a node; or why there is nothing."""
     snapshot = evaluation.by_name[reference]
+    if error := allotment.errors.get(reference):
+        return Work(snapshot, [], error=error)
     if batches := allotment.build.get(reference):
         return Work(snapshot, batches)
-    rebuilt = interval_to_rebuild(snapshot) if settings.ignore_cron else None
+    others = evaluation.is_productions(snapshot)
+    rebuilt = interval_to_rebuild(snapshot) if settings.ignore_cron and not others else None
     if rebuilt is not None and snapshot.is_seed:
         seed = _with_rows(snapshot.node, context)
         if seed is None:
@@ -167,9 +193,13 @@ def _work_or_why_not(
         return Work(snapshot, [rebuilt])
     if held := allotment.held.get(reference):
         return Readiness(Outcome.WAITING, held)
+    if empty := why_empty(snapshot, evaluation):
+        return Readiness(Outcome.WAITING, empty)
     reason = f"nothing is due by its cron '{snapshot.node.cron}'"
     if settings.ignore_cron:
         reason = "no interval is missing"
+    if others:
+        reason = f"{reason}: {BUILT_IN_PRODUCTION}"
     return Readiness(Outcome.UP_TO_DATE, reason, built_at=built_at(snapshot, evaluation))
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from dagster_transform.sqlmesh.state.evaluation import Evaluation
+from dagster_transform.sqlmesh.state.expiry import expired_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,16 +20,18 @@ class PlannedEnvironment:
         infos: The environment's own records, for the statements that surround a run: SQLMesh's
             table infos, or the snapshots of the run's own plan.
         evaluation: What evaluating its models takes.
+        expired_at: When it has expired, UTC; None: it has not.
     """
 
     plan_id: str
     infos: tuple[Any, ...]
     evaluation: Evaluation
+    expired_at: datetime | None = None
 
     @classmethod
     def of(cls, record: Any, evaluation: Evaluation) -> PlannedEnvironment:
         """As the state has it (SQLMesh's Environment)."""
-        return cls(str(record.plan_id), tuple(record.snapshots), evaluation)
+        return cls(str(record.plan_id), tuple(record.snapshots), evaluation, expired_at(record))
 
 
 class CurrentEnvironment:

@@ -7,8 +7,9 @@ from typing import Any
 
 from sqlmesh.core.snapshot import DeployabilityIndex
 
-from dagster_transform.planning import Outcome, Readiness
+from dagster_transform.planning import Outcome, Readiness, first_plan
 from dagster_transform.sqlmesh import _compat
+from dagster_transform.sqlmesh.configs import shell_command_of
 from dagster_transform.sqlmesh.errors import EnvironmentNotPlannedError
 from dagster_transform.sqlmesh.settings import PROD, SqlmeshSettings
 from dagster_transform.sqlmesh.state.evaluation import Evaluation
@@ -25,13 +26,12 @@ def read_environment(name: str, context: Any, environment: str) -> Any:
     Raises:
         EnvironmentNotPlannedError: It does not exist, or a plan is being applied to it.
     """
-    record = context.state_sync.get_environment(environment)
-    path = context.path
-    plan = f"sqlmesh -p {path} plan {environment}"
+    record = _compat.open_state(context).get_environment(environment)
+    plan = shell_command_of(context, f"plan {environment}")
     if record is None:
         raise EnvironmentNotPlannedError(
             f"Project {name}: its environment {environment} was never planned.",
-            remedy=f"Run `{plan}`, or set `plan: auto` for the project in transform.yaml.",
+            remedy=f"Plan it once: {'; '.join(first_plan(name, f'{plan} --auto-apply'))}.",
         )
     if not record.finalized_ts:
         raise EnvironmentNotPlannedError(

@@ -48,6 +48,17 @@ class Evaluation:
         """Whether what this environment builds of a model may become production's."""
         return bool(self.deployability.is_deployable(snapshot))
 
+    def is_productions(self, snapshot: Any) -> bool:
+        """Whether readers of a development environment see production's table of a model, while
+        building it here would write another one, which nobody reads.
+
+        So it is with indirect non-breaking changes, and with versions of forward-only models that
+        production has. SQLMesh builds that other table again and again (its issue 5793), since
+        what is recorded of it does not count.
+        """
+        index = self.deployability
+        return bool(index.is_representative(snapshot) and not index.is_deployable(snapshot))
+
     def physical_table(self, snapshot: Any) -> str:
         """The table that building a model writes."""
         return str(snapshot.table_name(is_deployable=self.is_deployable(snapshot)))

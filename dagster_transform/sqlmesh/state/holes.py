@@ -17,9 +17,12 @@ from sqlmesh.utils.date import to_timestamp
 
 from dagster_transform.graph import name_of_reference
 from dagster_transform.sqlmesh import _compat
-from dagster_transform.sqlmesh.intervals import Interval, in_words, merged, without
+from dagster_transform.sqlmesh.errors import SignalError
+from dagster_transform.sqlmesh.intervals import Interval, in_words, merged, minus, without
 from dagster_transform.sqlmesh.state.evaluation import Evaluation
+from dagster_transform.sqlmesh.state.ready_batches import ready_batches
 
+BUILT_IN_PRODUCTION = "this environment reads production's table, which production's runs build"
 _ENDLESS = 2**62
 Intervals = dict[str, list[Interval]]
 
@@ -32,11 +35,14 @@ class Allotment:
         build: Batches to build, by node.
         held: Nodes of which nothing can be built now, and why, in words.
         owing: Nodes that were not asked for and owe something to one that was.
+        errors: Nodes that were asked for, and why nobody can say what of them can be built now;
+            none is in `build` or `held`.
     """
 
     build: Intervals = field(default_factory=dict)
     held: dict[str, str] = field(default_factory=dict)
     owing: set[str] = field(default_factory=set)
+    errors: dict[str, SignalError] = field(default_factory=dict)
 
 
 def allot(
@@ -51,23 +57,16 @@ def allot(
 
     Args:
         evaluation: With the snapshots of the wanted nodes and of all their ancestors.
-        wanted: What the selected nodes lack or have to build anew, by snapshot.
-        owed: What the others should have by their crons and lack, by snapshot.
+        wanted: What the selected nodes lack or have to build anew, by snapshot; of a plan, what its
+            backfills build.
+        owed: What the others should have by their crons and lack, by snapshot; in a plan, which
+            SQLMesh has made as a whole, nothing.
         called: What people call the node of a fully qualified name.
         restating: Whether signals get to know that this is a restatement.
     """
     scheduler = evaluation.scheduler
     dag = snapshots_to_dag(scheduler.snapshots.values())
-    batches = {
-        s.name: list(i)
-        for s, i in scheduler.batch_intervals(
-            {**owed, **wanted},
-            evaluation.deployability,
-            evaluation.naming,
-            dag=dag,
-            is_restatement=restating,
-        ).items()
-    }
+    ready = ready_batches(evaluation, {**owed, **wanted}, called, restating=restating)
     asked = {s.name: list(i) for s, i in wanted.items()}
     missing = {s.name: list(i) for s, i in owed.items()}
     result = Allotment()
@@ -88,16 +87,23 @@ def allot(
         if not asked.get(name):
             continue
         result.owing |= debtors[name]
-        mine = batches.get(name, [])
-        built = leave_out(snapshot, mine, not_built)
+        if ready.culprits.get(name) in asked:
+            result.errors[name] = ready.errors[name]
+            continue
+        mine = ready.batches.get(name, [])
+        empty = reach.empty(snapshot)
+        built = [] if empty else leave_out(snapshot, mine, not_built)
         beyond = reach.beyond(snapshot) if built else {}
         for uncovered in beyond.values():
             built = leave_out(snapshot, built, [uncovered])
+        if built != mine and not minus(built, evaluation.intervals_of(snapshot)):
+            built = []  # what is left is there already: the lookback of what was left out
         if built:
             result.build[name] = built
         else:
-            words = in_words(asked[name])
-            result.held[name] = _why(snapshot, called, bool(not_built), beyond, words)
+            owes = debtors[name] if not_built else set()
+            why = _Why(evaluation, called, owes, empty, beyond.keys(), asked[name])
+            result.held[name] = why.in_words(snapshot)
     return result
 
 
@@ -110,21 +116,15 @@ def leave_out(snapshot: Any, batches: list[Interval], debts: list[Interval]) -> 
     return without(batches, debts, cells, uninterrupted=bool(snapshot.depends_on_past))
 
 
-def within_reach(evaluation: Evaluation, batches: Mapping[Any, Collection[Interval]]) -> Intervals:
-    """`batches` by name, less what an upstream that is built by time range does not have yet.
-
-    For the backfill of a plan, which SQLMesh has planned as a whole: nothing else is owed there.
-    """
-    by_name = {s.name: (s, list(i)) for s, i in batches.items()}
-    result: Intervals = {}
-    reach = _Reach(evaluation, result)
-    for snapshot_id in snapshots_to_dag(evaluation.scheduler.snapshots.values()):
-        if snapshot_id.name in by_name:
-            snapshot, built = by_name[snapshot_id.name]
-            for uncovered in reach.beyond(snapshot).values() if built else ():
-                built = leave_out(snapshot, built, [uncovered])
-            result[snapshot.name] = built
-    return result
+def why_empty(snapshot: Any, evaluation: Evaluation) -> str:
+    """Why a node has no data yet of which nothing is missing either; empty if it has some."""
+    if evaluation.intervals_of(snapshot):
+        return ""
+    start = f", start {snapshot.node.start}" if snapshot.node.start else ""
+    return (
+        "nothing of it was ever built, and no interval is due yet "
+        f"(cron '{snapshot.node.cron}'{start})"
+    )
 
 
 class _Reach:
@@ -147,17 +147,33 @@ class _Reach:
 
     def beyond(self, snapshot: Any) -> dict[str, Interval]:
         """Time that an upstream does not have yet: by its name."""
-        if not (snapshot.is_incremental or snapshot.is_scd_type_2):
+        if not _goes_by_intervals(snapshot):
             return {}
         found: dict[str, Interval] = {}
-        for parent in self._sliced(snapshot):
-            has, until = self._has(parent), self._end(parent)
-            if has < until:
-                found[parent.name] = (has, until)
+        for parent in self._read(snapshot):
+            if parent.is_incremental_by_time_range:
+                has, until = self._has(parent), self._end(parent)
+                if has < until:
+                    found[parent.name] = (has, until)
         return found
 
-    def _sliced(self, snapshot: Any) -> Iterable[Any]:
-        """The upstreams that are built by time range; views are looked through."""
+    def empty(self, snapshot: Any) -> set[str]:
+        """Upstreams that have no data at all, and will get some: names.
+
+        Of what `beyond` is about, a model takes what is before the upstream's start.
+        """
+        sliced = _goes_by_intervals(snapshot)
+        return {
+            parent.name
+            for parent in self._read(snapshot)
+            if not (sliced and parent.is_incremental_by_time_range)
+            and not self._evaluation.intervals_of(parent)
+            and not self._build.get(parent.name)
+            and self._has(parent) < self._end(parent)
+        }
+
+    def _read(self, snapshot: Any) -> Iterable[Any]:
+        """The upstreams that have rows of their own; views are looked through."""
         stack, seen = [p.name for p in snapshot.parents], set()
         while stack:
             name = stack.pop()
@@ -165,10 +181,10 @@ class _Reach:
             if parent is None or name in seen or name == snapshot.name:
                 continue
             seen.add(name)
-            if parent.is_incremental_by_time_range:
-                yield parent
-            elif parent.is_view or parent.is_embedded:
+            if parent.is_view or parent.is_embedded:
                 stack.extend(p.name for p in parent.parents)
+            elif parent.is_model and not parent.is_symbolic:
+                yield parent
 
     def _has(self, parent: Any) -> int:
         """Until when; a model that has nothing yet has all that is before its start."""
@@ -185,25 +201,47 @@ class _Reach:
         return int(parent.inclusive_exclusive(0, parent.node.end, strict=False)[1])
 
 
-def _why(
-    snapshot: Any, called: Callable[[str], str], owed: bool, beyond: Collection[str], asked: str
-) -> str:
+def _goes_by_intervals(snapshot: Any) -> bool:
+    return bool(snapshot.is_incremental or snapshot.is_scd_type_2)
+
+
+@dataclass(frozen=True, slots=True)
+class _Why:
     """Why nothing of a node can be built.
 
-    Args:
-        snapshot: The node's.
+    Attributes:
+        evaluation: The snapshots.
         called: What people call the node of a fully qualified name.
-        owed: Whether an upstream that is not selected owes it something.
-        beyond: Upstreams that have not got far enough.
-        asked: What was to be built, in words.
+        owes: Names of upstreams that are not built by this run and lack data that it needs.
+        empty: Names of upstreams that have no data at all.
+        beyond: Names of upstreams that have not got far enough.
+        asked: What was to be built.
     """
-    if owed:
-        parents = ", ".join(called(p.name) for p in snapshot.parents)
-        return (
-            f"an upstream that is not selected has not built the data yet ({parents}): "
-            f'select +key:"{called(snapshot.name)}" or set upstreams: include'
-        )
-    if beyond:
-        parents = ", ".join(sorted(map(called, beyond)))
-        return f"its upstream {parents} has not got that far yet"
-    return f"a signal, its own or an upstream's, holds back {asked}"
+
+    evaluation: Evaluation
+    called: Callable[[str], str]
+    owes: Collection[str]
+    empty: Collection[str]
+    beyond: Collection[str]
+    asked: Collection[Interval]
+
+    def in_words(self, snapshot: Any) -> str:
+        """As people read it."""
+        if self.owes:
+            by_name = self.evaluation.by_name
+            elsewhere = [n for n in self.owes if self.evaluation.is_productions(by_name[n])]
+            if elsewhere:
+                return f"its upstream {self._names(elsewhere)} lacks data: {BUILT_IN_PRODUCTION}"
+            return (
+                f"an upstream that is not selected has not built the data yet "
+                f"({self._names(self.owes)}): "
+                f'select +key:"{self.called(snapshot.name)}" or set upstreams: include'
+            )
+        if self.empty:
+            return f"its upstream {self._names(self.empty)} has no data yet"
+        if self.beyond:
+            return f"its upstream {self._names(self.beyond)} has not got that far yet"
+        return f"a signal, its own or an upstream's, holds back {in_words(self.asked)}"
+
+    def _names(self, names: Collection[str]) -> str:
+        return ", ".join(sorted(map(self.called, names)))

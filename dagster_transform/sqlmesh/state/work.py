@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from dagster_transform.sqlmesh.errors import SignalError
 from dagster_transform.sqlmesh.intervals import Interval
 
 
@@ -19,13 +20,18 @@ class Work:
         snapshot: The SQLMesh snapshot.
         batches: `[start, end)` in epoch milliseconds, oldest first; empty: only make the table.
         create: Whether the physical table has to be made first.
+        prepare: Makes what has to be there before it is built, on the thread that builds it; None:
+            everything is there.
         recorded: Numbers of the batches that are in the state already: a retry leaves them out.
+        error: Why it fails as soon as it is started: nobody can say whether its batches are ready.
     """
 
     snapshot: Any
     batches: list[Interval]
     create: bool = False
+    prepare: Callable[[], None] | None = None
     recorded: set[int] = field(default_factory=set)
+    error: SignalError | None = None
 
     @property
     def done(self) -> list[Interval]:

@@ -5,6 +5,7 @@ A test that fails here names the part that a new version of Dagster has moved.
 
 from __future__ import annotations
 
+import inspect
 import multiprocessing
 import time
 import warnings
@@ -22,7 +23,7 @@ from dagster import DagsterEventType as Kind
 from dagster._core.definitions.reconstruct import ReconstructableRepository
 
 from dagster_transform.claims import open_store
-from dagster_transform.dagster import _compat
+from dagster_transform.dagster import _compat, _compat_circles
 
 if TYPE_CHECKING:
     from tests.support.postgres import PostgresDatabase
@@ -78,6 +79,26 @@ def test_an_ordinary_output_would_store_an_event() -> None:
     """What the metadata key is for."""
     result = run(two_assets(lambda: [dg.Output(None, "quiet")]), reads_silent)
     assert keys(result, Kind.ASSET_MATERIALIZATION) == ["quiet"]
+
+
+def test_a_materialization_has_the_code_version_that_it_is_given() -> None:
+    @dg.asset(code_version="of the files")
+    def built():  # type: ignore[no-untyped-def]
+        tags = {_compat.CODE_VERSION_TAG: "of-the-environment"}
+        return dg.MaterializeResult(tags=tags, data_version=dg.DataVersion("this run"))
+
+    @dg.asset(code_version="of the files")
+    def as_loaded() -> None: ...
+
+    events = [
+        event.event_specific_data.materialization
+        for event in run(built, as_loaded).all_events
+        if event.event_type is Kind.ASSET_MATERIALIZATION
+    ]
+    tags = {event.asset_key.path[0]: event.tags for event in events}
+    assert tags["built"][_compat.CODE_VERSION_TAG] == "of-the-environment"
+    assert tags["built"]["dagster/data_version"] == "this run"
+    assert tags["as_loaded"][_compat.CODE_VERSION_TAG] == "of the files"
 
 
 def test_the_outputs_of_blocking_checks_are_known_by_name() -> None:
@@ -304,3 +325,52 @@ def test_the_url_of_dagsters_postgres_is_one_that_claims_can_be_kept_at(
         assert "heim" not in store.url
     finally:
         store.close()
+
+
+def test_inner_names_are_what_ops_inputs_and_outputs_may_be_called() -> None:
+    for name, an_op, an_input in [
+        ("a_b", True, True), ("type", False, False), ("config", False, True), ("a b", False, False),
+    ]:  # fmt: skip
+        assert _compat.is_inner_name(name) is an_op
+        assert _compat.is_inner_name(name, an_input=True) is an_input
+        if an_op:
+            dg.op(name=name, ins={name: dg.In(dg.Nothing)}, out={name: dg.Out()})(lambda: None)
+        else:
+            with pytest.raises(dg.DagsterInvalidDefinitionError):
+                dg.op(name=name)(lambda: None)
+    assert dg.AssetSpec("a").with_io_manager_key("io").metadata == {_compat.IO_MANAGER_KEY: "io"}
+
+
+def test_a_blocking_check_of_ours_closes_no_circle(caplog: pytest.LogCaptureFixture) -> None:
+    _compat_circles.let_checks_close_no_circle()
+    far = dg.AssetCheckSpec("far", asset="first", additional_deps=["last"], blocking=True)
+
+    @dg.multi_asset(
+        specs=[dg.AssetSpec("first"), dg.AssetSpec("last", deps=["between"])],
+        check_specs=[far], can_subset=True, required_resource_keys={"transform"},
+    )  # fmt: skip
+    def ours(context):  # type: ignore[no-untyped-def]
+        for key in context.selected_asset_keys:
+            yield dg.MaterializeResult(asset_key=key)
+        for check in context.selected_asset_check_keys:
+            yield dg.AssetCheckResult(
+                asset_key=check.asset_key, check_name=check.name, passed=False
+            )
+
+    between, beside = (
+        dg.asset(name=name, deps=["first"])(lambda: None) for name in ("between", "beside")
+    )
+    result = dg.materialize(
+        [ours, between, beside], resources={"transform": 1}, raise_on_error=False
+    )
+    made = keys(result, Kind.ASSET_MATERIALIZATION)
+    if "additional_deps" not in inspect.getsource(_compat_circles._resolve_cycles):
+        assert made == ["first"], (
+            "Dagster 1.11 carries it out beside its asset, and closes no circle"
+        )
+        return
+    assert made == ["first", "between", "last"], "what lies beside waits for the check, which fails"
+    assert "Check far on first does not hold back between" in caplog.text
+    both = dg.Definitions(assets=[ours, between], resources={"transform": 1})
+    job = both.get_repository_def().get_job("__ASSET_JOB")
+    assert _compat_circles.not_held_back(far.key, job) == ["between"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from importlib.metadata import version
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,13 +16,16 @@ from dagster_transform.sqlmesh import connections
 from tests.support.dbt_folders import write
 
 
-def invoke(folder: Path, *arguments: str) -> tuple[_compat.Invocation, list[Any]]:
+def invoke(
+    folder: Path, *arguments: str, command: str = "parse", manifest: Any = None
+) -> tuple[_compat.Invocation, list[Any]]:
     events: list[Any] = []
     common = ["--quiet", "--log-level-file", "none", "--log-path", str(folder / "logs")]
     place = ["--project-dir", str(folder), "--profiles-dir", str(folder)]
     found = _compat.invoke(
-        [*common, "parse", *place, "--target-path", str(folder / "target"), *arguments],
+        [*common, command, *place, "--target-path", str(folder / "target"), *arguments],
         events.append,
+        manifest,
     )
     return found, events
 
@@ -51,6 +55,22 @@ def test_an_invocation_keeps_what_the_command_made(tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_what_is_selected_is_listed_without_parsing_again(tmp_path: Path) -> None:
+    """The result of `dbt list`, and the event NoNodesForSelectionCriteria."""
+    write(tmp_path)
+    parsed, _ = invoke(tmp_path)
+    (tmp_path / "models" / "a.sql").write_text("select {{")
+    as_json = ("--output", "json", "--output-keys", "unique_id")
+    manifest = parsed.parts["manifest"]
+    listed, events = invoke(
+        tmp_path, "--select", "a", "tag:none", *as_json, command="list", manifest=manifest
+    )
+    assert listed.exception is None
+    assert [json.loads(line) for line in listed.result] == [{"unique_id": "model.p.a"}]
+    assert [found for e in events if (found := _compat.selects_nothing(e))] == ["tag:none"]
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize(
     ("change", "fault"),
     [
@@ -58,7 +78,7 @@ def test_an_invocation_keeps_what_the_command_made(tmp_path: Path) -> None:
         ({"packages.yml": "packages: [{local: helper}]"}, "packages"),
         ({"dbt_project.yml": "[x"}, "project_file"),
         ({"dbt_project.yml": "{name: p, profile: p, version: '1.0', x: 1}"}, "files"),
-        ({"dbt_project.yml": "{name: p, profile: q, version: '1.0'}"}, "profile"),
+        ({"dbt_project.yml": "{name: p, profile: q, version: '1.0'}"}, "no_profile"),
         ({"profiles.yml": "[x"}, "profile"),
         ({"profiles.yml": "p: {target: t, outputs: {t: {type: duckdb, path: 5}}}"}, "profile"),
         ({"profiles.yml": "p: {target: t, outputs: {t: {type: oracle}}}"}, "adapter"),
@@ -72,7 +92,7 @@ def test_what_is_wrong_is_told_by_where_dbt_stopped(
         (tmp_path / name).write_text(text)
     found, events = invoke(tmp_path)
     assert found.exception is not None
-    assert _compat.fault(found) == fault
+    assert _compat.fault(found)[0] == fault
     told = [event.info.msg for event in events if _compat.is_error(event)]
     assert fault == "packages" or told
 
@@ -81,7 +101,7 @@ def test_what_is_wrong_is_told_by_where_dbt_stopped(
 def test_a_folder_of_profiles_that_is_not_there_is_a_fault_of_the_profile(tmp_path: Path) -> None:
     write(tmp_path)
     found, _ = invoke(tmp_path, "--profiles-dir", str(tmp_path / "nowhere"))
-    assert _compat.fault(found) == "profile"
+    assert _compat.fault(found)[0] == "no_profiles"
 
 
 def identities(

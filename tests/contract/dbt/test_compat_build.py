@@ -52,6 +52,7 @@ POSTGRES = "dbt.adapters.postgres.connections"
         ("dbt.task.build", "BuildTask.handle_job_queue", ["self", "pool", "callback"]),
         ("dbt.task.build", "BuildTask.handle_job_queue_node", ["self", "node", "pool", "callback"]),
         ("dbt.task.build", "BuildTask.get_runner_type", ["self", "node"]),
+        ("dbt.task.build", "BuildTask.resource_types", ["self", "no_unit_tests"]),
         (
             RUNNABLE,
             "GraphRunnableTask.call_runner",
@@ -88,6 +89,7 @@ POSTGRES = "dbt.adapters.postgres.connections"
         ("dbt.adapters.base.impl", "BaseAdapter.type", []),
         ("dbt.adapters.base.impl", "BaseAdapter.get_columns_in_relation", ["self", "relation"]),
         (ADAPTER, "BaseConnectionManager.commit_if_has_connection", ["self"]),
+        (ADAPTER, "BaseConnectionManager.open", ["connection"]),
         (DUCKDB, "DuckDBConnectionManager.cancel", ["self", "connection"]),
         (POSTGRES, "PostgresConnectionManager.cancel", ["self", "connection"]),
         ("dbt.adapters.duckdb.environments.local", "LocalEnvironment.close", ["self"]),
@@ -134,6 +136,13 @@ def test_a_commit_of_a_materialisation_is_seen() -> None:
     assert "self.commit()" in code
 
 
+def test_connections_are_opened_through_the_object() -> None:
+    """A connection that is needed for the first time must end in the manager's `open`, looked up on
+    the object."""
+    code = inspect.getsource(part(ADAPTER, "BaseConnectionManager.set_connection_name"))
+    assert code.count("LazyHandle(self.open)") == code.count("LazyHandle(")
+
+
 def test_events_that_are_left_out_or_kept_exist() -> None:
     modules = ("dbt.events.types", "dbt.adapters.events.types", "dbt_common.events.types")
     known = {name for module in modules for name in dir(importlib.import_module(module))}
@@ -176,6 +185,7 @@ class Recorder:
         self.nodes = nodes
         self.ended: dict[str, dict[str, Any]] = {}
         self.begun: dict[str, SimpleNamespace] = {}
+        self.connected: list[str] = []
         self.build: Any = None
 
     def take_over(self, build: Any) -> RunQueue[Any]:
@@ -189,11 +199,17 @@ class Recorder:
         return queue
 
     def begin(self, node: str) -> Any:
-        self.begun[node] = SimpleNamespace(refresh=True, cancelled=False, made=False, error=None)
+        self.begun[node] = SimpleNamespace(
+            node=node, refresh=True, cancelled=False, made=False, error=None
+        )
         return self.begun[node]
 
     def is_cancelled(self, node: str) -> bool:
         return False
+
+    def may_build(self, node: Any) -> bool:
+        self.connected.append(node.node)
+        return not node.node.endswith(".refused")
 
     def note_made(self, node: Any) -> None:
         node.said = True
@@ -219,10 +235,11 @@ def test_a_build_does_what_it_is_handed_and_decides_nothing(
         "a.sql": "select 1 as n",
         "bad.sql": "select nonsense",
         "below.sql": "select 2 as n -- {{ ref('bad') }}",
+        "refused.sql": "select 3 as n",
     }.items():
         (tmp_path / "models" / name).write_text(text)
     model = "model.p."
-    host = Recorder(*[model + n for n in ("a", "bad", "below", "gone")])
+    host = Recorder(*[model + n for n in ("a", "bad", "below", "refused", "gone")])
     _compat_build.replace_build(host)
     place = ["--project-dir", str(tmp_path), "--profiles-dir", str(tmp_path)]
     found = _compat.invoke(
@@ -234,7 +251,10 @@ def test_a_build_does_what_it_is_handed_and_decides_nothing(
         "failed nodes are results, not the invocation's end"
     )
     statuses = {node.removeprefix(model): fields["status"] for node, fields in host.ended.items()}
-    assert statuses == {"a": "success", "bad": "error", "below": "success"}
+    assert statuses == {"a": "success", "bad": "error", "below": "success", "refused": "error"}
+    # Whoever builds is asked once it is connected, and executes nothing where it must not.
+    assert set(host.connected) == {model + n for n in ("a", "bad", "below", "refused")}
+    assert "its claim was lost" in host.ended[model + "refused"]["message"]
     assert host.ended[model + "a"]["artifact"]["unique_id"] == model + "a"
     assert host.ended[model + "a"]["relation"] == '"w"."main"."a"'
     assert "nonsense" in host.ended[model + "bad"]["message"]
@@ -251,10 +271,14 @@ def test_a_build_does_what_it_is_handed_and_decides_nothing(
     [read] = _compat_database.reads_of(host.build, model + "below")
     assert (read.node, read.relation) == (model + "bad", '"w"."main"."bad"')
     assert (read.place["schema"], read.place["alias"]) == ("main", "bad")
+    places = _compat_database.places(host.build)
+    assert places.keys() == {model + name for name in ("a", "bad", "below")}
+    assert places[model + "bad"] == read.place
+    assert _compat_build.excluded_nodes(host.build, [model + "a"]) == []
     assert _compat_database.has_query(host.build, model + "a")
     with _compat_database.own_connection(host.build, "test"):
         own = _compat_database.relation_of(host.build, model + "a")
         assert _compat_database.columns_of(host.build, own) == {"n": "INTEGER"}
     _compat_database.close_database(host.build)
-    assert len(host.build.node_results) == 3
+    assert len(host.build.node_results) == 4
     assert not host.build.graph.nodes(), "dbt's graph takes seconds to make"

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from dagster_transform.sqlmesh import _compat
+import psycopg2
+import pytest
+
+from dagster_transform.sqlmesh import _compat, _compat_connections
 from tests.support.private_parts import part
 
 # -- connections ----------------------------------------------------------------------------------
@@ -42,12 +45,12 @@ def test_connection_pools() -> None:
             part(pool, attribute, f"{name}.{attribute}")
         pool.get_cursor()
         before = Connection.cancelled
-        _compat.cancel_statements([Adapter(pool)], get_ident())
+        _compat_connections.cancel_statements([Adapter(pool)], get_ident())
         assert Connection.cancelled > before, f"{name}: its connection was not found"
         before = Connection.cancelled
-        _compat.drop_connection([Adapter(pool)])
+        _compat_connections.drop_connection([Adapter(pool)])
         if not isinstance(pool, pools.ThreadLocalSharedConnectionPool):
-            _compat.cancel_statements([Adapter(pool)], get_ident())
+            _compat_connections.cancel_statements([Adapter(pool)], get_ident())
             assert Connection.cancelled == before, f"{name}: close() no longer forgets"
 
 
@@ -63,10 +66,13 @@ def test_backends_are_named_where_pools_connect() -> None:
         )  # fmt: skip
         adapter = config.create_engine_adapter()
         derived = adapter.with_settings()
-        _compat.name_backends(adapter, lambda theirs: f"{theirs} ours")
+        factory = part(adapter._connection_pool, "_connection_factory", "ConnectionPool's factory")
+        assert factory.keywords["application_name"] == "mine"
+        _compat_connections.name_backends(adapter, lambda theirs: f"{theirs} ours", lambda: None)
         for one in (adapter, derived):
-            connect = part(one._connection_pool, "_connection_factory", "ConnectionPool's factory")
-            assert connect.keywords["application_name"] == "mine ours"
+            assert one._connection_pool._connection_factory is not factory
+            with pytest.raises(psycopg2.OperationalError, match="nowhere"):
+                one._connection_pool.get()
 
 
 def test_engine_adapter_connection_pool(context: Any) -> None:
@@ -88,12 +94,12 @@ def test_an_adapter_remembers_what_was_not_there(planned: Any) -> None:
     evaluator.get_snapshots_to_create([snapshot], DeployabilityIndex.all_deployable())
     adapter.execute(f"CREATE TABLE {table} (n INT)")
     assert not adapter.table_exists(table), "EngineAdapter remembers no absence any more"
-    _compat.forget_tables(adapter, table)
+    _compat_connections.forget_tables(adapter, table)
     assert adapter.table_exists(table)
     adapter.execute(f"DROP TABLE {table}")
     evaluator.get_snapshots_to_create([snapshot], DeployabilityIndex.all_deployable())
     adapter.execute(f"CREATE TABLE {table} (n INT)")
-    _compat.forget_tables(adapter)
+    _compat_connections.forget_tables(adapter)
     assert adapter.table_exists(table)
 
 

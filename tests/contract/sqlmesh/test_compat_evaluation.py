@@ -162,3 +162,34 @@ def test_dehydrated_seeds() -> None:
 
     assert "is_hydrated" in SeedModel.model_fields, "SQLMesh has moved SeedModel.is_hydrated"
     part(SeedModel, "to_hydrated", "SeedModel.to_hydrated")
+
+
+def test_signals_are_asked_model_by_model() -> None:
+    """`signals_apart` replaces the method on one scheduler, and takes it off again."""
+    _compat.import_sqlmesh()
+    from sqlmesh.core import console, scheduler
+
+    takes(
+        part(scheduler.Scheduler, "_check_ready_intervals", "Scheduler._check_ready_intervals"),
+        "snapshot", "intervals", "context", named="Scheduler._check_ready_intervals",
+    )  # fmt: skip
+    part(console.Console, "stop_signal_progress", "Console.stop_signal_progress")
+    part(scheduler.Scheduler(
+        snapshots=[], snapshot_evaluator=None, state_sync=None, default_catalog=None  # type: ignore[arg-type]
+    ), "console", "Scheduler.console")  # fmt: skip
+
+
+def test_a_plan_builder_tells_its_console_of_forbidden_changes() -> None:
+    """`forbidden_changes` listens there: the error that follows names no model."""
+    _compat.import_sqlmesh()
+    import inspect
+
+    from sqlmesh.core import console
+    from sqlmesh.core.plan import builder
+
+    for name in ("log_destructive_change", "log_additive_change"):
+        takes(
+            part(console.Console, name, f"Console.{name}"), "snapshot_name", "error",
+            named=f"Console.{name}",
+        )  # fmt: skip
+        assert f"self._console.{name}(" in inspect.getsource(builder.PlanBuilder)

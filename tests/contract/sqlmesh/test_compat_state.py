@@ -252,3 +252,46 @@ def test_summaries_of_environments(planned: Any) -> None:
     assert summary.name == "prod"
     assert summary.plan_id == planned.state_sync.get_environment("prod").plan_id
     assert summary.finalized_ts
+
+
+# -- a state that is not there yet ----------------------------------------------------------------
+
+
+def test_planning_without_a_state_makes_none(tmp_path: Path) -> None:
+    """Context._provided_state_sync, and what `Context.state_sync` does beside making one."""
+    database = tmp_path / "w.duckdb"
+    (tmp_path / "config.yaml").write_text(CONFIG % database)
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "a.sql").write_text("MODEL (name s.a, kind FULL); SELECT 1 AS n")
+    context = _compat.import_sqlmesh().Context(paths=[str(tmp_path)], load=False)
+    part(context, "_provided_state_sync", "Context._provided_state_sync")
+    try:
+        state = _compat.open_state(context)
+        context.load()
+        assert state.get_environment("prod") is None
+        assert context.plan_builder("prod", skip_tests=True).build().has_changes
+        assert not database.exists(), "SQLMesh connects to its database when it plans"
+        _compat.make_state(context)
+        assert context.state_sync.get_environment("prod") is None
+        assert database.exists(), "Context._provided_state_sync counts although it is None"
+    finally:
+        _compat.close_connections(context)
+
+
+def test_a_state_that_is_there_is_opened_as_sqlmesh_does(planned: Any, folder: Path) -> None:
+    context = _compat.import_sqlmesh().Context(paths=[str(folder)], load=False)
+    try:
+        state = _compat.open_state(context)
+        assert type(state) is type(planned.state_sync)
+        assert state.get_environment("prod") is not None
+        _compat.make_state(context)
+        assert context.state_sync is state
+    finally:
+        _compat.close_connections(context)
+
+
+def test_model_selector(context: Any) -> None:
+    part(context, "_selector_cls", "Context._selector_cls")
+    select = _compat.model_selector(context)
+    assert set(select(["*"])) == set(context.models)
+    assert not select(["no_such_model"])

@@ -115,6 +115,24 @@ def test_a_failed_first_build_shows_nothing_and_the_next_run_completes_it(
     assert set(fixed.materialized) == {*NAMES, "on_b"}
 
 
+def test_no_after_all_follows_a_plan_that_fails(tmp_path: Path) -> None:
+    project = Project(
+        tmp_path / "p",
+        Database.in_file(tmp_path / "w.duckdb"),
+        {"mart.bad": "kind FULL\n---\nSELECT CAST('seven' AS INT) AS n"},
+        config={"before_all": ["CREATE TABLE main.before (n INT)"],
+                "after_all": ["CREATE TABLE main.after (n INT)"]},
+    )  # fmt: skip
+    transform = Transform(tmp_path, [project], plan="auto")
+    transform.prepare()
+    try:
+        assert not transform.run(execution_time=NOW).success
+        assert {"main.before", "main.after"} & project.database.tables() == {"main.before"}
+        assert "after_all" not in "".join(transform.stories()[0].log)
+    finally:
+        transform.close()
+
+
 def names_with_views(database: Database) -> set[str]:
     return {t.split(".")[1] for t in database.tables() if t.startswith("mart.")}
 

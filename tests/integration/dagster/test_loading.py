@@ -21,7 +21,7 @@ from dagster_transform import (
     transform_executor,
 )
 from dagster_transform.config import UnknownProjectError
-from dagster_transform.dagster.definitions.errors import DuplicateKeyError, StaleGraphError
+from dagster_transform.dagster.definitions.errors import StaleGraphError
 from dagster_transform.dagster.definitions.loading import Loaded, load_graphs
 from dagster_transform.graph import GraphFileError
 from tests.support.sqlmesh_projects import Database, Project, utc
@@ -237,10 +237,10 @@ def test_two_projects_with_one_asset_key_are_both_named(tmp_path: Path) -> None:
         Path(project.database.connection["database"]).parent.mkdir()
     transform = Transform(tmp_path, projects)
     transform.prepare()
-    with pytest.raises(DuplicateKeyError) as raised:
-        build_transform_definitions(tmp_path)
-    for word in ("p:mart.a", "q:mart.a", "w/mart/a", "get_asset_key"):
-        assert word in str(raised.value)
+    keys, description, _ = shown(tmp_path)
+    assert keys == {"w/mart/a", "q/not_loaded"}, "the first one stays"
+    for word in ("p:mart.a", "q:mart.a", "w/mart/a", "q/models/mart.a.sql", "get_asset_key"):
+        assert word in description
 
 
 def test_one_project_as_assets_for_definitions_of_ones_own(folder: Path) -> None:
@@ -284,3 +284,14 @@ def test_definitions_merge_with_those_of_the_user(folder: Path) -> None:
     )
     with pytest.raises(dg.DagsterInvariantViolationError, match="executor"):
         dg.Definitions.merge(build_transform_definitions(folder), own)
+
+
+@pytest.mark.parametrize("names", [["plan"], ["plan_y", "y_plan"], ["sweep_a", "a_plan"], ["type"]])
+def test_projects_may_be_called_as_ops_and_jobs_are(tmp_path: Path, names: list[str]) -> None:
+    for name in names:
+        (tmp_path / name).mkdir()
+    projects = ", ".join(f"{name}: {{framework: sqlmesh, path: {name}}}" for name in names)
+    (tmp_path / "transform.yaml").write_text(f"projects: {{{projects}}}", encoding="utf-8")
+    definitions = build_transform_definitions(tmp_path)
+    dg.Definitions.validate_loadable(definitions)
+    assert {job.name for job in definitions.jobs or ()} >= {f"{name}_plan" for name in names}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import threading
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from dagster_transform.claims import Owner, OwnerKind, Want
 from tests.support.overlapping_runs import store_of
 from tests.support.sqlmesh_projects import Database, Project, utc
+from tests.support.stories import Story
 from tests.support.transforms import Transform, python_asset
 from tests.support.waiting import until
 
@@ -53,6 +55,19 @@ FILES = {
     "audits/small.sql": "AUDIT (name small);\nSELECT * FROM @this_model WHERE id > 10;\n",
     "external_models.yaml": '- name: \'"w"."src"."counted"\'\n  columns:\n    n: INT\n',
 }
+HELD = """
+    kind INCREMENTAL_BY_TIME_RANGE (time_column ds), start '2024-03-04', signals (never())
+    ---
+    SELECT 1 AS id, '2024-03-04'::DATE AS ds WHERE '2024-03-04' BETWEEN @start_ds AND @end_ds
+"""
+NEVER = """
+    from datetime import datetime, timezone
+    from sqlmesh import signal
+
+    @signal()
+    def never(batch):
+        return [span for span in batch if span[0] < datetime(2024, 3, 5, tzinfo=timezone.utc)]
+"""
 BETWEEN: list[Callable[[], None]] = []
 """What is done between the two halves of a run."""
 COUNTED = python_asset(
@@ -234,6 +249,40 @@ def test_after_all_waits_for_those_who_have_the_file_by_then(
     assert [holder.run_id for holder in store.holders()] == ["other"] * (not patient)
 
 
+def test_hooks_run_where_signals_hold_back_all_that_is_due(tmp_path: Path) -> None:
+    """As `sqlmesh run` runs them; and neither runs any where nothing is due."""
+    found: dict[str, list[list[str]]] = {}
+    for how in ("ours", "native"):
+        (tmp_path / how).mkdir()
+        project = Project(
+            tmp_path / how / "p",
+            Database.in_file(tmp_path / how / "w.duckdb"),
+            {"mart.held": HELD},
+            files={"signals/never.py": NEVER},
+            config={
+                "before_all": ["CREATE TABLE IF NOT EXISTS hooks (moment TEXT)",
+                               "INSERT INTO hooks VALUES ('before')"],
+                "after_all": ["INSERT INTO hooks VALUES ('after')"],
+            },
+        )  # fmt: skip
+        project.plan_natively(FIRST)
+        found[how] = []
+        transform = Transform(tmp_path / how, [project])
+        transform.prepare()
+        for moment in (SAME_DAY, NEXT_DAY):
+            project.database.execute("DELETE FROM hooks")
+            if how == "native":
+                project.run_natively(datetime.fromisoformat(moment))
+            else:
+                run = transform.run(execution_time=moment, ignore_cron=False)
+                assert run.success
+                assert run.started == []
+                assert run.observed == ({} if moment == SAME_DAY else {"held": ["waiting"]})
+            found[how].append([row for (row,) in project.database.rows("SELECT * FROM hooks")])
+        transform.close()
+    assert found["ours"] == found["native"] == [[], ["before", "after"]]
+
+
 def test_a_run_with_nothing_to_build_runs_no_hooks(transform: Transform) -> None:
     run = transform.run(["mart.a", "mart.b"], execution_time=SAME_DAY, ignore_cron=False)
     assert run.success
@@ -264,3 +313,35 @@ def test_what_a_run_has_built_itself_is_not_synced(transform: Transform) -> None
     again = transform.run(["mart.a"], execution_time=NEXT_DAY)
     assert again.up_to_date == ["a"]
     assert again.materialized == []
+
+
+def test_what_a_run_of_another_instance_has_built_is_told_once(transform: Transform) -> None:
+    """Two Dagster instances on one warehouse: the second finds the work done, and says so once."""
+    options = {"execution_time": NEXT_DAY, "ignore_cron": False}
+    home = transform.home
+    built = transform.run(["mart.a", "mart.b"], **options)
+    assert outcomes(built) == {"a": "built", "b": "built"}
+    transform.close()
+    transform.home = shutil.copytree(home, transform.folder / "another_home", ignore=_only_settings)
+    second = transform.run(["mart.a", "mart.b"], **options)
+    assert second.success
+    assert second.started == []
+    assert outcomes(second) == {"a": "synced", "b": "synced"}
+    assert second.checks == {}
+    third = transform.run(["mart.a", "mart.b"], **options)
+    assert (third.started, third.materialized) == ([], [])
+    transform.close()
+    transform.home = home
+    assert transform.run(["mart.a", "mart.b"], **options).materialized == []
+
+
+def _only_settings(_: str, names: list[str]) -> set[str]:
+    return {name for name in names if name != "dagster.yaml"}
+
+
+def outcomes(run: Story) -> dict[str, str]:
+    """What each materialisation of a run says, by the last part of its key."""
+    return {
+        name: str(run.materialization(name).metadata["dagster_transform/outcome"].value)
+        for name in run.materialized
+    }

@@ -36,6 +36,9 @@ class _ProjectRun:
     def promotion_keys(self, unit: Unit) -> Mapping[str, bool]:
         return {}
 
+    def elsewhere(self) -> Mapping[str, str]:
+        return {}
+
     def refresh(self, units: Sequence[Unit]) -> None: ...
 
     def assess(self, nodes: Collection[str], checks: Collection[str]) -> Mapping[str, Readiness]:

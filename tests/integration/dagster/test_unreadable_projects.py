@@ -228,3 +228,16 @@ def test_a_project_that_reads_nothing_of_the_other_is_not_touched(shop: Shop) ->
         chosen = shop._create(context, ["marts.own"], None, None, {"execution_time": SECOND})
     run = shop.worker(chosen)
     assert run.success, run.text[-2000:]
+
+
+@pytest.mark.parametrize("reason", [of_another_version, stale])
+def test_a_job_that_names_keys_of_it_is_there_and_red(
+    shop: Shop, reason: Callable[[Shop], None]
+) -> None:
+    one = 'jobs=[dg.define_asset_job("one", dg.AssetSelection.keys("items", "report")), '
+    shop.define(module=MODULE.replace("jobs=[", one))
+    reason(shop)
+    run = shop.command_that_fails("job", "execute", "-j", "one")
+    assert run.status is dg.DagsterRunStatus.FAILURE
+    assert "dagster-transform prepare --project d" in run.text
+    assert "items" not in run.materialized

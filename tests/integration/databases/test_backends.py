@@ -108,6 +108,23 @@ def test_all_backends_of_a_context_have_the_name_that_is_written_down(
 
 
 @pytest.mark.postgres
+def test_a_thread_that_gets_its_backend_after_the_claim_was_lost_executes_nothing(
+    tmp_path: Path, postgres_database: PostgresDatabase
+) -> None:
+    database = Database.in_postgres(postgres_database)
+    model = "kind INCREMENTAL_UNMANAGED, start '2024-03-01'\n---\nSELECT 1 AS n"
+    project = Project(tmp_path / "p", database, {"mart.once": model})
+    project.plan_natively(utc("2024-03-03 10:30"))
+    before = database.content("mart.once")
+    taken: list[str] = []  # by another run, once this one has written down where it builds
+    guard = Guard(held=lambda _: not taken, hear=lambda unit, _: taken.append(unit))
+    run = project.run(utc("2024-03-04 10:30"), guard=guard)
+    assert run.outcomes == {"mart.once": "cancelled"}
+    assert run.reason("mart.once") == "its claim was lost"
+    assert database.content("mart.once") == before
+
+
+@pytest.mark.postgres
 def test_a_run_says_so_before_it_plans_and_before_each_node_that_it_builds(
     tmp_path: Path, postgres_database: PostgresDatabase
 ) -> None:

@@ -182,7 +182,7 @@ def test_an_environment_that_was_never_planned(
 ) -> None:
     error = one_error(running, healthy, EnvironmentNotPlannedError, caplog)
     assert "environment prod was never planned" in error.cause
-    assert f"sqlmesh -p {healthy.folder} plan prod" in str(error.remedy)
+    assert f"cd {healthy.folder} && sqlmesh plan prod" in str(error.remedy)
     assert "plan: auto" in str(error.remedy)
 
 

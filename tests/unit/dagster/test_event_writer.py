@@ -11,6 +11,7 @@ import dagster as dg
 
 from dagster_transform.dagster.execution.event_writer import EventWriter
 from dagster_transform.dagster.translation.keys import Keys
+from dagster_transform.dagster.translation.translator import TransformTranslator
 from dagster_transform.graph import Check, Column, Graph, Node, Relation
 from dagster_transform.planning import Outcome
 from dagster_transform.runs.events import CheckEvaluated, NodeBuilt, NodeObserved, RunEvent
@@ -49,7 +50,7 @@ class Op:
             log_event=self.logged.append,
             assets_def=SimpleNamespace(_check_specs_by_output_name={}),
         )
-        self.writer = EventWriter(context, GRAPH, keys)
+        self.writer = EventWriter(context, GRAPH, keys, TransformTranslator())
         self.closed = False
 
     def run(self, *events: RunEvent) -> Generator[RunEvent, None, RunSummary]:

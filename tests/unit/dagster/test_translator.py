@@ -16,22 +16,10 @@ from dagster_transform.dagster.definitions.errors import DuplicateKeyError
 from dagster_transform.dagster.translation.keys import keys_of
 from dagster_transform.graph import Check, Column, Graph, Location, Node, Relation, Source
 from tests.support.folders import GOLDEN_FOLDER
+from tests.support.sqlmesh_nodes import node
 
 GOLDEN = GOLDEN_FOLDER / "translation.json"
 ROOT = Path("/transform")
-
-
-def node(name: str = "marts.delays", **fields: Any) -> Node:
-    parts = fields.pop("parts", ("db", *name.split(".")))
-    reference = ".".join('"' + part.replace('"', '""') + '"' for part in parts)
-    return Node(
-        **{
-            "id": f"p:{reference}", "project": "p", "framework": "sqlmesh", "reference": reference,
-            "name": name, "kind": "FULL",
-            "relation": Relation("duckdb:/w", "db", parts[-2], parts[-1]),
-            **fields,
-        }
-    )  # fmt: skip
 
 
 RICH = node(

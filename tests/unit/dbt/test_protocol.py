@@ -19,6 +19,7 @@ from dagster_transform.dbt.protocol import (
     Begin,
     Cancel,
     CloseFiles,
+    Connected,
     End,
     Ended,
     FilesClosed,
@@ -26,6 +27,7 @@ from dagster_transform.dbt.protocol import (
     Loaded,
     Log,
     Made,
+    MayBuild,
     Measured,
     Open,
     ProtocolError,
@@ -44,6 +46,7 @@ LOADED = Loaded(
     invocation="abc",
     server={"connect": {"password": "hunter2"}},
     metadata={"dbt_version": "1.11.16", "args": {}},
+    places={"model.p.a": {"schema": "main", "alias": "a"}},
 )
 RESULT = Result(
     7,
@@ -62,9 +65,23 @@ RESULT = Result(
     artifact={"unique_id": "model.p.a", "timing": [{"name": "compile"}]},
     measured_follows=True,
 )
-ORDERS = [BEGIN, Open(("model.p.a", "test.p.b")), Start(1, "model.p.a"), Cancel(1)]
+ORDERS = [
+    BEGIN,
+    Open(("model.p.a", "test.p.b")),
+    Start(1, "model.p.a"),
+    Cancel(1),
+    MayBuild(3, True),
+]
 ORDERS += [CloseFiles(), End(), Interrupt()]
-NEWS = [LOADED, Ready(("model.p.gone",)), Made(7), RESULT, Result(8, "pass"), FilesClosed()]
+NEWS = [
+    LOADED,
+    Ready(("model.p.gone",), ("seed.p.s",)),
+    Connected(7, 3),
+    Made(7),
+    RESULT,
+    Result(8, "pass"),
+    FilesClosed(),
+]
 NEWS += [Measured(7, 10, {"id": "integer"}), Measured(8, problem="it is gone")]
 NEWS += [Measured(9, lineage={"id": [["model.p.a", "n"]]}, reads={"model.p.a": {"alias": "a"}})]
 NEWS += [
@@ -113,7 +130,9 @@ DAY = date(2024, 3, 5)
 def test_neither_side_takes_what_is_meant_for_the_other() -> None:
     with pytest.raises(ProtocolError, match=r"Unknown order 'ready'; known: begin, open, start"):
         decode_order(encode(Ready(())))
-    with pytest.raises(ProtocolError, match=r"Unknown news 'start'; known: loaded, ready, made"):
+    with pytest.raises(
+        ProtocolError, match=r"Unknown news 'start'; known: loaded, ready, connected"
+    ):
         decode_news(encode(Start(1, "a")))
 
 

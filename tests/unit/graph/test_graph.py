@@ -16,6 +16,7 @@ from dagster_transform.graph import (
     DuplicateRelationError,
     Graph,
     Node,
+    Position,
     Relation,
     Source,
     UnknownIdError,
@@ -192,6 +193,18 @@ def test_combine_links_a_source_to_the_node_of_another_project() -> None:
     assert (moved.target, moved.name, moved.project) == ("dbt:stg", "fresh", "mesh")
     assert combined.checks["mesh:delays:c"].also == ("dbt:stg", "mesh:other")
     assert combined.by_relation[relation("dbt:stg")] == "dbt:stg"
+
+
+def test_combine_links_what_a_check_waits_for() -> None:
+    staging = Graph.of([node("dbt:stg")])
+    position = Position(("mesh:ext",), ("mesh:ext", "mesh:other"), ("mesh:delays",))
+    marts = Graph.of(
+        [node("mesh:delays", "mesh:ext", "mesh:other")],
+        [source("mesh:ext", relation("dbt:stg")), source("mesh:other")],
+        [replace(check("mesh:delays", "c", "mesh"), position=position)],
+    )
+    [found] = Graph.combine([marts, staging]).checks.values()
+    assert found.position == Position(("dbt:stg",), ("dbt:stg", "mesh:other"), ("mesh:delays",))
 
 
 def test_combine_keeps_check_names_unique_on_their_target() -> None:

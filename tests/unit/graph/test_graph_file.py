@@ -11,7 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from dagster_transform.graph import GraphFileError, read_graph_file, write_graph_file
+from dagster_transform.graph import (
+    FORMAT_VERSION,
+    GraphFileError,
+    nodes_left,
+    read_graph_file,
+    write_graph_file,
+)
 from tests.support.graph_files import GOLDEN, GRAPH_FILE, OLD, unusable
 
 
@@ -99,15 +105,15 @@ def test_not_a_graph_file(path: Path, content: str) -> None:
 
 def test_a_file_of_an_older_version(path: Path) -> None:
     path.write_bytes(OLD.read_bytes())
-    unusable(path, "has format version 1; this dagster-transform reads 2")
+    unusable(path, "has format version 2; this dagster-transform reads 4")
 
 
-@pytest.mark.parametrize("version", [0, 1, 3, "2", True, None])
+@pytest.mark.parametrize("version", [0, 2, 3, 5, "4", True, None])
 def test_another_version(path: Path, version: object) -> None:
     raw = json.loads(GOLDEN.read_text())
     # Nothing else may be asked of a file of another version.
     path.write_text(json.dumps({"format": version, "things": raw["nodes"]}))
-    unusable(path, f"has format version {re.escape(repr(version))}; .* reads 2")
+    unusable(path, f"has format version {re.escape(repr(version))}; .* reads 4")
 
 
 def test_another_project(path: Path) -> None:
@@ -130,5 +136,24 @@ def test_reading_leaves_the_garbage_collector_as_it_was(path: Path, enabled: boo
 
 
 def test_another_format_can_not_be_written(path: Path) -> None:
-    with pytest.raises(ValueError, match="format 2"):
+    with pytest.raises(ValueError, match="format 4"):
         write_graph_file(path, replace(GRAPH_FILE, format_version=1))
+
+
+def test_what_another_version_still_names(path: Path) -> None:
+    write_graph_file(path, GRAPH_FILE)
+    raw = json.loads(path.read_bytes())
+    raw["format"] = FORMAT_VERSION + 1
+    raw["nodes"][0]["of_later"] = {"x": 1}
+    del raw["nodes"][1]["reference"]
+    path.write_text(json.dumps(raw))
+    left = nodes_left(path, GRAPH_FILE.project)
+    known = list(GRAPH_FILE.graph.nodes.values())
+    assert [node.id for node in left] == [node.id for node in (known[0], *known[2:])]
+    assert (left[0].key, left[0].reference) == (known[0].key, known[0].reference)
+    assert nodes_left(path, "another") == []
+    for content in ("", "[]", "{", json.dumps({"project": GRAPH_FILE.project})):
+        path.write_text(content)
+        assert nodes_left(path, GRAPH_FILE.project) == []
+    path.unlink()
+    assert nodes_left(path, GRAPH_FILE.project) == []

@@ -28,7 +28,10 @@ def test_golden_file_is_read() -> None:
 
 def test_default_values_are_left_out(path: Path) -> None:
     small = GraphFile(
-        Graph.of([BARE], [replace(RAW, description=None, columns=(), key=())]), "marts"
+        Graph.of(
+            [BARE], [replace(RAW, description=None, columns=(), key=(), key_is_default=False)]
+        ),
+        "marts",
     )
     write_graph_file(path, small)
     raw = json.loads(path.read_text())
@@ -113,6 +116,15 @@ def _remove(*keys: Any) -> Callable[[Any], None]:
         (_set("sources", 0, "more", to=1), r"sources\[0\]: unknown key"),
         (_set("checks", 0, "more", to=1), r"checks\[0\]: unknown key"),
         (_set("checks", 0, "blocking", to=1), r"checks\[0\]: blocking: true or false"),
+        (
+            _set("checks", 0, "position", to=[[], []]),
+            r"checks\[0\]: position: \[after, behind, before\]",
+        ),
+        (
+            _set("checks", 0, "position", to=[[], [], [1]]),
+            r"checks\[0\]: position: a list of strings",
+        ),
+        (_set("checks", 0, "position", to=[["x"], [], []]), "not consistent: .*'x'"),
         (_set("checks", 0, "target", to="marts:gone"), "not consistent: .*'marts:gone'"),
         (_set("nodes", 1, "deps", to=["marts:bare"]), "not consistent: .*circle"),
     ],

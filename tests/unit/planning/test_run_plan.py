@@ -12,7 +12,18 @@ from dagster_transform.planning import (
     UnitKind,
     plan_run,
 )
-from tests.support.run_plans import CHAIN, DONE, WAITS, after, check, graph, node, plan, source
+from tests.support.run_plans import (
+    CHAIN,
+    DONE,
+    PLANNED,
+    WAITS,
+    after,
+    check,
+    graph,
+    node,
+    plan,
+    source,
+)
 
 # -- nodes ----------------------------------------------------------------------------------------
 
@@ -232,3 +243,25 @@ def test_two_checks_that_read_across_make_no_circle() -> None:
     result = after(plan(checked, "*", "*"))
     assert result["a:below_1"] == {"a:1"}
     assert result["a:below_2"] == {"a:2"}
+
+
+def test_a_plan_builds_over_what_it_lets_wait_and_others_do_not() -> None:
+    """SQLMesh's plan knows what there is of an upstream that waits for more; dbt does not."""
+    waits = Readiness(Outcome.WAITING, "a signal holds it", promotion="a:P")
+    mixed = graph(
+        node("a:1"),
+        node("a:2", "a:1"),
+        node("b:3", "a:1"),
+        node("a:4", "b:3"),
+    )
+    readiness = {"a:1": waits, "a:2": PLANNED}
+    result = plan(mixed, "a:1 a:2 b:3", readiness=readiness)
+    assert set(result.units) == {"a:2", "a:P"}
+    assert after(result)["a:P"] == {"a:2"}
+    assert result.left_out["b:3"].outcome is Outcome.WAITING
+    # Behind another project's node that waits, the plan can't know.
+    broken = plan(mixed, "*", readiness={**readiness, "a:4": PLANNED})
+    assert not broken.units
+    # Nor behind what another run has claimed.
+    claimed = {"a:1": Readiness(Outcome.CLAIMED, "another run"), "a:2": PLANNED}
+    assert not plan(mixed, "a:1 a:2", readiness=claimed).units

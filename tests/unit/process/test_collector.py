@@ -1,4 +1,7 @@
-"""Each test in a process of its own: the collector is the process's."""
+"""Each test in a process of its own: the collector is the process's.
+
+Python 3.12 begins with some hundreds of objects out of the collector's sight, others with none.
+"""
 
 from __future__ import annotations
 
@@ -114,15 +117,16 @@ def test_an_error_keeps_nothing() -> None:
         run("""
 import gc
 from dagster_transform.process.collector import kept
+at_first = gc.get_freeze_count()
 try:
     with kept("this"):
         raise ValueError
 except ValueError:
-    print(gc.isenabled(), gc.get_freeze_count())
+    print(gc.isenabled(), gc.get_freeze_count() == at_first)
 with kept("this"): ...
-print(gc.isenabled(), gc.get_freeze_count() > 0)
+print(gc.isenabled(), gc.get_freeze_count() > at_first)
 """)
-        == "True 0\nTrue True"
+        == "True True\nTrue True"
     )
 
 
@@ -132,16 +136,18 @@ def test_a_collector_that_is_off_stays_off() -> None:
 import gc
 from dagster_transform.process.collector import kept
 gc.disable()
+at_first = gc.get_freeze_count()
 with kept("this"): ...
-print(gc.isenabled(), gc.get_freeze_count())
+print(gc.isenabled(), gc.get_freeze_count() == at_first)
 """)
-        == "False 0"
+        == "False True"
     )
 
 
 DEFINITIONS = """
 import gc, sys
 from pathlib import Path
+at_first = gc.get_freeze_count()
 from dagster_transform import build_transform_assets, load_config
 from dagster_transform.graph import Graph, Node, Relation
 
@@ -152,10 +158,10 @@ node = Node("p:m", "p", "sqlmesh", '"db"."s"."m"', "s.m", kind="FULL", relation=
 config = load_config(Path.cwd())
 before = gc.get_freeze_count()
 build_transform_assets(Graph.of([node]), config)
-print(before, gc.get_freeze_count() > 100_000, gc.isenabled(), "sqlmesh" in sys.modules)
+print(before == at_first, gc.get_freeze_count() > 100_000, gc.isenabled(), "sqlmesh" in sys.modules)
 """
 
 
 def test_definitions_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert run(DEFINITIONS) == "0 True True False"
+    assert run(DEFINITIONS) == "True True True False"

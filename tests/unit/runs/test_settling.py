@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from dagster_transform.graph import Check, Graph, Node, Relation
+from dagster_transform.graph import Check, Graph, Node, Position, Relation
 from dagster_transform.planning import LeftOut, Limits, Outcome, RunPlan, Unit, UnitKind
 from dagster_transform.runs.events import (
     CheckEvaluated,
@@ -31,6 +31,13 @@ GRAPH = Graph.of(
     checks=[
         Check("d:top:c", "d", "c", "d:top"),
         Check("d:top:wide", "d", "wide", "d:top", also=("d:apart",)),
+        Check(
+            "d:top:through",
+            "d",
+            "through",
+            "d:top",
+            position=Position((), ("d:top",), ("d:below",)),
+        ),
     ],
 )
 RUN = ("d:top", "d:below", "d:apart")
@@ -209,6 +216,24 @@ def test_nodes_that_are_up_to_date_pass_in_the_end_at_the_latest() -> None:
     run.built("top", outcome=Outcome.UP_TO_DATE)
     assert run.events == []
     assert list(run.rule.end()) == [NodePassed("d:top")]
+
+
+def test_why_the_framework_left_a_node_as_it_was_is_told() -> None:
+    run = Rule()
+    unit = run.run_plan.units["d:top"]
+    report = Report("d:top", Outcome.UP_TO_DATE, "dbt says: reused")
+    run.after(Finished(unit, Outcome.UP_TO_DATE, report.reason, report))
+    assert run.events == [
+        NodeObserved("d:top", Outcome.UP_TO_DATE, "dbt says: reused", report, None)
+    ]
+    assert list(run.rule.end()) == [NodePassed("d:top")]
+
+
+def test_a_check_that_holds_back_something_else_is_not_waited_for() -> None:
+    run = Rule("d:top:through")
+    assert run.built("top") == ["top"]
+    assert run.checked("d:top:through", passed=False) == []
+    assert [event.result.check for event in run.events] == ["d:top:through"]
 
 
 def test_what_was_claimed_names_its_holder_and_what_waits_does_not() -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from textwrap import dedent
 
 from dagster_transform.planning import LeftOut, Outcome, Unit, UnitKind
-from dagster_transform.runs.summary import Row, RunSummary, summarise
+from dagster_transform.runs.summary import Row, RunSummary, of_rounds, summarise
 from dagster_transform.walk import CheckResult, Finished, Report
 
 X, Y = (Unit(id, UnitKind.BUILD, "a", promotion="a:last") for id in ("a:x", "a:y"))
@@ -133,3 +133,12 @@ def test_what_was_built_and_not_promoted_is_told_apart() -> None:
     found = summary(Finished(X, Outcome.BACKFILLED), Finished(LAST, Outcome.FAILED, "no views"))
     assert found.hidden == (Row(("A:X",), "backfilled", "readers don't see it yet: no a:last"),)
     assert "1 of which wait for a promotion" in found.as_text()
+
+
+def test_rounds_come_to_one_table_causes_first() -> None:
+    first = summary(Finished(X, Outcome.FAILED, "no"), Finished(Y, Outcome.BLOCKED, "A:X failed"))
+    second = summary(Finished(LAST, Outcome.FAILED, "no"))
+    assert of_rounds([first, second]).rows == (
+        Row(("A:X", "A:LAST"), "failed", "no"),
+        Row(("A:Y",), "blocked", "A:X failed"),
+    )

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from dagster_transform.errors import TransformError
+from dagster_transform.errors import TransformError, words_of
 from dagster_transform.sqlmesh.errors import DatabaseError, PlanRefusedError, ProjectLoadError
 from dagster_transform.sqlmesh.intervals import minus
-from dagster_transform.sqlmesh.project import clear_errors, first_error, words_of
+from dagster_transform.sqlmesh.project import clear_errors, first_error
 
 PATHS = ["/projects/p"]
 
@@ -17,7 +17,7 @@ def raised_by_driver(text: str, module: str = "duckdb") -> Exception:
     return type("IOException", (Exception,), {"__module__": module})(text)
 
 
-def clear(error: Exception, what: str = "can't be read") -> TransformError:
+def clear(error: Exception, what: str = "can't be loaded") -> TransformError:
     with pytest.raises(TransformError) as raised, clear_errors("p", PATHS, what):
         raise error
     return raised.value
@@ -26,9 +26,9 @@ def clear(error: Exception, what: str = "can't be read") -> TransformError:
 def test_an_error_of_sqlmesh_says_what_can_not_be_done_with_which_project() -> None:
     found = clear(ValueError("\x1b[91mmodel\x1b[0m is wrong "))
     assert isinstance(found, ProjectLoadError)
-    assert found.cause == "Project p can't be read: model is wrong"
-    assert "sqlmesh -p /projects/p info" in str(found)
-    assert str(clear(ValueError())).startswith("Project p can't be read: ValueError")
+    assert found.cause == "Project p can't be loaded: model is wrong"
+    assert "cd /projects/p && sqlmesh info" in str(found)
+    assert str(clear(ValueError())).startswith("Project p can't be loaded: ValueError")
 
 
 def test_an_error_of_a_driver_is_one_of_the_database_and_is_not_chained() -> None:
@@ -37,7 +37,7 @@ def test_an_error_of_a_driver_is_one_of_the_database_and_is_not_chained() -> Non
     found = clear(wrapped)
     assert isinstance(found, DatabaseError)
     assert found.cause == "Project p: its database can't be used: no route"
-    assert "sqlmesh info" in str(found)
+    assert "cd /projects/p && sqlmesh info" in str(found)
     assert found.__suppress_context__
     assert found.__cause__ is None
 

@@ -282,3 +282,18 @@ def test_what_fails_transiently_while_the_walk_stops_is_not_tried_again() -> Non
     ).run()
     assert walk.outcomes == {"a:bad": "failed", "a:shaky": "failed"}
     assert walk.retries == []
+
+
+def test_a_check_that_comes_after_a_check_is_blocked_by_its_failure() -> None:
+    """A unit test comes before its model: where that is held back, there is nothing to judge."""
+    walk = Rehearsal(
+        build("a:1"),
+        check("a:1:ok", "a:1"),
+        check("a:1:more", "a:1"),
+        check("a:2:unit", "a:1", "a:1:ok"),
+        build("a:2", "a:1", "a:1:ok", "a:2:unit"),
+        scripts={"a:1:ok": Script(failed_checks=("a:1:ok",))},
+    ).run()
+    assert walk.outcomes["a:2:unit"] == walk.outcomes["a:2"] == "blocked"
+    assert walk.outcomes["a:1:more"] == "checked"
+    assert walk.reasons["a:2"] == "blocking check failed: a:1:ok"

@@ -77,7 +77,7 @@ def test_a_change_that_somebody_has_to_decide_on_is_not_applied(tmp_path: Path) 
     assert not refused.success
     assert "can't categorise by itself: " in refused.failure
     assert "/mart/b" in refused.failure
-    assert "sqlmesh -p" in refused.failure
+    assert f"cd {project.folder} && sqlmesh plan prod" in refused.failure
     transform.close()
 
 
@@ -100,4 +100,11 @@ def test_failing_unit_tests_refuse_to_apply(planned: Transform) -> None:
     assert not refused.success
     assert "unit tests fail:\n- test_b" in refused.failure
     assert project.environment().plan_id == plan_id
+    # Explaining it is refused too, as by `sqlmesh plan`; what it would do is shown.
+    proposed = planned.job(JOB, **at(NEXT_DAY))
+    assert not proposed.success
+    assert "unit tests fail:\n- test_b" in proposed.failure
+    assert "`mart.b` (FULL): breaking" in text(proposed)
     assert apply(planned, skip_tests=True).success
+    # Nothing to plan: nothing to test.
+    assert planned.job(JOB, **at(NEXT_DAY)).success

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import yaml
 
 from tests.support.plan_jobs import (
     JOB,
+    MODELS,
     NEXT_DAY,
     OP,
+    QUICK,
     A,
     apply,
     at,
@@ -16,7 +20,9 @@ from tests.support.plan_jobs import (
     explain,
     metadata,
     text,
+    transform_of,
 )
+from tests.support.sqlmesh_projects import Database, Project
 from tests.support.transforms import Transform
 
 # -- what it explains -----------------------------------------------------------------------------
@@ -104,3 +110,63 @@ def test_run_builds_also_what_is_due(planned: Transform) -> None:
     assert story.success
     assert sorted(story.materialized) == ["a", "b", "c", "words"]
     assert planned.projects[0].database.content("mart.b") == [(15,)]
+
+
+# -- what it does not build -----------------------------------------------------------------------
+
+HELD = """
+from sqlmesh import signal
+
+@signal()
+def landed(batch) -> bool:
+    return False
+"""
+
+
+def test_changed_models_that_keep_their_tables_are_left_to_runs_and_that_is_said(
+    planned: Transform,
+) -> None:
+    project = planned.projects[0]
+    project.model("mart.a", A.replace("kind", "description 'Rows',\nkind"))
+    shown = explain(planned)
+    due = "- `mart.a`: 2024-03-05 is due, and built by the next run"
+    assert "**Backfill**: none." in text(shown)
+    assert due in text(shown).splitlines()
+    before = project.database.intervals()
+    assert apply(planned, digest(shown)).success
+    assert project.database.intervals() == before
+    run = planned.run(["mart.a"], **at(NEXT_DAY))
+    assert run.materialized == ["a"]
+    assert project.database.intervals() != before
+    with_due = explain(planned, run=True)
+    assert due not in text(with_due)
+
+
+def test_what_a_signal_holds_is_said_and_not_built(planned: Transform) -> None:
+    project = planned.projects[0]
+    project.write({"signals/__init__.py": HELD})
+    project.model("mart.new", "kind FULL,\nsignals (landed())\n---\nSELECT 1 AS n")
+    shown = explain(planned)
+    (reason,) = [w["reason"] for w in metadata(shown)["plan_json"]["waiting"]]
+    assert reason.startswith("a signal, its own or an upstream's, holds back")
+    assert f"- `mart.new`: {reason}" in text(shown).splitlines()
+    story = apply(planned, digest(shown))
+    assert story.success
+    assert story.observed["new"] == ["waiting"]
+    assert story.reason("new") == reason
+    assert "new" not in story.materialized
+    assert project.database.content("mart.new") == []
+
+
+def test_an_environment_that_has_expired_is_kept_by_its_plan(tmp_path: Path) -> None:
+    database = Database.in_file(tmp_path / "w.duckdb")
+    project = Project(tmp_path / "p", database, MODELS, config=QUICK, environment="dev")
+    transform = transform_of(tmp_path, project)
+    assert apply(transform).success
+    assert "**Nothing to do**" in text(explain(transform))
+    database.execute("UPDATE sqlmesh._environments SET expiration_ts = 1700000000000")
+    shown = explain(transform)
+    assert "the environment is kept, which has expired on 2023-11-14 22:13 UTC" in text(shown)
+    assert apply(transform, digest(shown)).success
+    assert project.environment("dev").expiration_ts > 1700000000000
+    transform.close()

@@ -49,6 +49,7 @@ def test_every_sort_of_check_says_what_it_found(database: Database, tmp_path: Pa
     told = run.told()
     assert told["items"] == told["orders"] == "built"
     assert told["plain"] == "blocked", "blocking checks of orders failed"
+    assert told["plain:next_is_next"] == "blocked", "a unit test comes before its model"
     found = {name: (c.passed, c.failed_rows, c.blocking) for name, c in result.checks.items()}
     assert found == {
         "orders:not_null_orders_id": (False, 1, True),
@@ -119,12 +120,14 @@ def test_freshness_is_asked_for_in_the_same_invocation(database: Database, tmp_p
         "raw.new:freshness": True,
         "raw.late:freshness": False,
         "raw.stale:freshness": False,
+        "raw.gone:freshness": False,
     }
     assert not any(c.blocking for c in result.checks.values())
     assert result.checks["raw.late:freshness"].details["status"] == "warn"
-    assert result.checks["raw.stale:freshness"].details["status"] == "fail"
+    assert result.checks["raw.stale:freshness"].details["status"] == "error"
     assert "its newest row is of" in result.checks["raw.stale:freshness"].details["message"]
-    assert run.told()["raw.gone:freshness"] == "failed"
+    assert run.told()["raw.gone:freshness"] == "checked", "dbt has a word for it"
+    assert result.checks["raw.gone:freshness"].details["status"] == "runtime error"
     sources = json.loads((run.folder / "sources.json").read_text())
     statuses = {entry["unique_id"]: entry["status"] for entry in sources["results"]}
     assert statuses["source.shop.raw.stale"] == "error", "dbt's own word"

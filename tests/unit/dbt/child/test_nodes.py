@@ -6,9 +6,10 @@ import threading
 
 import pytest
 
-from dagster_transform.dbt.child.nodes import NodeInProgress, NodesInProgress
-from dagster_transform.dbt.protocol import ProtocolError, Start
+from dagster_transform.dbt.child.nodes import NodeInProgress, NodesInProgress, Permissions
+from dagster_transform.dbt.protocol import Connected, ProtocolError, Start
 from dagster_transform.dbt.unique_ids import UniqueId
+from tests.support.waiting import until
 
 A, B = UniqueId("model.p.a"), UniqueId("model.p.b")
 
@@ -42,3 +43,31 @@ def test_a_node_ends_once_and_not_while_it_is_cancelled() -> None:
     thread.join(5)
     assert ended == [True]
     assert not node.end()
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_a_node_that_has_a_connection_waits_for_the_answer_to_its_own_question(
+    allowed: bool,
+) -> None:
+    asked: list[Connected] = []
+    permissions = Permissions()
+    node = NodeInProgress(7, A)
+    answers: dict[str, bool] = {}
+
+    def ask(name: str) -> threading.Thread:
+        before = len(asked)
+        thread = threading.Thread(
+            target=lambda: answers.update({name: permissions.ask(node, asked.append)})
+        )
+        thread.start()
+        until(lambda: len(asked) > before, "it to ask", 5)
+        return thread
+
+    threads = [ask(name) for name in ("first", "second")]  # two batches of one model
+    assert asked == [Connected(7, 0), Connected(7, 1)]
+    permissions.answer(1, allowed=allowed)
+    threads[1].join(5)
+    assert answers == {"second": allowed}
+    node.cancelled = True
+    threads[0].join(5)
+    assert answers == {"first": False, "second": allowed}

@@ -4,11 +4,12 @@ from typing import Any
 
 import pytest
 
+from dagster_transform.dagster.translation.dbt_translation import check_blocking
 from dagster_transform.dbt.errors import NodeConfigError
 from dagster_transform.dbt.files.checks import Checks, read_checks
 from dagster_transform.dbt.files.lineage import Lineage
 from dagster_transform.dbt.files.manifest import Manifest, is_built
-from dagster_transform.graph import Check, Graph, Node, Relation, Source
+from dagster_transform.graph import Check, Graph, Node, Position, Relation, Source
 
 
 def built(unique_id: str, *reads: str, materialized: str = "table", **fields: Any) -> Any:
@@ -196,12 +197,15 @@ def test_a_singular_test_shows_its_sql() -> None:
 
 
 @pytest.mark.parametrize(
-    ("severity", "blocking"), [("ERROR", True), ("error", True), ("warn", False), ("WARN", False)]
+    ("severity", "known"), [("ERROR", True), ("error", True), ("warn", False), ("WARN", False)]
 )
-def test_a_test_blocks_unless_it_only_warns(severity: str, blocking: bool) -> None:
+def test_a_test_may_hold_back_and_with_severity_warn_the_run_finds_out(
+    severity: str, known: bool
+) -> None:
     check = only(data_test("t", "model.p.a", severity=severity, config={"warn_if": "> 5"}))
-    assert check.blocking is blocking
-    assert check.properties.get("severity") == (None if blocking else "warn")
+    assert check.blocking
+    assert check_blocking(check) is known
+    assert check.properties.get("severity") == (None if known else "warn")
     assert check.properties["warn_if"] == "> 5"
 
 
@@ -212,22 +216,83 @@ def test_a_description_is_that_of_meta_or_the_tests_own() -> None:
     assert only(data_test("t", "model.p.a", description="")).description is None
 
 
-def test_what_reads_nothing_is_told_and_not_shown() -> None:
-    found = read(
-        data_test("nothing"),
+@pytest.mark.parametrize(
+    "test",
+    [
+        data_test("t"),
         data_test("t", "model.p.lonely", on="model.p.lonely"),
-        unit_test("u", "model.p.lonely"),
+        unit_test("t", "model.p.lonely"),
+    ],
+)
+def test_what_reads_nothing_is_shown_downstream_of_all_and_holds_nothing(test: Any) -> None:
+    check = only(test)
+    assert (check.target, check.also, check.position) == ("d:model.p.b", (), Position())
+    assert check.blocking, "it fails the run"
+    assert not check.holds_readers
+    assert not check.needs_target
+    assert not check_blocking(check)
+
+
+def test_what_reads_nothing_is_shown_where_the_project_says() -> None:
+    check = only(data_test("t", meta={"dagster": {"ref": {"name": "a"}}}))
+    assert (check.target, check.position) == ("d:model.p.a", Position(after=("d:model.p.a",)))
+
+
+def test_what_reads_nothing_is_shown_in_its_own_package() -> None:
+    assert only(data_test("t") | {"package_name": "q"}).target == "d:model.q.a"
+    assert only(data_test("t") | {"package_name": "without_models"}).target == "d:model.p.b"
+
+
+def test_a_project_without_nodes_and_sources_has_nowhere_to_show_a_test() -> None:
+    manifest = Manifest("d", "p", "duckdb", {"test.p.t": data_test("t")}, {})
+    found = read_checks(manifest, Lineage(manifest), Graph.of(), lambda _: None)
+    assert (found.shown, found.homeless) == ((), ("t",))
+
+
+def test_a_test_of_an_ephemeral_model_holds_back_what_reads_it() -> None:
+    check = only(data_test("t", "model.p.e", on="model.p.e"))
+    position = Position(behind=("d:model.p.a", "d:seed.p.s"), before=("d:model.p.b",))
+    assert check.position == position
+    assert not check.holds_readers
+    assert not check_blocking(check)
+
+
+def test_a_test_of_two_ephemeral_models_holds_back_what_is_below_both() -> None:
+    more = (
+        built("model.p.f", "model.p.v.v1", materialized="ephemeral"),
+        built("model.p.g", "model.p.f", materialized="ephemeral"),
+        built("model.p.h", "model.p.g"),
+        built("model.p.both", "model.p.b", "model.p.h"),
+        built("model.p.below", "model.p.both"),
     )
-    assert found.shown == ()
-    assert found.homeless == ("nothing", "t", "u")
+    found = read(*more, data_test("t", "model.p.e", "model.p.f", "model.q.a")).shown
+    assert [check.position for check in found] == [
+        Position(
+            after=("d:model.q.a",),
+            behind=("d:model.p.a", "d:seed.p.s", "d:model.p.v.v1"),
+            before=("d:model.p.both",),
+        )
+    ]
 
 
-def test_a_unit_test_is_its_models_and_blocks_and_reads_no_table() -> None:
+def test_a_test_of_a_model_that_reads_nothing_is_shown_on_what_reads_that() -> None:
+    reader = built("model.p.x", "model.p.lonely")
+    check = only(reader, data_test("t", "model.p.lonely"))
+    assert (check.target, check.position) == ("d:model.p.x", Position(before=("d:model.p.x",)))
+
+
+def test_a_unit_test_is_its_models_and_comes_before_it() -> None:
     check = only(unit_test("u", "model.p.b"))
     assert (check.kind, check.target, check.also) == ("unit_test", "d:model.p.b", ())
     assert (check.blocking, check.description) == (True, "why")
     assert check.reference == "unit_test.p.u"
-    assert only(unit_test("u", "model.p.e")).target == "d:model.p.a"
+    position = Position(behind=("d:model.p.a", "d:seed.p.s"), before=("d:model.p.b",))
+    assert check.position == position
+    assert check.holds_readers
+    # Of an ephemeral model: before what reads it.
+    of_ephemeral = only(unit_test("u", "model.p.e"))
+    assert (of_ephemeral.target, of_ephemeral.position) == ("d:model.p.a", position)
+    assert not of_ephemeral.holds_readers
 
 
 def test_names_are_unique_on_a_node_and_in_dagsters_alphabet() -> None:

@@ -10,8 +10,9 @@ from dagster_transform.dbt.protocol import Measured, Result
 from dagster_transform.dbt.runs.reports import entry_of, facts_of, report_of
 from dagster_transform.dbt.runs.started_nodes import Answer
 from dagster_transform.graph import Graph, Node, Relation, Source
-from dagster_transform.planning import Outcome, Unit, UnitKind
+from dagster_transform.planning import Limits, Outcome, Unit, UnitKind
 from dagster_transform.walk import Report
+from dagster_transform.walk.retries import Attempts, retry_delay
 
 BUILD = Unit("p:a", UnitKind.BUILD, "p")
 CHECK = Unit("p:a:t", UnitKind.CHECK, "p")
@@ -26,12 +27,11 @@ def report(unit: Unit, result: Result | None, **answer: Any) -> Report:
     return report_of(unit, Answer(result, **answer), "inv")
 
 
-@pytest.mark.parametrize("status", ["success", "no-op"])
-def test_a_node_that_went_well_is_built(status: str) -> None:
+def test_a_node_that_went_well_is_built() -> None:
     found = report(
-        BUILD, said(status, "SELECT 3", rows=3, relation='"w"."s"."a"', query_id="q"), made=True
+        BUILD, said("success", "SELECT 3", rows=3, relation='"w"."s"."a"', query_id="q"), made=True
     )
-    details = {"table": '"w"."s"."a"', "status": status, "message": "SELECT 3", "query_id": "q"}
+    details = {"table": '"w"."s"."a"', "status": "success", "message": "SELECT 3", "query_id": "q"}
     assert found == Report(
         "p:a",
         Outcome.BUILT,
@@ -39,6 +39,34 @@ def test_a_node_that_went_well_is_built(status: str) -> None:
         rows=3,
         details={**details, "invocation_id": "inv"},
     )
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "reason"),
+    [
+        ("no-op", "", "dbt says: no-op"),
+        ("reused", "", "dbt says: reused"),  # dbt-core 1.12
+        ("reused", "no new data", "dbt says: reused: no new data"),
+        # dbt State on older cores.
+        ("success", "NO-OP", "dbt says: success: NO-OP"),
+        ("success", "\x1b[32mNO-OP\x1b[0m (fresh)", "dbt says: success: NO-OP (fresh)"),
+        ("success", "CLONE", "dbt says: success: CLONE"),
+        ("success", 'skip "w"."s"."a"', 'dbt says: success: skip "w"."s"."a"'),
+    ],
+)
+@pytest.mark.parametrize("made", [False, True])
+def test_what_dbt_has_left_as_it_was_is_not_built(
+    status: str, message: str, reason: str, made: bool
+) -> None:
+    found = report(BUILD, said(status, message, rows=3), made=made)
+    assert (found.outcome, found.reason, found.rows) == (Outcome.UP_TO_DATE, reason, None)
+
+
+@pytest.mark.parametrize(
+    "message", ["CREATE TABLE", "OK", "CLONED 3", "SELECT 3 NO-OP", "skipping", ""]
+)
+def test_what_else_an_adapter_says_of_a_success_is_built(message: str) -> None:
+    assert report(BUILD, said("success", message)).outcome is Outcome.BUILT
 
 
 def test_it_is_built_even_if_the_cancel_came_too_late() -> None:
@@ -117,7 +145,9 @@ def test_rows_are_of_what_was_built() -> None:
         (CHECK, "warn", 4, False, False),
         (CHECK, "fail", 4, False, True),
         (SOFT, "fail", None, False, False),
+        (SOFT, "warn", None, False, False),
         (SOFT, "pass", None, True, False),
+        (SOFT, "runtime error", None, False, False),
     ],
 )
 def test_a_check_that_ran(
@@ -128,6 +158,7 @@ def test_a_check_that_ran(
     [check] = found.checks
     assert (check.check, check.passed, check.failed_rows) == ("p:a:t", passed, failures)
     assert check.blocking is blocking
+    assert check.error is (status in ("fail", "runtime error"))
     assert check.details["query"] == "SELECT 1"
     assert check.details["message"] == "Got 4"
     assert found.seconds == 2.0
@@ -140,8 +171,25 @@ def test_a_check_that_did_not_run_has_no_result(status: str) -> None:
     assert (found.outcome, found.reason) == (Outcome.FAILED, "no such column")
 
 
-def test_a_check_that_is_cancelled() -> None:
-    assert report(CHECK, said("error"), cancelled=True).outcome is Outcome.CANCELLED
+def test_what_could_not_be_found_out_may_pass_the_next_time() -> None:
+    found = report(SOFT, said("runtime error", "lost", transient=True))
+    assert (found.outcome, found.reason, found.transient) == (Outcome.CHECKED, "lost", True)
+    assert retry_delay(found, Attempts(1), Limits()) is not None
+    assert retry_delay(found, Attempts(3), Limits()) is None
+    assert not report(SOFT, said("fail", "old", transient=True)).transient
+
+
+@pytest.mark.parametrize("status", ["error", "runtime error"])
+def test_a_check_that_is_cancelled(status: str) -> None:
+    assert report(CHECK, said(status), cancelled=True).outcome is Outcome.CANCELLED
+    found = report(CHECK, said(status), timed_out="too long")
+    assert (found.outcome, found.reason) == (Outcome.FAILED, "too long")
+
+
+def test_dbts_own_word_is_shown() -> None:
+    """`error` of a source's freshness is a verdict, and no failure to come to one."""
+    [check] = report(SOFT, said("fail", artifact={"status": "error"})).checks
+    assert check.details["status"] == "error"
 
 
 def test_colours_and_passwords_are_left_out() -> None:

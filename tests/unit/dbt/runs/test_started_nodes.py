@@ -119,3 +119,17 @@ def test_a_node_that_ends_while_its_process_dies_is_answered_once() -> None:
         assert len(heard.answers) == 6
         by_token = Counter(a.result.token for a in heard.answers if a.result is not None)
         assert set(by_token.values()) <= {1}
+
+
+def test_a_node_may_build_while_it_is_the_runs_and_neither_cancelled_nor_answered() -> None:
+    nodes = StartedNodes()
+    held = [True]
+    token = nodes.add(A, lambda _: None, lambda _: None, held=lambda: held[0])
+    assert token is not None
+    assert nodes.may_build(token)
+    held[0] = False
+    assert not nodes.may_build(token)
+    held[0] = True
+    nodes.cancel(token)
+    assert not nodes.may_build(token)
+    assert not nodes.may_build(token + 1)

@@ -52,7 +52,7 @@ class Watched:
     def wait(self, timeout: float) -> bool:
         return self.killed.wait(timeout)
 
-    def kill(self) -> None:
+    def kill(self, _: str) -> None:
         self.killed.set()
 
 

@@ -6,7 +6,7 @@ from dagster_transform.sqlmesh.runs.failures import BatchError, in_words
 
 def test_an_error_has_its_kind_and_its_batch() -> None:
     assert in_words(ValueError("no such column")) == "ValueError: no such column"
-    assert in_words(ValueError()) == "ValueError: no message"
+    assert in_words(ValueError()) == "ValueError without a message"
     failed = BatchError("2024-03-01")
     failed.__cause__ = ValueError("no such column")
     assert in_words(failed) == "2024-03-01: ValueError: no such column"

@@ -10,7 +10,7 @@ from dagster_transform.sqlmesh.state.evaluation import Evaluation
 
 
 def environment(plan_id: str) -> PlannedEnvironment:
-    record = SimpleNamespace(plan_id=plan_id, snapshots=[plan_id])
+    record = SimpleNamespace(plan_id=plan_id, snapshots=[plan_id], expired=False)
     return PlannedEnvironment.of(record, Evaluation(None, None, None, execution_time=0))
 
 

@@ -1,0 +1,124 @@
+"""The projects of transform.yaml, by framework."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from dagster_transform.config.fields import (
+    Cron,
+    Folder,
+    Folders,
+    KeyPrefix,
+    KeysByName,
+    Model,
+    OptionalFolder,
+    OptionalPath,
+    OptionalText,
+    Text,
+    Texts,
+    TimeZone,
+    Variables,
+)
+
+
+class _Project(Model):
+    """What projects of both frameworks have.
+
+    Attributes:
+        select: Which nodes are assets, in the framework's own selection syntax; empty: all.
+        exclude: Which of these are not, likewise. What is left out and read is a source.
+        key_prefix: Comes before the asset keys of all nodes, so that two projects may have the same
+            files; keys of sources stay as they are.
+        source_keys: Asset keys of sources by their name or relation: whose Python asset makes them.
+    """
+
+    select: Texts = ()
+    exclude: Texts = ()
+    key_prefix: KeyPrefix = ()
+    source_keys: KeysByName = Field(default_factory=dict)
+
+    _MAKES_THE_GRAPH: ClassVar[tuple[str, ...]] = ("select", "exclude", "key_prefix", "source_keys")
+
+    def graph_settings(self) -> Mapping[str, str]:
+        """What the graph is made with and is not as by default: a digest of each value, by its key.
+        With other values the graph is another one; they may be secret."""
+        found = {name: getattr(self, name) for name in self._MAKES_THE_GRAPH}
+        fields = type(self).model_fields
+        return {
+            name: hashlib.sha256(
+                json.dumps(value, sort_keys=True, default=str).encode()
+            ).hexdigest()
+            for name, value in found.items()
+            if value != fields[name].get_default(call_default_factory=True)
+        }
+
+
+class SqlmeshProject(_Project):
+    """A SQLMesh project.
+
+    Attributes:
+        path: Its folder or folders (SQLMesh runs several as one); absolute in a loaded config.
+        environment: The environment that runs target.
+        gateway: A gateway of the project's config; None is its default one.
+        plan: Whether a run may apply a plan by itself.
+        column_lineage: Whether `prepare` finds out what each column is computed from.
+        catalog_in_key: Whether asset keys are `[catalog, schema, model]`; else `[schema, model]`.
+    """
+
+    framework: Literal["sqlmesh"]
+    path: Folders
+    environment: Text = "prod"
+    gateway: OptionalText = None
+    plan: Literal["never", "auto"] = "never"
+    column_lineage: bool = True
+    catalog_in_key: bool = True
+
+    _MAKES_THE_GRAPH = (*_Project._MAKES_THE_GRAPH, "gateway", "catalog_in_key")
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """All folders of the project."""
+        return self.path
+
+
+class DbtProject(_Project):
+    """A dbt project.
+
+    Attributes:
+        path: The folder of dbt_project.yml; absolute in a loaded config.
+        target: A target of its profile; None is the profile's default one.
+        profiles_dir: The folder of profiles.yml; None leaves the search to dbt, which begins in the
+            project's folder.
+        vars: dbt variables, over those of dbt_project.yml: of `prepare` and of every run.
+        state: The folder of another environment's manifest.json, for runs with `defer` and for
+            `state:` in `select` and `exclude`.
+        cron: When a node is due that says nothing of its own about it; None: no schedule.
+        time_zone: IANA name of the zone in which the crons of the project are meant; None is UTC.
+    """
+
+    framework: Literal["dbt"]
+    path: Folder
+    target: OptionalText = None
+    profiles_dir: OptionalFolder = None
+    vars: Variables = Field(default_factory=dict)
+    state: OptionalPath = None
+    cron: Cron = None
+    time_zone: TimeZone = None
+
+    _MAKES_THE_GRAPH = (*_Project._MAKES_THE_GRAPH, "target", "vars", "cron", "time_zone")
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """All folders of the project."""
+        return (self.path,)
+
+
+def _digest(value: object) -> str:
+    text = json.dumps(value, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()
