@@ -341,7 +341,7 @@ def _event(event: Any) -> tuple[str, dict[str, Any]]:
 
 def _without_reason(row: str) -> str:
     """Of a row of what went wrong: what it has come to, and of what. Who comes first is chance."""
-    shown = row.split(": ")[0]
+    shown = row.split(": ", maxsplit=1)[0]
     names = sorted(re.findall("`[^`]+`", shown))
     if shown.endswith(" more)"):
         return shown.split(" (")[0]  # and which are named of many
