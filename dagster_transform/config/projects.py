@@ -47,13 +47,12 @@ class _Project(Model):
 
     def graph_settings(self) -> Mapping[str, str]:
         """What the graph is made with and is not as by default: a digest of each value, by its key.
-        With other values the graph is another one; they may be secret."""
+        With other values the graph is another one; they may be secret. Not `gateway` and `target`:
+        what is prepared for one is run with another, and the run says where its tables are."""
         found = {name: getattr(self, name) for name in self._MAKES_THE_GRAPH}
         fields = type(self).model_fields
         return {
-            name: hashlib.sha256(
-                json.dumps(value, sort_keys=True, default=str).encode()
-            ).hexdigest()
+            name: _digest(value)
             for name, value in found.items()
             if value != fields[name].get_default(call_default_factory=True)
         }
@@ -79,7 +78,7 @@ class SqlmeshProject(_Project):
     column_lineage: bool = True
     catalog_in_key: bool = True
 
-    _MAKES_THE_GRAPH = (*_Project._MAKES_THE_GRAPH, "gateway", "catalog_in_key")
+    _MAKES_THE_GRAPH = (*_Project._MAKES_THE_GRAPH, "catalog_in_key")
 
     @property
     def paths(self) -> tuple[Path, ...]:
@@ -111,7 +110,7 @@ class DbtProject(_Project):
     cron: Cron = None
     time_zone: TimeZone = None
 
-    _MAKES_THE_GRAPH = (*_Project._MAKES_THE_GRAPH, "target", "vars", "cron", "time_zone")
+    _MAKES_THE_GRAPH = (*_Project._MAKES_THE_GRAPH, "vars", "cron", "time_zone")
 
     @property
     def paths(self) -> tuple[Path, ...]:

@@ -77,6 +77,25 @@ def plan_evaluator(context: Any) -> Any:
     )
 
 
+def select_by_fqn(context: Any) -> None:
+    """Let plans of a Context take fully qualified names in `select_models` too.
+
+    SQLMesh's own expressions have no way to write a model whose name has a blank or a slash.
+    """
+
+    class Selector(context._selector_cls):  # type: ignore[misc]  # a class of SQLMesh's
+        def expand_model_selections(
+            self, model_selections: Iterable[str], models: dict[str, Any] | None = None
+        ) -> set[str]:
+            known, asked = models or dict(self._models), set(model_selections)
+            found = asked & known.keys()
+            if asked - found:
+                found |= super().expand_model_selections(asked - found, models)
+            return found
+
+    context._selector_cls = Selector
+
+
 def unversioned_snapshots(context: Any, nodes: dict[str, Any]) -> dict[str, Any]:
     """Snapshots of local nodes with their fingerprints, made without asking the state."""
     snapshots: dict[str, Any] = context._nodes_to_snapshots(nodes)

@@ -77,6 +77,10 @@ def error_of(error: BaseException, name: str, paths: Sequence[str], what: str) -
         )
     if "LinterError" in names:
         return LinterError(f"Project {name}: {words}", remedy=f"`{sqlmesh('lint')}` lists what.")
+    if "TestError" in names:
+        return PlanRefusedError(
+            f"Project {name} {what}: {words}", remedy=f"`{sqlmesh('test')}` runs its unit tests."
+        )
     if "SignalEvalError" in names:
         return SignalError(f"Project {name}: a signal raised an error: {words}")
     if names & {"PlanError", "RestatementError"}:

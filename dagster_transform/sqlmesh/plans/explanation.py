@@ -212,6 +212,7 @@ class PlanExplanation:
             changes=tuple(replace(c, name=called(c.reference)) for c in self.changes),
             backfill=tuple(replace(b, name=called(b.reference)) for b in self.backfill),
             restated=tuple(replace(r, name=called(r.reference)) for r in self.restated),
+            waiting=tuple(replace(w, name=called(w.reference)) for w in self.waiting),
         )
 
     @property

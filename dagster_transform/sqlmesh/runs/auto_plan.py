@@ -75,6 +75,7 @@ def _plan(
     if not names:
         return None
     everything = whole and names.keys() >= set(selected)
+    _compat.select_by_fqn(context)
     with clear_refusals(name, context, settings):
         builder = context.plan_builder(
             settings.environment,
@@ -82,7 +83,7 @@ def _plan(
             run=True,
             execution_time=settings.execution_time,
             include_unmodified=True,  # a new development environment has the unchanged nodes too
-            select_models=None if everything else sorted(names.values()),
+            select_models=None if everything else sorted(names),
         )
         begin_previews(builder, settings)
         plan = build_plan(name, context, builder, settings.called)

@@ -19,11 +19,12 @@ from sqlmesh.utils import to_snake_case
 from dagster_transform.graph import UnitId
 from dagster_transform.planning import Outcome, Readiness
 from dagster_transform.sqlmesh import _compat
+from dagster_transform.sqlmesh.connections import missing_files
 from dagster_transform.sqlmesh.intervals import Interval, in_words, minus, parts_outside
 from dagster_transform.sqlmesh.runs.backends import ProjectBackends
 from dagster_transform.sqlmesh.runs.hooks import Hooks
 from dagster_transform.sqlmesh.runs.physical_tables import look_for_tables, make_table
-from dagster_transform.sqlmesh.runs.resource_keys import environment_key
+from dagster_transform.sqlmesh.runs.resource_keys import connections_of, environment_key
 from dagster_transform.sqlmesh.runs.staged_plan import StagedPlan, read_recorded
 from dagster_transform.sqlmesh.runs.way_of_run import take_out_what_others_built
 from dagster_transform.sqlmesh.settings import SqlmeshSettings
@@ -69,7 +70,9 @@ class PlanningRun:
         self.assessment = _assess(staged, evaluation, selected, settings)
         # The walk makes the tables of what it builds, each under its claim; those of which it
         # builds nothing are made before what reads them, or else with the promotion.
-        to_make = _tables_to_make(staged, evaluation) - self.assessment.work.keys()
+        nowhere = bool(missing_files(connections_of(context, evaluation)))
+        to_make = _tables_to_make(staged, evaluation, nowhere=nowhere)
+        to_make -= self.assessment.work.keys()
         self._empty = _EmptyTables(
             evaluation, to_make - {s.name for s in staged.stages.made_apart()}
         )
@@ -293,8 +296,14 @@ def _allot(staged: StagedPlan, evaluation: Evaluation, called: Callable[[str], s
     return allotment
 
 
-def _tables_to_make(staged: StagedPlan, evaluation: Evaluation) -> frozenset[str]:
-    """Names of the models whose tables are not there, of what the plan makes or builds."""
+def _tables_to_make(staged: StagedPlan, evaluation: Evaluation, *, nowhere: bool) -> frozenset[str]:
+    """Names of the models whose tables are not there, of what the plan makes or builds.
+
+    Args:
+        staged: The plan.
+        evaluation: What the plan's nodes share.
+        nowhere: Whether there is no database yet; looking for tables would make one.
+    """
     apart = {s.name for s in staged.stages.made_apart()}
     found = [
         s
@@ -302,5 +311,7 @@ def _tables_to_make(staged: StagedPlan, evaluation: Evaluation) -> frozenset[str
         if s.name in apart
         or (staged.plan.is_selected_for_backfill(s.name) and not evaluation.is_productions(s))
     ]
+    if nowhere:
+        return frozenset(s.name for s in found if s.is_model and not s.is_symbolic)
     made = evaluation.evaluator.get_snapshots_to_create(found, evaluation.deployability)
     return frozenset(snapshot.name for snapshot in made)

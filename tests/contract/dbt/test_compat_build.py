@@ -272,7 +272,7 @@ def test_a_build_does_what_it_is_handed_and_decides_nothing(
     assert (read.node, read.relation) == (model + "bad", '"w"."main"."bad"')
     assert (read.place["schema"], read.place["alias"]) == ("main", "bad")
     places = _compat_database.places(host.build)
-    assert places.keys() == {model + name for name in ("a", "bad", "below")}
+    assert places.keys() == {model + name for name in ("a", "bad", "below", "refused")}
     assert places[model + "bad"] == read.place
     assert _compat_build.excluded_nodes(host.build, [model + "a"]) == []
     assert _compat_database.has_query(host.build, model + "a")

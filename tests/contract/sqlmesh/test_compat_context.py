@@ -9,6 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
 from dagster_transform.sqlmesh import _compat
@@ -89,7 +90,9 @@ def test_context_nodes_to_snapshots(context: Any) -> None:
 
 def test_context_new_state_sync(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "models").mkdir()
-    (tmp_path / "config.yaml").write_text(CONFIG % (tmp_path / "empty.duckdb"))
+    database = tmp_path / "empty.duckdb"
+    duckdb.connect(str(database)).close()  # where there is none, nothing is opened
+    (tmp_path / "config.yaml").write_text(CONFIG % database)
     context = _compat.import_sqlmesh().Context(paths=[str(tmp_path)], load=False)
     part(context, "_new_state_sync", "Context._new_state_sync")
     if "_state_sync" not in vars(context):
@@ -155,3 +158,22 @@ def test_statements_are_kept_as_they_were_written(tmp_path: Path) -> None:
     assert before.startswith("CREATE TABLE x")
     assert "SELECT   1 AS n, /* and this */\n  2 AS m" in query, "SQLMesh no longer keeps them"
     assert after == "DROP TABLE x"
+
+
+def test_a_plan_can_select_a_model_that_no_expression_can_name(tmp_path: Path) -> None:
+    """Context._selector_cls makes the selectors of plans."""
+    from sqlmesh import Context
+
+    (tmp_path / "models").mkdir()
+    (tmp_path / "config.yaml").write_text(CONFIG % (tmp_path / "w.duckdb"), encoding="utf-8")
+    for file, name in (("odd", 's."a b/ü"'), ("plain", "s.plain")):
+        model = f"MODEL (name {name}, kind FULL); SELECT 1 AS n"
+        (tmp_path / "models" / f"{file}.sql").write_text(model, encoding="utf-8")
+    context = Context(paths=[str(tmp_path)])
+    (odd,) = [fqn for fqn in context.models if "ü" in fqn]
+    _compat.select_by_fqn(context)
+    selector = context._new_selector()
+    assert selector.expand_model_selections([odd]) == {odd}
+    assert selector.expand_model_selections([odd, "s.plain"]) == set(context.models)
+    plan = context.plan_builder("dev", select_models=[odd], skip_tests=True).build()
+    assert {snapshot.name for snapshot in plan.new_snapshots} == {odd}

@@ -210,7 +210,7 @@ def test_check_of_a_graph_file_that_no_version_or_no_project_of_ours_wrote(
     path.write_text('{"format": 1}', encoding="utf-8")
     result = run("prepare", "--check")
     assert result.exit_code == 1
-    assert "p: its graph file has format version 1; this dagster-transform reads 3" in result.output
+    assert "p: its graph file has format version 1; this dagster-transform reads 4" in result.output
     assert path.read_text() == '{"format": 1}'
     chain.prepare()
     chain.configure(environment="dev")

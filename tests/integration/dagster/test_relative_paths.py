@@ -152,7 +152,7 @@ def test_remedies_are_commands_that_find_the_same_file(tmp_path: Path, elsewhere
     located = one_file(tmp_path / "t")
     located.command("prepare", cwd=elsewhere)
     failure = located.run(elsewhere, ["mart.a"]).failure
-    (command,) = (part for part in failure.split("`") if " && sqlmesh " in part)
+    (command,) = {part for part in failure.split("`") if " && sqlmesh " in part}
     assert located.shell(f"{command} --auto-apply --no-prompts", cwd=elsewhere) == 0
     assert all_duckdb_files(located.root) == located.files
     assert yaml.safe_load((located.project.folder / "config.yaml").read_text())

@@ -221,7 +221,9 @@ def test_what_dbt_did_not_build_is_not_materialised(
     """dbt State answers so for what it skips; here a materialisation of the project's own does."""
     kept = f"""
         {{% materialization kept, default %}}
-          {{{{ noop_statement('main', '{word} (nothing new)', '{word}', 0) }}}}
+          {{% call noop_statement('main', '{word} (nothing new)', '{word}', 0) %}}
+            {{{{ sql }}}}
+          {{% endcall %}}
           {{{{ return({{'relations': [this]}}) }}}}
         {{% endmaterialization %}}
         """

@@ -132,10 +132,10 @@ def test_a_database_that_is_not_there(
     project = with_connection(
         healthy,
         f"{{type: postgres, host: '{postgres.host}', port: {postgres.port}, "
-        f"user: {postgres.user}, password: {SECRET}, database: no_such_database}}",
+        f"user: {postgres.user}, password: {SECRET}, database: w}}",  # the catalog of its keys
     )
     error = one_error(act, project, DatabaseError, caplog)
-    assert '"no_such_database" does not exist' in error.cause
+    assert '"w" does not exist' in error.cause
 
 
 @ACTS

@@ -131,10 +131,10 @@ def test_what_the_graph_is_made_with() -> None:
     assert one == dbt("vars: {b: 2, a: 1}").graph_settings()
     assert one != dbt("vars: {a: 1, b: 3}").graph_settings()
     made = dbt("vars: {password: hunter2}, select: a, target: prod, cron: '@daily'")
-    assert set(made.graph_settings()) == {"vars", "select", "target", "cron"}
+    assert set(made.graph_settings()) == {"vars", "select", "cron"}
     assert "hunter2" not in str(made.graph_settings())
     made_by_sqlmesh = sqlmesh("catalog_in_key: false, gateway: g, key_prefix: a")
-    assert set(made_by_sqlmesh.graph_settings()) == {"catalog_in_key", "gateway", "key_prefix"}
+    assert set(made_by_sqlmesh.graph_settings()) == {"catalog_in_key", "key_prefix"}
 
 
 def test_an_error_that_the_files_show_has_its_place() -> None:
