@@ -54,7 +54,7 @@ def keys_of(graph: Graph, translator: TransformTranslator) -> Keys:
     check_ids: dict[dg.AssetCheckKey, CheckId] = {}
     for check in graph.checks.values():
         name = ask(translator, "get_check_name", check, str)
-        target, other = assets[check.target], None
+        target = assets[check.target]
         while (found := check_ids.get(dg.AssetCheckKey(target, name))) is not None:
             other = graph.checks[found]
             if other.target == check.target or graph.is_node(check.target):

@@ -74,7 +74,7 @@ def _plan(
     names = _plannable(context, record, selected)
     if not names:
         return None
-    everything = whole and names.keys() >= set(selected)
+    everything = whole and names >= set(selected)
     _compat.select_by_fqn(context)
     with clear_refusals(name, context, settings.environment):
         builder = context.plan_builder(
@@ -114,32 +114,31 @@ def begin_previews(builder: Any, settings: SqlmeshSettings) -> None:
         builder.set_start(f"{settings.now.astimezone(timezone.utc) - timedelta(days=1):%Y-%m-%d}")
 
 
-def _plannable(context: Any, record: Any | None, selected: Collection[str]) -> dict[str, str]:
-    """What to name in the plan: selected models whose upstreams are there or selected too.
+def _plannable(context: Any, record: Any | None, selected: Collection[str]) -> set[str]:
+    """What to select in the plan: selected models whose upstreams are there or selected too.
 
     External and embedded models that these read belong to the selection: without them SQLMesh
     would give the readers other fingerprints than a plan of everything does.
 
     Returns:
-        Name by fully qualified name.
+        Fully qualified names.
     """
     there = {info.name for info in record.snapshots} if record is not None else set()
-    names: dict[str, str] = {}
+    names: set[str] = set()
     for fqn in context.dag.sorted:
         model = context.models.get(fqn)
         if model is None or fqn not in selected:
             continue
         upstream, passed = _look_through(context, model)
         if all(f in there or f in names for f in upstream):
-            names[fqn] = model.name
-            names.update(passed)
+            names |= {fqn} | passed
     return names
 
 
-def _look_through(context: Any, model: Any) -> tuple[set[str], dict[str, str]]:
-    """The models that build what `model` reads; and the symbolic ones on the way, with names."""
+def _look_through(context: Any, model: Any) -> tuple[set[str], set[str]]:
+    """The models that build what `model` reads; and the symbolic ones on the way."""
     upstream: set[str] = set()
-    passed: dict[str, str] = {}
+    passed: set[str] = set()
     stack = list(model.depends_on)
     while stack:
         fqn = stack.pop()
@@ -147,7 +146,7 @@ def _look_through(context: Any, model: Any) -> tuple[set[str], dict[str, str]]:
         if parent is None or fqn in passed:
             continue
         if parent.kind.is_symbolic:
-            passed[fqn] = parent.name
+            passed.add(fqn)
             stack.extend(parent.depends_on)
         else:
             upstream.add(fqn)
