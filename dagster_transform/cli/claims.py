@@ -7,13 +7,13 @@ from collections.abc import Callable, Collection, Iterable
 from datetime import datetime, timezone
 from getpass import getuser
 from pathlib import Path
+from shutil import get_terminal_size
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.table import Table
 
-from dagster_transform.claims import Holder, OwnerKind, RunId, Store
+from dagster_transform.claims import Holder, RunId, Store
+from dagster_transform.cli.claims_listing import listing
 from dagster_transform.cli.options import config_option
 from dagster_transform.config import TransformConfig, load_config
 from dagster_transform.databases.backends import BackendId, in_words, statement_to_end
@@ -39,9 +39,13 @@ def claims() -> None:
 def list_claims(config_path: Path | None, run_id: RunId | None, as_json: bool) -> None:
     """Show what is claimed or paused: by whom, since when, until when, and why.
 
-    Times are UTC; a run's claim is renewed until the run is done with it.
+    Times are UTC; a run's claim is renewed until the run is done with it. Nodes are called by
+    their asset keys, as far as the graph files know whose table it is.
     """
-    store, _ = _open(load_config(config_path))
+    from dagster_transform.cli.resource_names import names_of_tables
+
+    config = load_config(config_path)
+    store, _ = _open(config)
     found = store.holders(run_id=run_id)
     if as_json:
         click.echo(json.dumps([_as_json(holder) for holder in found], indent=2))
@@ -49,21 +53,8 @@ def list_claims(config_path: Path | None, run_id: RunId | None, as_json: bool) -
     if not found:
         click.echo("Nothing is claimed.")
         return
-    table = Table("what", "weight", "held by", "since (UTC)", "until (UTC)", "why", box=None)
-    for holder in found:
-        who = f"run {holder.run_id}"
-        if holder.owner_kind is OwnerKind.PERSON:
-            who = f"paused by {holder.run_id or 'somebody'}"
-        until = f"{holder.expires_at:%Y-%m-%d %H:%M:%S}" if holder.expires_at else "resumed"
-        table.add_row(
-            holder.resource_key,
-            str(holder.weight),
-            who,
-            f"{holder.since:%Y-%m-%d %H:%M:%S}",
-            until,
-            holder.reason,
-        )
-    Console(soft_wrap=True).print(table)
+    # Where a line may be as long as the terminal is wide; 80 where there is none.
+    click.echo(listing(found, names_of_tables(config), get_terminal_size().columns))
 
 
 @claims.command()
@@ -77,7 +68,8 @@ def pause(what: str, config_path: Path | None, reason: str, until: str | None) -
     NODE-OR-ENVIRONMENT is one of
 
     \b
-      a node       marts.delays, or project:marts.delays: the table that the environment has now
+      a node       warehouse/marts/delays (its asset key), marts.delays or project:marts.delays:
+                   the table that the environment has now
       a project    marts: its SQLMesh environment, for runs and plans
       a key        tag:heavy, or whatever `claims list` shows
 

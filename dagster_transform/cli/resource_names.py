@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import datetime, timezone
 from difflib import get_close_matches
 
 from dagster_transform.claims import WHOLE
 from dagster_transform.config import SqlmeshProject, TransformConfig
 from dagster_transform.errors import TransformError
-from dagster_transform.graph import Node, read_graph_file
+from dagster_transform.graph import (
+    GraphFileError,
+    Node,
+    default_key,
+    name_of_key,
+    read_graph_file,
+)
 from dagster_transform.planning import ResourceKey, ResourceKeyError, ResourceKind
 from dagster_transform.sqlmesh import SqlmeshSettings, project_shared_resources
 
@@ -22,7 +29,8 @@ def resource_named(config: TransformConfig, what: str) -> tuple[ResourceKey, int
 
     Args:
         config: Where the projects, the concurrency tags and the connections are.
-        what: `marts.delays`, `marts`, `tag:heavy`, or another resource key.
+        what: `warehouse/marts/delays`, `marts.delays`, `marts`, `tag:heavy`, or another resource
+            key.
 
     Raises:
         NotClaimableError: There is no such thing, or its key is not known.
@@ -83,7 +91,8 @@ def key_of_node(config: TransformConfig, called: str) -> ResourceKey:
 
     Args:
         config: Where the projects are.
-        called: `marts.delays`, or `<project>:marts.delays` where several projects have one.
+        called: Its asset key (`warehouse/marts/delays`) or its name (`marts.delays`); where several
+            projects have one, `<project>:` before it.
 
     Raises:
         NotClaimableError: There is no such node, there are several, or its table is not known.
@@ -92,9 +101,9 @@ def key_of_node(config: TransformConfig, called: str) -> ResourceKey:
     nodes: list[Node] = []
     for project in config.projects:
         nodes += read_graph_file(config.graph_path(project), project).graph.nodes.values()
-    found = [n for n in nodes if called in (n.name, f"{n.project}:{n.name}", n.id)]
+    found = [n for n in nodes if called in _names(n)]
     if not found:
-        close = get_close_matches(called, [n.name for n in nodes], n=3)
+        close = get_close_matches(called, [name for n in nodes for name in _names(n)[:2]], n=3)
         raise NotClaimableError(
             f"There is no node or project {called!r}.",
             remedy=f"Did you mean {' or '.join(close)}?" if close else None,
@@ -103,10 +112,32 @@ def key_of_node(config: TransformConfig, called: str) -> ResourceKey:
         names = " or ".join(f"{n.project}:{n.name}" for n in found)
         raise NotClaimableError(f"Several projects have a {called}.", remedy=f"Say {names}.")
     (node,) = found
-    table = node.physical if node.framework == "sqlmesh" else node.relation
-    if table is None:
+    if (key := _table_of(node)) is None:
         raise NotClaimableError(
             f"The table of {called} is not known: its files differ from the environment.",
             remedy=f"Run `dagster-transform prepare`, or pause project {node.project} as a whole.",
         )
-    return ResourceKey.table(table)
+    return key
+
+
+def names_of_tables(config: TransformConfig) -> dict[ResourceKey, str]:
+    """What people call the nodes, by the tables that building them writes now; without those whose
+    table is not known, and without projects whose graph files can't be read."""
+    found: dict[ResourceKey, str] = {}
+    for project in config.projects:
+        with suppress(GraphFileError):
+            graph = read_graph_file(config.graph_path(project), project).graph
+            tables = ((_table_of(node), node) for node in graph.nodes.values())
+            found |= {key: _names(node)[0] for key, node in tables if key is not None}
+    return found
+
+
+def _names(node: Node) -> tuple[str, ...]:
+    """All that a person may call a node, the asset key first."""
+    key = name_of_key(default_key(node))
+    return key, node.name, f"{node.project}:{key}", f"{node.project}:{node.name}", node.id
+
+
+def _table_of(node: Node) -> ResourceKey | None:
+    table = node.physical if node.framework == "sqlmesh" else node.relation
+    return None if table is None else ResourceKey.table(table)

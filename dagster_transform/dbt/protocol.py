@@ -166,6 +166,22 @@ class Made:
 
 
 @dataclass(frozen=True, slots=True)
+class BatchDone:
+    """A batch of a microbatch model has ended, well or not.
+
+    Attributes:
+        done: How many have by now.
+        total: How many there are.
+        batch: Which one, in dbt's words: `2024-03-01`.
+    """
+
+    token: int
+    done: int
+    total: int
+    batch: str
+
+
+@dataclass(frozen=True, slots=True)
 class Result:
     """How what was started with this token has ended.
 
@@ -261,7 +277,7 @@ class Ended:
     place: str = ""
 
 
-News = Loaded | Ready | Connected | Made | Result | Measured | FilesClosed | Log | Ended
+News = Loaded | Ready | Connected | Made | BatchDone | Result | Measured | FilesClosed | Log | Ended
 
 _ORDERS: Mapping[str, type] = {
     "begin": Begin,
@@ -278,6 +294,7 @@ _NEWS: Mapping[str, type] = {
     "ready": Ready,
     "connected": Connected,
     "made": Made,
+    "batch_done": BatchDone,
     "result": Result,
     "measured": Measured,
     "files_closed": FilesClosed,

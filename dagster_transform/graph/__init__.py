@@ -34,7 +34,16 @@ from dagster_transform.graph.ids import (
     promotion_id,
     source_id,
 )
+from dagster_transform.graph.names import (
+    default_key,
+    name_of_key,
+    name_of_reference,
+    named_by_keys,
+    names_by_reference,
+    names_of,
+)
 from dagster_transform.graph.nodes import (
+    RAW_CODE,
     Check,
     Column,
     Location,
@@ -51,6 +60,7 @@ from dagster_transform.graph.staleness import why_stale
 
 __all__ = [
     "FORMAT_VERSION",
+    "RAW_CODE",
     "Check",
     "CheckId",
     "Column",
@@ -80,8 +90,14 @@ __all__ = [
     "UnitId",
     "UnknownIdError",
     "check_id",
+    "default_key",
     "difference",
     "fingerprint",
+    "name_of_key",
+    "name_of_reference",
+    "named_by_keys",
+    "names_by_reference",
+    "names_of",
     "node_id",
     "nodes_left",
     "promotion_id",

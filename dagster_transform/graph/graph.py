@@ -129,6 +129,12 @@ class Graph:
             _relink_checks(checks.values(), resolved),
         )
 
+    def named(self, names: Mapping[InputId, str]) -> Graph:
+        """The same graph with other names of its nodes and sources; `names` has all of them."""
+        nodes = {id: replace(node, name=names[id]) for id, node in self.nodes.items()}
+        sources = {id: replace(source, name=names[id]) for id, source in self.sources.items()}
+        return replace(self, nodes=MappingProxyType(nodes), sources=MappingProxyType(sources))
+
     def node(self, id: UnitId | SourceId) -> Node | None:
         """The node of an id; None where it is that of something else."""
         return self.nodes.get(cast("NodeId", id))

@@ -14,6 +14,9 @@ from enum import Enum
 from dagster_transform.databases.identity import ConnectionIdentity
 from dagster_transform.graph.ids import CheckId, InputId, NodeId, SourceId
 
+RAW_CODE = "raw_code"
+"""The property of a node or check that has its code, as it is written."""
+
 
 class Presence(str, Enum):
     """How a node of the files stands in the environment that its project targets."""
@@ -85,7 +88,8 @@ class Node:
         project: The project's name in transform.yaml.
         framework: `sqlmesh` or `dbt`.
         reference: The framework's own unique name.
-        name: The name as the framework's users write it, for instance `marts.delays`.
+        name: The name as the framework's users write it, for instance `marts.delays`; in a run's
+            graph what people call it there (see `names`).
         key: Parts of its asset key, where its framework's users are used to one that can't be
             read from the reference (dbt's); empty elsewhere.
         kind: The framework's word in capitals for SQLMesh (`FULL`, `VIEW`), else its

@@ -100,7 +100,9 @@ def units_of(
                 judging.append(check)
         elif graph.is_node(check.target) and check.target in chosen and check.needs_target:
             why = left_out[check.target]
-            left_out[check_id] = LeftOut(why.outcome, f"its node is {why.outcome.value}")
+            ended = why.outcome is Outcome.FAILED  # the node has; the check could not be run
+            outcome = Outcome.BLOCKED if ended else why.outcome
+            left_out[check_id] = LeftOut(outcome, f"its node is {why.outcome.value}")
         else:
             judging.append(check)
 

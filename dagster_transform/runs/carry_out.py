@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, replace
 
-from dagster_transform.graph import Graph, NodeId, SourceId, UnitId
+from dagster_transform.graph import Graph, NodeId, UnitId, names_of
 from dagster_transform.planning import LeftOut, Limits, Readiness, RunPlan, plan_run
 from dagster_transform.runs.claiming.claims import RunClaims
 from dagster_transform.runs.claiming.gate import ClaimGate
@@ -72,9 +72,9 @@ def carry_out(
             ports.log.info(f"{called(check)} not run: {claimed[check].reason}")
         run_plan = participants.open(make_plan, readiness, selection.nodes)
         claims.release_unneeded(run_plan)
-        gate = ClaimGate(claims, run_plan, participants.refresh)
+        gate = ClaimGate(claims, run_plan, participants.refresh, called)
         settling = Settling(graph, run_plan, selection.nodes, called, claims.holders)
-        lines = LogLines(ports.log, graph, run_plan, called)
+        lines = LogLines(ports.log, graph, run_plan, called, claims.held.inbox.now)
         lines.begin()
         yield from settling.begin()
         yield from synced(graph, run_plan, ports.records)
@@ -97,15 +97,6 @@ def carry_out(
     waited = not claims.policy.skip
     summary = summarise(called, walk.finished, left_out, problems, waited=waited)
     return replace(summary, below=below(graph, called, walk.finished, left_out))
-
-
-def names_of(graph: Graph) -> Callable[[UnitId], str]:
-    """What people call nodes and checks: the node's name, and `<name>:<check>`; of anything else
-    its id."""
-    names: dict[UnitId | SourceId, str] = {n.id: n.name for n in graph.nodes.values()}
-    names.update((source.id, source.name) for source in graph.sources.values())
-    names.update((c.id, f"{names[c.target]}:{c.name}") for c in graph.checks.values())
-    return lambda unit: names.get(unit, unit)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Protocol, TypeVar
 
 from dagster_transform.errors import TransformError
+from dagster_transform.runs.ports import RunLog
 
 
 class ProjectState(Protocol):
@@ -28,6 +29,13 @@ class RunLifetime:
 
     def __init__(self) -> None:
         self._states: dict[str, tuple[ProjectState, Callable[[], None]]] = {}
+        self._said: set[str] = set()
+
+    def warn_once(self, log: RunLog, text: str) -> None:
+        """Warn of something that holds for the run as a whole, in the first of its ops."""
+        if text not in self._said:
+            self._said.add(text)
+            log.warning(text)
 
     def join(self, project: str, kind: type[StateT], end: Callable[[StateT], None]) -> StateT:
         """An op of the run works on a project.

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from dagster_transform.graph import Graph, UnitId
 from dagster_transform.planning import Outcome, RunPlan, UnitKind
 from dagster_transform.runs.ports import RunLog
-from dagster_transform.walk import Event, Finished, Learned, Retrying, Started
+from dagster_transform.runs.progress import ProgressTold
+from dagster_transform.walk import Event, Finished, Learned, Progressed, Retrying, Started
 
 
 class LogLines:
@@ -18,10 +19,16 @@ class LogLines:
         graph: The graph.
         run_plan: What the run does.
         called: What people call a unit.
+        now: Seconds on a clock that never goes back.
     """
 
     def __init__(
-        self, log: RunLog, graph: Graph, run_plan: RunPlan, called: Callable[[UnitId], str]
+        self,
+        log: RunLog,
+        graph: Graph,
+        run_plan: RunPlan,
+        called: Callable[[UnitId], str],
+        now: Callable[[], float],
     ) -> None:
         self._log = log
         self._graph = graph
@@ -29,6 +36,7 @@ class LogLines:
         self._called = called
         self._total = sum(unit.kind is UnitKind.BUILD for unit in run_plan.units.values())
         self._started = 0
+        self._progress = ProgressTold(now)
 
     def begin(self) -> None:
         """Say what the run will do, and what of the selected is up to date already."""
@@ -61,6 +69,7 @@ class LogLines:
         unit, name = event.unit, self._called(event.unit.id)
         if isinstance(event, Started):
             is_build = unit.kind is UnitKind.BUILD
+            self._progress.begin(unit.id)
             self._started += is_build and event.attempt == 1
             count = f" ({self._started} of {self._total})" * is_build
             again = f", attempt {event.attempt}" * (event.attempt > 1)
@@ -69,11 +78,14 @@ class LogLines:
             self._log.warning(
                 f"{name}: failed, will be tried again in {event.delay:g} s: {event.report.reason}"
             )
+        elif isinstance(event, Progressed):
+            if line := self._progress.line(event.progress):
+                self._log.info(f"{name}: {line}")
         elif not isinstance(event, Learned):
             self._end(name, event)
 
     def _end(self, name: str, end: Finished) -> None:
-        report = end.report
+        report, progress = end.report, self._progress.end(end.unit.id)
         words = [f"{name}: {end.outcome.value}"]
         if report is not None and report.outcome is not Outcome.FAILED:
             words[0] += f" in {report.seconds:.2f} s"
@@ -84,6 +96,8 @@ class LogLines:
                 passed = "passed" if result.passed else f"FAILED ({result.failed_rows} rows)"
                 check = self._graph.check(result.check)
                 words.append(f"{check.name if check is not None else result.check} {passed}")
+        if progress is not None:
+            words.append(f"{progress.done:,} of {progress.total:,} batches")
         text = ", ".join(words) + (f": {end.reason}" if end.reason else "")
         log = self._log.info if end.good else self._log.warning
         (self._log.error if end.outcome is Outcome.FAILED else log)(text)

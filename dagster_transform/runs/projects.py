@@ -12,7 +12,7 @@ from dagster_transform import dbt, sqlmesh
 from dagster_transform.claims import RunId
 from dagster_transform.config import DbtProject, SqlmeshProject, TransformConfig
 from dagster_transform.errors import TransformError
-from dagster_transform.graph import CheckId, Graph, NodeId
+from dagster_transform.graph import CheckId, Graph, NodeId, names_by_reference
 from dagster_transform.runs.claiming.claims import RunClaims
 from dagster_transform.runs.lifetime import RunLifetime
 from dagster_transform.runs.options import RunOptions, RunScope
@@ -110,6 +110,7 @@ class ProjectRuns:
             last=name not in self.scope.later,
             one_batch_at_a_time=bool(self.config.connections),
             guard=self.guard,
+            called=names_by_reference(self.graph, name),
         )
 
     def _sqlmesh(self, name: str, project: SqlmeshProject) -> ProjectRun:

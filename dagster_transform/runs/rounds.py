@@ -108,7 +108,8 @@ def carry_out_rounds(
         so_far = of_rounds(summaries)
         held = _held_back(graph, one.selection, so_far.below)
         if fail_fast and so_far.failed:
-            failed = next((row.name for row in so_far.rows if row.outcome == Outcome.FAILED), "")
+            rows = [row for row in so_far.rows if row.outcome == Outcome.FAILED]
+            failed = rows[0].names[0] if rows else ""
             why = Readiness(Outcome.CANCELLED, f"fail_fast: {failed or 'a check'} failed")
             held = dict.fromkeys([*one.selection.nodes, *one.selection.checks], why)
         try:

@@ -2,27 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from dagster_transform.graph import UnitId
 from dagster_transform.planning import LeftOut, Outcome, Readiness, UnitKind
-from dagster_transform.walk import Finished
+from dagster_transform.walk import CheckResult, Finished
 
+_MARKS = re.compile(r"[\\`*_<>\[\]|~]")
 _BAD = frozenset({Outcome.FAILED, Outcome.BLOCKED, Outcome.CANCELLED})
+_CHECK_FAILED = "check failed"
+_CAUSES_FIRST = (
+    Outcome.FAILED.value, _CHECK_FAILED, Outcome.CANCELLED.value, Outcome.CLAIMED.value,
+    Outcome.NOT_PROMOTED.value, Outcome.WAITING.value,
+)  # fmt: skip
+_LAST = Outcome.BLOCKED.value
+"""A consequence, never a cause."""
+_NAMED = 3
+"""So many of what shares an outcome and its reason are named; of all there is an observation."""
+_SHOWN = 100
+"""Rows that the text and the markdown have, so that Dagster can store and show them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A line of the table.
+    """What has one outcome for one reason.
 
     Attributes:
-        name: What people call the node or check.
-        outcome: What became of it.
+        names: What people call the nodes and checks, in their order.
+        outcome: What became of them.
         reason: In words, on one line.
     """
 
-    name: str
+    names: tuple[str, ...]
     outcome: str
     reason: str
 
@@ -33,7 +47,7 @@ class RunSummary:
 
     Attributes:
         failed: Whether the run has failed.
-        rows: What did not go well.
+        rows: What did not go well: causes first, then what they have blocked.
         good: How many units did.
         hidden: What did go well and readers don't see: a plan was not promoted.
         below: What becomes of the nodes below what did not go well, by its id.
@@ -45,26 +59,51 @@ class RunSummary:
     hidden: tuple[Row, ...] = ()
     below: Mapping[UnitId, Readiness] = field(default_factory=dict)
 
-    def as_text(self) -> str:
-        """A sentence with the counts, and the table in columns."""
-        rows = self.rows + self.hidden
-        count = f"{len(self.rows)} did not go well, {self.good} did"
+    @property
+    def heading(self) -> str:
+        """A sentence with the counts."""
+        counts = Counter[str]()
+        for row in self.rows:
+            counts[row.outcome] += len(row.names)
+        parts = [f"{count} {outcome}" for outcome, count in counts.items()]
+        text = f"{', '.join(parts)}; {self.good} went well"
         if self.hidden:
-            count += (
-                f", {len(self.hidden)} of which wait for a promotion "
+            text += (
+                f", {sum(len(row.names) for row in self.hidden)} of which wait for a promotion "
                 "(the next run goes on from there)"
             )
-        width = max((len(row.name) for row in rows), default=0)
-        lines = [f"{row.name:<{width}}  {row.outcome:<12}  {row.reason}" for row in rows]
-        return f"{count}:\n" + "\n".join(lines)
+        return text
+
+    def as_text(self) -> str:
+        """The counts, and two lines for each row: outcome and names, and the reason. No columns:
+        names and reasons may be longer than any terminal is wide."""
+        lines = [f"{self.heading}."]
+        for row in self._shown():
+            lines += ["", f"{row.outcome}: {_listed(row.names)}"]
+            lines += [f"    {row.reason}"] * bool(row.reason)
+        if more := self._more:
+            lines += ["", more]
+        return "\n".join(lines)
 
     def as_markdown(self) -> str:
-        """The table."""
-        lines = ["| node or check | outcome | reason |", "|---|---|---|"]
-        for row in self.rows + self.hidden:
-            reason = row.reason.replace("|", "\\|")
-            lines.append(f"| {row.name} | {row.outcome} | {reason} |")
+        """The same as a list."""
+        lines = [f"{self.heading}.", ""]
+        for row in self._shown():
+            names = _listed([f"`{name}`" for name in row.names])
+            reason = f": {_escaped(row.reason)}" if row.reason else ""
+            lines.append(f"- **{row.outcome}** {names}{reason}")
+        if more := self._more:
+            lines += ["", more]
         return "\n".join(lines)
+
+    def _shown(self) -> tuple[Row, ...]:
+        return (self.rows + self.hidden)[:_SHOWN]
+
+    @property
+    def _more(self) -> str:
+        """That there are more rows than are shown."""
+        more = len(self.rows) + len(self.hidden) - _SHOWN
+        return f"... and {more} more reasons, which the log has." if more > 0 else ""
 
 
 def of_rounds(summaries: Iterable[RunSummary]) -> RunSummary:
@@ -72,9 +111,9 @@ def of_rounds(summaries: Iterable[RunSummary]) -> RunSummary:
     found = list(summaries)
     return RunSummary(
         failed=any(summary.failed for summary in found),
-        rows=tuple(row for summary in found for row in summary.rows),
+        rows=_together(row for summary in found for row in summary.rows),
         good=sum(summary.good for summary in found),
-        hidden=tuple(row for summary in found for row in summary.hidden),
+        hidden=_together(row for summary in found for row in summary.hidden),
         below={id: why for summary in found for id, why in summary.below.items()},
     )
 
@@ -98,8 +137,7 @@ def summarise(
             failed to build. A run that does not wait leaves that to others.
     """
     bad_outcomes = _BAD | {Outcome.CLAIMED} if waited else _BAD
-    rows: list[Row] = []
-    hidden: list[Row] = []
+    rows, hidden = _Rows(), _Rows()
     promotions = [e for e in finished.values() if e.unit.kind is UnitKind.PROMOTE]
     unpromoted = {e.unit.id for e in promotions if not e.good}
     failed = False
@@ -107,23 +145,69 @@ def summarise(
     for name, why in [*not_started, *problems.items()]:
         if why.outcome in _BAD:
             failed = True
-            rows.append(_row(name, why.outcome.value, why.reason))
+            rows.add(name, why.outcome.value, why.reason)
     for unit_id, end in finished.items():
         name = called(unit_id)
         if end.good:
             if end.unit.promotion in unpromoted:
                 reason = f"readers don't see it yet: no {end.unit.promotion}"
-                hidden.append(_row(name, end.outcome.value, reason))
+                hidden.add(name, end.outcome.value, reason)
             continue
         checks = end.report.failed_checks if end.report is not None else ()
         # Cancelled by nobody's wish: its claim was lost. What a person cancels ends elsewhere.
         failed |= end.outcome in bad_outcomes or bool(checks)
-        what = "check failed" if checks else end.outcome.value
-        reason = end.reason or ", ".join(f"{called(c.check)}: {c.failed_rows} rows" for c in checks)
-        rows.append(_row(name, what, reason))
+        what = _CHECK_FAILED if checks else end.outcome.value
+        reason = end.reason or ", ".join(_rows_found(called, unit_id, c) for c in checks)
+        rows.add(name, what, reason)
     good = sum(end.good for end in finished.values())
-    return RunSummary(failed, tuple(rows), good, tuple(hidden))
+    return RunSummary(failed, rows.in_order(), good, hidden.in_order())
 
 
-def _row(name: str, outcome: str, reason: str) -> Row:
-    return Row(name, outcome, " ".join(reason.split()))
+class _Rows:
+    """Rows in the making: what has one outcome for one reason is one of them."""
+
+    def __init__(self) -> None:
+        self._names: dict[tuple[str, str, str], list[str]] = {}
+
+    def add(self, name: str, outcome: str, reason: str) -> None:
+        """Something has come to this outcome."""
+        own = name if outcome == _CHECK_FAILED else ""  # as many rows are not one reason
+        self._names.setdefault((outcome, " ".join(reason.split()), own), []).append(name)
+
+    def in_order(self) -> tuple[Row, ...]:
+        """Causes first; else as they were added."""
+        rows = [Row(tuple(names), outcome, why) for (outcome, why, _), names in self._names.items()]
+        return tuple(sorted(rows, key=lambda row: _rank(row.outcome)))
+
+
+def _together(rows: Iterable[Row]) -> tuple[Row, ...]:
+    """Rows of several rounds: causes first, and what shares its reason is one of them."""
+    found = _Rows()
+    for row in rows:
+        for name in row.names:
+            found.add(name, row.outcome, row.reason)
+    return found.in_order()
+
+
+def _rank(outcome: str) -> int:
+    if outcome in _CAUSES_FIRST:
+        return _CAUSES_FIRST.index(outcome)
+    return len(_CAUSES_FIRST) + (outcome == _LAST)
+
+
+def _rows_found(called: Callable[[UnitId], str], unit: UnitId, check: CheckResult) -> str:
+    """What a failed check has found, with its name where it is not the unit itself."""
+    name = "" if check.check == unit else f"{called(check.check)}: "
+    return f"{name}{check.failed_rows} rows"
+
+
+def _listed(names: Sequence[str]) -> str:
+    """`a, b, c`, or `214 (a, b, c and 211 more)`."""
+    if len(names) <= _NAMED:
+        return ", ".join(names)
+    return f"{len(names)} ({', '.join(names[:_NAMED])} and {len(names) - _NAMED} more)"
+
+
+def _escaped(text: str) -> str:
+    """Text in which markdown sees no mark of its own."""
+    return _MARKS.sub(r"\\\g<0>", text)

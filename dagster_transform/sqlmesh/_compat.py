@@ -352,3 +352,13 @@ def close_connections(context: Any) -> None:
         context._engine_adapter.close()
     for adapter in context.__dict__.get("engine_adapters", {}).values():
         adapter.close()
+
+
+def statements_as_written(thing: Any) -> list[str]:
+    """The statements of a SQL model or an audit: those before its query, the query, those after
+    it. SQLMesh's public attributes have them parsed, without their comments and line breaks."""
+    query = getattr(thing, "query_", None)
+    before = (getattr(thing, "pre_statements_", None) or getattr(thing, "expressions_", None)) or ()
+    after = getattr(thing, "post_statements_", None) or ()
+    found = [*before, *([query] if query is not None else []), *after]
+    return [str(statement.sql) for statement in found]

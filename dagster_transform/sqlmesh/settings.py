@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
+from dagster_transform.graph import name_of_reference
 from dagster_transform.walk import ClaimGuard, Unclaimed
 
 PROD = "prod"
@@ -86,6 +87,7 @@ class SqlmeshSettings:
             could go side by side: each would take a connection.
         plan_timeout: Seconds to wait for a plan that somebody else applies in mid-run.
         guard: The claims of the run.
+        called: What people call the node of a fully qualified name.
     """
 
     # More than twelve attributes: what a run asks of a project, and what its ops share of it.
@@ -105,6 +107,7 @@ class SqlmeshSettings:
     one_batch_at_a_time: bool = False
     plan_timeout: float = 600.0
     guard: ClaimGuard = field(default_factory=Unclaimed)
+    called: Callable[[str], str] = name_of_reference
 
     @property
     def execution_time(self) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dagster_transform.walk.events import Event, Finished, Learned, Retrying, Started
+from dagster_transform.walk.events import Event, Finished, Learned, Progressed, Retrying, Started
 from dagster_transform.walk.gate import (
     Gate,
     Later,
@@ -18,6 +18,7 @@ from dagster_transform.walk.ports import (
     Facts,
     Inbox,
     Message,
+    Progress,
     ProjectRun,
     Report,
     Unclaimed,
@@ -38,6 +39,8 @@ __all__ = [
     "Learned",
     "Message",
     "OpenGate",
+    "Progress",
+    "Progressed",
     "ProjectRun",
     "Refused",
     "Report",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dagster_transform.planning import GOOD_OUTCOMES, Outcome, Unit
-from dagster_transform.walk.ports import Facts, Report
+from dagster_transform.walk.ports import Facts, Progress, Report
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,4 +48,12 @@ class Learned:
     facts: Facts
 
 
-Event = Started | Retrying | Finished | Learned
+@dataclass(frozen=True, slots=True)
+class Progressed:
+    """A running unit has come further."""
+
+    unit: Unit
+    progress: Progress
+
+
+Event = Started | Retrying | Progressed | Finished | Learned

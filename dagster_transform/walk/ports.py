@@ -104,16 +104,33 @@ class Facts:
     problem: str = ""
 
 
-Message = Report | Facts
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a build has come that goes batch by batch; there are at least two.
+
+    Attributes:
+        unit: The unit's id.
+        done: Batches that are done, those of earlier attempts too.
+        total: All of them.
+        what: The batch that was done just now, in words.
+    """
+
+    unit: UnitId
+    done: int
+    total: int
+    what: str
+
+
+Message = Report | Facts | Progress
 
 
 class Worker(Protocol):
     """What a walk needs of a framework's side of a run.
 
     Every method is called from the walk's own thread. A worker has threads or processes of its own
-    for the work and answers a `start` by calling `done` with a report once, from any thread; and
-    once more with facts where the report says that they follow. Nothing waits for those but the
-    walk's end.
+    for the work and answers a `start` by calling `done` with a report once, from any thread;
+    before that as often as it likes with progress, and once more with facts where the report says
+    that they follow. Nothing waits for those but the walk's end.
     """
 
     @property

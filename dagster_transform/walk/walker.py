@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 
 from dagster_transform.graph import UnitId
 from dagster_transform.planning import GOOD_OUTCOMES, Outcome, RunPlan, Unit, UnitKind
-from dagster_transform.walk.events import Event, Finished, Learned, Retrying, Started
+from dagster_transform.walk.events import Event, Finished, Learned, Progressed, Retrying, Started
 from dagster_transform.walk.gate import Gate, Later, OpenGate, Refused, Revoked
-from dagster_transform.walk.ports import Facts, Inbox, Message, Report, Worker
+from dagster_transform.walk.ports import Facts, Inbox, Message, Progress, Report, Worker
 from dagster_transform.walk.ready import ReadyUnits
 from dagster_transform.walk.retries import Attempts, retry_delay
 from dagster_transform.walk.room import Room
@@ -188,6 +188,9 @@ class Walk:
             if message.unit in self._awaited:
                 self._awaited.discard(message.unit)
                 self._events.append(Learned(self._run_plan.units[message.unit], message))
+        elif isinstance(message, Progress):
+            if running is not None:
+                self._events.append(Progressed(running.unit, message))
         elif running is not None:
             self._end(running, message)
 

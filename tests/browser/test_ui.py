@@ -68,6 +68,8 @@ def test_lineage_and_asset_pages_show_what_the_models_say(
 
     page.goto(shop.asset_url("mart.customers"))
     expect(page.get_by_text("One row for each customer.")).to_be_visible()
+    expect(page.get_by_text("Raw SQL:")).to_be_visible()
+    expect(page.locator("pre").filter(has_text="COUNT(*)::INT AS orders")).to_be_visible()
     columns = page.get_by_role("table").filter(has_text="Column name")
     expect(columns).to_contain_text(re.compile(r"customer\s*TEXT\s*Who paid"))
     expect(columns).to_contain_text(re.compile(r"orders\s*INT\s*How often"))
@@ -87,6 +89,7 @@ def test_lineage_and_asset_pages_show_what_the_models_say(
     for check in ("number_of_rows", "unique_values"):
         expect(page.get_by_text(check).first).to_be_visible()
     expect(page.get_by_text("SQLMesh audit number_of_rows(threshold := 1)")).to_be_visible()
+    expect(page.locator("pre").filter(has_text="COUNT(*)").first).to_be_visible()
     shoot("checks")
 
 
@@ -114,6 +117,7 @@ def test_one_lineage_shows_the_nodes_of_both_frameworks(
     expect(page.get_by_text("Checks (2)")).to_be_visible()
     for check in ("unique_loyal_customer", "not_null_loyal_customer"):
         expect(page.get_by_text(check).first).to_be_visible()
+    expect(page.get_by_text("dbt test not_null(column_name := customer)")).to_be_visible()
     shoot("dbt_checks")
 
 
@@ -146,7 +150,7 @@ def test_pressing_materialize_builds_exactly_this_asset(
     shoot("materialized")
 
     page.goto(f"{shop.url}/runs/{story.run_id}")
-    expect(page.get_by_text("mart.customers: built in").first).to_be_visible()
+    expect(page.get_by_text("warehouse/mart/customers: built in").first).to_be_visible()
     shoot("run")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ MODELS = {
     "mart.c": "kind VIEW\n---\nSELECT n FROM mart.b",
     "mart.words": "kind FULL\n---\nSELECT SUM(CAST(word AS INT)) AS n FROM src.words",
 }
+_KEY = re.compile(r"`\w+/(\w+)/(\w+)`")
 QUICK = {"infer_python_dependencies": False}
 """SQLMesh looks through all installed packages for each plan, which takes longer than the rest."""
 GOOD_WORDS = "UPDATE src.words SET word = '7'"
@@ -83,7 +85,8 @@ def digest(story: Story) -> str:
 
 
 def text(story: Story) -> str:
-    return str(metadata(story)["plan"])
+    """What was explained, with models as tests call them: `mart.a`, not `db/mart/a`."""
+    return _KEY.sub(r"`\1.\2`", str(metadata(story)["plan"]))
 
 
 def edit(transform: Transform, query: str = "SELECT COUNT(*) + 1 AS n FROM mart.a") -> None:

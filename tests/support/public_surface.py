@@ -335,8 +335,17 @@ def _event(event: Any) -> tuple[str, dict[str, Any]]:
         metadata = data.user_failure_data.metadata
         if _OUTCOMES in metadata:
             rows = str(metadata[_OUTCOMES].value).splitlines()
-            facts["table"] = rows[:1] + sorted(" | ".join(r.split(" | ")[:2]) for r in rows[2:])
+            facts["table"] = rows[:1] + sorted(map(_without_reason, rows[2:]))
     return " ".join(head), {**facts, **({"metadata": _metadata(metadata)} if metadata else {})}
+
+
+def _without_reason(row: str) -> str:
+    """Of a row of what went wrong: what it has come to, and of what. Who comes first is chance."""
+    shown = row.split(": ", maxsplit=1)[0]
+    names = sorted(re.findall("`[^`]+`", shown))
+    if shown.endswith(" more)"):
+        return shown.split(" (")[0]  # and which are named of many
+    return f"{shown.split(' `')[0]} {', '.join(names)}"
 
 
 def _first_line(failed: Any) -> str:

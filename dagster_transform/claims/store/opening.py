@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import threading
 from typing import TYPE_CHECKING
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
     from dagster_transform.claims.store.sql_store import SqlStore
 
 _DEFAULT = Timing()
-_log = logging.getLogger(__name__)
 _lock = threading.Lock()
 _opened: dict[tuple[int, str | None, Timing], SqlStore] = {}
 
@@ -30,7 +28,7 @@ def open_store(url: str | None, timing: Timing = _DEFAULT) -> Store:
 
     Args:
         url: `sqlite:///path` or `postgresql://user:password@host/database`, with or without a
-            driver's name; None: in this process's memory, with a warning in the log.
+            driver's name; None: in this process's memory.
         timing: How long claims live. The same in all processes that share a store.
 
     Raises:
@@ -42,8 +40,6 @@ def open_store(url: str | None, timing: Timing = _DEFAULT) -> Store:
     with _lock:
         if found not in _opened:
             _opened[found] = new_store(url, timing)
-            if url is None:
-                _log.warning("Claims are kept in memory: other processes do not see them.")
         return _opened[found]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from dagster_transform.claims import Owner, OwnerKind
+from dagster_transform.claims import Owner, OwnerKind, Store
 from dagster_transform.config import TransformConfig
 from dagster_transform.dagster.execution.claims_store import open_claims
 from dagster_transform.dagster.execution.ports import InstanceRecords
@@ -17,8 +17,14 @@ from dagster_transform.runs.claiming.backends import EndBackends
 from dagster_transform.runs.claiming.claims import RunClaims
 from dagster_transform.runs.claiming.held import HeldClaims
 from dagster_transform.runs.claiming.policy import ClaimPolicy
+from dagster_transform.runs.lifetime import RunLifetime
 
 _PERSON, _TICK = 1, 0
+_IN_MEMORY = (
+    "Claims are kept in memory, as this Dagster instance keeps its runs: other processes don't see "
+    "them, and may build the same tables at the same moment. Set DAGSTER_HOME, or claims_url in "
+    "transform.yaml, to share them."
+)
 
 
 def held_claims(context: Any, config: TransformConfig) -> HeldClaims:
@@ -32,6 +38,12 @@ def held_claims(context: Any, config: TransformConfig) -> HeldClaims:
         ClaimsError: The claims store can't be used.
     """
     return HeldClaims(open_claims(context.instance, config), context.log)
+
+
+def warn_of_memory(context: Any, store: Store, lifetime: RunLifetime) -> None:
+    """Say once a run that its claims keep no other process out, where that is so."""
+    if not store.shared:
+        lifetime.warn_once(context.log, _IN_MEMORY)
 
 
 def claim_policy(

@@ -11,7 +11,12 @@ import dagster as dg
 
 from dagster_transform.claims import RunId
 from dagster_transform.config import TransformConfig
-from dagster_transform.dagster.execution.claims import claim_policy, held_claims, new_claims
+from dagster_transform.dagster.execution.claims import (
+    claim_policy,
+    held_claims,
+    new_claims,
+    warn_of_memory,
+)
 from dagster_transform.dagster.execution.event_writer import EventWriter, Output
 from dagster_transform.dagster.execution.failure import failure_of
 from dagster_transform.dagster.execution.ports import InstanceRecords
@@ -77,7 +82,9 @@ def run_transform(
     Raises:
         dg.Failure: Something failed; all that did not is stored by then.
     """
-    graph, keys = transform.graph, transform.keys
+    keys = transform.keys
+    graph = keys.named(transform.graph)
+    transform = replace(transform, graph=graph)
     selection = Selection(
         {keys.nodes[key] for key in context.selected_asset_keys if key in keys.nodes},
         {keys.check_ids[key] for key in context.selected_asset_check_keys},
@@ -146,6 +153,7 @@ class _Run:
         """Carry out a round; see `runs.rounds.CarryOut`."""
         context, transform = self._context, self._transform
         held = held_claims(context, transform.config)
+        warn_of_memory(context, held.store, self.project_runs.lifetime)
         scope = self.project_runs.scope
         scope = replace(scope, before=one.before, later=scope.later | one.later)
         made = replace(self.project_runs, guard=held, scope=scope)

@@ -11,7 +11,7 @@ import dagster as dg
 from pydantic import Field
 
 from dagster_transform.config import SqlmeshProject, TransformConfig
-from dagster_transform.dagster.execution.claims import new_claims
+from dagster_transform.dagster.execution.claims import new_claims, warn_of_memory
 from dagster_transform.dagster.execution.run_options import TransformResource
 from dagster_transform.dagster.jobs.names import job_op_name
 from dagster_transform.errors import TransformError
@@ -97,7 +97,9 @@ def _sweep(
     settings = SqlmeshSettings(environment=project.environment, paths=paths, now=now)
     try:
         end = partial(end_backends, name, project, paths)
-        with closing(new_claims(context, config, TransformResource(), end)) as claims:
+        options = TransformResource()
+        with closing(new_claims(context, config, options, end)) as claims:
+            warn_of_memory(context, claims.held.store, options.lifetime)
             shared = project_shared_resources(name, project, settings, alone=True)
             claims.take_shared({name: shared})
             return sweep_project(name, project, paths, now=now, ignore_ttl=asked.ignore_ttl)

@@ -13,19 +13,21 @@ from pydantic import Field
 
 from dagster_transform.config import SettingError, SqlmeshProject, TransformConfig
 from dagster_transform.dagster._compat import output_metadata, tag_run
-from dagster_transform.dagster.execution.claims import new_claims
+from dagster_transform.dagster.execution.claims import new_claims, warn_of_memory
 from dagster_transform.dagster.execution.event_writer import EventWriter
 from dagster_transform.dagster.execution.failure import failure_of
 from dagster_transform.dagster.execution.ports import InstanceRecords
 from dagster_transform.dagster.execution.run_options import TransformResource
 from dagster_transform.dagster.jobs.names import job_op_name
-from dagster_transform.dagster.translation.keys import keys_of
+from dagster_transform.dagster.translation.keys import Keys, keys_of
 from dagster_transform.dagster.translation.translator import TransformTranslator
 from dagster_transform.errors import TransformError
 from dagster_transform.graph import (
+    Graph,
     GraphFileError,
     SourceFile,
     fingerprint,
+    names_by_reference,
     write_graph_file,
 )
 from dagster_transform.runs.carry_out import RunPorts, carry_out
@@ -180,6 +182,7 @@ class _Planning:
             paths = [str(path) for path in self._project.paths]
             end = partial(end_backends, self._name, self._project, paths)
             claims = new_claims(context, self._config, options, end)
+            warn_of_memory(context, claims.held.store, options.lifetime)
             settings = SqlmeshSettings(
                 environment=self._project.environment,
                 paths=paths,
@@ -192,13 +195,21 @@ class _Planning:
             claims.take_shared({self._name: shared})
             context.log.info(f"Project {self._name}: reading its files, making its plan")
             proposal = propose_plan(self._name, self._project, settings, asked.request)
-            yield self._show(context, proposal.explanation)
-            applies = asked.apply and self._may_apply(context, asked, proposal)
-            tested = proposal.explanation.needed and not asked.skip_tests
+            # An environment is planned as a whole: also what transform.yaml leaves out is built.
+            whole = {"select": (), "exclude": (), "source_keys": {}, "column_lineage": False}
+            everything = self._project.model_copy(update=whole)
+            graph = proposal.graph_file(everything, self._config.root, sources).graph
+            keys = keys_of(graph, self._translator)
+            graph = keys.named(graph)
+            explanation = proposal.explanation.named(names_by_reference(graph, self._name))
+            yield self._show(context, explanation)
+            applies = asked.apply and self._may_apply(context, asked, explanation)
+            tested = explanation.needed and not asked.skip_tests
             if tested and (applies or not asked.apply):
                 proposal.refuse_failing_tests()
             if applies:
-                self._apply(context, options, proposal, sources, claims)
+                self._apply(context, options, proposal, graph, keys, claims=claims)
+                self._refresh_graph(context, proposal, sources)
         except TransformError as error:
             raise dg.Failure(description=str(error), allow_retries=False) from None
         finally:
@@ -232,14 +243,16 @@ class _Planning:
         return yaml.safe_dump({"ops": {self._op: {"config": config}}}, sort_keys=False).rstrip()
 
     def _may_apply(
-        self, context: dg.OpExecutionContext, asked: PlanConfig, proposal: Proposal
+        self,
+        context: dg.OpExecutionContext,
+        asked: PlanConfig,
+        now: PlanExplanation,
     ) -> bool:
         """Whether there is something to apply.
 
         Raises:
             PlanRefusedError: It must not be: it is not what was shown.
         """
-        now = proposal.explanation
         if asked.digest is not None and now.digest != asked.digest:
             shown = _shown(context.instance, asked.digest)
             if shown is not None and not now.needed and shown.target == now.target:
@@ -277,19 +290,15 @@ class _Planning:
         context: dg.OpExecutionContext,
         options: TransformResource,
         proposal: Proposal,
-        sources: Mapping[str, SourceFile],
+        graph: Graph,
+        keys: Keys,
+        *,
         claims: RunClaims,
     ) -> None:
-        root = self._config.root
-        # An environment is planned as a whole: also what transform.yaml leaves out is built.
-        whole = {"select": (), "exclude": (), "source_keys": {}, "column_lineage": False}
-        everything = self._project.model_copy(update=whole)
-        graph = proposal.graph_file(everything, root, sources).graph
         context.log.info(f"Project {self._name}: applying its plan")
         if not graph.nodes:
             proposal.apply_without_models()
         else:
-            keys = keys_of(graph, self._translator)
             writer = EventWriter(context, graph, keys, self._translator)
             participants = Participants(
                 graph, {self._name: proposal.project_run(graph)}, context.log
@@ -311,7 +320,6 @@ class _Planning:
                 "is what it was: the log says what its models wait for."
             )
         context.log.info(f"Plan applied: environment {environment} is equal to the files.")
-        self._refresh_graph(context, proposal, sources)
 
     def _refresh_graph(
         self, context: dg.OpExecutionContext, proposal: Proposal, sources: Mapping[str, SourceFile]

@@ -17,6 +17,7 @@ from typing import Any
 import dagster as dg
 
 from dagster_transform.dagster._compat import any_downstream_conditions, code_references
+from dagster_transform.dagster.translation.metadata import arguments
 from dagster_transform.graph import Check, Node, Source
 
 _log = logging.getLogger("dagster_transform")
@@ -95,7 +96,7 @@ def metadata(node: Node, root: Path | None) -> dict[str, Any]:
 
 def check_metadata(check: Check) -> dict[str, Any]:
     """The unique id of the test, and what dbt's users write of it: column, severity..."""
-    return {"dagster_dbt/unique_id": check.reference, **check.properties}
+    return {"dagster_dbt/unique_id": check.reference, **arguments(check)}
 
 
 def check_blocking(check: Check) -> bool:

@@ -10,7 +10,16 @@ import dagster as dg
 from dagster_transform.dagster.definitions.errors import DuplicateKeyError
 from dagster_transform.dagster.translation.asking import ask, location, named, refused
 from dagster_transform.dagster.translation.translator import TransformTranslator
-from dagster_transform.graph import Check, CheckId, Graph, InputId, Node, NodeId, Source
+from dagster_transform.graph import (
+    Check,
+    CheckId,
+    Graph,
+    InputId,
+    Node,
+    NodeId,
+    Source,
+    named_by_keys,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +37,10 @@ class Keys:
     nodes: Mapping[dg.AssetKey, NodeId]
     checks: Mapping[CheckId, dg.AssetCheckKey]
     check_ids: Mapping[dg.AssetCheckKey, CheckId]
+
+    def named(self, graph: Graph) -> Graph:
+        """The graph, in which nodes and sources are called by their asset keys."""
+        return named_by_keys(graph, {id: key.path for id, key in self.assets.items()})
 
 
 def keys_of(graph: Graph, translator: TransformTranslator) -> Keys:

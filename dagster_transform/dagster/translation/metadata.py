@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import dagster as dg
 
-from dagster_transform.graph import InputId, Node
+from dagster_transform.graph import RAW_CODE, Check, InputId, Node
 from dagster_transform.walk import CheckResult, Report
 
+_FENCES = re.compile("`{3,}")
 OUTCOME = "dagster_transform/outcome"
 REASON = "dagster_transform/reason"
+
+
+def with_code(text: str | None, properties: Mapping[str, str], language: str = "sql") -> str | None:
+    """A description, and below it the code of a node or check, where it has some."""
+    code = properties.get(RAW_CODE)
+    if not code:
+        return text
+    fence = max(["```", *(f"{found}`" for found in _FENCES.findall(code))], key=len)
+    title = "Raw SQL" if language == "sql" else f"Raw {language.capitalize()}"
+    return f"{text or ''}\n\n#### {title}:\n{fence}{language}\n{code}\n{fence}".lstrip()
+
+
+def arguments(check: Check) -> dict[str, str]:
+    """What is said of a check apart from its code: its arguments, its column, its severity."""
+    return {key: value for key, value in check.properties.items() if key != RAW_CODE}
 
 
 def report_metadata(

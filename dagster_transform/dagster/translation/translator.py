@@ -16,10 +16,9 @@ import dagster as dg
 
 from dagster_transform.dagster._compat import code_references
 from dagster_transform.dagster.translation import dbt_translation as of_dbt
-from dagster_transform.dagster.translation.metadata import column_lineage
-from dagster_transform.graph import Check, InputId, Node, Source
+from dagster_transform.dagster.translation.metadata import arguments, column_lineage, with_code
+from dagster_transform.graph import RAW_CODE, Check, InputId, Node, Source, default_key
 
-_QUOTED = re.compile(r'"((?:[^"]|"")*)"')
 _NOT_A_TAG = re.compile(r"[^A-Za-z0-9_.-]+")
 _NOT_A_GROUP = re.compile(r"[^A-Za-z0-9_]+")
 # What Dagster takes for an address; it refuses to load anything where an owner is neither that nor
@@ -68,9 +67,7 @@ class TransformTranslator:
 
     def get_asset_key(self, node: Node | Source) -> dg.AssetKey:
         """`[catalog, schema, model]`, whatever the environment names its views; dbt's key."""
-        if node.key:
-            return dg.AssetKey(list(node.key))
-        return dg.AssetKey([part.replace('""', '"') for part in _QUOTED.findall(node.reference)])
+        return dg.AssetKey(list(default_key(node)))
 
     def get_group_name(self, node: Node) -> str | None:
         """A tag `dagster:group_name:x`, else the node's group, else its schema; of dbt's nodes the
@@ -78,10 +75,11 @@ class TransformTranslator:
         return group_spelled(group_called(node, self.get_asset_key(node)))
 
     def get_description(self, node: Node) -> str | None:
-        """The node's own description; of dbt's nodes with their code."""
+        """The node's own description, and its code as it is written."""
         if of_dbt.is_dbt(node):
             return of_dbt.description(node)
-        return node.description
+        python = node.properties.get("language") == "python"
+        return with_code(node.description, node.properties, "python" if python else "sql")
 
     def get_tags(self, node: Node) -> Mapping[str, str]:
         """The node's tags, as keys without a value, in Dagster's alphabet; dbt's tags that are not
@@ -119,7 +117,7 @@ class TransformTranslator:
         metadata: dict[str, Any] = {
             "dagster/table_name": str(node.relation),
             f"{prefix}/kind": node.kind,
-            **{f"{prefix}/{key}": value for key, value in node.properties.items()},
+            **{f"{prefix}/{k}": value for k, value in node.properties.items() if k != RAW_CODE},
         }
         if node.cron:
             metadata[f"{prefix}/cron"] = node.cron + (f" {node.time_zone}" * bool(node.time_zone))
@@ -154,14 +152,14 @@ class TransformTranslator:
         return check.name
 
     def get_check_description(self, check: Check) -> str | None:
-        """What the check calls."""
-        return check.description
+        """What the check calls, with its arguments, and its query as it is written."""
+        return with_code(check.description, check.properties)
 
     def get_check_metadata(self, check: Check) -> Mapping[str, Any]:
         """The check's arguments; of dbt's tests also their unique id."""
         if of_dbt.is_dbt(check):
             return of_dbt.check_metadata(check)
-        return dict(check.properties)
+        return arguments(check)
 
     def get_check_blocking(self, check: Check) -> bool:
         """Whether its failure holds back whatever is downstream of its asset; of a dbt test only

@@ -337,6 +337,15 @@ def failed_batch(event: Any) -> tuple[UniqueId, str, BaseException | None] | Non
     return UniqueId(event.data.unique_id), text, sys.exc_info()[1]
 
 
+def ended_batch(event: Any) -> tuple[UniqueId, int, str] | None:
+    """Of a batch that has ended: its node's unique id, of how many batches it is one, and which."""
+    if str(event.info.name) != "LogBatchResult":
+        return None
+    # "batch 2024-03-01 of microbatch model main.days"
+    batch = str(event.data.description).removeprefix("batch ").partition(" of ")[0]
+    return UniqueId(event.data.node_info.unique_id), int(event.data.total_batches), batch
+
+
 def reason_of(invocation: Invocation) -> str:
     """Why an invocation ended as it did, in dbt's words; "" if all it has to say are results."""
     error = invocation.exception

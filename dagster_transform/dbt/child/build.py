@@ -32,6 +32,7 @@ from dagster_transform.dbt.child.row_counts_and_columns import Measurements
 from dagster_transform.dbt.child.termination import Termination, ignore_signals
 from dagster_transform.dbt.installation import require_dbt
 from dagster_transform.dbt.protocol import (
+    BatchDone,
     Begin,
     Cancel,
     CloseFiles,
@@ -192,6 +193,9 @@ class Child:
         if failed is not None and (node := self._nodes.find(failed[0])) is not None:
             node.batch_error = node.batch_error or failed[1]
             node.connection_lost = node.connection_lost or is_connection_lost(failed[2])
+        ended = _compat_build.ended_batch(event)
+        if ended is not None and (node := self._nodes.find(ended[0])) is not None:
+            self._say(BatchDone(node.token, next(node.batches), *ended[1:]))
         said = _compat_build.worth_reading(event)
         if said is not None:
             self._say(Log(*said))

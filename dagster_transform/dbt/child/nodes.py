@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import count
 
 from dagster_transform.dbt.protocol import Connected, ProtocolError, Start
 from dagster_transform.dbt.unique_ids import UniqueId
@@ -27,6 +28,7 @@ class NodeInProgress:
         batch_error: What went wrong in its first batch that failed; or "".
         connection_lost: Whether a batch has lost its connection. Another run may have ended its
             backend, because it builds there now: no further batch is begun.
+        batches: Numbers for its batches in the order in which they end; dbt has several threads.
         ended: Set once, when it is answered.
         cancelling: Held while the node is cancelled: its thread does not go on to another node
             meanwhile, which would be cancelled in its place.
@@ -40,6 +42,7 @@ class NodeInProgress:
     error: BaseException | None = None
     batch_error: str = ""
     connection_lost: bool = False
+    batches: Iterator[int] = field(default_factory=lambda: count(1))
     ended: threading.Event = field(default_factory=threading.Event)
     cancelling: threading.Lock = field(default_factory=threading.Lock)
 

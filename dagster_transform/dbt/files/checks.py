@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any
 
+from dagster_transform.dbt.files.arguments import arguments_of, call_of
 from dagster_transform.dbt.files.crons import build_after
 from dagster_transform.dbt.files.lineage import Lineage
 from dagster_transform.dbt.files.manifest import (
@@ -20,6 +21,7 @@ from dagster_transform.dbt.files.manifest import (
 from dagster_transform.dbt.files.meta import meta_error, meta_of
 from dagster_transform.dbt.unique_ids import UniqueId
 from dagster_transform.graph import (
+    RAW_CODE,
     Check,
     Graph,
     InputId,
@@ -112,24 +114,16 @@ class _Reader:
             return None
         config = test["config"]
         severity = str(config.get("severity") or "error").lower()
-        metadata = test.get("test_metadata") or {}
         return self._check(
             test,
             TEST,
             target,
             also=tuple(read for read in reads if read != target),
             position=position,
-            description=(test.get("meta") or {}).get("description") or test.get("description"),
-            properties={
-                "test": _dotted(metadata.get("namespace"), metadata.get("name")),
-                "column": test.get("column_name") or "",
-                "severity": "" if severity == "error" else severity,
-                **{
-                    key: str(config[key])
-                    for key in ("warn_if", "error_if")
-                    if config.get(key) not in (None, "!= 0")
-                },
-            },
+            description=(test.get("meta") or {}).get("description")
+            or test.get("description")
+            or call_of(test),
+            properties={**arguments_of(test), **_own(test, severity)},
         )
 
     def unit_test(self, unit_test: Resource) -> Check | None:
@@ -299,6 +293,24 @@ class _Reader:
             location=self._locate(resource),
             properties={key: value for key, value in (properties or {}).items() if value},
         )
+
+
+def _own(test: Resource, severity: str) -> dict[str, str]:
+    """What there is to say of a test beside its arguments; what is empty hides none of those."""
+    config, metadata = test["config"], test.get("test_metadata") or {}
+    found = {
+        "test": _dotted(metadata.get("namespace"), metadata.get("name")),
+        "column": test.get("column_name") or "",
+        "severity": "" if severity == "error" else severity,
+        **{
+            key: str(config[key])
+            for key in ("warn_if", "error_if")
+            if config.get(key) not in (None, "!= 0")
+        },
+        # Of a generic test it only names its macro.
+        RAW_CODE: "" if metadata else str(test.get("raw_code") or "").strip(),
+    }
+    return {key: value for key, value in found.items() if value}
 
 
 def _uniquely_named(checks: Sequence[Check]) -> Iterator[Check]:

@@ -18,6 +18,7 @@ from dagster_transform.dbt.backends import end_backends_of_process
 from dagster_transform.dbt.errors import DbtError, DbtRunError
 from dagster_transform.dbt.faults import Fault, artifacts_error, error_of
 from dagster_transform.dbt.protocol import (
+    BatchDone,
     Begin,
     Cancel,
     CloseFiles,
@@ -160,6 +161,7 @@ class DbtInvocation:
         node: UniqueId,
         answer: Callable[[Answer], None],
         measured: Callable[[Measured], None] = lambda _: None,
+        progressed: Callable[[BatchDone], None] = lambda _: None,
         held: Callable[[], bool] = lambda: True,
         *,
         refresh: bool = False,
@@ -171,6 +173,7 @@ class DbtInvocation:
             answer: Called once, from another thread or, if it can't be started any more, from this
                 one.
             measured: Called once after a result that says that this follows, likewise.
+            progressed: Called for each batch of a microbatch model that ends, likewise.
             held: Whether it is still the run's to build: asked, from another thread, before it
                 executes anything on a connection that it has got.
             refresh: Whether others may have made or dropped its relation since dbt looked.
@@ -179,7 +182,7 @@ class DbtInvocation:
             What `cancel` wants to know; None: it was answered already.
         """
         timed_out = self._limits.run_timed_out()
-        token = self._nodes.add(node, answer, measured, held, timed_out=timed_out)
+        token = self._nodes.add(node, answer, measured, progressed, held, timed_out=timed_out)
         if token is not None:
             self._process.send(Start(token, node, refresh))
             self._limits.watch_started()
@@ -249,6 +252,8 @@ class DbtInvocation:
                 self._nodes.answer(news)
             case Measured():
                 self._nodes.answer_measured(news)
+            case BatchDone():
+                self._nodes.tell_progress(news)
             case Connected():
                 allowed = self._nodes.may_build(news.token)
                 self._process.send(MayBuild(news.number, allowed))

@@ -11,10 +11,10 @@ from dagster_transform.planning import Outcome, Unit
 from dagster_transform.walk import CheckResult, Report
 
 
-def not_there(project: str, unit: UnitId, node: UniqueId) -> Report:
+def not_there(project: str, unit: UnitId, _node: UniqueId) -> Report:
     """The project's files do not have it any more."""
     reason = (
-        f"the project's files do not have {node} any more (or it is disabled):"
+        "the project's files do not have it any more (or it is disabled):"
         f" run `dagster-transform prepare --project {project}`"
     )
     return Report(unit, Outcome.NOT_PROMOTED, reason)

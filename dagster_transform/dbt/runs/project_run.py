@@ -21,7 +21,7 @@ from dagster_transform.dbt.faults import artifacts_error
 from dagster_transform.dbt.files.checks import FRESHNESS, UNIT_TEST
 from dagster_transform.dbt.files.manifest import Resource
 from dagster_transform.dbt.files.relations import all_identities, connection_identity, relation_of
-from dagster_transform.dbt.protocol import Measured
+from dagster_transform.dbt.protocol import BatchDone, Measured
 from dagster_transform.dbt.runs import own_answers, run_artifacts
 from dagster_transform.dbt.runs.elsewhere import Places
 from dagster_transform.dbt.runs.hooks import hook_error
@@ -32,7 +32,7 @@ from dagster_transform.dbt.runs.started_nodes import Answer
 from dagster_transform.dbt.unique_ids import UniqueId
 from dagster_transform.graph import CheckId, Graph, Node, NodeId, Relation, Source, UnitId
 from dagster_transform.planning import Outcome, Readiness, ResourceKey, Unit, UnitKind
-from dagster_transform.walk import Message, Report, SharedResources
+from dagster_transform.walk import Message, Progress, Report, SharedResources
 
 Logger = Callable[[str, str], None]
 
@@ -175,12 +175,13 @@ class DbtProjectRun:
             return
         answered = partial(self._answered, invocation, unit, node, done)
         measured = partial(self._measured, unit, done)
+        progressed = partial(_tell_progress, unit, done)
         refresh = self._was_kept or unit.id in self._contended
         if unit.kind is UnitKind.BUILD and invocation.loaded().server:
             backend = backend_id(self._identity(None), invocation.backend_name)
             self._settings.guard.builds_in(unit.id, frozenset({backend}))
         held = partial(self._settings.guard.holds, unit.id)
-        token = invocation.start(node, answered, measured, held, refresh=refresh)
+        token = invocation.start(node, answered, measured, progressed, held, refresh=refresh)
         if token is not None:
             self._tokens[unit.id] = token
 
@@ -260,7 +261,7 @@ class DbtProjectRun:
         node = self._graph.nodes[NodeId(unit.id)]
         facts = facts_of(node, self._graph, measured, self._relation)
         if facts.problem:
-            self._log("warn", f"{node.reference}: not all is known of it: {facts.problem}")
+            self._log("warn", f"{node.name}: not all is known of it: {facts.problem}")
         done(facts)
 
     def _relation(self, place: Resource) -> Relation:
@@ -346,6 +347,11 @@ class DbtProjectRun:
         if self._invocation is None:
             raise RuntimeError("assess comes first")
         return self._invocation
+
+
+def _tell_progress(unit: Unit, done: Callable[[Message], None], batch: BatchDone) -> None:
+    if batch.total > 1:
+        done(Progress(unit.id, batch.done, batch.total, batch.batch))
 
 
 def _id_of(invocation: DbtInvocation) -> str:

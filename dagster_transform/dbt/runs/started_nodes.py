@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from time import monotonic
 
-from dagster_transform.dbt.protocol import Measured, Result
+from dagster_transform.dbt.protocol import BatchDone, Measured, Result
 from dagster_transform.dbt.unique_ids import UniqueId
 
 
@@ -38,6 +38,7 @@ class StartedNode:
         node: Its unique id.
         answer: Called once.
         measured: Called once where its result says that this follows.
+        progressed: Called for each of its batches that ends.
         held: Whether it is still the run's to build; asked whenever it has got a connection.
         began: When it was started; on the clock of `monotonic`, as all moments here.
         cancelled_at: When it was cancelled, by whom ever; None: it was not.
@@ -47,6 +48,7 @@ class StartedNode:
     node: UniqueId
     answer: Callable[[Answer], None]
     measured: Callable[[Measured], None]
+    progressed: Callable[[BatchDone], None]
     held: Callable[[], bool]
     began: float
     cancelled_at: float | None = None
@@ -84,6 +86,7 @@ class StartedNodes:
         node: UniqueId,
         answer: Callable[[Answer], None],
         measured: Callable[[Measured], None],
+        progressed: Callable[[BatchDone], None] = lambda _: None,
         held: Callable[[], bool] = lambda: True,
         *,
         timed_out: str = "",
@@ -94,6 +97,7 @@ class StartedNodes:
             node: Its unique id.
             answer: Called once.
             measured: Called once where its result says that this follows.
+            progressed: Called for each of its batches that ends.
             held: Whether it is still the run's to build; from any thread.
             timed_out: The time limit that was over before it could be started, in words; or "".
 
@@ -104,7 +108,9 @@ class StartedNodes:
             lost = self._lost
             if not lost and not timed_out:
                 self._tokens += 1
-                self._nodes[self._tokens] = StartedNode(node, answer, measured, held, monotonic())
+                self._nodes[self._tokens] = StartedNode(
+                    node, answer, measured, progressed, held, monotonic()
+                )
                 return self._tokens
         answer(Answer(None, lost=lost) if lost else Answer(None, timed_out=timed_out))
         return None
@@ -143,6 +149,13 @@ class StartedNodes:
         with self._lock:
             if started := self._nodes.get(token):
                 started.made = True
+
+    def tell_progress(self, batch: BatchDone) -> None:
+        """Pass on that a batch of a node has ended."""
+        with self._lock:
+            started = self._nodes.get(batch.token)
+        if started is not None:
+            started.progressed(batch)
 
     def answer(self, result: Result) -> None:
         """Answer a node with dbt's result."""

@@ -20,10 +20,15 @@ class ClaimGate:
         claims: What the run has claimed.
         run_plan: What is walked.
         refresh: Called with a build that had to wait for another run's claim, when it may start.
+        called: What people call a unit.
     """
 
     def __init__(
-        self, claims: RunClaims, run_plan: RunPlan, refresh: Callable[[Unit], None]
+        self,
+        claims: RunClaims,
+        run_plan: RunPlan,
+        refresh: Callable[[Unit], None],
+        called: Callable[[UnitId], str] = str,
     ) -> None:
         self._claims = claims
         self._held = claims.held
@@ -33,6 +38,8 @@ class ClaimGate:
         for unit in run_plan.units:
             for key in claims.held.needed.of(unit):
                 self._users.setdefault(key, set()).add(unit)
+        # Whose table it is: the id of a node is the beginning of its checks' ids.
+        self._names = {key: called(min(users)) for key, users in self._users.items()}
         self._promotions = Counter(
             unit.project for unit in run_plan.units.values() if unit.kind is UnitKind.PROMOTE
         )
@@ -89,7 +96,7 @@ class ClaimGate:
         # A run that does not wait has left out builds and checks; its promotion asks once more.
         if self._now() >= self._until or claims.policy.skip:
             return Refused(Outcome.CLAIMED, claims.note_refusal(unit.id, key))
-        self._held.say(f"Waiting for {claims.in_the_way(key)}")
+        self._held.say(f"Waiting for {claims.in_the_way(key)}: {self._names[key]} needs it")
         return Later(self._poll)
 
     def _now(self) -> float:

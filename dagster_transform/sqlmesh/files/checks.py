@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from dagster_transform.graph import Check, Graph, InputId, Location, check_id
+from dagster_transform.graph import RAW_CODE, Check, Graph, InputId, Location, check_id
 from dagster_transform.sqlmesh.check_names import (
     EXTERNAL_AUDIT,
     STANDALONE_AUDIT,
     check_name,
     named_audits,
 )
+from dagster_transform.sqlmesh.files.code import code_of
 
 _log = logging.getLogger("dagster_transform")
 
@@ -48,7 +49,7 @@ def model_checks(project: str, target: InputId, model: Any, locate: Locate) -> I
             in_build=named.blocks and not external,
             description=f"SQLMesh audit {audit.name}({call})",
             location=locate(getattr(audit, "_path", None) or model._path, audit.name),
-            properties=named.texts,
+            properties=_with_code(named.texts, audit),
         )
 
 
@@ -97,7 +98,7 @@ def standalone_checks(
             in_build=False,
             description=audit.description or f"SQLMesh standalone audit {audit.name}",
             location=locate(audit._path, audit.name),
-            properties=_properties(audit),
+            properties=_with_code(_properties(audit), audit),
         )
 
 
@@ -108,6 +109,11 @@ def _free_name(name: str, target: InputId, used: Collection[tuple[InputId, str]]
         free = f"{name}_standalone" + (f"_{number}" if number > 1 else "")
         number += 1
     return free
+
+
+def _with_code(properties: Mapping[str, str], audit: Any) -> dict[str, str]:
+    code = code_of(audit)
+    return {**properties, RAW_CODE: code} if code else dict(properties)
 
 
 def _properties(audit: Any) -> dict[str, str]:

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from sqlglot import exp
-
-from dagster_transform.graph import Drift
+from dagster_transform.graph import Drift, name_of_reference
 from dagster_transform.sqlmesh import _compat
 
 
@@ -35,7 +33,7 @@ def find_drift(
     projects = {config.project for config in context.configs.values()}
     local = {name: s for name, s in snapshots.items() if s.node.project in projects}
     local = {name: s for name, s in local.items() if name not in left_out}
-    names = {name: str(s.node.name) for name, s in local.items()}
+    names = {name: name_of_reference(name) for name in local}
     if environment is None:
         return Drift(new=tuple(sorted(names.values())))
     infos = {info.name: info for info in environment.snapshots}
@@ -65,18 +63,10 @@ def find_drift(
         new=tuple(sorted(names[name] for name in local.keys() - infos.keys())),
         changed=tuple(sorted(changed)),
         affected=tuple(sorted(affected)),
-        removed=tuple(sorted(_short(info.name, context.default_catalog) for info in removed)),
+        removed=tuple(sorted(name_of_reference(info.name) for info in removed)),
         other=tuple(other),
     )
 
 
 def _statements(found: list[Any]) -> list[Any]:
     return sorted(found, key=lambda statements: statements.project or "")
-
-
-def _short(name: str, catalog: str | None) -> str:
-    """A fully qualified name as it is written in the files, without the default catalog."""
-    if not name.startswith('"'):
-        return name  # a standalone audit's
-    parts = [part.name for part in exp.to_table(name).parts]
-    return ".".join(parts[1:] if len(parts) == 3 and parts[0] == catalog else parts)

@@ -7,6 +7,9 @@ from typing import Any
 
 from sqlglot import exp
 
+from dagster_transform.graph import RAW_CODE
+from dagster_transform.sqlmesh.files.code import code_of
+
 
 def properties_of(model: Any, default_dialect: str | None) -> dict[str, str]:
     """What there is to say of a model that its node has no field for; what is empty is left out.
@@ -39,5 +42,6 @@ def properties_of(model: Any, default_dialect: str | None) -> dict[str, str]:
         "signals": ", ".join(name for name, _ in model.signals),
         "start": str(model.start or ""),
         "end": str(model.end or ""),
+        RAW_CODE: code_of(model),
     }
     return {key: value for key, value in found.items() if value}

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha256
 from typing import Any
-
-from sqlglot import exp
 
 from dagster_transform.sqlmesh.intervals import Interval, merged
 from dagster_transform.sqlmesh.plans.explanation import (
@@ -83,9 +81,9 @@ def explain(
     backfill: Mapping[Any, Collection[Interval]],
     request: PlanRequest,
     *,
+    called: Callable[[str], str],
     waiting: Mapping[str, str],
     execution_time: int,
-    default_catalog: str | None,
 ) -> PlanExplanation:
     """Say what applying a plan would do.
 
@@ -97,14 +95,10 @@ def explain(
         waiting: What is not built of that yet, or left to runs, and why, in words, by fully
             qualified name.
         request: What was asked for.
+        called: What people call the node of a fully qualified name.
         execution_time: The plan's moment, epoch milliseconds.
-        default_catalog: Of the project: names are shown without it.
     """
     diff = plan.context_diff
-
-    def called(fqn: str) -> str:
-        return _short(fqn, default_catalog)
-
     changes = sorted(_changes(plan, base, called), key=lambda change: change.reference)
     restated = [
         Restated(s.name, called(s.name), tuple(interval))
@@ -137,7 +131,7 @@ def explain(
     )
 
 
-def _changes(plan: Any, base: Base, called: Any) -> Iterable[Change]:
+def _changes(plan: Any, base: Base, called: Callable[[str], str]) -> Iterable[Change]:
     diffs = 0
     for snapshot in plan.snapshots.values():
         how = _how(snapshot, base.infos.get(snapshot.name))
@@ -226,14 +220,6 @@ def _target(plan: Any) -> str:
 
 def _in_order(statements: Iterable[Any]) -> list[Any]:
     return sorted(statements, key=lambda statement: statement.project or "")
-
-
-def _short(fqn: str, default_catalog: str | None) -> str:
-    """`mart.a`: as users write it, without the project's own catalog."""
-    parts = [part.name for part in exp.to_table(fqn).parts]
-    if len(parts) > 2 and parts[0] == default_catalog:
-        parts = parts[1:]
-    return ".".join(parts)
 
 
 def _by_name(infos: Iterable[Any]) -> dict[str, Any]:

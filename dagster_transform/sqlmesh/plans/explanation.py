@@ -7,8 +7,8 @@ another one, `markdown` shows it to people.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from dagster_transform.sqlmesh.intervals import Interval, in_words
@@ -66,7 +66,7 @@ class Change:
 
     Attributes:
         reference: Its fully qualified name.
-        name: As its users write it.
+        name: What people call it.
         kind: SQLMesh's word in capitals; "AUDIT" for an audit that stands alone.
         how: `added`, `direct` (its own code), `indirect` (what it reads), `metadata` or `removed`.
         category: `breaking`, `non-breaking`, `indirect breaking`, `indirect non-breaking`,
@@ -204,6 +204,16 @@ class PlanExplanation:
     def of(self, *how: str) -> tuple[Change, ...]:
         """The changes of these sorts."""
         return tuple(c for c in self.changes if c.how in how)
+
+    def named(self, called: Callable[[str], str]) -> PlanExplanation:
+        """The same with other names: `called` has that of a fully qualified name."""
+        return replace(
+            self,
+            changes=tuple(replace(c, name=called(c.reference)) for c in self.changes),
+            backfill=tuple(replace(b, name=called(b.reference)) for b in self.backfill),
+            restated=tuple(replace(r, name=called(r.reference)) for r in self.restated),
+            waiting=tuple(replace(w, name=called(w.reference)) for w in self.waiting),
+        )
 
     @property
     def counts(self) -> dict[str, int]:

@@ -10,7 +10,7 @@ from typing import Any
 from sqlmesh.core.snapshot import snapshots_to_dag
 
 from dagster_transform.config import SqlmeshProject
-from dagster_transform.graph import Graph, GraphFile, SourceFile
+from dagster_transform.graph import Graph, GraphFile, SourceFile, names_by_reference
 from dagster_transform.sqlmesh import _compat
 from dagster_transform.sqlmesh.configs import shell_command_of
 from dagster_transform.sqlmesh.errors import PlanRefusedError
@@ -65,7 +65,7 @@ def propose(
 def _propose(
     name: str, context: Any, settings: SqlmeshSettings, request: PlanRequest
 ) -> tuple[PlanExplanation, StagedPlan | None]:
-    with clear_refusals(name, context, settings.environment):
+    with clear_refusals(name, context, settings):
         builder = context.plan_builder(
             settings.environment,
             start=request.start,
@@ -82,7 +82,7 @@ def _propose(
         )
         if request.start is None:
             begin_previews(builder, settings)
-        plan = build_plan(name, context, builder)
+        plan = build_plan(name, context, builder, settings.called)
         state = context.state_sync
         base = Base.of(plan, state)
         if not request.run:
@@ -98,9 +98,9 @@ def _propose(
         base,
         staged.stages.intervals if staged is not None else {},
         request,
+        called=settings.called,
         waiting=_waiting(context, settings, plan, staged, base) if staged is not None else {},
         execution_time=settings.execution_time,
-        default_catalog=context.default_catalog,
     )
     return explanation, staged
 
@@ -215,7 +215,9 @@ class Proposal:
         Raises:
             PlanRefusedError: The plan needs a decision.
         """
-        return SqlmeshProjectRun(self._project, graph, self._settings, self._decided())
+        called = names_by_reference(graph, self._project.name)
+        settings = dataclasses.replace(self._settings, called=called)
+        return SqlmeshProjectRun(self._project, graph, settings, self._decided())
 
     def apply_without_models(self) -> None:
         """Carry out a plan after which the environment has no models: there is nothing to walk.

@@ -76,7 +76,7 @@ def _plan(
         return None
     everything = whole and names >= set(selected)
     _compat.select_by_fqn(context)
-    with clear_refusals(name, context, settings.environment):
+    with clear_refusals(name, context, settings):
         builder = context.plan_builder(
             settings.environment,
             skip_tests=True,
@@ -86,7 +86,7 @@ def _plan(
             select_models=None if everything else sorted(names),
         )
         begin_previews(builder, settings)
-        plan = build_plan(name, context, builder)
+        plan = build_plan(name, context, builder, settings.called)
     # An environment whose last plan has failed, and was not finalized, counts as changed.
     changed = record is None or plan.has_changes or plan.has_unmodified_unpromoted
     if not changed:
@@ -95,10 +95,16 @@ def _plan(
     if not settings.skip_tests:
         with project.clear_errors("can't be tested"):
             refuse_failing_tests(name, context, skip="the run option skip_tests: true")
-    with clear_refusals(name, context, settings.environment):
+    with clear_refusals(name, context, settings):
         staged = stage_plan(name, context, plan, settings, marker=marker, record=record)
-    snapshots, in_run = plan.snapshots.values(), settings.in_run
-    refuse_what_is_not_selected(name, staged, snapshots, selected, in_run)
+    refuse_what_is_not_selected(
+        name,
+        staged,
+        plan.snapshots.values(),
+        selected,
+        in_run=settings.in_run,
+        called=settings.called,
+    )
     return staged
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from dagster_transform.sqlmesh.intervals import Interval
 from dagster_transform.sqlmesh.runs.failures import Cancelled
 from dagster_transform.sqlmesh.state.work import Work
 from dagster_transform.walk import CheckResult
@@ -39,6 +40,7 @@ class Batches:
         build: Builds a batch, by its number.
         is_cancelled: Whether to stop before the next batch.
         failed: Called with an error, on the thread on which it happened.
+        progressed: Told how many batches are recorded, and the one that was recorded last.
     """
 
     def __init__(
@@ -47,11 +49,13 @@ class Batches:
         build: Callable[[int], BuiltBatch],
         is_cancelled: Callable[[], bool],
         failed: Callable[[BaseException], None],
+        progressed: Callable[[int, Interval], None],
     ) -> None:
         self._work = work
         self._build_batch = build
         self._is_cancelled = is_cancelled
         self._failed = failed
+        self._progressed = progressed
         self._todo = deque(i for i in range(len(work.batches)) if i not in work.recorded)
         self._built: dict[int, BuiltBatch] = {}
         self._busy = 0  # threads that build a batch
@@ -110,6 +114,7 @@ class Batches:
             self._built[index] = built
             if built.recorded:
                 self._work.recorded.add(index)
+                self._progressed(len(self._work.recorded), self._work.batches[index])
             else:
                 self._leave_out_the_rest()
 

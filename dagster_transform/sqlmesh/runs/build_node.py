@@ -9,7 +9,7 @@ from typing import Any
 
 from dagster_transform.graph import NodeId
 from dagster_transform.planning import Outcome
-from dagster_transform.sqlmesh.intervals import in_words
+from dagster_transform.sqlmesh.intervals import Interval, in_words
 from dagster_transform.sqlmesh.runs.batches import Batches, concurrency
 from dagster_transform.sqlmesh.runs.blocking_audits import merge
 from dagster_transform.sqlmesh.runs.build_batch import BatchBuilder
@@ -30,12 +30,14 @@ class BuildCallbacks:
         held: Whether the node is still this run's to build; if not, nothing is recorded.
         help_with: Has another thread do a part of the unit, once one is free.
         failed: Called with an error, on the thread on which it happened.
+        progressed: Told how many batches are done, and the one that was done last.
     """
 
     is_cancelled: Callable[[], bool]
     held: Callable[[], bool]
     help_with: Callable[[Callable[[], None]], None]
     failed: Callable[[BaseException], None]
+    progressed: Callable[[int, Interval], None]
 
 
 def build_node(
@@ -65,7 +67,9 @@ def build_node(
         make_table(evaluation, snapshot)
         work.create = False
     builder = BatchBuilder(node, work, evaluation, callbacks.held)
-    batches = Batches(work, builder.build, callbacks.is_cancelled, callbacks.failed)
+    batches = Batches(
+        work, builder.build, callbacks.is_cancelled, callbacks.failed, callbacks.progressed
+    )
     for _ in range(batches.at_once - 1):
         callbacks.help_with(batches.help_out)
     batches.do()

@@ -51,8 +51,9 @@ class Checks:
         audits = audits_of(snapshot, evaluation)
         audit = _called(check, audits)
         if audit is None:
+            called = self._settings.called(snapshot.name)
             reason = (
-                f"environment {self._settings.environment} has a version of {snapshot.node.name} "
+                f"environment {self._settings.environment} has a version of {called} "
                 "without this audit: apply a plan"
             )
             return Report(check.id, Outcome.NOT_PROMOTED, reason)

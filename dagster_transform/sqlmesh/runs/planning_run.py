@@ -67,7 +67,7 @@ class PlanningRun:
         self._staged = staged
         self._evaluator = _compat.plan_evaluator(context)
         evaluation = _evaluation(context, settings, staged, self._evaluator.snapshot_evaluator)
-        self.assessment = _assess(staged, evaluation, selected, environment=settings.environment)
+        self.assessment = _assess(staged, evaluation, selected, settings)
         # The walk makes the tables of what it builds, each under its claim; those of which it
         # builds nothing are made before what reads them, or else with the promotion.
         nowhere = bool(missing_files(connections_of(context, evaluation)))
@@ -224,7 +224,10 @@ def _evaluation(
 
 
 def _assess(
-    staged: StagedPlan, evaluation: Evaluation, selected: Iterable[str], *, environment: str
+    staged: StagedPlan,
+    evaluation: Evaluation,
+    selected: Iterable[str],
+    settings: SqlmeshSettings,
 ) -> Assessment:
     """What the plan will do with each selected node.
 
@@ -232,18 +235,18 @@ def _assess(
         staged: The plan.
         evaluation: What the plan's nodes share.
         selected: Fully qualified names.
-        environment: The environment's name.
+        settings: What the run asks for.
     """
     found = staged.stages
     readiness: dict[str, Readiness] = {}
     works: dict[str, Work] = {}
-    allotment = _allot(staged, evaluation)
+    allotment = _allot(staged, evaluation, settings.called)
     for reference in selected:
         snapshot = found.snapshots.get(reference)
         if snapshot is None:
             readiness[reference] = Readiness(
                 Outcome.NOT_PROMOTED,
-                f"an upstream is not in environment {environment}: select it too",
+                f"an upstream is not in environment {settings.environment}: select it too",
             )
         elif error := allotment.errors.get(reference):
             works[reference] = Work(snapshot, [], error=error)
@@ -282,11 +285,12 @@ def _why_not(staged: StagedPlan, evaluation: Evaluation, snapshot: Any, held: st
     return Readiness(Outcome.UP_TO_DATE, reason, promotion=promotion)
 
 
-def _allot(staged: StagedPlan, evaluation: Evaluation) -> Allotment:
+def _allot(staged: StagedPlan, evaluation: Evaluation, called: Callable[[str], str]) -> Allotment:
     """What the plan's backfills build, and what has to wait."""
     intervals = staged.stages.intervals
     others = {s: i for s, i in intervals.items() if evaluation.is_productions(s)}
-    allotment = allot(evaluation, {s: i for s, i in intervals.items() if s not in others}, others)
+    wanted = {s: i for s, i in intervals.items() if s not in others}
+    allotment = allot(evaluation, wanted, others, called)
     for snapshot, lacks in others.items():
         allotment.held[snapshot.name] = f"it lacks {in_words(lacks)}: {BUILT_IN_PRODUCTION}"
     return allotment

@@ -18,6 +18,7 @@ from dagster_transform.graph import Check, CheckId, Graph, Node, NodeId, UnitId,
 from dagster_transform.planning import Outcome, Readiness, ResourceKey, Unit, UnitKind
 from dagster_transform.sqlmesh import _compat, _compat_connections
 from dagster_transform.sqlmesh.configs import shell_command_of
+from dagster_transform.sqlmesh.intervals import Interval, in_words
 from dagster_transform.sqlmesh.project import OpenProject
 from dagster_transform.sqlmesh.runs import failures, remarks
 from dagster_transform.sqlmesh.runs.auto_plan import make_plan
@@ -46,7 +47,7 @@ from dagster_transform.sqlmesh.runs.way_of_run import WayOfRun, take_out_what_ot
 from dagster_transform.sqlmesh.settings import SqlmeshSettings
 from dagster_transform.sqlmesh.state.assessment import assess_environment
 from dagster_transform.sqlmesh.state.evaluation import Evaluation
-from dagster_transform.walk import Message, Report, SharedResources
+from dagster_transform.walk import Message, Progress, Report, SharedResources
 
 Logger = Callable[[str, str], None]
 
@@ -234,7 +235,7 @@ class SqlmeshProjectRun:
     def start(self, unit: Unit, done: Callable[[Message], None]) -> None:
         """Begin a build, a check or the promotion on a thread of the run's own."""
         opened = self._opened()
-        opened.threads.submit(lambda: done(self._do(unit, opened)))
+        opened.threads.submit(lambda: done(self._do(unit, opened, done)))
 
     def cancel(self, unit: UnitId) -> None:
         """Ask the engine to end the unit's statement, and keep its next one from starting."""
@@ -274,14 +275,14 @@ class SqlmeshProjectRun:
 
     # -- on a thread of the run -----------------------------------------------------------------
 
-    def _do(self, unit: Unit, opened: _Open) -> Report:
+    def _do(self, unit: Unit, opened: _Open, tell: Callable[[Message], None]) -> Report:
         began = perf_counter()
         with opened.threads.doing(unit.id), opened.backends.doing(unit.id):
             try:
                 if opened.threads.is_cancelled(unit.id):
                     raise failures.Cancelled
                 if unit.kind is UnitKind.BUILD:
-                    return self._build(self._node(unit), opened)
+                    return self._build(self._node(unit), opened, tell)
                 if unit.kind is UnitKind.CHECK:
                     return self._check(self._graph.checks[CheckId(unit.id)])
                 return self._promote(unit, opened)
@@ -295,7 +296,7 @@ class SqlmeshProjectRun:
                 reason, transient = failures.in_words(error), is_transient(error)
                 return Report(unit.id, Outcome.FAILED, reason, transient=transient, seconds=seconds)
 
-    def _build(self, node: Node, opened: _Open) -> Report:
+    def _build(self, node: Node, opened: _Open, tell: Callable[[Message], None]) -> Report:
         way, reference = self._known().way, node.reference
         is_cancelled = partial(opened.threads.is_cancelled, node.id)
         if reason := way.why_not(reference, is_cancelled):
@@ -312,11 +313,18 @@ class SqlmeshProjectRun:
         if work.is_done:
             return Report(node.id, Outcome.UP_TO_DATE, "somebody has built it meanwhile")
         opened.backends.builds(node.id, work.snapshot)
+        total = len(work.batches)
+
+        def progressed(done: int, batch: Interval) -> None:
+            if total > 1:
+                tell(Progress(node.id, done, total, in_words([batch])))
+
         callbacks = BuildCallbacks(
             is_cancelled=is_cancelled,
             held=partial(self._settings.guard.holds, node.id),
             help_with=partial(self._have_help, opened, node.id),
             failed=self._recover,
+            progressed=progressed,
         )
         return build_node(node.id, work, evaluation, callbacks)
 
@@ -332,8 +340,7 @@ class SqlmeshProjectRun:
         began, known = perf_counter(), self._known()
         reference = snapshot_judged(check, self._graph)
         if reference not in known.evaluation.by_name:
-            node = self._graph.node(node_id(self._project.name, reference))
-            name = node.name if node is not None else reference
+            name = self._settings.called(reference)
             reason = f"{name} is not in environment {self._settings.environment}: apply a plan"
             return Report(check.id, Outcome.NOT_PROMOTED, reason)
         report = known.checks.run(check, reference)

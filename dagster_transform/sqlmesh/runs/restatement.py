@@ -92,7 +92,7 @@ def plan_restatement(
     mine = set(known)
     if restate.downstream == "include":
         mine |= (built - settings.in_run).intersection(may_build)
-    beyond = {n: by_name[n].node.name for n in built - mine - settings.in_run}
+    beyond = {n: settings.called(n) for n in built - mine - settings.in_run}
     if beyond and restate.downstream == "include":
         raise RestatementRefusedError(
             f"Project {name}: restating what is selected also concerns "
@@ -119,7 +119,7 @@ def plan_restatement(
     )
     wanted = {s: i for s, i in backfill.snapshot_to_intervals.items() if s.name in mine & built}
     owed = due_intervals(evaluation, names_of_others(evaluation, mine), ignore_cron=False)
-    allotment = allot(evaluation, wanted, owed, restating=True)
+    allotment = allot(evaluation, wanted, owed, settings.called, restating=True)
     works: dict[str, Work] = {}
     for reference in sorted(known | {s.name for s in wanted}):
         snapshot = by_name[reference]

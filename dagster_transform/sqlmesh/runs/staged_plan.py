@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,7 +73,7 @@ def stage_plan(
     if plan.uncategorized:
         raise PlanRefusedError(
             f"Project {name}: the plan has changes that SQLMesh can't categorise by itself: "
-            + ", ".join(sorted(s.name for s in plan.uncategorized)),
+            + ", ".join(sorted(settings.called(s.name) for s in plan.uncategorized)),
             remedy=f"Decide once: {shell_command_of(context, f'plan {environment}')}",
         )
     evaluatable = plan.to_evaluatable()
@@ -108,7 +108,9 @@ def refuse_what_is_not_selected(
     staged: StagedPlan,
     snapshots: Iterable[Any],
     selected: Collection[str],
-    in_run: Collection[str] = (),
+    *,
+    in_run: Collection[str],
+    called: Callable[[str], str],
 ) -> None:
     """A run builds what was selected, and nothing else.
 
@@ -121,13 +123,14 @@ def refuse_what_is_not_selected(
         snapshots: All snapshots of the plan.
         selected: Fully qualified names.
         in_run: Those that the run selects, here or later.
+        called: What people call the node of a fully qualified name.
 
     Raises:
         PlanRefusedError: The plan also changes other models.
     """
     backfilled = {s.name for s in staged.stages.intervals}
     extra = {
-        s.name: s.model.name
+        s.name: called(s.name)
         for s in snapshots
         if s.is_model
         and not s.is_symbolic

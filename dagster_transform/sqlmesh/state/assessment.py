@@ -154,7 +154,7 @@ def _allot(
         for s, intervals in owed.items()
         if s.name in others
     }
-    allotment, included = allot(evaluation, wanted, owed), {}
+    allotment, included = allot(evaluation, wanted, owed, settings.called), {}
     if settings.upstreams == "include":
         owing = allotment.owing.intersection(may_build)
         included = {
@@ -162,7 +162,7 @@ def _allot(
         }
     if included:
         owed = {s: i for s, i in owed.items() if s not in included}
-        allotment = allot(evaluation, wanted | included, owed)
+        allotment = allot(evaluation, wanted | included, owed, settings.called)
     allotment.held |= lacking
     return allotment, {s.name for s in included}
 

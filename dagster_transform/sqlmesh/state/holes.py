@@ -8,13 +8,14 @@ stays missing until it can be built.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from sqlmesh.core.snapshot import snapshots_to_dag
 from sqlmesh.utils.date import to_timestamp
 
+from dagster_transform.graph import name_of_reference
 from dagster_transform.sqlmesh import _compat
 from dagster_transform.sqlmesh.errors import SignalError
 from dagster_transform.sqlmesh.intervals import Interval, in_words, merged, minus, without
@@ -48,6 +49,7 @@ def allot(
     evaluation: Evaluation,
     wanted: Mapping[Any, Collection[Interval]],
     owed: Mapping[Any, Collection[Interval]],
+    called: Callable[[str], str] = name_of_reference,
     *,
     restating: bool = False,
 ) -> Allotment:
@@ -59,11 +61,12 @@ def allot(
             backfills build.
         owed: What the others should have by their crons and lack, by snapshot; in a plan, which
             SQLMesh has made as a whole, nothing.
+        called: What people call the node of a fully qualified name.
         restating: Whether signals get to know that this is a restatement.
     """
     scheduler = evaluation.scheduler
     dag = snapshots_to_dag(scheduler.snapshots.values())
-    ready = ready_batches(evaluation, {**owed, **wanted}, restating=restating)
+    ready = ready_batches(evaluation, {**owed, **wanted}, called, restating=restating)
     asked = {s.name: list(i) for s, i in wanted.items()}
     missing = {s.name: list(i) for s, i in owed.items()}
     result = Allotment()
@@ -99,7 +102,7 @@ def allot(
             result.build[name] = built
         else:
             owes = debtors[name] if not_built else set()
-            why = _Why(evaluation, owes, empty, beyond.keys(), asked[name])
+            why = _Why(evaluation, called, owes, empty, beyond.keys(), asked[name])
             result.held[name] = why.in_words(snapshot)
     return result
 
@@ -208,6 +211,7 @@ class _Why:
 
     Attributes:
         evaluation: The snapshots.
+        called: What people call the node of a fully qualified name.
         owes: Names of upstreams that are not built by this run and lack data that it needs.
         empty: Names of upstreams that have no data at all.
         beyond: Names of upstreams that have not got far enough.
@@ -215,6 +219,7 @@ class _Why:
     """
 
     evaluation: Evaluation
+    called: Callable[[str], str]
     owes: Collection[str]
     empty: Collection[str]
     beyond: Collection[str]
@@ -230,7 +235,7 @@ class _Why:
             return (
                 f"an upstream that is not selected has not built the data yet "
                 f"({self._names(self.owes)}): "
-                f"select +{snapshot.node.name} or set upstreams: include"
+                f'select +key:"{self.called(snapshot.name)}" or set upstreams: include'
             )
         if self.empty:
             return f"its upstream {self._names(self.empty)} has no data yet"
@@ -239,4 +244,4 @@ class _Why:
         return f"a signal, its own or an upstream's, holds back {in_words(self.asked)}"
 
     def _names(self, names: Collection[str]) -> str:
-        return ", ".join(sorted(str(self.evaluation.by_name[name].node.name) for name in names))
+        return ", ".join(sorted(map(self.called, names)))

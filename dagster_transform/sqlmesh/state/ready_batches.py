@@ -4,7 +4,7 @@ model and those that read it."""
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from sqlmesh.core.snapshot import snapshots_to_dag
 
 from dagster_transform.databases.transient import chain
 from dagster_transform.errors import with_class
+from dagster_transform.graph import name_of_reference
 from dagster_transform.sqlmesh import _compat_refusals
 from dagster_transform.sqlmesh.errors import SignalError
 from dagster_transform.sqlmesh.intervals import Interval
@@ -40,6 +41,7 @@ class ReadyBatches:
 def ready_batches(
     evaluation: Evaluation,
     intervals: Mapping[Any, Collection[Interval]],
+    called: Callable[[str], str] = name_of_reference,
     *,
     restating: bool = False,
 ) -> ReadyBatches:
@@ -48,6 +50,7 @@ def ready_batches(
     Args:
         evaluation: With the snapshots of the models and of all their ancestors.
         intervals: What is to be built, by snapshot.
+        called: What people call the node of a fully qualified name.
         restating: Whether signals get to know that this is a restatement.
     """
     scheduler = evaluation.scheduler
@@ -69,7 +72,7 @@ def ready_batches(
         above = [culprits[p.name] for p in parents if p.name in culprits]
         if name in raised or above:  # also one that is only passed through
             culprits[name] = name if name in raised else above[0]
-    words = {n: _in_words(evaluation.by_name[n], error) for n, error in raised.items()}
+    words = {n: _in_words(evaluation.by_name[n], called(n), error) for n, error in raised.items()}
     return ReadyBatches(
         batches={s.name: list(i) for s, i in found.items()},
         errors={name: words[culprit] for name, culprit in culprits.items()},
@@ -77,8 +80,7 @@ def ready_batches(
     )
 
 
-def _in_words(snapshot: Any, error: BaseException) -> SignalError:
-    name = str(snapshot.node.name)
+def _in_words(snapshot: Any, name: str, error: BaseException) -> SignalError:
     named = _SIGNAL.search(str(error))
     signals = [named["signal"]] if named else [str(signal) for signal, _ in snapshot.model.signals]
     which = f"{'signal' if len(signals) == 1 else 'one of the signals'} {', '.join(signals)}"

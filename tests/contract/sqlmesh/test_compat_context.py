@@ -13,7 +13,7 @@ import duckdb
 import pytest
 
 from dagster_transform.sqlmesh import _compat
-from tests.support.private_parts import CONFIG, part, takes
+from tests.support.private_parts import AUDIT, CONFIG, part, takes
 
 # -- importing ------------------------------------------------------------------------------------
 
@@ -137,6 +137,27 @@ def test_context_adapters_are_all_closed(planned: Any, folder: Path) -> None:
 
 def test_context_concurrent_tasks(context: Any) -> None:
     assert part(context, "concurrent_tasks", "Context.concurrent_tasks") == 1
+
+
+def test_statements_are_kept_as_they_were_written(tmp_path: Path) -> None:
+    """Model.pre_statements_, query_, post_statements_ and expressions_ of an audit."""
+    model = (
+        "MODEL (name s.b, kind FULL);\nCREATE TABLE x (i INT);\n"
+        "-- why\nSELECT   1 AS n, /* and this */\n  2 AS m;\nDROP TABLE x"
+    )
+    for path, text in {
+        "config.yaml": CONFIG % (tmp_path / "w.duckdb"),
+        "models/b.sql": model,
+        "audits/mine.sql": AUDIT,
+    }.items():
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        (tmp_path / path).write_text(text)
+    context = _compat.import_sqlmesh().Context(paths=[str(tmp_path)])
+    before, query, after = _compat.statements_as_written(context.models['"w"."s"."b"'])
+    _compat.close_connections(context)
+    assert before.startswith("CREATE TABLE x")
+    assert "SELECT   1 AS n, /* and this */\n  2 AS m" in query, "SQLMesh no longer keeps them"
+    assert after == "DROP TABLE x"
 
 
 def test_a_plan_can_select_a_model_that_no_expression_can_name(tmp_path: Path) -> None:

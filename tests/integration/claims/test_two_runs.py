@@ -62,7 +62,7 @@ def test_two_runs_that_overlap_make_the_rows_of_one(
             with transform.launched(sides["two"], **options) as two:
                 until(lambda: says(transform, two, "Waiting for table:"), "the second to wait", 60)
                 # What the other run does not have is built meanwhile.
-                own = "two.own0: built"
+                own = "/two/own0: built"
                 until(lambda: says(transform, two, own), "the second run's own models", 60)
                 let_in()
                 first, second = ended(transform, one), ended(transform, two)

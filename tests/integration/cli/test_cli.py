@@ -144,10 +144,10 @@ def test_check_tells_what_differs_with_exit_code_1_and_writes_nothing(chain: Tra
     assert lines(done.stdout) == [
         "p: prod: 1 new, 1 changed, 1 affected, 1 removed",
         "p: its files differ from environment prod",
-        "new mart.new",
-        "changed mart.a",
-        "affected mart.b",
-        "removed mart.gone",
+        "new w/mart/new",
+        "changed w/mart/a",
+        "affected w/mart/b",
+        "removed w/mart/gone",
         "p: its graph file is older than the files of project p: " + ", ".join(stale),
     ]
     assert content(chain.folder) == before
@@ -160,10 +160,10 @@ def test_prepare_tells_the_drift_too_and_removes_none_of_it(chain: Transform) ->
     assert "prod: 1 new, 1 changed, 1" in result.stdout
     assert lines(result.stdout)[-5:] == [
         "p: its files differ from environment prod",
-        "new mart.new",
-        "changed mart.a",
-        "affected mart.b",
-        "removed mart.gone",
+        "new w/mart/new",
+        "changed w/mart/a",
+        "affected w/mart/b",
+        "removed w/mart/gone",
     ]
     # The graph file fits the files now, and they still differ from the environment.
     checked = run("prepare", "--check")
@@ -178,12 +178,12 @@ def test_prepare_lists_the_first_of_many_and_check_lists_all(chain: Transform) -
         chain.projects[0].model(f"mart.m{number:02}", "kind FULL\n---\nSELECT 5 AS n")
     result = run("prepare")
     assert lines(result.stdout)[-11:] == [
-        *(f"new mart.m{n:02}" for n in range(10)),
+        *(f"new w/mart/m{n:02}" for n in range(10)),
         "new ... and 2 more",
     ]
     checked = run("prepare", "--check")
     assert [x for x in lines(checked.stdout) if x.startswith("new ")] == [
-        f"new mart.m{n:02}" for n in range(12)
+        f"new w/mart/m{n:02}" for n in range(12)
     ]
 
 
@@ -318,7 +318,7 @@ def test_a_password_gets_nowhere(
     arguments = select.format(transform.module.name).split()
     done = transform.command(*arguments)
     assert done.returncode == 1
-    assert "mart.c" in done.stderr
+    assert "/mart/c" in done.stderr
     printed += [done.stdout, done.stderr]
 
     # A server that is not there: in the command, and in a run.

@@ -58,8 +58,8 @@ def test_changed_files_that_are_not_planned(tmp_path: Path, change: str) -> None
     assert project.database.content("mart.b") == [(1,)]
     assert versions(story) == promoted
     (said,) = warnings(story)
-    assert "mart.a" in said
-    assert "mart.same" not in said
+    assert "w/mart/a" in said
+    assert "w/mart/same" not in said
     assert "run the job p_plan" in said
     stale = set() if promoted == files else {"a"}
     assert stale_code(transform) == stale

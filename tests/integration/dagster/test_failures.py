@@ -99,24 +99,27 @@ def test_a_failed_blocking_check_holds_back_what_depends_on_its_model(
     assert starts["b"] > midnight
 
 
-def test_the_run_fails_once_with_one_table(failed: Story) -> None:
+def test_the_run_fails_once_with_one_table(failed: Story, world: Transform) -> None:
     (failure,) = failed.failures
     assert failure.user_failure_data is not None  # a dg.Failure and no crash
     text = failed.failure
-    rows = {line.split()[0]: line for line in text.splitlines()[1:]}
-    assert set(rows) == {"mart.a", "mart.a_child", "mart.c", "mart.d"}
-    assert text.splitlines()[0] == "4 did not go well, 2 did:"
-    assert "check failed" in rows["mart.a"]
-    assert "mart.a:not_null: 1 rows" in rows["mart.a"]
-    assert "blocked" in rows["mart.a_child"]
-    assert "failed" in rows["mart.c"]
-    assert "'a|b'" in rows["mart.c"]
+    mart = f"{world.projects[0].database.catalog}/mart"
+    heading, *rows = text.split("\n\n")
+    assert heading == "1 failed, 1 check failed, 2 blocked; 2 went well."
+    assert rows[0].startswith(f"failed: {mart}/c\n    ")  # causes come first
+    assert "'a|b'" in rows[0]
+    assert rows[1:] == [
+        f"check failed: {mart}/a\n    {mart}/a:not_null: 1 rows",
+        f"blocked: {mart}/a_child\n    blocking check failed: {mart}/a:not_null",
+        f"blocked: {mart}/d\n    upstream failed: {mart}/c",
+    ]
     markdown = failure.user_failure_data.metadata["dagster_transform/outcomes"].value
     lines = markdown.splitlines()
-    assert lines[:2] == ["| node or check | outcome | reason |", "|---|---|---|"]
-    assert {line.split("|")[1].strip() for line in lines[2:]} == set(rows)
-    for line in lines[2:]:  # a pipe in a message must not end its cell
-        assert line.replace("\\|", "").count("|") == 4, line
+    assert lines[0] == heading
+    assert [line.split("`")[1] for line in lines[2:]] == [
+        f"{mart}/{name}" for name in ("c", "a", "a_child", "d")
+    ]
+    assert "'a\\|b'" in lines[2]  # no mark of markdown's
 
 
 def test_reexecution_from_asset_failure_runs_what_is_missing_and_nothing_else(

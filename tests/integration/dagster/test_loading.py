@@ -168,8 +168,8 @@ def test_what_only_the_environment_has_is_shown_and_nobody_can_run_it(tmp_path: 
     assert set(specs) == {"w/mart/a", "w/mart/b", "p/not_in_files"}
     told = specs["p/not_in_files"]
     assert told.group_name == "not_in_files"
-    assert told.metadata["dagster_transform/not_in_files"] == ["mart.gone"]
-    for words in ("Environment prod", "project p", "no run builds it", "- `mart.gone`"):
+    assert told.metadata["dagster_transform/not_in_files"] == ["w/mart/gone"]
+    for words in ("Environment prod", "project p", "no run builds it", "- `w/mart/gone`"):
         assert words in (told.description or "")
     assert told.key not in defs.resolve_asset_graph().executable_asset_keys
     # A Python asset may take the place of the model before the plan has taken the model out.

@@ -59,7 +59,7 @@ def test_what_a_signal_holds_in_its_first_plan(tmp_path: Path, by: str) -> None:
         "apart": ["backfilled"],
     }
     assert story.reason("held").startswith("a signal, its own or an upstream's, holds back")
-    assert story.reason("below") == "its upstream mart.held has no data yet"
+    assert story.reason("below") == "its upstream w/mart/held has no data yet"
     assert story.checks == {}
     # As `sqlmesh plan` leaves it.
     native.plan_natively(utc("2024-03-05 10:30"))

@@ -130,7 +130,7 @@ def test_a_person_finds_the_snippet_and_can_use_it(transform: Transform) -> None
     assert run.up_to_date == ["a"]
     (text,) = [line for line in run.log if "restate:" in line]
     assert 'restate: {start: "2024-03-04", end: "2024-03-04"}' in text
-    assert "To build a time of mart.a again" in text
+    assert "/mart/a again, although" in text
     transform.projects[0].database.execute("UPDATE src.raw SET id = id + 100")
     again = transform.run(
         ["mart.a"], execution_time=SAME_DAY,
@@ -151,8 +151,8 @@ def test_a_tick_has_no_use_for_the_snippet(transform: Transform) -> None:
 def test_downstream_is_refused_with_one_clear_failure(transform: Transform) -> None:
     run = transform.run(["mart.a"], execution_time=SAME_DAY, **restate())
     assert not run.success
-    assert "mart.b" in run.failure
-    assert "mart.c" in run.failure
+    assert "/mart/b" in run.failure
+    assert "/mart/c" in run.failure
     assert "restate.downstream: include" in run.failure
     assert run.materialized == []
 

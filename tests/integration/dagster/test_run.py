@@ -178,7 +178,7 @@ def test_a_blocking_check_that_fails_alone_fails_its_run_and_is_stored(
     run = transform.run([], ["mart.a:not_null"], execution_time=SAME_DAY)
     assert run.checks == {"a:not_null": False}
     assert not run.success
-    assert "mart.a:not_null" in run.failure
+    assert "/mart/a:not_null" in run.failure
     assert "1 rows" in run.failure
     assert run.materialized == []
 

@@ -106,12 +106,12 @@ def test_one_table_is_one_asset_and_its_checks_hold_back_what_reads_it(
         "items:sane": True,
         "items:number_of_rows": True,
     }
-    judged = run.ended(f"raw.{UNIQUE}", "check started")
+    judged = run.ended(f"raw/{UNIQUE}", "check started")
     assert run.stored(Kind.ASSET_MATERIALIZATION, "items") < judged
     assert run.materialized == ["items"]
     # SQLMesh's model reads the table that dbt's test has found wrong.
     assert run.observed == {"stg_items": ["blocked"], "ids": ["blocked"]}
-    assert run.reason("stg_items") == f"blocking check failed: raw.{UNIQUE}"
+    assert run.reason("stg_items") == f"blocking check failed: raw/{UNIQUE}"
 
     (transform.folder / "ids.txt").write_text("1 2 3")
     assert transform.run().success
@@ -121,7 +121,7 @@ def test_one_table_is_one_asset_and_its_checks_hold_back_what_reads_it(
     assert run.checks["items:number_of_rows"] is False
     # To dbt as well: the audit is one of the table, whoever reads it.
     assert run.observed == {"stg_items": ["blocked"], "ids": ["blocked"]}
-    assert run.reason("ids") == "blocking check failed: raw.items:number_of_rows"
+    assert run.reason("ids") == "blocking check failed: raw/items:number_of_rows"
 
 
 def test_checks_of_sources_run_alone(transform: WithSources) -> None:

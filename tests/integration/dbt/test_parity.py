@@ -207,9 +207,12 @@ def test_row_check_blocking_and_description(prepared: Prepared) -> None:
     for unique_id, test in checks_there(prepared).items():
         spec = prepared.checks[unique_id]
         assert spec.blocking == (test["config"]["severity"].lower() == "error")
-        # Where dagster-dbt has none, the test's own.
-        own = test["meta"].get("description")
-        assert spec.description == (own or test["description"] or None)
+        # Where dagster-dbt has none, the test's own; else its call, or its SQL.
+        generic = bool(test.get("test_metadata"))
+        own = test["meta"].get("description") or test["description"]
+        expected = own or ("dbt test " if generic else "#### Raw SQL:\n```sql\n")
+        assert (spec.description or "").startswith(expected)
+        assert ("#### Raw SQL:" in (spec.description or "")) is not generic
         assert spec.metadata["dagster_dbt/unique_id"] == unique_id
     assert all(
         spec.blocking == unique_id.startswith("unit_test.")

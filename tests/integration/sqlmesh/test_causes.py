@@ -89,8 +89,9 @@ def test_a_change_that_a_model_forbids(
     project.plan_natively(NOW)
     project.model("mart.a", texts[1])
     error = told(act, project, ChangeForbiddenError)
-    assert error.nodes == ("mart.a",)  # type: ignore[attr-defined]
-    assert "mart.a" in error.cause
+    a = f"{project.database.catalog}/mart/a"
+    assert error.nodes == (a,)  # type: ignore[attr-defined]
+    assert f"change of {a} " in error.cause
     assert f"{option}: ['mart.a']" in str(error.remedy)
 
 
@@ -105,8 +106,9 @@ def test_rules_of_the_linter(act: Act, tmp_path: Path) -> None:
         config={"linter": {"enabled": True, "rules": ["noselectstar"]}},
     )
     error = told(act, project, LinterError)
-    assert "mart.a: noselectstar" in error.cause
-    assert error.nodes == ("mart.a",)  # type: ignore[attr-defined]
+    a = f"{project.database.catalog}/mart/a"
+    assert f"- {a}: noselectstar" in error.cause
+    assert error.nodes == (a,)  # type: ignore[attr-defined]
     assert f"cd {project.folder} && sqlmesh lint" in str(error.remedy)
 
 

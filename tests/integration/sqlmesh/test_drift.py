@@ -37,7 +37,7 @@ def natively(project: Project) -> tuple[set[str], set[str], set[str], set[str]]:
         diff = (
             context.plan_builder("prod", skip_tests=True, execution_time=NOW).build().context_diff
         )
-        called = {s.name: str(s.node.name) for s in diff.snapshots.values()}
+        called = {s.name: key(s.name) for s in diff.snapshots.values()}
         direct = {n for n in diff.modified_snapshots if diff.directly_modified(n)}
         indirect = {n for n in diff.modified_snapshots if diff.indirectly_modified(n)}
         # Metadata alone is modified without being either.
@@ -46,33 +46,35 @@ def natively(project: Project) -> tuple[set[str], set[str], set[str], set[str]]:
             {called[s.name] for s in diff.added},
             {called[n] for n in direct},
             {called[n] for n in indirect},
-            {s.name for s in diff.removed_snapshots},
+            {key(s.name) for s in diff.removed_snapshots},
         )
 
 
-def short(names: set[str]) -> set[str]:
-    return {name.replace('"', "").removeprefix("w.") for name in names}
+def key(name: str) -> str:
+    return name.replace('"', "").replace(".", "/")
 
 
 CHANGES: dict[str, tuple[dict[str, str | None], Drift]] = {
     "a model": (
         {"models/mart.a.sql": "MODEL (name mart.a, kind FULL);\nSELECT -id AS id FROM outside.t"},
-        Drift(changed=("mart.a",), affected=("agree", "mart.b", "mart.hidden")),
+        Drift(changed=("w/mart/a",), affected=("agree", "w/mart/b", "w/mart/hidden")),
     ),
     "a description": (
         {
             "models/mart.alone.sql": "MODEL (name mart.alone, kind FULL, description 'x');\n"
             "SELECT 1 AS id"
         },
-        Drift(changed=("mart.alone",)),
+        Drift(changed=("w/mart/alone",)),
     ),
     "an embedded model": (
         {"models/mart.hidden.sql": "MODEL (name mart.hidden, kind EMBEDDED);\nSELECT 2 AS id"},
-        Drift(changed=("mart.hidden",), affected=("agree", "mart.b")),
+        Drift(changed=("w/mart/hidden",), affected=("agree", "w/mart/b")),
     ),
     "an external model": (
         {"external_models.yaml": "- name: outside.t\n  columns: {id: int, more: int}\n"},
-        Drift(changed=("outside.t",), affected=("agree", "mart.a", "mart.b", "mart.hidden")),
+        Drift(
+            changed=("w/outside/t",), affected=("agree", "w/mart/a", "w/mart/b", "w/mart/hidden")
+        ),
     ),
     "a standalone audit": (
         {"audits/agree.sql": "AUDIT (name agree, standalone true);\nSELECT 1 FROM mart.b WHERE 0"},
@@ -83,11 +85,11 @@ CHANGES: dict[str, tuple[dict[str, str | None], Drift]] = {
             "models/new.sql": "MODEL (name mart.new, kind FULL);\nSELECT 1 AS id",
             "audits/new.sql": "AUDIT (name newer, standalone true);\nSELECT 1 FROM mart.a WHERE 0",
         },
-        Drift(new=("mart.new", "newer")),
+        Drift(new=("newer", "w/mart/new")),
     ),
     "what is gone": (
         {"models/mart.b.sql": None, "models/mart.alone.sql": None, "audits/agree.sql": None},
-        Drift(removed=("agree", "mart.alone", "mart.b")),
+        Drift(removed=("agree", "w/mart/alone", "w/mart/b")),
     ),
 }
 
@@ -108,12 +110,14 @@ def test_drift_is_what_a_plan_would_find(what: str, project: Project) -> None:
     assert set(found.new) == added
     assert set(found.changed) == direct
     assert set(found.affected) == indirect
-    assert set(found.removed) == short(removed)
+    assert set(found.removed) == removed
 
 
 def test_everything_is_new_to_an_environment_that_was_never_planned(project: Project) -> None:
     drift = project.read().drift
-    everything = ("agree", "mart.a", "mart.alone", "mart.b", "mart.hidden", "outside.t")
+    everything = (
+        "agree", "w/mart/a", "w/mart/alone", "w/mart/b", "w/mart/hidden", "w/outside/t",
+    )  # fmt: skip
     assert drift == Drift(new=everything)
     project.plan_natively(NOW)
     project.config = project.config.model_copy(update={"environment": "dev"})

@@ -300,10 +300,10 @@ def test_drift_is_of_ones_own_repository(repositories: Repositories) -> None:
     repositories.projects["left"].model("l.base", FULL + "SELECT 5 AS id, 2 AS other")
     repositories.projects["left"].model("l.new", FULL + "SELECT 5 AS id")
     right, left = repositories.read("right").drift, repositories.read("left").drift
-    assert (right.new, right.changed, right.affected, right.removed) == ((), (), (), ("r.gone",))
+    assert (right.new, right.changed, right.affected, right.removed) == ((), (), (), ("w/r/gone",))
     assert (left.new, left.changed, left.removed) == (("l.new",), ("l.base",), ())
     both = repositories.read("left", "right").drift
-    assert (both.new, both.changed, both.removed) == (("l.new",), ("l.base",), ("r.gone",))
+    assert (both.new, both.changed, both.removed) == (("w/l/new",), ("w/l/base",), ("w/r/gone",))
     assert both.affected == ("l.hidden", "r.top")
 
 
@@ -323,6 +323,6 @@ def test_a_development_environment_of_one_repository(repositories: Repositories)
     repositories.projects["left"].model("l.base", FULL + "SELECT 5 AS id, 2 AS other")
     repositories.plan("left", environment="dev")
     drift = repositories.read("right", environment="dev").drift
-    assert {*drift.new, *drift.changed, *drift.affected, *drift.removed} == {"r.top"}
+    assert {*drift.new, *drift.changed, *drift.affected, *drift.removed} == {"w/r/top"}
     (repositories.projects["left"].folder / "models" / "l.draft.sql").unlink()
-    assert repositories.read("left", environment="dev").drift.removed == ("l.draft",)
+    assert repositories.read("left", environment="dev").drift.removed == ("w/l/draft",)

@@ -167,7 +167,7 @@ def test_a_child_whose_intervals_are_finer_than_its_parents(make: Make, child: s
     evening = utc("2024-03-05 18:10")
     held = ours.run(evening, ignore_cron=False)
     assert held.outcome(child) is Outcome.WAITING
-    assert held.reason(child) == "its upstream stage.raw has not got that far yet"
+    assert held.reason(child) == "its upstream w/stage/raw has not got that far yet"
     for now in (evening, NEXT_DAY, utc("2024-03-07 00:30")):
         theirs.run_natively(now)
         ours.run(now, ignore_cron=False)

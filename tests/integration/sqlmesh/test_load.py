@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from textwrap import dedent
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -120,6 +121,12 @@ def test_a_node_says_what_its_model_says(project: Project, database: Database) -
     assert orders.properties.items() >= {
         "dialect": "duckdb", "partitioned_by": '"ds"', "grains": "id", "start": "2024-03-01"
     }.items()  # fmt: skip
+    assert orders.properties["raw_code"].startswith("SELECT o.id, p.price, o.ds FROM outside.")
+    assert "raw_code" not in by_name["ref.names"].properties, "a seed has none"
+    audits = checks(file, "stage.orders")
+    assert audits["no_gaps"].properties["raw_code"] == "SELECT * FROM @this_model WHERE id IS NULL"
+    assert audits["not_null"].properties["columns"] == "(id)"
+    assert "@this_model" in audits["not_null"].properties["raw_code"], "also SQLMesh's own"
     report = by_name["mart.report"]
     assert (report.kind, report.cron, report.time_zone) == ("FULL", "5 4 * * sun", None)
     assert report.description is None
@@ -312,3 +319,26 @@ def test_reading_writes_nothing_to_postgres_and_stays_in_touch_with_nobody(
     connection = f"postgres:{postgres_database.host}:{postgres_database.port}/{name}"
     assert node.relation.connection == connection
     assert postgres_database.password not in repr(file)
+
+
+PYTHON = """
+    from sqlmesh import ExecutionContext, model
+
+    @model("mart.py", columns={"n": "int"}, kind="FULL")
+    def execute(context: ExecutionContext, **kwargs):
+        yield {"n": 1}
+"""
+
+
+def test_code_is_shown_as_it_is_written_and_an_endless_one_is_cut(tmp_path: Path) -> None:
+    long = "SELECT " + ", ".join(f"{i} AS column_{i}" for i in range(2_000))
+    models = {"mart.long": f"kind FULL\n---\n{long}"}
+    files = {"models/py.py": dedent(PYTHON)}
+    project = Project(tmp_path / "p", Database.in_file(tmp_path / "w.duckdb"), models, files=files)
+    by_name = nodes(project.read())
+    code = by_name["mart.long"].properties["raw_code"]
+    assert code[:10_000] == long[:10_000]
+    assert code[10_000:] == f"\n-- ... {len(long) - 10_000:,} more characters"
+    python = by_name["mart.py"].properties
+    assert python["language"] == "python"
+    assert python["raw_code"].startswith("def execute(context")

@@ -49,7 +49,8 @@ def test_what_is_left_is_lookback(project: Project, selected: list[str], ignore_
     for moment in (WEDNESDAY, THURSDAY):
         run = project.run(moment, selected, ignore_cron=ignore_cron)
         assert run.outcome("mart.days") is Outcome.WAITING
-        assert run.reason("mart.days") == "its upstream mart.week has not got that far yet"
+        week = f"{project.database.catalog}/mart/week"
+        assert run.reason("mart.days") == f"its upstream {week} has not got that far yet"
     # In a plan of something else, too.
     project.model("mart.other", "kind FULL\n---\nSELECT 2::INT AS n")
     again = project.run(THURSDAY, plan_mode="auto")

@@ -102,7 +102,10 @@ def test_without_one_complete_interval_nothing_is_built_over_it(make: Make) -> N
     assert builds == dict.fromkeys(MONTHLY, "waiting")
     assert run.outcome("p:promotion of prod") is Outcome.PROMOTED
     assert "no interval is due yet" in run.reason("mart.total")
-    assert run.reason("mart.full") == "its upstream mart.total has no data yet"
+    assert (
+        run.reason("mart.full")
+        == f"its upstream {project.database.catalog}/mart/total has no data yet"
+    )
     assert set(map(len, project.database.contents(MONTHLY).values())) == {0}
     assert intervals_by_model(project) == {}
     # What a run says of them, whoever selects what.

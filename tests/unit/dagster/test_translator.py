@@ -38,12 +38,13 @@ RICH = node(
     ),
     code_version="12345",
     location=Location("models/delays.sql", 3),
-    properties={"dialect": "duckdb", "grains": "id"},
+    properties={"dialect": "duckdb", "grains": "id", "raw_code": "SELECT id -- ```\nFROM f"},
 )
 PLAIN = node("marts.plain", deps=(RICH.id,))
 CHECK = Check(
     f"{RICH.id}:not_null", "p", "not_null", RICH.id, reference="not_null", in_build=True,
-    description="SQLMesh audit not_null(columns := (id))", properties={"columns": "(id)"},
+    description="SQLMesh audit not_null(columns := (id))",
+    properties={"columns": "(id)", "raw_code": "SELECT * FROM @this_model"},
 )  # fmt: skip
 WARNS = Check(f"{RICH.id}:small", "p", "small", RICH.id, blocking=False, also=(PLAIN.id,))
 SOURCE = Source(

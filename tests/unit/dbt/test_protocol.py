@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from dagster_transform.dbt import protocol
 from dagster_transform.dbt.protocol import (
     VERSION,
+    BatchDone,
     Begin,
     Cancel,
     CloseFiles,
@@ -83,7 +84,12 @@ NEWS = [
 ]
 NEWS += [Measured(7, 10, {"id": "integer"}), Measured(8, problem="it is gone")]
 NEWS += [Measured(9, lineage={"id": [["model.p.a", "n"]]}, reads={"model.p.a": {"alias": "a"}})]
-NEWS += [Log("warn", "a\nb"), Ended(True), Ended(False, "it broke", ("a hook failed",))]
+NEWS += [
+    BatchDone(7, 120, 1155, "2024-03-01"),
+    Log("warn", "a\nb"),
+    Ended(True),
+    Ended(False, "it broke", ("a hook failed",)),
+]
 
 
 @pytest.mark.parametrize("order", ORDERS, ids=lambda m: type(m).__name__)

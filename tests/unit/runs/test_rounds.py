@@ -92,7 +92,7 @@ def test_a_check_holds_back_what_is_below_all_that_it_reads() -> None:
 
 
 def test_fail_fast_starts_nothing_more() -> None:
-    failed = RunSummary(failed=True, rows=(Row("5", "failed", "no"),), good=0)
+    failed = RunSummary(failed=True, rows=(Row(("5",), "failed", "no"),), good=0)
     recorder = Recorder(failed, good())
     recorder.run(fail_fast=True)
     why = Readiness(Outcome.CANCELLED, "fail_fast: 5 failed")

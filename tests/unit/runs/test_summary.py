@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from textwrap import dedent
+
 from dagster_transform.planning import LeftOut, Outcome, Unit, UnitKind
-from dagster_transform.runs.summary import Row, RunSummary, summarise
+from dagster_transform.runs.summary import Row, RunSummary, of_rounds, summarise
 from dagster_transform.walk import CheckResult, Finished, Report
 
 X, Y = (Unit(id, UnitKind.BUILD, "a", promotion="a:last") for id in ("a:x", "a:y"))
@@ -25,32 +28,91 @@ def test_a_run_in_which_all_went_well_has_not_failed() -> None:
     assert found == RunSummary(failed=False, rows=(), good=2)
 
 
-def test_what_failed_and_what_it_blocked_are_rows_with_their_reasons_on_one_line() -> None:
+def test_causes_come_first_with_their_reasons_on_one_line() -> None:
     found = summary(
-        Finished(X, Outcome.FAILED, "division\n  by zero"),
         Finished(Y, Outcome.BLOCKED, "upstream failed: x"),
+        Finished(X, Outcome.FAILED, "division\n  by zero"),
     )
     assert found.failed
     assert found.rows == (
-        Row("A:X", "failed", "division by zero"), Row("A:Y", "blocked", "upstream failed: x"),
-    )  # fmt: skip
-    assert found.as_text() == (
-        "2 did not go well, 0 did:\n"
-        "A:X  failed        division by zero\n"
-        "A:Y  blocked       upstream failed: x"
+        Row(("A:X",), "failed", "division by zero"),
+        Row(("A:Y",), "blocked", "upstream failed: x"),
     )
+    assert found.as_text() == dedent("""\
+        1 failed, 1 blocked; 0 went well.
+
+        failed: A:X
+            division by zero
+
+        blocked: A:Y
+            upstream failed: x""")
+    assert found.as_markdown() == dedent("""\
+        1 failed, 1 blocked; 0 went well.
+
+        - **failed** `A:X`: division by zero
+        - **blocked** `A:Y`: upstream failed: x""")
 
 
-def test_a_bar_in_a_reason_does_not_break_the_table() -> None:
-    found = summary(Finished(X, Outcome.FAILED, "a | b"))
-    assert found.as_markdown().splitlines()[2] == "| A:X | failed | a \\| b |"
+def test_what_one_cause_has_blocked_is_counted() -> None:
+    below = [Unit(f"a:n{i:03}", UnitKind.BUILD, "a") for i in range(214)]
+    found = summary(
+        Finished(X, Outcome.FAILED, "no"),
+        *(Finished(unit, Outcome.BLOCKED, "upstream failed: x") for unit in below),
+        Finished(Y, Outcome.BLOCKED, "upstream failed: z"),
+    )
+    assert found.heading == "1 failed, 215 blocked; 0 went well"
+    assert found.as_text().splitlines()[5:] == [
+        "blocked: 214 (A:N000, A:N001, A:N002 and 211 more)",
+        "    upstream failed: x",
+        "",
+        "blocked: A:Y",
+        "    upstream failed: z",
+    ]
+    assert "- **blocked** 214 (`A:N000`, `A:N001`, `A:N002` and 211 more)" in found.as_markdown()
+
+
+def test_a_project_that_fails_as_a_whole_is_one_row() -> None:
+    left_out = {f"a:n{i}": LeftOut(Outcome.FAILED, "no database") for i in range(300)}
+    (row,) = summary(left_out=left_out).rows
+    assert len(row.names) == 300
+    assert len(summary(left_out=left_out).as_text()) < 200
+
+
+def test_endless_different_reasons_are_cut_and_counted() -> None:
+    units = [Unit(f"a:n{i:03}", UnitKind.BUILD, "a") for i in range(250)]
+    found = summary(*(Finished(u, Outcome.FAILED, f"error {u.id}") for u in units))
+    for text in (found.as_text(), found.as_markdown()):
+        assert text.startswith("250 failed; 0 went well.\n")
+        assert text.endswith("\n\n... and 150 more reasons, which the log has.")
+
+
+def test_long_names_are_on_lines_of_their_own_and_not_told_twice() -> None:
+    name = "a:orders:unique_" + "relationships_" * 8
+    unit = Unit(name, UnitKind.CHECK, "a", blocking=True)
+    report = Report(unit.id, Outcome.CHECKED, checks=(CheckResult(name, False, failed_rows=3),))
+    ends = [Finished(unit, Outcome.CHECKED, "", report)]
+    other = replace(unit, id="a:x:c")
+    fails = replace(report, unit=other.id, checks=(CheckResult(other.id, False, failed_rows=3),))
+    ends.append(Finished(other, Outcome.CHECKED, "", fails))
+    assert summary(*ends).as_text().splitlines()[2:] == [
+        f"check failed: {name.upper()}",
+        "    3 rows",
+        "",
+        "check failed: A:X:C",  # as many rows, and another cause
+        "    3 rows",
+    ]
+
+
+def test_no_mark_of_markdown_in_a_reason_is_taken_for_one() -> None:
+    found = summary(Finished(X, Outcome.FAILED, "a | *b* <c> _d_"))
+    assert found.as_markdown().splitlines()[2] == (r"- **failed** `A:X`: a \| \*b\* \<c\> \_d\_")
 
 
 def test_a_failed_check_is_named_with_its_rows() -> None:
     report = Report(X.id, Outcome.BUILT, checks=(CheckResult("a:x:c", False, failed_rows=3),))
     found = summary(Finished(X, Outcome.BUILT, "", report))
     assert found.failed
-    assert found.rows == (Row("A:X", "check failed", "A:X:C: 3 rows"),)
+    assert found.rows == (Row(("A:X",), "check failed", "A:X:C: 3 rows"),)
 
 
 def test_what_others_hold_is_a_failure_of_a_run_that_has_waited_for_it_only() -> None:
@@ -63,11 +125,20 @@ def test_what_was_left_out_counts_where_something_has_failed() -> None:
     waiting = {"a:x": LeftOut(Outcome.WAITING, "no data")}
     assert not summary(left_out=waiting).failed
     failed = {"a:x": LeftOut(Outcome.FAILED, "broken"), "b:x": LeftOut(Outcome.FAILED, "broken")}
-    assert [row.name for row in summary(left_out=failed).rows] == ["A:X", "B:X"]
+    assert [row.names for row in summary(left_out=failed).rows] == [("A:X", "B:X")]
     assert summary(problems={"a: end of the run": LeftOut(Outcome.FAILED, "hook")}).failed
 
 
 def test_what_was_built_and_not_promoted_is_told_apart() -> None:
     found = summary(Finished(X, Outcome.BACKFILLED), Finished(LAST, Outcome.FAILED, "no views"))
-    assert found.hidden == (Row("A:X", "backfilled", "readers don't see it yet: no a:last"),)
+    assert found.hidden == (Row(("A:X",), "backfilled", "readers don't see it yet: no a:last"),)
     assert "1 of which wait for a promotion" in found.as_text()
+
+
+def test_rounds_come_to_one_table_causes_first() -> None:
+    first = summary(Finished(X, Outcome.FAILED, "no"), Finished(Y, Outcome.BLOCKED, "A:X failed"))
+    second = summary(Finished(LAST, Outcome.FAILED, "no"))
+    assert of_rounds([first, second]).rows == (
+        Row(("A:X", "A:LAST"), "failed", "no"),
+        Row(("A:Y",), "blocked", "A:X failed"),
+    )

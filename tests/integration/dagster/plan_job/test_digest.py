@@ -67,10 +67,11 @@ def test_one_edited_model_refuses_and_says_what_changed(planned: Transform) -> N
     before = everything(planned.projects[0].database)
     refused = apply(planned, digest(shown))
     assert not refused.success
+    mart = f"{planned.projects[0].database.catalog}/mart"
     assert refused.failure.splitlines() == [
         f"Project p: nothing was applied. The plan is not what was shown as {digest(shown)}:",
-        "- mart.b: has changed since, and is non-breaking now (was breaking)",
-        "- mart.c: has changed since, and is indirect non-breaking now (was indirect breaking)",
+        f"- {mart}/b: has changed since, and is non-breaking now (was breaking)",
+        f"- {mart}/c: has changed since, and is indirect non-breaking now (was indirect breaking)",
         f"Look at the new plan in this run's log. Apply it with digest {digest(refused)}.",
     ]
     assert everything(planned.projects[0].database) == before
@@ -87,8 +88,8 @@ def test_another_edited_model_is_named_and_the_first_one_is_not(planned: Transfo
     planned.projects[0].model("mart.words", "kind FULL\n---\nSELECT 3 AS n")
     refused = apply(planned, digest(shown))
     assert not refused.success
-    assert "\n- mart.words: is breaking now (was not in the plan)\n" in refused.failure
-    assert "mart.b" not in refused.failure
+    assert "/mart/words: is breaking now (was not in the plan)\n" in refused.failure
+    assert "mart/b" not in refused.failure
 
 
 def test_a_plan_applied_in_between_refuses(planned: Transform) -> None:
@@ -152,7 +153,7 @@ def test_files_that_are_what_they_were_refuse_a_digest(planned: Transform) -> No
     edit(planned, "SELECT COUNT(*) AS n FROM mart.a")
     refused = apply(planned, digest(shown))
     assert not refused.success
-    assert "- mart.b: is not in the plan any more (was breaking)" in refused.failure
+    assert "/mart/b: is not in the plan any more (was breaking)" in refused.failure
 
 
 @pytest.mark.parametrize(

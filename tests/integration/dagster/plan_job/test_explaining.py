@@ -54,14 +54,16 @@ def test_everything_is_explained_in_the_log_and_as_metadata(planned: Transform) 
         "+  COUNT(*) + 1 AS n",
     ):
         assert line in text(shown).splitlines()
-    assert any(text(shown) in line for line in shown.log)
-    changes = {c["name"]: c["how"] for c in told["plan_json"]["changes"]}
+    assert any(told["plan"] in line for line in shown.log)
+    mart = f"{project.database.catalog}/mart"
+    assert f"- `{mart}/new` (FULL)" in told["plan"].splitlines()
+    changes = {c["name"].removeprefix(f"{mart}/"): c["how"] for c in told["plan_json"]["changes"]}
     assert changes == {
-        "mart.a": "metadata",
-        "mart.b": "direct",
-        "mart.c": "indirect",
-        "mart.new": "added",
-        "mart.words": "removed",
+        "a": "metadata",
+        "b": "direct",
+        "c": "indirect",
+        "new": "added",
+        "words": "removed",
     }
     run = planned.instance.get_run_by_id(shown.run_id)
     assert run is not None

@@ -40,8 +40,8 @@ def test_a_failing_backfill_names_model_and_error_and_promotes_nothing(
     failed = apply(planned, digest(shown))
     assert not failed.success
     assert len(failed.failures) == 1
-    (line,) = [x for x in failed.failure.splitlines() if x.startswith("mart.words ")]
-    assert "failed" in line
+    key = f"{project.database.catalog}/mart/words"
+    line = next(x for x in failed.failure.split("\n\n") if x.startswith(f"failed: {key}\n"))
     assert "2024-03-01 to 2024-03-05" in line
     assert "seven" in line
     assert failed.materialized == []

@@ -25,7 +25,7 @@ def test_a_node_that_the_files_no_longer_have_is_named(database: Database, tmp_p
     run = DbtRun(project, graph=graph)
     result = run.go()
     assert result.outcomes == {"a": "built", "b": "not_promoted", "c": "built"}
-    assert "the project's files do not have model.shop.b any more" in result.reason("b")
+    assert "the project's files do not have it any more" in result.reason("b")
     assert "dagster-transform prepare --project d" in result.reason("b")
 
 

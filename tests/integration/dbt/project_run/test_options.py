@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dagster_transform.walk import Learned
+from dagster_transform.walk import Learned, Progressed
 from tests.support.dbt_project_runs import BOTH, TABLE, TWO, project_of
 from tests.support.dbt_runs import DbtRun, graph_of
 from tests.support.postgres import PostgresDatabase
@@ -105,6 +105,15 @@ def test_batches_of_a_model_are_one_node(database: Database, tmp_path: Path, thr
     assert result.report("part").seconds > 0
     assert not [text for level, text in run.logs if level == "error"], "the reason has said it"
     assert result.report("whole").details["batches"] == "5 of 5"
+    days = {str(begin + timedelta(days=n)) for n in range(5)}
+    for name in ("whole", "part"):  # told one by one, those too that fail
+        told = [
+            e.progress
+            for e in result.events
+            if isinstance(e, Progressed) and run.called[e.unit.id] == name
+        ]
+        assert [(p.done, p.total) for p in told] == [(n, 5) for n in range(1, 6)]
+        assert {p.what for p in told} == days
 
 
 @pytest.mark.postgres

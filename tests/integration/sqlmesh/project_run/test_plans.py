@@ -79,7 +79,7 @@ def test_a_plan_takes_what_is_selected_and_refuses_to_take_more(planned: Project
     planned.model("mart.days", MODELS["mart.days"].replace("COUNT(*)", "100 + COUNT(*)"))
     with pytest.raises(PlanRefusedError) as refused:
         planned.run(FIRST, ["mart.total"], plan_mode="auto")
-    assert "mart.shown" in refused.value.cause
+    assert "w/mart/shown" in refused.value.cause
     assert "mart.days" not in refused.value.cause
     assert refused.value.remedy
     # It holds no connection: another process can open the file.
@@ -231,7 +231,7 @@ def test_a_check_of_a_node_that_is_only_in_the_files_does_not_run(planned: Proje
     run = planned.run(FIRST, [], ["mart.late:not_null", "mart.total:not_null"])
     assert run.outcome("mart.late:not_null") is Outcome.NOT_PROMOTED
     assert run.reason("mart.late:not_null") == (
-        "mart.late is not in environment prod: apply a plan"
+        "w/mart/late is not in environment prod: apply a plan"
     )
     assert run.outcome("mart.total:not_null") is Outcome.NOT_PROMOTED
     assert "without this audit" in run.reason("mart.total:not_null")

@@ -40,8 +40,11 @@ def test_nothing_is_built_over_data_that_an_unselected_upstream_owes(
     waiting = ours.run(NEXT_DAY, ["mart.days", "mart.total"], ignore_cron=False)
     for name in ("mart.days", "mart.total"):
         assert waiting.outcome(name) is Outcome.WAITING
-        assert f"select +{name} or set upstreams: include" in waiting.reason(name)
-        assert "stage.raw" in waiting.reason(name)
+        assert (
+            f'select +key:"w/{name.replace(".", "/")}" or set upstreams: include'
+            in waiting.reason(name)
+        )
+        assert "w/stage/raw" in waiting.reason(name)
     assert changed(before, state(ours)) == set()
     # A person's run builds what is there again, and still records nothing that is not.
     again = ours.run(NEXT_DAY, ["mart.days", "mart.total"])

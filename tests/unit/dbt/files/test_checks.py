@@ -160,6 +160,40 @@ def test_a_generic_test_of_a_source_is_shown_on_the_source_that_it_is_written_at
     )
     assert (check.target, check.also) == ("d:source.p.till.raw", ("d:model.p.b",))
     assert dict(check.properties) == {"test": "utils.relationships", "column": "id"}
+    assert check.description == "dbt test utils.relationships(column_name := id)"
+
+
+def test_the_arguments_of_a_generic_test_are_shown() -> None:
+    kwargs = {
+        "model": "{{ get_where_subquery(ref('a')) }}", "column_name": "id",
+        "to": "ref('b')", "values": ["ä", 2], "column": "mine", "endless": "x" * 5_000,
+    }  # fmt: skip
+    metadata = {"name": "agree", "kwargs": kwargs}
+    test = data_test("t", "model.p.a", test_metadata=metadata, column_name="id", raw_code="{{ t }}")
+    check = only(test)
+    shown = dict(check.properties)
+    assert len(shown.pop("endless")) == 1_003
+    assert shown == {
+        # What we say ourselves goes before an argument of the same name.
+        "test": "agree", "column": "id", "to": "ref('b')", "values": '["ä", 2]',
+    }  # fmt: skip
+    assert (check.description or "").startswith(
+        "dbt test agree(column_name := id, column := mine, endless := xxx"
+    )
+
+
+def test_an_own_description_of_a_test_goes_before_its_call() -> None:
+    metadata = {"name": "unique", "kwargs": {"column_name": "id"}}
+    given = {"test_metadata": metadata, "column_name": "id"}
+    assert only(data_test("t", "model.p.a", description="why", **given)).description == "why"
+    in_meta = data_test("t", "model.p.a", meta={"description": "because"}, **given)
+    assert only(in_meta).description == "because"
+
+
+def test_a_singular_test_shows_its_sql() -> None:
+    check = only(data_test("t", "model.p.a", raw_code="\nselect 1 where false\n"))
+    assert dict(check.properties) == {"raw_code": "select 1 where false"}
+    assert check.description is None
 
 
 @pytest.mark.parametrize(

@@ -124,7 +124,7 @@ def test_a_node_that_ends_while_its_process_dies_is_answered_once() -> None:
 def test_a_node_may_build_while_it_is_the_runs_and_neither_cancelled_nor_answered() -> None:
     nodes = StartedNodes()
     held = [True]
-    token = nodes.add(A, lambda _: None, lambda _: None, lambda: held[0])
+    token = nodes.add(A, lambda _: None, lambda _: None, held=lambda: held[0])
     assert token is not None
     assert nodes.may_build(token)
     held[0] = False

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from dagster_transform.sqlmesh.intervals import Interval
 from dagster_transform.sqlmesh.runs.batches import Batches, BuiltBatch
 from dagster_transform.sqlmesh.runs.failures import Cancelled
 from dagster_transform.sqlmesh.state.work import Work
@@ -27,6 +28,7 @@ class Built:
 
     def __init__(self, *, fails: int | None = None, held_back: int | None = None) -> None:
         self.asked: list[int] = []
+        self.told: list[tuple[int, Interval]] = []
         self.failed: list[BaseException] = []
         self._fails = fails
         self._held_back = held_back
@@ -37,8 +39,11 @@ class Built:
             raise ValueError(index)
         return HELD_BACK if index == self._held_back else RECORDED
 
+    def tell(self, done: int, batch: Interval) -> None:
+        self.told.append((done, batch))
+
     def of(self, work: Work, is_cancelled: Callable[[], bool] = lambda: False) -> Batches:
-        return Batches(work, self, is_cancelled, self.failed.append)
+        return Batches(work, self, is_cancelled, self.failed.append, self.tell)
 
 
 def test_batches_are_built_in_order_but_for_those_that_are_recorded() -> None:
@@ -47,6 +52,8 @@ def test_batches_are_built_in_order_but_for_those_that_are_recorded() -> None:
     batches = build.of(mine)
     batches.do()
     assert build.asked == list(batches.built) == [0, 2, 3]
+    # What an earlier attempt has recorded counts too.
+    assert build.told == [(n, mine.batches[i]) for n, i in ((2, 0), (3, 2), (4, 3))]
     assert mine.is_done
 
 
@@ -103,7 +110,7 @@ def test_threads_share_the_batches_and_the_first_one_waits_for_all() -> None:
         asked.append(index)
         return RECORDED
 
-    batches = Batches(mine, build, lambda: False, lambda _: None)
+    batches = Batches(mine, build, lambda: False, lambda _: None, lambda *_: None)
     others = [threading.Thread(target=batches.help_out) for _ in range(2)]
     for thread in others:
         thread.start()
