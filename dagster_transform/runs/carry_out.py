@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from dagster_transform.graph import Graph, NodeId, UnitId, names_of
 from dagster_transform.planning import LeftOut, Limits, Readiness, RunPlan, plan_run
+from dagster_transform.runs.check_failures import Fails, fails
 from dagster_transform.runs.claiming.claims import RunClaims
 from dagster_transform.runs.claiming.gate import ClaimGate
 from dagster_transform.runs.events import RunEvent
@@ -38,6 +39,7 @@ def carry_out(
     claims: RunClaims,
     limits: Limits,
     ports: RunPorts,
+    fails: Fails = fails,
     advise: Callable[[RunPlan], None] = lambda _: None,
 ) -> Generator[RunEvent, None, RunSummary]:
     """Plan, claim, open, walk, settle and summarise.
@@ -49,6 +51,7 @@ def carry_out(
         claims: Those of the run; whoever has made them closes them.
         limits: How the walk goes about it.
         ports: Log, records, and where events go once nobody takes them any more.
+        fails: Whether a check's result makes the run fail.
         advise: Called with the plan, when what it leaves out is stored and before anything starts.
 
     Yields:
@@ -95,7 +98,7 @@ def carry_out(
         problems = participants.close(completed=completed)
     left_out = {**run_plan.left_out, **participants.not_run}
     waited = not claims.policy.skip
-    summary = summarise(called, walk.finished, left_out, problems, waited=waited)
+    summary = summarise(called, walk.finished, left_out, problems, fails, waited=waited)
     return replace(summary, below=below(graph, called, walk.finished, left_out))
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from dagster_transform.databases.backends import BackendId
 from dagster_transform.databases.transient import is_transient
-from dagster_transform.graph import Check, CheckId, Graph, Node, NodeId, UnitId, node_id
+from dagster_transform.graph import Check, CheckId, Graph, Node, NodeId, UnitId, check_id, node_id
 from dagster_transform.planning import Outcome, Readiness, ResourceKey, Unit, UnitKind
 from dagster_transform.sqlmesh import _compat, _compat_connections
 from dagster_transform.sqlmesh.configs import shell_command_of
@@ -23,7 +23,8 @@ from dagster_transform.sqlmesh.project import OpenProject
 from dagster_transform.sqlmesh.runs import failures, remarks
 from dagster_transform.sqlmesh.runs.auto_plan import make_plan
 from dagster_transform.sqlmesh.runs.backends import ProjectBackends, end_backends
-from dagster_transform.sqlmesh.runs.build_node import BuildCallbacks, build_node
+from dagster_transform.sqlmesh.runs.build_callbacks import BuildCallbacks
+from dagster_transform.sqlmesh.runs.build_node import build_node
 from dagster_transform.sqlmesh.runs.checks import Checks, snapshot_judged
 from dagster_transform.sqlmesh.runs.physical_tables import (
     forget_tables,
@@ -325,8 +326,15 @@ class SqlmeshProjectRun:
             help_with=partial(self._have_help, opened, node.id),
             failed=self._recover,
             progressed=progressed,
+            audits=partial(self._audits_in_build, node.id),
         )
         return build_node(node.id, work, evaluation, callbacks)
+
+    def _audits_in_build(self, node: NodeId, audit: str) -> bool:
+        """Whether the build of a node runs one of its blocking audits: only those do without that
+        the graph has as checks at another time."""
+        check = self._graph.check(check_id(node, audit))
+        return check is None or not check.in_build or check.runs_in_build
 
     def _have_help(self, opened: _Open, unit: UnitId, job: Callable[[], None]) -> None:
         def help_out() -> None:
