@@ -83,12 +83,21 @@ def column_lineage(
     return dg.TableColumnLineage(deps_by_column=found) if found else None
 
 
-def check_metadata(result: CheckResult) -> dict[str, dg.MetadataValue[Any]]:
-    """What a check's result says."""
+def check_metadata(result: CheckResult, check: Check) -> dict[str, dg.MetadataValue[Any]]:
+    """What a check's result says, and what the check was asked to judge."""
     found = dict(result.details)
     if result.failed_rows is not None:
         found = {"failed_rows": result.failed_rows, **found}
-    return {f"dagster_transform/{key}": _shown(key, value) for key, value in found.items()}
+    if asked := arguments(check):
+        found["arguments"] = ", ".join(f"{key}={value}" for key, value in asked.items())
+    metadata = {f"dagster_transform/{key}": _shown(key, value) for key, value in found.items()}
+    if result.sample:
+        records = [dg.TableRecord(dict(row)) for row in result.sample]
+        columns = [dg.TableColumn(name, "any") for name in result.sample[0]]
+        metadata["dagster_transform/sample"] = dg.MetadataValue.table(
+            records, dg.TableSchema(columns)
+        )
+    return metadata
 
 
 def _shown(key: str, value: Any) -> dg.MetadataValue[Any]:

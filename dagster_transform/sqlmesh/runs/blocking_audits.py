@@ -56,7 +56,12 @@ class BlockingAudits:
             if self._callbacks.is_cancelled():
                 raise Cancelled
             found[index] = run_audit(
-                check_id(self._node, audit.name), audit, self._snapshot, self._evaluation, [batch]
+                check_id(self._node, audit.name),
+                audit,
+                self._snapshot,
+                self._evaluation,
+                [batch],
+                sample_rows=self._callbacks.sample_rows,
             )
 
         work = SharedWork(range(len(self._audits)), run_one, self._callbacks.failed)
@@ -101,4 +106,5 @@ def _merged(parts: Sequence[CheckResult], judged: Sequence[Interval]) -> CheckRe
         failed_rows=sum(part.failed_rows or 0 for part in parts),
         blocking=worst.blocking,
         details={**worst.details, "interval": in_words(judged), "seconds": round(seconds, 3)},
+        sample=worst.sample,
     )

@@ -20,6 +20,7 @@ class BuildCallbacks:
         progressed: Told how many batches are done, and the one that was done last.
         audits: Whether the build runs a blocking audit of the node, by its check's name; all but
             those that the run has for later.
+        sample_rows: How many of the rows that an audit finds wrong are read.
     """
 
     is_cancelled: Callable[[], bool]
@@ -28,3 +29,4 @@ class BuildCallbacks:
     failed: Callable[[BaseException], None]
     progressed: Callable[[int, Interval], None]
     audits: Callable[[str], bool] = lambda _: True
+    sample_rows: int = 0

@@ -327,12 +327,12 @@ class SqlmeshProjectRun:
             failed=self._recover,
             progressed=progressed,
             audits=partial(self._audits_in_build, node.id),
+            sample_rows=self._settings.sample_rows,
         )
         return build_node(node.id, work, evaluation, callbacks)
 
     def _audits_in_build(self, node: NodeId, audit: str) -> bool:
-        """Whether the build of a node runs one of its blocking audits: only those do without that
-        the graph has as checks at another time."""
+        """Whether a build runs one of its blocking audits; one that only the state has it does."""
         check = self._graph.check(check_id(node, audit))
         return check is None or not check.in_build or check.runs_in_build
 
