@@ -6,10 +6,11 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field
 
+from dagster_transform.config.checks import ProjectChecks, as_when
 from dagster_transform.config.fields import (
     Cron,
     Folder,
@@ -25,34 +26,6 @@ from dagster_transform.config.fields import (
     TimeZone,
     Variables,
 )
-
-Timing = Literal["after_each", "after_all", "apart", "none"]
-
-
-def _as_when(value: Any) -> Any:
-    """`checks: apart` is short for `checks: {when: apart}`."""
-    return {"when": value} if isinstance(value, str) else {} if value is None else value
-
-
-class ProjectChecks(Model):
-    """When the checks of a project run, and what their failures mean.
-
-    Attributes:
-        when: `after_each`: when their node is built; blocking ones hold back what is downstream.
-            `after_all`: in the same run, when nothing is left to build; `apart`: not in runs that
-            build, but in a job of their own; `none`: not at all, unless somebody selects them
-            alone. Only `after_each` holds anything back.
-        blocking: The same of blocking checks, where they are to run at another time than the rest.
-        cron: With `apart`: when the job of the project's checks runs; None: when it is launched.
-        time_zone: IANA name of the zone in which `cron` is meant; None is UTC.
-        fail_on: Which results make a run fail: of severity ERROR, also of WARN, or none.
-    """
-
-    when: Timing = "after_each"
-    blocking: Timing | None = None
-    cron: Cron = None
-    time_zone: TimeZone = None
-    fail_on: Literal["error", "warn", "never"] = "error"
 
 
 class _Project(Model):
@@ -73,7 +46,7 @@ class _Project(Model):
     exclude: Texts = ()
     key_prefix: KeyPrefix = ()
     source_keys: KeysByName = Field(default_factory=dict)
-    checks: Annotated[ProjectChecks, BeforeValidator(_as_when)] = Field(
+    checks: Annotated[ProjectChecks, BeforeValidator(as_when)] = Field(
         default_factory=ProjectChecks
     )
     require_passing_checks: bool = False

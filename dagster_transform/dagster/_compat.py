@@ -128,6 +128,20 @@ def ops_of_run(
     ]
 
 
+def last_evaluations(
+    instance: dg.DagsterInstance, keys: Sequence[dg.AssetCheckKey]
+) -> dict[dg.AssetCheckKey, tuple[dg.AssetCheckEvaluation, float, str]]:
+    """The latest evaluation of each check that has one, when it was stored (seconds since 1970),
+    and in which run."""
+    records = instance.event_log_storage.get_asset_check_summary_records(keys) if keys else {}
+    found: dict[dg.AssetCheckKey, tuple[dg.AssetCheckEvaluation, float, str]] = {}
+    for key, record in records.items():
+        last = record.last_completed_check_execution_record
+        if last is not None and last.evaluation is not None:
+            found[key] = (last.evaluation, last.create_timestamp, last.run_id)
+    return found
+
+
 def last_materialized(
     instance: dg.DagsterInstance, keys: Sequence[dg.AssetKey]
 ) -> dict[dg.AssetKey, float]:

@@ -171,7 +171,7 @@ class EventWriter:
         check = self._graph.checks[result.check]
         is_error = result.blocking or result.error
         severity = dg.AssetCheckSeverity.ERROR if is_error else dg.AssetCheckSeverity.WARN
-        metadata = check_metadata(result, check)
+        metadata = check_metadata(result, check, self._graph.node(check.target))
         if (
             check.holds_back
             and key.asset_key not in self._context.selected_asset_keys

@@ -145,7 +145,7 @@ class _Run:
         scope = scope_of(context, transform.graph, transform.keys)
         self._builds = bool(scope.nodes)
         self.graph = graph = transform.keys.named(self._timed())
-        self._records = InstanceRecords(context.instance, transform.keys.assets)
+        self._records = InstanceRecords(context.instance, transform.keys)
         self._policy = claim_policy(context, resource, slots_by_unit(graph, config))
         self.project_runs = ProjectRuns(
             run_id=RunId(context.run.run_id),
@@ -188,6 +188,7 @@ class _Run:
                     claims=claims,
                     limits=self.options.limits,
                     ports=RunPorts(context.log, self._records, writer),
+                    require_passing=self._requiring(),
                     fails=fails_of(
                         transform.config,
                         self.graph,
@@ -197,6 +198,16 @@ class _Run:
                     advise=lambda run_plan: self._advise(one.selection, run_plan),
                 )
             )
+
+    def _requiring(self) -> set[str]:
+        """Projects whose nodes are built only over what passed its blocking checks."""
+        asked = self.options.require_passing_checks
+        projects = self._transform.config.projects
+        return {
+            name
+            for name, project in projects.items()
+            if (project.require_passing_checks if asked is None else asked)
+        }
 
     def _timed(self) -> Graph:
         """The graph with its checks at the times that hold in this run."""

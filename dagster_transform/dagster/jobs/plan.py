@@ -311,7 +311,7 @@ class _Planning:
                 participants=participants,
                 claims=claims,
                 limits=options.limits(self._config),
-                ports=RunPorts(context.log, InstanceRecords(context.instance, keys.assets), writer),
+                ports=RunPorts(context.log, InstanceRecords(context.instance, keys), writer),
             )
             if failure := failure_of(writer.store_all(run)):
                 raise failure

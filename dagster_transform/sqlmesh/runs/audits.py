@@ -97,6 +97,7 @@ def run_audit(
             "query": shown.query.sql(dialect=dialect, pretty=True),
             "interval": in_words(batches),
             "seconds": seconds,
+            **({"code_version": snapshot.fingerprint.data_hash} if snapshot.is_model else {}),
         },
         sample=sample,
     )
