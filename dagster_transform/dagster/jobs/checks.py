@@ -54,7 +54,7 @@ def build_check_jobs(
     for name, asked in config.check_jobs.items():
         if name in wanted or name in taken:
             raise CheckJobError(
-                f"check_jobs.{name} in {config.file}: there is a job or an op of that name already.",
+                f"check_jobs.{name} in {config.file}: a job or an op has that name already.",
                 remedy="Call it otherwise.",
             )
         if unknown := [project for project in asked.projects if project not in config.projects]:
@@ -69,23 +69,22 @@ def build_check_jobs(
     for name, asked in wanted.items():
         own = name not in config.check_jobs
         projects = asked.projects or tuple(config.projects)
-        selection = [
-            dg.AssetSelection.checks(keys.checks[check.id])
+        checks = [
+            keys.checks[check.id]
             for check in graph.checks.values()
             if check.project in projects and _is_meant(check, graph, asked, own=own)
         ]
         # What can't be loaded is red, however it is launched.
-        selection += [
-            dg.AssetSelection.assets(dg.AssetKey([project, "not_loaded"]))
-            for project in projects
-            if project not in loaded
-        ]
-        if not selection:
-            _log.warning(f"Job {name} is left out: no check is meant.")
+        missing = [dg.AssetKey([each, "not_loaded"]) for each in projects if each not in loaded]
+        if not checks and not missing:
+            _log.warning(f"Job {name} is left out: it would run no check.")
             continue
+        selection: dg.AssetSelection = dg.AssetSelection.checks(*checks)
+        if missing:
+            selection |= dg.AssetSelection.assets(*missing)
         job = dg.define_asset_job(
             name,
-            selection=_union(selection),
+            selection=selection,
             description=f"Runs checks of {', '.join(projects)}, all at once, and builds nothing.",
         )
         jobs.append(job)
@@ -114,10 +113,3 @@ def _is_meant(check: Check, graph: Graph, job: CheckJob, *, own: bool) -> bool:
         return False
     judged = graph.node(check.target)
     return not job.tags or (judged is not None and not set(job.tags).isdisjoint(judged.tags))
-
-
-def _union(selection: list[dg.AssetSelection]) -> dg.AssetSelection:
-    found = selection[0]
-    for other in selection[1:]:
-        found |= other
-    return found
