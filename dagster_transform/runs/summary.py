@@ -204,7 +204,9 @@ def _rank(outcome: str) -> int:
 def _rows_found(called: Callable[[UnitId], str], unit: UnitId, check: CheckResult) -> str:
     """What a failed check has found, with its name where it is not the unit itself."""
     name = "" if check.check == unit else f"{called(check.check)}: "
-    return f"{name}{check.failed_rows} rows"
+    found = "failed" if check.failed_rows is None else f"{check.failed_rows} rows"
+    message = str(check.details.get("message") or "") if check.failed_rows is None else ""
+    return f"{name}{message or found}"
 
 
 def _listed(names: Sequence[str]) -> str:
