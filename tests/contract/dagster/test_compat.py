@@ -381,10 +381,15 @@ def test_a_blocking_check_of_ours_closes_no_circle(caplog: pytest.LogCaptureFixt
 JUDGED = dg.AssetCheckKey(dg.AssetKey("judged"), "c")
 
 
-def judge(*, passed: bool, find_target: bool, yields: bool = True) -> dg.AssetChecksDefinition:
-    """A check that logs its result and yields none."""
+def judge(*, passed: bool, find_target: bool, yields: bool = True) -> dg.AssetsDefinition:
+    """A check on another asset, in an op like ours, that logs its result and yields none."""
 
-    @dg.multi_asset_check(specs=[dg.AssetCheckSpec("c", asset="judged")], can_subset=True)
+    @dg.multi_asset(
+        specs=[dg.AssetSpec("other", skippable=True)],
+        check_specs=[dg.AssetCheckSpec("c", asset="judged")],
+        can_subset=True,
+        allow_arbitrary_check_specs=True,
+    )
     def checks(context):  # type: ignore[no-untyped-def]
         if yields:
             result = dg.AssetCheckResult(passed=passed, asset_key="judged", check_name="c")
@@ -398,16 +403,14 @@ def judge(*, passed: bool, find_target: bool, yields: bool = True) -> dg.AssetCh
     return checks
 
 
-def carry_out(instance: dg.DagsterInstance, checks: dg.AssetChecksDefinition) -> str:
+def carry_out(instance: dg.DagsterInstance, checks: dg.AssetsDefinition) -> str:
     @dg.asset
     def judged() -> None: ...
 
-    defs = dg.Definitions(
-        [judged], asset_checks=[checks],
-        jobs=[dg.define_asset_job("check", dg.AssetSelection.checks(JUDGED))],
-    )  # fmt: skip
-    dg.materialize([judged], instance=instance, selection=[judged])
-    return defs.resolve_job_def("check").execute_in_process(instance=instance).run_id
+    job = dg.define_asset_job("check", dg.AssetSelection.checks(JUDGED))
+    defs = dg.Definitions([judged, checks], jobs=[job])
+    dg.materialize([judged], instance=instance)
+    return str(defs.resolve_job_def("check").execute_in_process(instance=instance).run_id)
 
 
 @pytest.mark.parametrize("find_target", [True, False])
