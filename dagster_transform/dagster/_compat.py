@@ -143,13 +143,13 @@ def last_evaluations(
     for start in range(0, len(keys), _KEYS_AT_ONCE):
         some = keys[start : start + _KEYS_AT_ONCE]
         for key, last in storage.get_latest_asset_check_execution_by_key(some).items():
-            if last.evaluation is None:
-                behind.append(key)
-            else:
+            if isinstance(last.evaluation, dg.AssetCheckEvaluation):
                 found[key] = (last.evaluation, last.create_timestamp, last.run_id)
+            else:
+                behind.append(key)
     for key, record in storage.get_asset_check_summary_records(behind).items():
         done = record.last_completed_check_execution_record
-        if done is not None and done.evaluation is not None:
+        if done is not None and isinstance(done.evaluation, dg.AssetCheckEvaluation):
             found[key] = (done.evaluation, done.create_timestamp, done.run_id)
     return found
 
