@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from dagster_transform.graph import CheckId, Graph, NodeId, When
 
 _GRACE = timedelta(hours=1)
-"""So long a run of checks may take; less where ticks are close: a quarter of the time between two."""
+"""So long a run of checks may take; where ticks are close, a quarter of the time between two."""
 
 
 def last_tick(cron: str, time_zone: str | None, now: datetime) -> datetime:
