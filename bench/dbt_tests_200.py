@@ -18,11 +18,12 @@ from bench.postgres import start_server
 from bench.project import Model, make_models, run
 
 TESTS = 200
-_MODELS = 40
+_MODELS = 60
+_WITH_GENERIC_TESTS = 36
 _THREADS = 8
 _MOST = """\
-{% test most(model, column_name, limit) %}
-select {{ column_name }} from {{ model }} where {{ column_name }} > {{ limit }}
+{% test most(model, column_name, most) %}
+select {{ column_name }} from {{ model }} where {{ column_name }} > {{ most }}
 {% endtest %}
 """
 _SOURCE = (
@@ -136,18 +137,18 @@ def _files(models: list[Model], slow: str) -> dict[str, str]:
     numbers = [
         {"name": "id", "data_tests": [
             _generic("not_null", slow), _generic("unique", slow),
-            _generic("most", slow, {"limit": 40}, severity="warn"),
+            _generic("most", slow, {"most": 40}, severity="warn"),
             _generic("relationships", slow, {"to": f"ref('{_name(models[0])}')", "field": "id"}),
         ]},
         {"name": "amount", "data_tests": [
-            _generic("not_null", slow), _generic("most", slow, {"limit": 6}),
+            _generic("not_null", slow), _generic("most", slow, {"most": 6}),
             _generic("accepted_values", slow, {"values": [0, 1, 2], "quote": False}),
             _generic("unique", slow, warn_if=">1000", error_if=">10000"),
         ]},
     ]  # fmt: skip
     source = {"name": "raw", "schema": "raw", "tables": [{"name": "numbers", "columns": numbers}]}
     tested, number = [], sum(len(column["data_tests"]) for column in numbers)
-    for place, model in enumerate(models):
+    for place, model in enumerate(models[:_WITH_GENERIC_TESTS]):
         columns = list(_columns(place, model, slow))
         number += sum(len(column["data_tests"]) for column in columns)
         tested.append({"name": _name(model), "columns": columns})
@@ -175,7 +176,7 @@ def _columns(place: int, model: Model, slow: str) -> Iterator[dict[str, Any]]:
         id_tests.append(_generic("relationships", slow, {"to": f"ref('{parent}')", "field": "id"}))
     yield {"name": "id", "data_tests": id_tests}
     severity = "warn" if place % 2 else "error"
-    most = _generic("most", slow, {"limit": 10}, severity=severity, store_failures=not place % 10)
+    most = _generic("most", slow, {"most": 10}, severity=severity, store_failures=not place % 10)
     yield {"name": "amount", "data_tests": [most]}
 
 
