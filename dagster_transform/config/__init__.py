@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dagster_transform.config.checks import CheckJob
 from dagster_transform.config.document import ConfigError, ConfigProblem
 from dagster_transform.config.fields import path_from, url_from
 from dagster_transform.config.models import (
@@ -16,6 +17,7 @@ from dagster_transform.config.projects import DbtProject, SqlmeshProject
 
 __all__ = [
     "ARTIFACTS_VARIABLE",
+    "CheckJob",
     "ConfigError",
     "ConfigProblem",
     "DbtProject",

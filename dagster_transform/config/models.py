@@ -17,6 +17,7 @@ from typing import Annotated
 from pydantic import Field, PrivateAttr, StringConstraints, ValidationError
 from pydantic_core import ErrorDetails
 
+from dagster_transform.config.checks import CheckJob
 from dagster_transform.config.document import ConfigDocument, ConfigError, Where
 from dagster_transform.config.fields import (
     Count,
@@ -79,6 +80,9 @@ class TransformConfig(Model):
         projects: By name.
         max_concurrent_models: How many models one run builds at a time, at most, over all projects;
             None: 5 of SQLMesh, and of dbt as many as its profile has threads.
+        check_concurrency: How many checks one run does at a time, at most, over all projects; None:
+            as many as the connections allow.
+        check_jobs: Jobs that run checks and build nothing, by name.
         tags: Concurrency tags: how many nodes of each may be built at the same moment, over all
             runs that share a claims store. A node has the tags that its project gives it.
         connections: How many nodes and checks may be under way at the same moment over a connection
@@ -96,6 +100,8 @@ class TransformConfig(Model):
 
     projects: dict[ProjectName, ProjectConfig]
     max_concurrent_models: Count | None = None
+    check_concurrency: Count | None = None
+    check_jobs: dict[ProjectName, CheckJob] = Field(default_factory=dict)
     tags: dict[str, Count] = Field(default_factory=dict)
     connections: dict[str, Count] = Field(default_factory=dict)
     artifacts: OptionalText = None

@@ -6,10 +6,11 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
+from dagster_transform.config.checks import ProjectChecks, as_when
 from dagster_transform.config.fields import (
     Cron,
     Folder,
@@ -36,12 +37,19 @@ class _Project(Model):
         key_prefix: Comes before the asset keys of all nodes, so that two projects may have the same
             files; keys of sources stay as they are.
         source_keys: Asset keys of sources by their name or relation: whose Python asset makes them.
+        checks: When its checks run; a word alone is `when`.
+        require_passing_checks: Whether a node is built only if the latest results of the blocking
+            checks of what it reads are no failures, also those of other runs.
     """
 
     select: Texts = ()
     exclude: Texts = ()
     key_prefix: KeyPrefix = ()
     source_keys: KeysByName = Field(default_factory=dict)
+    checks: Annotated[ProjectChecks, BeforeValidator(as_when)] = Field(
+        default_factory=ProjectChecks
+    )
+    require_passing_checks: bool = False
 
     _MAKES_THE_GRAPH: ClassVar[tuple[str, ...]] = ("select", "exclude", "key_prefix", "source_keys")
 

@@ -74,6 +74,38 @@ def check_outputs(assets: dg.AssetsDefinition) -> dict[str, dg.AssetCheckKey]:
     return {name: spec.key for name, spec in specs.items() if spec.blocking}
 
 
+def check_evaluation(
+    context: Any,
+    key: dg.AssetCheckKey,
+    result: dg.AssetCheckResult,
+    *,
+    blocking: bool,
+    find_target: bool,
+) -> dg.AssetCheckEvaluation:
+    """The event of a check's result that is only logged.
+
+    Args:
+        context: Dagster's context of the op.
+        key: The check's.
+        result: Its result.
+        blocking: Whether it holds something back.
+        find_target: Whether to aim it at the latest materialisation, as Dagster does with what an
+            op yields: not where this op has just logged one, which is stored after it.
+    """
+    step = context.op_execution_context._step_execution_context if find_target else None
+    return dg.AssetCheckEvaluation(
+        asset_key=key.asset_key,
+        check_name=key.name,
+        passed=result.passed,
+        metadata=result.metadata,
+        severity=result.severity,
+        blocking=blocking,
+        target_materialization_data=(
+            None if step is None else result._get_target_materialization_data(step, key)
+        ),
+    )
+
+
 def ops_of_run(
     context: dg.AssetExecutionContext,
 ) -> list[tuple[str, frozenset[dg.AssetKey | dg.AssetCheckKey]]]:
@@ -94,6 +126,20 @@ def ops_of_run(
         (step, frozenset(layer.get_selected_entity_keys_for_node(NodeHandle(step, None))))
         for step in steps
     ]
+
+
+def last_evaluations(
+    instance: dg.DagsterInstance, keys: Sequence[dg.AssetCheckKey]
+) -> dict[dg.AssetCheckKey, tuple[dg.AssetCheckEvaluation, float, str]]:
+    """The latest evaluation of each check that has one, when it was stored (seconds since 1970),
+    and in which run."""
+    records = instance.event_log_storage.get_asset_check_summary_records(keys) if keys else {}
+    found: dict[dg.AssetCheckKey, tuple[dg.AssetCheckEvaluation, float, str]] = {}
+    for key, record in records.items():
+        last = record.last_completed_check_execution_record
+        if last is not None and last.evaluation is not None:
+            found[key] = (last.evaluation, last.create_timestamp, last.run_id)
+    return found
 
 
 def last_materialized(

@@ -14,7 +14,7 @@ from typing import Any
 from dagster_transform.dbt.errors import DbtError
 from dagster_transform.dbt.unique_ids import UniqueId
 
-VERSION = 5
+VERSION = 6
 """Of the messages below. Both sides say theirs first: a package that was upgraded in mid-run would
 else start a process that speaks otherwise."""
 
@@ -38,6 +38,7 @@ class Begin:
         grace: Seconds that the process takes to end by itself once it was interrupted.
         measures: What it finds out of each relation when that is built: `row_counts`, `columns`,
             `column_lineage`.
+        sample_rows: How many of the rows that a test finds wrong it reads.
     """
 
     arguments: tuple[str, ...]
@@ -45,6 +46,7 @@ class Begin:
     backend_name: str
     grace: float
     measures: tuple[str, ...] = ()
+    sample_rows: int = 0
     version: int = VERSION
 
 
@@ -197,6 +199,7 @@ class Result:
         relation: Quoted name of the relation it wrote, or None.
         query_id: The engine's id of its main query, or None.
         query: A test's SQL, or None.
+        sample: Some of the rows that it found wrong (`databases.samples`).
         batches: Of a microbatch model: how many succeeded and how many were to be done.
         artifact: Its entry in run_results.json or sources.json.
         measured_follows: Whether `Measured` of the same token follows.
@@ -216,6 +219,7 @@ class Result:
     relation: str | None = None
     query_id: str | None = None
     query: str | None = None
+    sample: tuple[Mapping[str, Any], ...] = ()
     batches: tuple[int, int] | None = None
     artifact: Mapping[str, Any] = field(default_factory=dict)
     measured_follows: bool = False
@@ -380,6 +384,9 @@ _FITS: Mapping[str, Callable[[Any], bool]] = {
     "str | None": _is(str, _NONE),
     "Mapping[str, Any]": _is(dict),
     "tuple[str, ...]": _is_texts,
+    "tuple[Mapping[str, Any], ...]": lambda v: (
+        isinstance(v, list) and all(isinstance(item, dict) for item in v)
+    ),
     "tuple[UniqueId, ...]": _is_texts,
     "tuple[int, int] | None": lambda v: (
         v is None or (isinstance(v, list) and [type(i) for i in v] == [int, int])

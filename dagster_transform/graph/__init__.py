@@ -52,6 +52,7 @@ from dagster_transform.graph.nodes import (
     Presence,
     Relation,
     Source,
+    When,
 )
 from dagster_transform.graph.selection import select
 from dagster_transform.graph.source_files import SourceFile, difference, fingerprint
@@ -89,6 +90,7 @@ __all__ = [
     "SourceNameError",
     "UnitId",
     "UnknownIdError",
+    "When",
     "check_id",
     "default_key",
     "difference",

@@ -16,7 +16,7 @@ from dagster_transform.graph.errors import (
     UnknownIdError,
 )
 from dagster_transform.graph.ids import CheckId, InputId, NodeId, SourceId, UnitId, check_id
-from dagster_transform.graph.nodes import Check, Column, Node, Position, Relation, Source
+from dagster_transform.graph.nodes import Check, Column, Node, Position, Relation, Source, When
 
 _T = TypeVar("_T", Node, Source, Check)
 _Id = TypeVar("_Id", bound=InputId)
@@ -134,6 +134,12 @@ class Graph:
         nodes = {id: replace(node, name=names[id]) for id, node in self.nodes.items()}
         sources = {id: replace(source, name=names[id]) for id, source in self.sources.items()}
         return replace(self, nodes=MappingProxyType(nodes), sources=MappingProxyType(sources))
+
+    def timed(self, when: Callable[[Check], When]) -> Graph:
+        """The same graph, its checks at other times."""
+        checks = {id: replace(check, when=when(check)) for id, check in self.checks.items()}
+        of = {id: tuple(checks[c.id] for c in found) for id, found in self._checks_of.items()}
+        return replace(self, checks=MappingProxyType(checks), _checks_of=of)
 
     def node(self, id: UnitId | SourceId) -> Node | None:
         """The node of an id; None where it is that of something else."""

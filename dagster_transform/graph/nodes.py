@@ -18,6 +18,19 @@ RAW_CODE = "raw_code"
 """The property of a node or check that has its code, as it is written."""
 
 
+class When(str, Enum):
+    """When a check runs, seen from a run that builds."""
+
+    AFTER_EACH = "after_each"
+    """When its target is built; a blocking one holds back what is downstream."""
+    AFTER_ALL = "after_all"
+    """In the same run, when nothing is left to build; it holds nothing back."""
+    APART = "apart"
+    """In runs that build nothing, which a job of its own or a person launches."""
+    NONE = "none"
+    """Only where somebody selects it in a run that builds nothing."""
+
+
 class Presence(str, Enum):
     """How a node of the files stands in the environment that its project targets."""
 
@@ -194,11 +207,12 @@ class Check:
         also: Ids of further nodes and sources that it reads.
         kind: `audit`, `standalone_audit`, `external_audit`, `test`, `unit_test` or `freshness`.
         reference: What the framework finds it by.
-        blocking: Whether its failure holds something back: what is downstream of its target, or
-            what `position` says.
-        in_build: Whether building the target runs it (SQLMesh's blocking audits come between the
-            data and the interval's record, so they can't be taken out of the build).
+        blocking: Whether its failure is one, and no warning: in band it holds something back, what
+            is downstream of its target or what `position` says.
+        in_build: Whether in band building the target runs it (SQLMesh's blocking audits come
+            between the data and the interval's record).
         position: Where it comes; None: after all that it reads, before what is below all that.
+        when: When it runs beside builds. No graph file has it: transform.yaml says it, or a run.
     """
 
     # More than twelve attributes: all that a graph file says of a check.
@@ -212,14 +226,25 @@ class Check:
     blocking: bool = True
     in_build: bool = False
     position: Position | None = None
+    when: When = When.AFTER_EACH
     description: str | None = None
     location: Location | None = None
     properties: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     @property
+    def holds_back(self) -> bool:
+        """Whether its failure holds something back."""
+        return self.blocking and self.when is When.AFTER_EACH
+
+    @property
     def holds_readers(self) -> bool:
         """Whether its failure holds back whatever reads its target."""
-        return self.blocking and (self.position is None or self.target in self.position.before)
+        return self.holds_back and (self.position is None or self.target in self.position.before)
+
+    @property
+    def runs_in_build(self) -> bool:
+        """Whether building the target runs it."""
+        return self.in_build and self.when is When.AFTER_EACH
 
     @property
     def needs_target(self) -> bool:

@@ -3,6 +3,13 @@
 from __future__ import annotations
 
 from dagster_transform.planning.advice import finer_than_upstream, first_plan, restatable
+from dagster_transform.planning.check_times import (
+    CheckTimes,
+    in_one_pool,
+    over,
+    timed,
+    times_of,
+)
 from dagster_transform.planning.concurrency_tags import CONCURRENCY, SlotError
 from dagster_transform.planning.resource_keys import (
     ResourceKey,
@@ -31,6 +38,7 @@ __all__ = [
     "DEFAULT_MODELS",
     "GOOD_OUTCOMES",
     "INCOMPLETE",
+    "CheckTimes",
     "LeftOut",
     "Limits",
     "Outcome",
@@ -48,8 +56,12 @@ __all__ = [
     "divide_into_rounds",
     "finer_than_upstream",
     "first_plan",
+    "in_one_pool",
     "keyed_sources",
+    "over",
     "plan_run",
     "restatable",
     "slots_of",
+    "timed",
+    "times_of",
 ]

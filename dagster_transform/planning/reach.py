@@ -13,6 +13,7 @@ from dagster_transform.graph import (
     Position,
     PromotionId,
     UnitId,
+    When,
 )
 from dagster_transform.planning.values import Unit, UnitKind
 
@@ -51,7 +52,7 @@ class Reach:
         for check in checks:
             if check.position is None:
                 self.check_units[check.id] = _check_unit(check, graph, build, promotion)
-                if check.blocking:
+                if check.holds_back:
                     self._blocking.setdefault(check.target, set()).add(check.id)
                     self._wide += [check.id] * bool(check.also)
         positioned = [(check, check.position) for check in checks if check.position is not None]
@@ -75,13 +76,11 @@ class Reach:
         own = target if self._graph.is_node(target) and target in position.before else None
         after = self._ahead(position.behind, check.project, own)
         after |= {n for n in position.after if self._graph.is_node(n) and n in self._build}
-        return Unit(
-            check.id, UnitKind.CHECK, check.project, frozenset(after), blocking=check.blocking
-        )
+        return _unit(check, after)
 
     def _hold_back(self, check: Check, position: Position) -> None:
         """Note which nodes are the first below a check."""
-        if not check.blocking:
+        if not check.holds_back:
             return
         below = set(position.before)
         for first in position.before:
@@ -197,5 +196,15 @@ def _check_unit(
     shown = {
         promotion[n] for n in reads if n in promotion and graph.nodes[n].project != check.project
     }
-    after = frozenset[UnitId]({*(n for n in reads if n in build), *shown})
-    return Unit(check.id, UnitKind.CHECK, check.project, after, blocking=check.blocking)
+    return _unit(check, {*(n for n in reads if n in build), *shown})
+
+
+def _unit(check: Check, after: set[UnitId]) -> Unit:
+    return Unit(
+        check.id,
+        UnitKind.CHECK,
+        check.project,
+        frozenset(after),
+        blocking=check.blocking,
+        last=check.when is not When.AFTER_EACH,
+    )

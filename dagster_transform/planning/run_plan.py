@@ -19,6 +19,7 @@ from dagster_transform.graph import (
     InputId,
     NodeId,
     UnitId,
+    When,
 )
 from dagster_transform.planning.reach import Reach
 from dagster_transform.planning.values import (
@@ -35,6 +36,11 @@ from dagster_transform.planning.values import (
 class RunPlanError(TransformError):
     """The selection can't be carried out in one run."""
 
+
+_NOT_BESIDE_BUILDS = {
+    When.APART: "it runs apart from builds (checks: apart)",
+    When.NONE: "no checks are asked for (checks: none)",
+}
 
 INCOMPLETE = frozenset(
     {Outcome.WAITING, Outcome.NOT_PROMOTED, Outcome.CLAIMED, Outcome.FAILED, Outcome.BLOCKED}
@@ -95,8 +101,10 @@ def units_of(
     chosen = set(nodes)
     for check_id in sorted(checks):
         check = graph.checks[check_id]
-        if check.target in build:
-            if not check.in_build:
+        if check.when in _NOT_BESIDE_BUILDS:
+            left_out[check_id] = LeftOut(Outcome.WAITING, _NOT_BESIDE_BUILDS[check.when])
+        elif check.target in build:
+            if not check.runs_in_build:
                 judging.append(check)
         elif graph.is_node(check.target) and check.target in chosen and check.needs_target:
             why = left_out[check.target]

@@ -61,6 +61,7 @@ class Unit:
         after: Ids of the units that must have ended well before.
         promotion: For a build: id of the promotion that shows it to readers; None: at once.
         blocking: For a check: whether its failure counts as a failure of the unit.
+        last: Whether it waits until all units that are not last have ended, well or not.
     """
 
     id: UnitId
@@ -69,6 +70,7 @@ class Unit:
     after: frozenset[UnitId] = frozenset()
     promotion: PromotionId | None = None
     blocking: bool = True
+    last: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +123,8 @@ class Limits:
         max_concurrent_models: Builds at the same moment, over all projects; at least 1.
         unbounded: Projects that this does not bound, and whose builds it does not count: they
             build as many as their project run can do.
+        max_concurrent_checks: Checks at the same moment, over all projects; None: as many as their
+            project runs can do.
         fail_fast: After the first failure nothing starts, and what runs is cancelled.
         retries: How often a unit that failed transiently is tried again.
         retry_delay: Seconds before the first retry; doubled for each further one.
@@ -129,6 +133,7 @@ class Limits:
 
     max_concurrent_models: int = DEFAULT_MODELS
     unbounded: frozenset[str] = frozenset()
+    max_concurrent_checks: int | None = None
     fail_fast: bool = False
     retries: int = 2
     retry_delay: float = 1.0

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Collection, Generator, Mapping
 from dataclasses import dataclass, replace
 
 from dagster_transform.graph import Graph, NodeId, UnitId, names_of
 from dagster_transform.planning import LeftOut, Limits, Readiness, RunPlan, plan_run
+from dagster_transform.runs.check_failures import Fails, fails
 from dagster_transform.runs.claiming.claims import RunClaims
 from dagster_transform.runs.claiming.gate import ClaimGate
+from dagster_transform.runs.earlier_failures import blocked_by_failures, checks_above
 from dagster_transform.runs.events import RunEvent
 from dagster_transform.runs.interrupts import store_the_rest
 from dagster_transform.runs.log_lines import LogLines
@@ -38,6 +40,8 @@ def carry_out(
     claims: RunClaims,
     limits: Limits,
     ports: RunPorts,
+    fails: Fails = fails,
+    require_passing: Collection[str] = (),
     advise: Callable[[RunPlan], None] = lambda _: None,
 ) -> Generator[RunEvent, None, RunSummary]:
     """Plan, claim, open, walk, settle and summarise.
@@ -49,6 +53,8 @@ def carry_out(
         claims: Those of the run; whoever has made them closes them.
         limits: How the walk goes about it.
         ports: Log, records, and where events go once nobody takes them any more.
+        fails: Whether a check's result makes the run fail.
+        require_passing: Projects whose nodes are built only over what passed its blocking checks.
         advise: Called with the plan, when what it leaves out is stored and before anything starts.
 
     Yields:
@@ -65,6 +71,11 @@ def carry_out(
     completed = False
     try:
         readiness = _look(selection, participants, claims)
+        above = checks_above(graph, readiness, selection.checks, require_passing)
+        if above:
+            asked = {check.id for checks in above.values() for check in checks}
+            results = ports.records.last_results(sorted(asked))
+            readiness.update(blocked_by_failures(graph, above, results, called))
         make_plan = _Planner(graph, selection, participants, readiness, limits)
         claimed = _claim(make_plan(), participants, claims)
         participants.leave_out(claimed, readiness)
@@ -95,7 +106,7 @@ def carry_out(
         problems = participants.close(completed=completed)
     left_out = {**run_plan.left_out, **participants.not_run}
     waited = not claims.policy.skip
-    summary = summarise(called, walk.finished, left_out, problems, waited=waited)
+    summary = summarise(called, walk.finished, left_out, problems, fails, waited=waited)
     return replace(summary, below=below(graph, called, walk.finished, left_out))
 
 

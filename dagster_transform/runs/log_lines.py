@@ -58,11 +58,15 @@ class LogLines:
             self._log.info(f"up_to_date ({reason}): {', '.join(names)}")
 
     def checks_left_out(self) -> None:
-        """Say which selected checks are not run, and why; those of nodes that are up to date are
-        not worth a line."""
+        """Say which selected checks are not run, and why: a line for each reason. Those of nodes
+        that are up to date are not worth one."""
+        by_reason: dict[str, list[str]] = {}
         for id, why in self._run_plan.left_out.items():
             if self._graph.check(id) is not None and why.outcome is not Outcome.UP_TO_DATE:
-                self._log.info(f"{self._called(id)} not run: {why.reason}")
+                by_reason.setdefault(why.reason, []).append(self._called(id))
+        for reason, names in by_reason.items():
+            count = f"{len(names)} checks" * (len(names) > 1)
+            self._log.info(f"{count}{': ' * bool(count)}{', '.join(names)} not run: {reason}")
 
     def event(self, event: Event) -> None:
         """Say what happens in the walk."""
@@ -93,7 +97,8 @@ class LogLines:
             if rows is not None:
                 words.append(f"{rows:,} rows")
             for result in report.checks:
-                passed = "passed" if result.passed else f"FAILED ({result.failed_rows} rows)"
+                found = "" if result.failed_rows is None else f" ({result.failed_rows} rows)"
+                passed = "passed" if result.passed else f"FAILED{found}"
                 check = self._graph.check(result.check)
                 words.append(f"{check.name if check is not None else result.check} {passed}")
         if progress is not None:

@@ -7,8 +7,9 @@ from datetime import datetime, timezone
 
 from dagster_transform.dbt import KEPT_RUNS, BuildOptions, Measures, ProcessLimits
 from dagster_transform.errors import TransformError
-from dagster_transform.graph import CheckId, NodeId
+from dagster_transform.graph import CheckId, NodeId, When
 from dagster_transform.planning import Limits
+from dagster_transform.runs.check_failures import FailOn
 from dagster_transform.sqlmesh import Restatement
 from dagster_transform.sqlmesh.settings import PlanMode, Upstreams
 
@@ -35,6 +36,26 @@ class DbtRunOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class CheckRunOptions:
+    """What is asked of a run's checks.
+
+    Attributes:
+        when: When they run; None: as each project says.
+        blocking: The same of blocking ones, where it is another time.
+        fail_on: Which results make the run fail; None: as each project says.
+        between: Start and end, as people write them, over which SQLMesh's audits are run in a run
+            that builds nothing; None: over all that was built.
+        sample_rows: So many failing rows are stored of each failed check.
+    """
+
+    when: When | None = None
+    blocking: When | None = None
+    fail_on: FailOn | None = None
+    between: tuple[str, str] | None = None
+    sample_rows: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class RunOptions:
     """What is asked of one run, for all projects of a transform.
 
@@ -46,6 +67,9 @@ class RunOptions:
         skip_tests: Whether SQLMesh plans are made without running unit tests first.
         upstreams: What becomes of upstreams that are not selected and lack data.
         restate: What is built anew although it is there; None: nothing.
+        checks: What is asked of checks.
+        require_passing_checks: Whether nodes are built only over what passed the blocking checks
+            that judged it last; None: as each project says.
         dbt: What is asked of dbt projects.
     """
 
@@ -56,6 +80,8 @@ class RunOptions:
     skip_tests: bool = False
     upstreams: Upstreams = "hold"
     restate: Restatement | None = None
+    checks: CheckRunOptions = field(default_factory=CheckRunOptions)
+    require_passing_checks: bool | None = None
     dbt: DbtRunOptions = field(default_factory=DbtRunOptions)
 
 

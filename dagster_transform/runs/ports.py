@@ -6,7 +6,8 @@ from collections.abc import Collection, Mapping
 from typing import Protocol
 
 from dagster_transform.claims import RunId
-from dagster_transform.graph import NodeId
+from dagster_transform.graph import CheckId, NodeId
+from dagster_transform.runs.earlier_failures import LastResult
 from dagster_transform.runs.events import RunEvent
 
 
@@ -32,6 +33,9 @@ class RunRecords(Protocol):
     def last_built(self, nodes: Collection[NodeId], /) -> Mapping[NodeId, float]:
         """When nodes were built, as was last stored, in seconds since 1970 (UTC); those of which
         nothing is stored are not in it."""
+
+    def last_results(self, checks: Collection[CheckId], /) -> Mapping[CheckId, LastResult]:
+        """The latest results of checks; those that have none are not in it."""
 
 
 class EventSink(Protocol):

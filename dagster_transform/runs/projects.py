@@ -111,6 +111,8 @@ class ProjectRuns:
             one_batch_at_a_time=bool(self.config.connections),
             guard=self.guard,
             called=names_by_reference(self.graph, name),
+            audit_between=None if self.scope.nodes else options.checks.between,
+            sample_rows=options.checks.sample_rows,
         )
 
     def _sqlmesh(self, name: str, project: SqlmeshProject) -> ProjectRun:
@@ -145,6 +147,7 @@ class ProjectRuns:
             options=build,
             limits=asked.limits,
             measures=asked.measures,
+            sample_rows=self.options.checks.sample_rows,
             in_run=self._references(name),
             last=name not in self.scope.later,
             guard=self.guard,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from dataclasses import dataclass
 
-from dagster_transform.graph import Check, CheckId, Graph, NodeId, UnitId
+from dagster_transform.graph import Check, CheckId, Graph, NodeId, UnitId, When
 from dagster_transform.planning import INCOMPLETE, LeftOut, Outcome, Readiness
 from dagster_transform.planning.run_plan import below_left_out
 from dagster_transform.runs.events import NodeObserved, RunEvent
@@ -62,7 +62,7 @@ def rounds_of(
     for id in selection.checks:
         check = graph.checks[id]
         last = max((number[n] for n in _read_by(graph, check) if n in number), default=0)
-        checks[last].add(id)
+        checks[last if check.when is not When.AFTER_ALL else -1].add(id)
     rounds: list[Round] = []
     for index, nodes in enumerate(nodes_of):
         later = {graph.nodes[n].project for further in nodes_of[index + 1 :] for n in further}
@@ -149,7 +149,7 @@ def below(
         cause: Finished | None = end
         if end.good and end.unit.promotion is not None:
             cause = finished.get(end.unit.promotion)
-        judges = graph.check(id) is None or end.unit.blocking
+        judges = graph.check(id) is None or (end.unit.blocking and not end.unit.last)
         if cause is not None and not cause.good and judges:
             found[id] = Readiness(*held_back(cause, called))
     return found

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from dagster_transform.graph import UnitId
 from dagster_transform.planning import LeftOut, Outcome, Readiness, UnitKind
+from dagster_transform.runs.check_failures import Fails, fails
 from dagster_transform.walk import CheckResult, Finished
 
 _MARKS = re.compile(r"[\\`*_<>\[\]|~]")
@@ -123,6 +124,7 @@ def summarise(
     finished: Mapping[UnitId, Finished],
     left_out: Mapping[UnitId, LeftOut],
     problems: Mapping[str, LeftOut],
+    fails: Fails = fails,
     *,
     waited: bool,
 ) -> RunSummary:
@@ -133,6 +135,7 @@ def summarise(
         finished: How the units of the walk ended.
         left_out: What was not in the plan.
         problems: What went wrong besides units, by what people call it.
+        fails: Whether a check's result makes the run fail.
         waited: Whether the run waits for what others hold: what it did not get after all, it has
             failed to build. A run that does not wait leaves that to others.
     """
@@ -140,7 +143,7 @@ def summarise(
     rows, hidden = _Rows(), _Rows()
     promotions = [e for e in finished.values() if e.unit.kind is UnitKind.PROMOTE]
     unpromoted = {e.unit.id for e in promotions if not e.good}
-    failed = False
+    failed, good = False, 0
     not_started = [(called(unit), why) for unit, why in left_out.items()]
     for name, why in [*not_started, *problems.items()]:
         if why.outcome in _BAD:
@@ -148,18 +151,21 @@ def summarise(
             rows.add(name, why.outcome.value, why.reason)
     for unit_id, end in finished.items():
         name = called(unit_id)
-        if end.good:
+        checks = end.report.checks if end.report is not None else ()
+        failing = [c for c in checks if fails(c)]
+        shown = [c for c in checks if c in failing or (c.blocking and not c.passed)]
+        failed |= bool(failing)
+        if end.good and not shown:
+            good += 1
             if end.unit.promotion in unpromoted:
                 reason = f"readers don't see it yet: no {end.unit.promotion}"
                 hidden.add(name, end.outcome.value, reason)
             continue
-        checks = end.report.failed_checks if end.report is not None else ()
         # Cancelled by nobody's wish: its claim was lost. What a person cancels ends elsewhere.
-        failed |= end.outcome in bad_outcomes or bool(checks)
-        what = _CHECK_FAILED if checks else end.outcome.value
-        reason = end.reason or ", ".join(_rows_found(called, unit_id, c) for c in checks)
+        failed |= end.outcome in bad_outcomes
+        what = _CHECK_FAILED if shown else end.outcome.value
+        reason = end.reason or ", ".join(_rows_found(called, unit_id, c) for c in shown)
         rows.add(name, what, reason)
-    good = sum(end.good for end in finished.values())
     return RunSummary(failed, rows.in_order(), good, hidden.in_order())
 
 
@@ -198,7 +204,9 @@ def _rank(outcome: str) -> int:
 def _rows_found(called: Callable[[UnitId], str], unit: UnitId, check: CheckResult) -> str:
     """What a failed check has found, with its name where it is not the unit itself."""
     name = "" if check.check == unit else f"{called(check.check)}: "
-    return f"{name}{check.failed_rows} rows"
+    found = "failed" if check.failed_rows is None else f"{check.failed_rows} rows"
+    message = str(check.details.get("message") or "") if check.failed_rows is None else ""
+    return f"{name}{message or found}"
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -64,6 +64,16 @@ def run_audit(evaluator: Any, audit: Any, arguments: dict[str, Any], **kwargs: A
     return evaluator._audit(audit=audit, audit_args=dict(arguments), **kwargs)
 
 
+def first_rows(adapter: Any, query: Any, most: int) -> tuple[list[str], list[Any]]:
+    """The names of a query's columns, and its first rows; on this thread's connection."""
+    from sqlglot import exp
+
+    with adapter.transaction():
+        adapter.execute(exp.select("*").from_(query.subquery("rows")).limit(most))
+        cursor = adapter.cursor
+        return [str(column[0]) for column in cursor.description], cursor.fetchall()
+
+
 def plan_evaluator(context: Any) -> Any:
     """The evaluator whose `visit_*` methods carry out the stages of a plan."""
     from sqlmesh.core.plan.evaluator import BuiltInPlanEvaluator

@@ -21,6 +21,10 @@ class SqlmeshError(TransformError):
         super().__init__(cause, remedy=remedy)
 
 
+class AuditedTimeError(SqlmeshError):
+    """The time over which audits are asked for can't be understood."""
+
+
 class SqlmeshMissingError(SqlmeshError):
     """SQLMesh is not installed here, or its environment is broken."""
 

@@ -88,6 +88,9 @@ class SqlmeshSettings:
         plan_timeout: Seconds to wait for a plan that somebody else applies in mid-run.
         guard: The claims of the run.
         called: What people call the node of a fully qualified name.
+        audit_between: Start and end, as SQLMesh's `audit` takes them, over which checks judge;
+            None: over what the run builds, or all that was built.
+        sample_rows: How many of the rows that an audit finds wrong are read.
     """
 
     # More than twelve attributes: what a run asks of a project, and what its ops share of it.
@@ -108,6 +111,8 @@ class SqlmeshSettings:
     plan_timeout: float = 600.0
     guard: ClaimGuard = field(default_factory=Unclaimed)
     called: Callable[[str], str] = name_of_reference
+    audit_between: tuple[str, str] | None = None
+    sample_rows: int = 0
 
     @property
     def execution_time(self) -> int:

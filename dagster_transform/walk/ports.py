@@ -9,6 +9,7 @@ from time import monotonic
 from typing import Any, Protocol
 
 from dagster_transform.databases.backends import BackendId
+from dagster_transform.databases.samples import Sample
 from dagster_transform.graph import CheckId, InputId, NodeId, UnitId
 from dagster_transform.planning import Outcome, Readiness, ResourceKey, Unit
 from dagster_transform.walk.gate import Revoked, SharedResources
@@ -28,6 +29,7 @@ class CheckResult:
         blocking: Whether its failure counts: as its node's, and as the run's.
         details: What else people may want to know (`query`, `interval`...), as strings or numbers.
         error: Whether its failure is an error and no warning; a blocking one always is.
+        sample: Some of the rows that it found wrong, where they were asked for.
     """
 
     check: CheckId
@@ -36,6 +38,7 @@ class CheckResult:
     blocking: bool = True
     details: Mapping[str, Any] = field(default_factory=dict)
     error: bool = False
+    sample: Sample = ()
 
 
 @dataclass(frozen=True, slots=True)

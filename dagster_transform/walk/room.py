@@ -26,6 +26,7 @@ class Room:
         self._limits = limits
         self._busy: Counter[str] = Counter()  # units in flight, by project
         self._builds = 0  # in flight, of projects that are bounded
+        self._checks = 0  # in flight
         self._promoting: set[str] = set()  # projects whose promotion is in flight
         self._files = OpenFiles(workers)
 
@@ -46,6 +47,9 @@ class Room:
         most = self._limits.max_concurrent_models
         if self._is_bounded(project, kind) and self._builds >= most:
             return False
+        checks = self._limits.max_concurrent_checks
+        if kind is UnitKind.CHECK and checks is not None and self._checks >= checks:
+            return False
         return self._busy[project] < self._workers[project].capacity
 
     def take(self, unit: Unit) -> None:
@@ -54,6 +58,7 @@ class Room:
         self._files.hand_over(project)
         self._busy[project] += 1
         self._builds += self._is_bounded(project, unit.kind)
+        self._checks += unit.kind is UnitKind.CHECK
         if unit.kind is UnitKind.PROMOTE:
             self._promoting.add(project)
 
@@ -61,6 +66,7 @@ class Room:
         """A unit that had started is in flight no longer."""
         self._busy[unit.project] -= 1
         self._builds -= self._is_bounded(unit.project, unit.kind)
+        self._checks -= unit.kind is UnitKind.CHECK
         if unit.kind is UnitKind.PROMOTE:
             self._promoting.discard(unit.project)
 

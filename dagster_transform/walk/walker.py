@@ -77,6 +77,9 @@ class Walk:
         for unit in run_plan.units.values():
             for before in unit.after:
                 self._dependents[before].append(unit.id)
+        # Units that come last and are ready, while others have yet to end: so many.
+        self._early = sum(not unit.last for unit in run_plan.units.values())
+        self._put_off: list[UnitId] = []
         self._running: dict[UnitId, _Running] = {}
         self._attempts: dict[UnitId, Attempts] = {}
         self._awaited: set[UnitId] = set()  # units that have ended and of which facts follow
@@ -84,7 +87,7 @@ class Walk:
         self._events: deque[Event] = deque()
         for unit_id, missing in self._missing.items():
             if not missing:
-                self._ready.add(unit_id)
+                self._make_ready(unit_id)
 
     def events(self) -> Iterator[Event]:
         """Do it all, yielding what happens as it happens, until nothing is to be done any more."""
@@ -232,6 +235,7 @@ class Walk:
             self.finished[end.unit.id] = end
             self._gate.finish(end.unit)
             self._events.append(end)
+            self._early -= not end.unit.last
             for dependent in self._dependents[end.unit.id]:
                 unit = self._run_plan.units[dependent]
                 # A check judges what was built, also where another check has already failed; one
@@ -241,9 +245,21 @@ class Walk:
                 if end.good or judges:
                     self._missing[dependent] -= 1
                     if not self._missing[dependent]:
-                        self._ready.add(dependent)
+                        self._make_ready(dependent)
                 else:
                     ends.append(Finished(unit, *held_back(end, self._called)))
+        if not self._early:
+            put_off, self._put_off = self._put_off, []
+            for unit_id in put_off:
+                if unit_id not in self.finished:
+                    self._ready.add(unit_id)
+
+    def _make_ready(self, unit_id: UnitId) -> None:
+        """All that a unit waits for has ended well; it may start, or when its time has come."""
+        if self._early and self._run_plan.units[unit_id].last:
+            self._put_off.append(unit_id)
+        else:
+            self._ready.add(unit_id)
 
     def _stop_all(self, reason: str) -> None:
         until = self._inbox.now() + self._run_plan.limits.cancel_grace

@@ -156,13 +156,17 @@ class Transform:
         checks: Iterable[str] | None = None,
         *,
         tags: Mapping[str, str] | None = None,
+        check_options: Mapping[str, Any] | None = None,
         **options: Any,
     ) -> Story:
-        """One run in this process: all assets, or these (and these checks alone).
+        """One run in this process: all assets, or these (and these checks alone). `check_options`
+        are the run option `checks`.
 
         A run is created from the definitions as the web server does it, with the assets' checks
         unless `checks` is given, and executed as a run worker does it.
         """
+        if check_options is not None:
+            options["checks"] = dict(check_options)
         with self._workspace() as context:
             run = self._create(context, assets, checks, tags, options)
         return self.execute(run)

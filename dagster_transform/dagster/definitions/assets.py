@@ -13,6 +13,7 @@ from dagster_transform.dagster.translation.inner_names import op_name
 from dagster_transform.dagster.translation.specs import Translation, translate
 from dagster_transform.dagster.translation.translator import TransformTranslator
 from dagster_transform.graph import Graph
+from dagster_transform.planning import timed, times_of
 from dagster_transform.process.collector import kept
 
 
@@ -42,6 +43,7 @@ def build_transform_assets(
     """
     with kept("definitions"):
         translator = translator or TransformTranslator(config.root)
+        graph = timed(graph, times_of(config))
         translation = translate(graph, translator)
         transform = Transform(graph, config, translation.keys, translator)
         return multi_asset(name, translation, transform)

@@ -18,6 +18,7 @@ from dagster_transform.dagster.definitions.not_loaded import known_keys, not_loa
 from dagster_transform.dagster.execution.run import Transform
 from dagster_transform.dagster.execution.run_options import TransformResource
 from dagster_transform.dagster.jobs.build import build_sqlmesh_jobs
+from dagster_transform.dagster.jobs.checks import build_check_jobs
 from dagster_transform.dagster.translation.specs import translate
 from dagster_transform.dagster.translation.translator import TransformTranslator
 from dagster_transform.errors import TransformError
@@ -55,8 +56,9 @@ def build_transform_definitions(
         name: The op's name.
 
     Returns:
-        Definitions with the assets, their checks, the resource `transform`, and two jobs for each
-        SQLMesh project: `<project>_plan` and `<project>_janitor`. A project that can't be loaded
+        Definitions with the assets, their checks, the resource `transform`, two jobs for each
+        SQLMesh project (`<project>_plan` and `<project>_janitor`), `<project>_checks` where checks
+        run apart, and those of `check_jobs`, with their schedules. A project that can't be loaded
         is an asset `<project>/not_loaded` whose description says why, and whose materialisation
         fails with it; the others load, and nothing of them is built over that one. So is one that
         Dagster can't show together with those before it in transform.yaml. Where an
@@ -100,9 +102,13 @@ def build_transform_definitions(
         for project in config.projects
         for job in build_sqlmesh_jobs(project, config, translator=translator)
     ]
+    checks = build_check_jobs(
+        config, found.graph, found.made.keys, {name, *(job.name for job in jobs)}
+    )
     return dg.Definitions(
         assets=assets,
-        jobs=jobs,
+        jobs=[*jobs, *checks.jobs],
+        schedules=checks.schedules,
         resources={"transform": TransformResource()},
         executor=chosen,
         metadata=_errors(errors),

@@ -20,6 +20,7 @@ from dagster_transform.graph import (
     read_graph_file,
     why_stale,
 )
+from dagster_transform.planning import timed, times_of
 
 _DEVELOPMENT = "DAGSTER_IS_DEV_CLI"
 _NOT_SHOWN = 3
@@ -64,6 +65,7 @@ def load_graphs(config: TransformConfig, projects: Iterable[str] | None = None) 
     errors: dict[str, TransformError] = {}
     not_in_files: dict[str, Sequence[str]] = {}
     left: dict[str, Sequence[Node]] = {}
+    times = times_of(config)
     for name in config.projects if projects is None else projects:
         try:
             found, problem = _load(config, name)
@@ -71,7 +73,7 @@ def load_graphs(config: TransformConfig, projects: Iterable[str] | None = None) 
             errors[name] = error
             left[name] = nodes_left(config.graph_path(name), name)
         else:
-            graphs[name] = found.graph
+            graphs[name] = timed(found.graph, times)
             if found.drift.removed:
                 not_in_files[name] = found.drift.removed
             if problem is not None:

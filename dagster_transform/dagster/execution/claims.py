@@ -90,7 +90,7 @@ def new_claims(
         ClaimsError: The claims store can't be used.
     """
     held = held_claims(context, config)
-    records = InstanceRecords(context.instance, {})
+    records = InstanceRecords(context.instance)
     return RunClaims(held, claim_policy(context, resource), records, end_backends)
 
 

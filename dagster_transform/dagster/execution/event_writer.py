@@ -11,6 +11,7 @@ import dagster as dg
 
 from dagster_transform.dagster._compat import (
     CODE_VERSION_TAG,
+    check_evaluation,
     check_outputs,
     output_without_event,
     summary_event,
@@ -24,7 +25,7 @@ from dagster_transform.dagster.translation.metadata import (
     report_metadata,
 )
 from dagster_transform.dagster.translation.translator import TransformTranslator
-from dagster_transform.graph import Graph, Node, NodeId
+from dagster_transform.graph import Graph, InputId, Node, NodeId
 from dagster_transform.runs.events import (
     CheckEvaluated,
     NodeBuilt,
@@ -60,6 +61,7 @@ class EventWriter:
         self._keys = keys
         self._translator = translator
         self._evaluated: set[dg.AssetCheckKey] = set()
+        self._built_here: set[InputId] = set()
 
     def outputs(
         self, run: Generator[RunEvent, None, RunSummary]
@@ -124,6 +126,7 @@ class EventWriter:
     def _built(self, event: NodeBuilt, *, live: bool) -> Iterator[Output]:
         key = self._keys.assets[event.node]
         node = self._graph.nodes[event.node]
+        self._built_here.add(node.id)
         metadata = report_metadata(event.report, node, self._keys.assets)
         if live and not event.held_back and self._is_selected(event.node):
             version = self._other_code_version(node, event.report.code_version)
@@ -165,37 +168,36 @@ class EventWriter:
                 f"it {'passed' if result.passed else 'failed'}"
             )
             return
-        self._evaluated.add(key)
+        check = self._graph.checks[result.check]
         is_error = result.blocking or result.error
         severity = dg.AssetCheckSeverity.ERROR if is_error else dg.AssetCheckSeverity.WARN
-        metadata = check_metadata(result)
+        metadata = check_metadata(result, check, self._graph.node(check.target))
         if (
-            result.blocking
+            check.holds_back
             and key.asset_key not in self._context.selected_asset_keys
             and (others := not_held_back(key, self._context.job_def))
         ):
             metadata["dagster_transform/not_held_back"] = dg.MetadataValue.text(", ".join(others))
         selected = key in self._context.selected_asset_check_keys if live else False
-        # A blocking check that failed gets no output: nothing downstream may go on from it.
-        holds_back = not result.passed and result.blocking
-        if event.seen and selected and not holds_back:
-            yield dg.AssetCheckResult(
-                asset_key=key.asset_key,
-                check_name=key.name,
-                passed=result.passed,
-                severity=severity,
-                metadata=metadata,
-            )
+        failed = not result.passed and result.blocking
+        if not failed or check.holds_back:
+            self._evaluated.add(key)
+        found = dg.AssetCheckResult(
+            asset_key=key.asset_key,
+            check_name=key.name,
+            passed=result.passed,
+            severity=severity,
+            metadata=metadata,
+        )
+        # Dagster would fail the step at once. What holds something back gets no output at all:
+        # nothing downstream may go on from it; of what does not, the output comes at the end.
+        if event.seen and selected and not failed:
+            yield found
         else:
+            blocking = result.blocking and check.holds_back
+            judged = event.seen and live and check.target not in self._built_here
             self._context.log_event(
-                dg.AssetCheckEvaluation(
-                    asset_key=key.asset_key,
-                    check_name=key.name,
-                    passed=result.passed,
-                    severity=severity,
-                    metadata=metadata,
-                    blocking=result.blocking,
-                )
+                check_evaluation(self._context, key, found, blocking=blocking, find_target=judged)
             )
 
     def _up_to_date(self, event: NodesUpToDate) -> None:

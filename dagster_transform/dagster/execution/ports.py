@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from datetime import datetime, timezone
+from typing import Any
 
 import dagster as dg
 
 from dagster_transform.claims import RunId
-from dagster_transform.dagster._compat import last_materialized
-from dagster_transform.graph import InputId, NodeId
+from dagster_transform.dagster._compat import last_evaluations, last_materialized
+from dagster_transform.dagster.translation.keys import Keys
+from dagster_transform.dagster.translation.metadata import CODE_VERSION
+from dagster_transform.graph import CheckId, NodeId
+from dagster_transform.runs.earlier_failures import LastResult
 
 
 class InstanceRecords:
@@ -16,12 +21,13 @@ class InstanceRecords:
 
     Args:
         instance: Dagster's instance.
-        keys: Asset keys of the nodes.
+        keys: Keys of the nodes and checks; None: nobody asks for any.
     """
 
-    def __init__(self, instance: dg.DagsterInstance, keys: Mapping[InputId, dg.AssetKey]) -> None:
+    def __init__(self, instance: dg.DagsterInstance, keys: Keys | None = None) -> None:
         self._instance = instance
-        self._keys = keys
+        self._keys = {} if keys is None else keys.assets
+        self._checks = {} if keys is None else keys.checks
 
     def has_ended(self, run_id: RunId, /) -> bool:
         """Whether Dagster says so; it may not know the run."""
@@ -32,3 +38,20 @@ class InstanceRecords:
         """When assets were last materialised; one query."""
         known = last_materialized(self._instance, [self._keys[node] for node in nodes])
         return {node: known[self._keys[node]] for node in nodes if self._keys[node] in known}
+
+    def last_results(self, checks: Collection[CheckId], /) -> Mapping[CheckId, LastResult]:
+        """The latest evaluations that are stored; two queries a check at most."""
+        asked = {self._checks[check]: check for check in checks if check in self._checks}
+        return {
+            asked[key]: LastResult(
+                failed=not found.passed and found.severity is dg.AssetCheckSeverity.ERROR,
+                at=datetime.fromtimestamp(at, timezone.utc),
+                run_id=RunId(run_id),
+                code_version=_text(found.metadata.get(CODE_VERSION)),
+            )
+            for key, (found, at, run_id) in last_evaluations(self._instance, list(asked)).items()
+        }
+
+
+def _text(value: dg.MetadataValue[Any] | None) -> str | None:
+    return None if value is None else str(value.value)

@@ -27,8 +27,18 @@ from dagster_transform.dagster.translation.translator import TransformTranslator
 from dagster_transform.dbt import SpareProcess
 from dagster_transform.errors import TransformError
 from dagster_transform.graph import Graph, UnitId
-from dagster_transform.planning import Readiness, RunPlan, finer_than_upstream, restatable
+from dagster_transform.planning import (
+    Readiness,
+    RunPlan,
+    finer_than_upstream,
+    in_one_pool,
+    over,
+    restatable,
+    timed,
+    times_of,
+)
 from dagster_transform.runs.carry_out import RunPorts, carry_out
+from dagster_transform.runs.check_failures import fails_of
 from dagster_transform.runs.claiming.claims import RunClaims
 from dagster_transform.runs.claiming.policy import slots_by_unit
 from dagster_transform.runs.events import RunEvent
@@ -83,15 +93,14 @@ def run_transform(
         dg.Failure: Something failed; all that did not is stored by then.
     """
     keys = transform.keys
-    graph = keys.named(transform.graph)
-    transform = replace(transform, graph=graph)
     selection = Selection(
         {keys.nodes[key] for key in context.selected_asset_keys if key in keys.nodes},
         {keys.check_ids[key] for key in context.selected_asset_check_keys},
     )
-    writer = EventWriter(context, graph, keys, transform.translator)
     try:
         run = _Run(context, transform, resource)
+        graph = run.graph
+        writer = EventWriter(context, graph, keys, transform.translator)
         rounds = look_ahead(run.project_runs, selection)
         summary = yield from writer.outputs(
             carry_out_rounds(
@@ -118,6 +127,8 @@ class _Run:
 
     Attributes:
         options: What this run asks for, as a value.
+        graph: The combined graph as the run sees it: nodes called as people call them, checks at
+            their times.
         project_runs: Makes the project runs of the op.
 
     Raises:
@@ -129,16 +140,19 @@ class _Run:
     ) -> None:
         self._context = context
         self._transform = transform
-        graph, config = transform.graph, transform.config
+        config = transform.config
         self.options = resource.run_options(config, context.run.tags)
-        self._records = InstanceRecords(context.instance, transform.keys.assets)
+        scope = scope_of(context, transform.graph, transform.keys)
+        self._builds = bool(scope.nodes)
+        self.graph = graph = transform.keys.named(self._timed())
+        self._records = InstanceRecords(context.instance, transform.keys)
         self._policy = claim_policy(context, resource, slots_by_unit(graph, config))
         self.project_runs = ProjectRuns(
             run_id=RunId(context.run.run_id),
             graph=graph,
             config=config,
             options=self.options,
-            scope=scope_of(context, graph, transform.keys),
+            scope=scope,
             guard=Unclaimed(),  # each round has its own
             lifetime=resource.lifetime,
             log=context.log,
@@ -158,7 +172,7 @@ class _Run:
         scope = replace(scope, before=one.before, later=scope.later | one.later)
         made = replace(self.project_runs, guard=held, scope=scope)
         participants = Participants(
-            transform.graph,
+            self.graph,
             made.of(one.selection.nodes, one.selection.checks),
             context.log,
             transform.unreadable,
@@ -168,18 +182,46 @@ class _Run:
         with closing(claims):
             return (
                 yield from carry_out(
-                    transform.graph,
+                    self.graph,
                     one.selection,
                     participants=participants,
                     claims=claims,
                     limits=self.options.limits,
                     ports=RunPorts(context.log, self._records, writer),
+                    require_passing=self._requiring(),
+                    fails=fails_of(
+                        transform.config,
+                        self.graph,
+                        self.options.checks.fail_on,
+                        builds=self._builds,
+                    ),
                     advise=lambda run_plan: self._advise(one.selection, run_plan),
                 )
             )
 
+    def _requiring(self) -> set[str]:
+        """Projects whose nodes are built only over what passed its blocking checks."""
+        asked = self.options.require_passing_checks
+        projects = self._transform.config.projects
+        return {
+            name
+            for name, project in projects.items()
+            if (project.require_passing_checks if asked is None else asked)
+        }
+
+    def _timed(self) -> Graph:
+        """The graph with its checks at the times that hold in this run."""
+        if not self._builds:
+            return in_one_pool(self._transform.graph)
+        asked = self.options.checks
+        times = {
+            project: over(own, asked.when, asked.blocking)
+            for project, own in times_of(self._transform.config).items()
+        }
+        return timed(self._transform.graph, times)
+
     def _advise(self, selection: Selection, run_plan: RunPlan) -> None:
-        graph, log = self._transform.graph, self._context.log
+        graph, log = self.graph, self._context.log
         for warning in finer_than_upstream(graph, selection.nodes):
             log.warning(warning)
         if self.options.ignore_cron and (found := restatable(graph, run_plan)):

@@ -17,6 +17,7 @@ import dagster as dg
 from pydantic import Field, PrivateAttr
 
 from dagster_transform.config import DbtProject, TransformConfig, path_from
+from dagster_transform.dagster.execution.check_options import CheckOptions
 from dagster_transform.dbt import KEPT_RUNS, BuildOptions, Measures, ProcessLimits
 from dagster_transform.planning import DEFAULT_MODELS, Limits
 from dagster_transform.runs.lifetime import RunLifetime
@@ -235,6 +236,24 @@ class TransformResource(dg.ConfigurableResource[None]):
             "Files are not planned in such a run."
         ),
     )
+    checks: CheckOptions = Field(
+        default_factory=CheckOptions, description="When checks run, and what their failures mean."
+    )
+    check_concurrency: int | None = Field(
+        default=None,
+        ge=1,
+        description=(
+            "Checks at the same moment. Default: transform.yaml, else what the connections allow: "
+            "SQLMesh's concurrent_tasks, dbt's threads."
+        ),
+    )
+    require_passing_checks: bool | None = Field(
+        default=None,
+        description=(
+            "True: a node is not built while the latest result of a blocking check of what it "
+            "reads is a failure, also one of another run. Default: transform.yaml."
+        ),
+    )
     dbt: DbtOptions = Field(
         default_factory=DbtOptions, description="Options of the dbt projects of the run."
     )
@@ -295,6 +314,8 @@ class TransformResource(dg.ConfigurableResource[None]):
             skip_tests=self.skip_tests,
             upstreams=self.upstreams.value,
             restate=self._restatement(),
+            checks=self.checks.options(),
+            require_passing_checks=self.require_passing_checks,
             dbt=self.dbt.options(config.root),
         )
 
@@ -315,6 +336,7 @@ class TransformResource(dg.ConfigurableResource[None]):
         return Limits(
             max_concurrent_models=models or DEFAULT_MODELS,
             unbounded=frozenset() if models else frozenset(dbt),
+            max_concurrent_checks=self.check_concurrency or config.check_concurrency,
             fail_fast=self.fail_fast,
             retries=self.retries,
             retry_delay=self.retry_delay,

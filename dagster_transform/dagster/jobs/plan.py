@@ -30,6 +30,7 @@ from dagster_transform.graph import (
     names_by_reference,
     write_graph_file,
 )
+from dagster_transform.planning import timed, times_of
 from dagster_transform.runs.carry_out import RunPorts, carry_out
 from dagster_transform.runs.claiming.claims import RunClaims
 from dagster_transform.runs.options import RunOptionError, moment_of_run
@@ -199,6 +200,7 @@ class _Planning:
             whole = {"select": (), "exclude": (), "source_keys": {}, "column_lineage": False}
             everything = self._project.model_copy(update=whole)
             graph = proposal.graph_file(everything, self._config.root, sources).graph
+            graph = timed(graph, times_of(self._config))
             keys = keys_of(graph, self._translator)
             graph = keys.named(graph)
             explanation = proposal.explanation.named(names_by_reference(graph, self._name))
@@ -309,7 +311,7 @@ class _Planning:
                 participants=participants,
                 claims=claims,
                 limits=options.limits(self._config),
-                ports=RunPorts(context.log, InstanceRecords(context.instance, keys.assets), writer),
+                ports=RunPorts(context.log, InstanceRecords(context.instance, keys), writer),
             )
             if failure := failure_of(writer.store_all(run)):
                 raise failure

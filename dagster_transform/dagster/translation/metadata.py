@@ -14,6 +14,8 @@ from dagster_transform.walk import CheckResult, Report
 _FENCES = re.compile("`{3,}")
 OUTCOME = "dagster_transform/outcome"
 REASON = "dagster_transform/reason"
+CODE_VERSION = "dagster_transform/code_version"
+"""Of a check's result: of the node that it judged."""
 
 
 def with_code(text: str | None, properties: Mapping[str, str], language: str = "sql") -> str | None:
@@ -83,12 +85,33 @@ def column_lineage(
     return dg.TableColumnLineage(deps_by_column=found) if found else None
 
 
-def check_metadata(result: CheckResult) -> dict[str, dg.MetadataValue[Any]]:
-    """What a check's result says."""
+def check_metadata(
+    result: CheckResult, check: Check, judged: Node | None
+) -> dict[str, dg.MetadataValue[Any]]:
+    """What a check's result says, and what it judged.
+
+    Args:
+        result: It.
+        check: Of which check it is.
+        judged: The node that the check is on; None: it is on a source.
+    """
     found = dict(result.details)
     if result.failed_rows is not None:
         found = {"failed_rows": result.failed_rows, **found}
-    return {f"dagster_transform/{key}": _shown(key, value) for key, value in found.items()}
+    if asked := arguments(check):
+        found["arguments"] = ", ".join(f"{key}={value}" for key, value in asked.items())
+    metadata: dict[str, dg.MetadataValue[Any]] = {
+        f"dagster_transform/{key}": _shown(key, value) for key, value in found.items()
+    }
+    if judged is not None and judged.code_version and CODE_VERSION not in metadata:
+        metadata[CODE_VERSION] = dg.MetadataValue.text(judged.code_version)
+    if result.sample:
+        records = [dg.TableRecord(dict(row)) for row in result.sample]
+        columns = [dg.TableColumn(name, "any") for name in result.sample[0]]
+        metadata["dagster_transform/sample"] = dg.MetadataValue.table(
+            records, dg.TableSchema(columns)
+        )
+    return metadata
 
 
 def _shown(key: str, value: Any) -> dg.MetadataValue[Any]:

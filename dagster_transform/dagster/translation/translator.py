@@ -164,7 +164,7 @@ class TransformTranslator:
     def get_check_blocking(self, check: Check) -> bool:
         """Whether its failure holds back whatever is downstream of its asset; of a dbt test only
         where it can't be a warning (severity `warn` is one unless `warn_error` is set)."""
-        return of_dbt.check_blocking(check) if of_dbt.is_dbt(check) else check.blocking
+        return of_dbt.check_blocking(check) if of_dbt.is_dbt(check) else check.holds_back
 
 
 def _owner(name: str) -> str | None:

@@ -250,7 +250,7 @@ def _fields_of(result: Any) -> dict[str, Any]:
         return fields | _freshness(result, status)
     if kind in ("test", "unit_test"):
         fields["failures"] = result.failures if kind == "test" else None
-        if status != "pass":
+        if kind == "test" or status != "pass":
             fields["query"] = getattr(node, "compiled_code", None)
     else:
         rows = response.get("rows_affected")

@@ -15,6 +15,7 @@ from typing import Any
 
 from dagster_transform.databases.backends import application_name, backend_id
 from dagster_transform.databases.identity import server_identity
+from dagster_transform.databases.samples import Sample, sample_of
 from dagster_transform.dbt.unique_ids import UniqueId
 
 _RELATIONS = ("model", "seed", "snapshot")
@@ -122,6 +123,19 @@ def count_rows(build: Any, node: UniqueId) -> int:
     query = f"select count(*) as row_count from {relation}"
     _, table = adapter_of(build).execute(query, fetch=True)
     return int(table.rows[0][0])
+
+
+def sample(build: Any, node: UniqueId, query: str, most: int) -> Sample:
+    """The first rows of a query, on a connection of this thread's, by the name of the node.
+
+    Raises:
+        Exception: Whatever the driver raises.
+    """
+    adapter = adapter_of(build)
+    with adapter.connection_named(node):
+        # The adapter reads so many rows: not every database has LIMIT.
+        _, table = adapter.execute(query, fetch=True, limit=most)
+        return sample_of(table.column_names, table.rows, most)
 
 
 def columns_of(build: Any, read: Read) -> dict[str, str]:

@@ -160,7 +160,8 @@ class Child:
         self._say(Made(node.token))
 
     def finish(self, node: NodeInProgress, fields: dict[str, Any]) -> None:
-        """Answer a start, once."""
+        """Answer a start, once; on the node's own thread, where that has begun."""
+        self._sample(node, fields)
         if not node.end():
             return
         if fields.get("batches") is not None:
@@ -183,6 +184,18 @@ class Child:
         )
         if measured_follows:
             self._measurements.begin(self._build, node.token, node.node)
+
+    def _sample(self, node: NodeInProgress, fields: dict[str, Any]) -> None:
+        """Read some of the rows that a test has found wrong."""
+        most = self._begin.sample_rows
+        if not most or not fields.get("failures") or node.cancelled:
+            return
+        try:
+            fields["sample"] = _compat_database.sample(
+                self._build, node.node, str(fields["query"]), most
+            )
+        except Exception as error:  # noqa: BLE001 - the test has its result, whatever this raises
+            self._say(Log("warn", f"{node.node}: its failing rows were not read: {error}"))
 
     def refuse(self, node: UniqueId, reason: str) -> None:
         """Answer a start that dbt can't do anything with."""

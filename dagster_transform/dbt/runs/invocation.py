@@ -96,6 +96,7 @@ class DbtInvocation:
             self.backend_name,
             limits.grace,
             settings.measures.names,
+            settings.sample_rows,
         )
         try:
             for made in (folder.parent.parent, folder.parent, folder):

@@ -245,7 +245,9 @@ class DbtProjectRun:
                 message = str(artifacts_error(self._name, OSError(message)))
             answer = replace(answer, result=replace(answer.result, message=message))
         try:
-            report = report_of(unit, answer, _id_of(invocation))
+            check = self._graph.check(unit.id)
+            warns = check is not None and check.properties.get("severity") == "warn"
+            report = report_of(unit, answer, _id_of(invocation), warns=warns)
             if report.outcome is Outcome.FAILED and not self._settings.guard.holds(unit.id):
                 lost = "its claim was lost"  # whoever has it now has ended it
                 report = replace(report, outcome=Outcome.CANCELLED, reason=lost, transient=False)

@@ -36,13 +36,15 @@ _NOT_MADE = re.compile(r"(?:NO-OP|CLONE)\b|skip ")
 materialised view which was to be left as it was."""
 
 
-def report_of(unit: Unit, answer: Answer, invocation: str) -> Report:
+def report_of(unit: Unit, answer: Answer, invocation: str, *, warns: bool = False) -> Report:
     """The report of a build or a check.
 
     Args:
         unit: What was started.
         answer: What became of it.
         invocation: dbt's invocation id.
+        warns: Of a check: whether its severity is configured as `warn`, which says how bad a
+            failure would have been where there is none.
     """
     result = answer.result
     if result is None:
@@ -56,7 +58,7 @@ def report_of(unit: Unit, answer: Answer, invocation: str) -> Report:
             Outcome.CHECKED,
             "" if found_out else plain(result.message),
             transient=result.transient and not found_out,
-            checks=(_check(unit, result, details),),
+            checks=(_check(unit, result, details, warns=warns),),
             seconds=result.seconds,
         )
     outcome, reason = Outcome.BUILT, ""
@@ -190,17 +192,21 @@ def _judged(answer: Answer, result: Result) -> tuple[Outcome, str]:
     return Outcome.FAILED, said
 
 
-def _check(unit: Unit, result: Result, details: Mapping[str, Any]) -> CheckResult:
-    shown = {**details, "query": result.query} if result.query else details
+def _check(unit: Unit, result: Result, details: Mapping[str, Any], *, warns: bool) -> CheckResult:
+    shown = {**details, "seconds": round(result.seconds, 3)}
+    if result.query:
+        shown["query"] = result.query
+    warning = result.status == "warn" or (result.status == "pass" and warns)
     return CheckResult(
         CheckId(unit.id),
         passed=result.status == "pass",
         failed_rows=result.failures,
         # Whether it is a failure or a warning, dbt finds out only now: of the severity, thresholds
         # and `warn_error`.
-        blocking=unit.blocking and result.status != "warn",
+        blocking=unit.blocking and not warning,
         error=result.status not in ("pass", "warn"),
         details=shown,
+        sample=tuple(result.sample),
     )
 
 

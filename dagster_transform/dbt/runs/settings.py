@@ -111,6 +111,7 @@ class DbtSettings:
         options: What `dbt build` is given.
         limits: What its process may take of time and memory.
         measures: What is found out of what is built.
+        sample_rows: How many of the rows that a test finds wrong are read.
         in_run: References of all nodes and checks that the run selects, where that is more than
             one op of it does; empty: the op does all.
         last: Whether no later op of the run does something of this project.
@@ -126,6 +127,7 @@ class DbtSettings:
     options: BuildOptions = BuildOptions()
     limits: ProcessLimits = ProcessLimits()
     measures: Measures = Measures()
+    sample_rows: int = 0
     in_run: frozenset[str] = frozenset()
     last: bool = True
     invocation: InvocationOfRun = field(default_factory=InvocationOfRun)

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from sqlmesh.core.snapshot.definition import parent_snapshots_by_name
 
+from dagster_transform.databases.samples import Sample, sample_of
 from dagster_transform.graph import CheckId
 from dagster_transform.sqlmesh import _compat
 from dagster_transform.sqlmesh.check_names import is_blocking, named_audits
@@ -47,6 +48,8 @@ def run_audit(
     snapshot: Any,
     evaluation: Evaluation,
     batches: Sequence[Interval],
+    *,
+    sample_rows: int = 0,
 ) -> CheckResult:
     """Run one audit over each batch.
 
@@ -56,6 +59,7 @@ def run_audit(
         snapshot: The model's snapshot.
         evaluation: What the run's nodes share.
         batches: Time ranges that it judges; not empty.
+        sample_rows: How many of the rows that it finds wrong are read.
 
     Raises:
         Exception: Whatever the audit's query raised.
@@ -77,17 +81,25 @@ def run_audit(
         for start, end in batches
     ]
     failed = sum(result.count or 0 for result in results)
+    shown = next((result for result in results if result.count), results[-1])
+    seconds = round(perf_counter() - began, 3)
     dialect = snapshot.node.dialect
+    sample: Sample = ()
+    if failed and sample_rows:
+        adapter = evaluation.adapter_of(snapshot)
+        sample = sample_of(*_compat.first_rows(adapter, shown.query, sample_rows), sample_rows)
     return CheckResult(
         check,
         passed=not failed,
         failed_rows=failed,
         blocking=is_blocking(audit.audit, audit.arguments),
         details={
-            "query": results[-1].query.sql(dialect=dialect, pretty=True),
+            "query": shown.query.sql(dialect=dialect, pretty=True),
             "interval": in_words(batches),
-            "seconds": round(perf_counter() - began, 3),
+            "seconds": seconds,
+            **({"code_version": snapshot.fingerprint.data_hash} if snapshot.is_model else {}),
         },
+        sample=sample,
     )
 
 

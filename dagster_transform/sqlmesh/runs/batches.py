@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from dagster_transform.sqlmesh.intervals import Interval
 from dagster_transform.sqlmesh.runs.failures import Cancelled
+from dagster_transform.sqlmesh.runs.shared_work import SharedWork
 from dagster_transform.sqlmesh.state.work import Work
 from dagster_transform.walk import CheckResult
 
@@ -56,16 +56,16 @@ class Batches:
         self._is_cancelled = is_cancelled
         self._failed = failed
         self._progressed = progressed
-        self._todo = deque(i for i in range(len(work.batches)) if i not in work.recorded)
+        todo = [i for i in range(len(work.batches)) if i not in work.recorded]
+        self._shared = SharedWork(todo, self._build, self._after_error)
         self._built: dict[int, BuiltBatch] = {}
-        self._busy = 0  # threads that build a batch
-        self._error: BaseException | None = None
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
 
     @property
     def at_once(self) -> int:
         """How many batches may be built at the same moment, at least 1."""
-        return max(1, min(len(self._todo), concurrency(self._work.snapshot) or len(self._todo)))
+        todo = len(self._shared)
+        return max(1, min(todo, concurrency(self._work.snapshot) or todo))
 
     @property
     def built(self) -> Mapping[int, BuiltBatch]:
@@ -78,51 +78,33 @@ class Batches:
         Raises:
             Exception: The first error of any thread.
         """
-        self.help_out()
-        with self._changed:
-            self._changed.wait_for(lambda: not self._busy)
-        if self._error is not None:
-            raise self._error
+        self._shared.do()
 
     def help_out(self) -> None:
         """Build batches until there are none."""
-        while (index := self._take()) is not None:
-            try:
-                self._build(index)
-            except BaseException as error:  # noqa: BLE001 - a Python model may call sys.exit
-                self._failed(error)
-                with self._changed:
-                    self._error = self._error or error
-                    self._leave_out_the_rest()
-            finally:
-                with self._changed:
-                    self._busy -= 1
-                    self._changed.notify_all()
-
-    def _take(self) -> int | None:
-        with self._changed:
-            if not self._todo:
-                return None
-            self._busy += 1
-            return self._todo.popleft()
+        self._shared.help_out()
 
     def _build(self, index: int) -> None:
         if self._is_cancelled():
             raise Cancelled
         built = self._build_batch(index)
-        with self._changed:
+        with self._lock:
             self._built[index] = built
             if built.recorded:
                 self._work.recorded.add(index)
                 self._progressed(len(self._work.recorded), self._work.batches[index])
-            else:
-                self._leave_out_the_rest()
+        if not built.recorded:
+            self._leave_out_the_rest()
+
+    def _after_error(self, error: BaseException) -> None:
+        self._failed(error)
+        self._leave_out_the_rest()
 
     def _leave_out_the_rest(self) -> None:
         """After a batch that failed: as in SQLMesh, batches that need not wait for one another go
         on without it, others don't."""
         if concurrency(self._work.snapshot) is not None:
-            self._todo.clear()
+            self._shared.leave_out_the_rest()
 
 
 def concurrency(snapshot: Any) -> int | None:

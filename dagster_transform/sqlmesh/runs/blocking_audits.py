@@ -13,6 +13,9 @@ from dagster_transform.graph import NodeId, check_id
 from dagster_transform.sqlmesh.check_names import argument_texts, check_names
 from dagster_transform.sqlmesh.intervals import Interval, in_words
 from dagster_transform.sqlmesh.runs.audits import audits_of, run_audit
+from dagster_transform.sqlmesh.runs.build_callbacks import BuildCallbacks
+from dagster_transform.sqlmesh.runs.failures import Cancelled
+from dagster_transform.sqlmesh.runs.shared_work import SharedWork
 from dagster_transform.sqlmesh.state.evaluation import Evaluation
 from dagster_transform.walk import CheckResult
 
@@ -24,26 +27,48 @@ class BlockingAudits:
         node: The node's id.
         snapshot: Its snapshot.
         evaluation: What the run's nodes share.
+        callbacks: What the build may ask of its run.
     """
 
-    def __init__(self, node: NodeId, snapshot: Any, evaluation: Evaluation) -> None:
+    def __init__(
+        self, node: NodeId, snapshot: Any, evaluation: Evaluation, callbacks: BuildCallbacks
+    ) -> None:
         self._node = node
         self._snapshot = snapshot
         self._evaluation = evaluation
-        self._audits = [audit for audit in audits_of(snapshot, evaluation) if audit.in_build]
+        self._callbacks = callbacks
+        self._audits = [
+            audit
+            for audit in audits_of(snapshot, evaluation)
+            if audit.in_build and callbacks.audits(audit.name)
+        ]
 
     def run(self, batch: Interval) -> list[CheckResult]:
-        """Run them over a batch.
+        """Run them over a batch, side by side where the run has threads to spare.
 
         Raises:
             Exception: Whatever an audit's query raised.
         """
-        return [
-            run_audit(
-                check_id(self._node, audit.name), audit, self._snapshot, self._evaluation, [batch]
+        found: dict[int, CheckResult] = {}
+
+        def run_one(index: int) -> None:
+            audit = self._audits[index]
+            if self._callbacks.is_cancelled():
+                raise Cancelled
+            found[index] = run_audit(
+                check_id(self._node, audit.name),
+                audit,
+                self._snapshot,
+                self._evaluation,
+                [batch],
+                sample_rows=self._callbacks.sample_rows,
             )
-            for audit in self._audits
-        ]
+
+        work = SharedWork(range(len(self._audits)), run_one, self._callbacks.failed)
+        for _ in self._audits[1:]:
+            self._callbacks.help_with(work.help_out)
+        work.do()
+        return [result for _, result in sorted(found.items())]
 
     def ran(self, audited: Iterable[Any]) -> list[CheckResult]:
         """Their results where SQLMesh ran a model's audits itself (its AuditResult of each)."""
@@ -81,4 +106,5 @@ def _merged(parts: Sequence[CheckResult], judged: Sequence[Interval]) -> CheckRe
         failed_rows=sum(part.failed_rows or 0 for part in parts),
         blocking=worst.blocking,
         details={**worst.details, "interval": in_words(judged), "seconds": round(seconds, 3)},
+        sample=worst.sample,
     )

@@ -12,7 +12,6 @@ from typing import Any
 from sqlmesh.core.snapshot.definition import parent_snapshots_by_name
 from sqlmesh.utils.date import now_timestamp
 
-from dagster_transform.graph import NodeId
 from dagster_transform.sqlmesh.intervals import Interval, in_words
 from dagster_transform.sqlmesh.runs.batches import BuiltBatch
 from dagster_transform.sqlmesh.runs.blocking_audits import BlockingAudits, hold_back
@@ -27,19 +26,23 @@ class BatchBuilder:
     """Builds the batches of one node; from any thread.
 
     Args:
-        node: The node's id.
         work: What there is to do for it.
         evaluation: What the run's nodes share.
+        audits: Its blocking audits.
         held: Whether the node is still this run's to build; if not, nothing is recorded.
     """
 
     def __init__(
-        self, node: NodeId, work: Work, evaluation: Evaluation, held: Callable[[], bool]
+        self,
+        work: Work,
+        evaluation: Evaluation,
+        audits: BlockingAudits,
+        held: Callable[[], bool],
     ) -> None:
         self._work = work
         self._evaluation = evaluation
         self._held = held
-        self._audits = BlockingAudits(node, work.snapshot, evaluation)
+        self._audits = audits
         self._parents = parent_snapshots_by_name(work.snapshot, evaluation.scheduler.snapshots)
 
     def build(self, index: int) -> BuiltBatch:

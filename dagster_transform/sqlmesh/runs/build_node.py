@@ -2,42 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
 
 from dagster_transform.graph import NodeId
 from dagster_transform.planning import Outcome
-from dagster_transform.sqlmesh.intervals import Interval, in_words
+from dagster_transform.sqlmesh.intervals import in_words
 from dagster_transform.sqlmesh.runs.batches import Batches, concurrency
-from dagster_transform.sqlmesh.runs.blocking_audits import merge
+from dagster_transform.sqlmesh.runs.blocking_audits import BlockingAudits, merge
 from dagster_transform.sqlmesh.runs.build_batch import BatchBuilder
+from dagster_transform.sqlmesh.runs.build_callbacks import BuildCallbacks
 from dagster_transform.sqlmesh.runs.physical_tables import make_table
 from dagster_transform.sqlmesh.runs.row_counts import add, table_rows
 from dagster_transform.sqlmesh.settings import PROD
 from dagster_transform.sqlmesh.state.evaluation import Evaluation
 from dagster_transform.sqlmesh.state.work import Work
 from dagster_transform.walk import Report
-
-
-@dataclass(frozen=True, slots=True)
-class BuildCallbacks:
-    """What a build may ask of its run.
-
-    Attributes:
-        is_cancelled: Whether to stop before the next batch.
-        held: Whether the node is still this run's to build; if not, nothing is recorded.
-        help_with: Has another thread do a part of the unit, once one is free.
-        failed: Called with an error, on the thread on which it happened.
-        progressed: Told how many batches are done, and the one that was done last.
-    """
-
-    is_cancelled: Callable[[], bool]
-    held: Callable[[], bool]
-    help_with: Callable[[Callable[[], None]], None]
-    failed: Callable[[BaseException], None]
-    progressed: Callable[[int, Interval], None]
 
 
 def build_node(
@@ -66,7 +46,8 @@ def build_node(
     if work.create and not work.recorded and _needs_table_first(work):
         make_table(evaluation, snapshot)
         work.create = False
-    builder = BatchBuilder(node, work, evaluation, callbacks.held)
+    audits = BlockingAudits(node, snapshot, evaluation, callbacks)
+    builder = BatchBuilder(work, evaluation, audits, callbacks.held)
     batches = Batches(
         work, builder.build, callbacks.is_cancelled, callbacks.failed, callbacks.progressed
     )

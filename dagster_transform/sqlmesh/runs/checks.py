@@ -12,6 +12,8 @@ from sqlmesh.utils.date import now_timestamp
 from dagster_transform.graph import Check, Graph, UnknownIdError
 from dagster_transform.planning import Outcome
 from dagster_transform.sqlmesh.check_names import EXTERNAL_AUDIT, STANDALONE_AUDIT
+from dagster_transform.sqlmesh.intervals import Interval
+from dagster_transform.sqlmesh.runs.audited_time import audited_time
 from dagster_transform.sqlmesh.runs.audits import Audit, audits_of, run_audit
 from dagster_transform.sqlmesh.settings import SqlmeshSettings
 from dagster_transform.sqlmesh.state.assessment import Assessment
@@ -25,6 +27,9 @@ class Checks:
     Args:
         assessment: What is known of the project.
         settings: What the run asks for.
+
+    Raises:
+        AuditedTimeError: The time over which audits are asked for is none.
     """
 
     def __init__(self, assessment: Assessment, settings: SqlmeshSettings) -> None:
@@ -32,6 +37,8 @@ class Checks:
         self._settings = settings
         self._passed: dict[str, set[str]] = {}  # snapshot -> its audits that hold nothing back
         self._lock = threading.Lock()
+        between = settings.audit_between
+        self._between = [] if between is None else [audited_time(*between, settings.now)]
 
     def run(self, check: Check, reference: str) -> Report:
         """Run a check.
@@ -66,8 +73,16 @@ class Checks:
         if not batches:
             reason = "its node has no data yet: no interval was ever built"
             return Report(check.id, Outcome.WAITING, reason)
-        result = run_audit(check.id, audit, snapshot, evaluation, batches)
+        result = self._audit(check, audit, snapshot, self._between or batches)
         return Report(check.id, Outcome.CHECKED, checks=(result,))
+
+    def _audit(
+        self, check: Check, audit: Audit, snapshot: Any, batches: Sequence[Interval]
+    ) -> CheckResult:
+        evaluation = self._assessment.evaluation
+        return run_audit(
+            check.id, audit, snapshot, evaluation, batches, sample_rows=self._settings.sample_rows
+        )
 
     def _run_own(
         self, check: Check, audit: Audit, snapshot: Any, evaluation: Evaluation, *, of: int
@@ -86,13 +101,14 @@ class Checks:
         deployable = evaluation.is_deployable(snapshot)
         had = list(snapshot.intervals if deployable else snapshot.dev_intervals)
         now = evaluation.execution_time
-        result = run_audit(check.id, audit, snapshot, evaluation, [*lacks] or had or [(now, now)])
+        judged = self._between or [*lacks] or had or [(now, now)]
+        result = self._audit(check, audit, snapshot, judged)
         with self._lock:
             passed = self._passed.setdefault(snapshot.name, set())
             if result.passed or not result.blocking:
                 passed.add(audit.name)
             complete = check.kind == STANDALONE_AUDIT or len(passed) == of
-        if complete:
+        if complete and not self._between:
             for start, end in lacks:
                 evaluation.scheduler.state_sync.add_interval(
                     snapshot, start, end, is_dev=not deployable, last_altered_ts=now_timestamp()

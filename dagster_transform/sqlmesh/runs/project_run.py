@@ -7,23 +7,24 @@ between the three ways of a run is in the modules that `way_of_run` names.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from time import perf_counter
-from typing import Any
 
 from dagster_transform.databases.backends import BackendId
 from dagster_transform.databases.transient import is_transient
-from dagster_transform.graph import Check, CheckId, Graph, Node, NodeId, UnitId, node_id
+from dagster_transform.graph import Check, CheckId, Graph, Node, NodeId, UnitId, check_id, node_id
 from dagster_transform.planning import Outcome, Readiness, ResourceKey, Unit, UnitKind
 from dagster_transform.sqlmesh import _compat, _compat_connections
 from dagster_transform.sqlmesh.configs import shell_command_of
 from dagster_transform.sqlmesh.intervals import Interval, in_words
 from dagster_transform.sqlmesh.project import OpenProject
 from dagster_transform.sqlmesh.runs import failures, remarks
+from dagster_transform.sqlmesh.runs.assessed import Assessed, Open
 from dagster_transform.sqlmesh.runs.auto_plan import make_plan
 from dagster_transform.sqlmesh.runs.backends import ProjectBackends, end_backends
-from dagster_transform.sqlmesh.runs.build_node import BuildCallbacks, build_node
+from dagster_transform.sqlmesh.runs.build_callbacks import BuildCallbacks
+from dagster_transform.sqlmesh.runs.build_node import build_node
 from dagster_transform.sqlmesh.runs.checks import Checks, snapshot_judged
 from dagster_transform.sqlmesh.runs.physical_tables import (
     forget_tables,
@@ -46,35 +47,12 @@ from dagster_transform.sqlmesh.runs.threads import UnitThreads
 from dagster_transform.sqlmesh.runs.way_of_run import WayOfRun, take_out_what_others_built
 from dagster_transform.sqlmesh.settings import SqlmeshSettings
 from dagster_transform.sqlmesh.state.assessment import assess_environment
-from dagster_transform.sqlmesh.state.evaluation import Evaluation
 from dagster_transform.walk import Message, Progress, Report, SharedResources
 
 Logger = Callable[[str, str], None]
 
 _STOP_TIMEOUT = 1.0
 """Seconds that an idle thread gets to end when the run closes."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Assessed:
-    """What a run knows from `assess` to `close`."""
-
-    way: WayOfRun
-    checks: Checks
-    connections: Sequence[Any]
-    exclusive: frozenset[ResourceKey]
-
-    @property
-    def evaluation(self) -> Evaluation:
-        return self.way.assessment.evaluation
-
-
-@dataclass(frozen=True, slots=True)
-class _Open:
-    """What a run works with from `open` to `close`."""
-
-    threads: UnitThreads
-    backends: ProjectBackends
 
 
 class SqlmeshProjectRun:
@@ -102,8 +80,8 @@ class SqlmeshProjectRun:
         self._settings = settings
         self._staged = staged
         self._log = log
-        self._assessed: _Assessed | None = None
-        self._open: _Open | None = None
+        self._assessed: Assessed | None = None
+        self._open: Open | None = None
         self._contended: set[UnitId] = set()  # others may have built them while this run waited
 
     @property
@@ -173,7 +151,7 @@ class SqlmeshProjectRun:
             connections = connections_of(context, way.assessment.evaluation)
             if not way.plans:
                 require_files(project.name, connections, settings.environment)
-            self._assessed = _Assessed(
+            self._assessed = Assessed(
                 way=way,
                 checks=Checks(way.assessment, settings),
                 connections=connections,
@@ -224,13 +202,22 @@ class SqlmeshProjectRun:
             way.begin(building, backends)
             works = [way.assessment.work[reference] for reference in building]
             look_for_tables(works, way.assessment.evaluation)
+            known = way.assessment.evaluation.by_name
             if not way.plans:
                 name, command = self._project.name, self._plan_command()
                 nodes = [self._node(unit) for unit in builds]
-                known = way.assessment.evaluation.by_name
                 self._say(remarks.of_other_versions(name, command, self._settings, nodes, known))
+            if skipped := remarks.of_skipped_audits(self._judged(units), known):
+                self._log("info", skipped)
         threads = UnitThreads(self.capacity, f"sqlmesh-{self._project.name}", self._end_statements)
-        self._open = _Open(threads, backends)
+        self._open = Open(threads, backends)
+
+    def _judged(self, units: Sequence[Unit]) -> list[Node]:
+        """The nodes of units of any kind, each once."""
+        graph = self._graph
+        checks = {unit.id: graph.check(unit.id) for unit in units}
+        nodes = (graph.node(id if check is None else check.target) for id, check in checks.items())
+        return list({node.id: node for node in nodes if node is not None}.values())
 
     def start(self, unit: Unit, done: Callable[[Message], None]) -> None:
         """Begin a build, a check or the promotion on a thread of the run's own."""
@@ -275,7 +262,7 @@ class SqlmeshProjectRun:
 
     # -- on a thread of the run -----------------------------------------------------------------
 
-    def _do(self, unit: Unit, opened: _Open, tell: Callable[[Message], None]) -> Report:
+    def _do(self, unit: Unit, opened: Open, tell: Callable[[Message], None]) -> Report:
         began = perf_counter()
         with opened.threads.doing(unit.id), opened.backends.doing(unit.id):
             try:
@@ -296,7 +283,7 @@ class SqlmeshProjectRun:
                 reason, transient = failures.in_words(error), is_transient(error)
                 return Report(unit.id, Outcome.FAILED, reason, transient=transient, seconds=seconds)
 
-    def _build(self, node: Node, opened: _Open, tell: Callable[[Message], None]) -> Report:
+    def _build(self, node: Node, opened: Open, tell: Callable[[Message], None]) -> Report:
         way, reference = self._known().way, node.reference
         is_cancelled = partial(opened.threads.is_cancelled, node.id)
         if reason := way.why_not(reference, is_cancelled):
@@ -325,10 +312,17 @@ class SqlmeshProjectRun:
             help_with=partial(self._have_help, opened, node.id),
             failed=self._recover,
             progressed=progressed,
+            audits=partial(self._audits_in_build, node.id),
+            sample_rows=self._settings.sample_rows,
         )
         return build_node(node.id, work, evaluation, callbacks)
 
-    def _have_help(self, opened: _Open, unit: UnitId, job: Callable[[], None]) -> None:
+    def _audits_in_build(self, node: NodeId, audit: str) -> bool:
+        """Whether a build runs one of its blocking audits; one that only the state has it does."""
+        check = self._graph.check(check_id(node, audit))
+        return check is None or not check.in_build or check.runs_in_build
+
+    def _have_help(self, opened: Open, unit: UnitId, job: Callable[[], None]) -> None:
         def help_out() -> None:
             with opened.backends.doing(unit):
                 job()
@@ -346,7 +340,7 @@ class SqlmeshProjectRun:
         report = known.checks.run(check, reference)
         return replace(report, seconds=perf_counter() - began)
 
-    def _promote(self, unit: Unit, opened: _Open) -> Report:
+    def _promote(self, unit: Unit, opened: Open) -> Report:
         way = self._known().way
         if not self._settings.guard.holds(unit.id):
             return Report(unit.id, Outcome.CANCELLED, "its claim was lost")
@@ -381,12 +375,12 @@ class SqlmeshProjectRun:
     def _node(self, unit: Unit) -> Node:
         return self._graph.nodes[NodeId(unit.id)]
 
-    def _known(self) -> _Assessed:
+    def _known(self) -> Assessed:
         if self._assessed is None:
             raise RuntimeError("assess comes first")
         return self._assessed
 
-    def _opened(self) -> _Open:
+    def _opened(self) -> Open:
         if self._open is None:
             raise RuntimeError("open comes before start")
         return self._open

@@ -126,3 +126,20 @@ def _differs(node: Node, snapshot: Any | None) -> bool:
 def _listed(names: list[str]) -> str:
     more = len(names) - _NAMED
     return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+def of_skipped_audits(nodes: Iterable[Node], by_name: Mapping[str, Any]) -> str:
+    """Which audits are not run because their files say so; empty if there are none.
+
+    Args:
+        nodes: What is built or checked.
+        by_name: What the environment has of it: SQLMesh's snapshots by fully qualified name.
+    """
+    found = [
+        f"{audit.name} of {node.name}"
+        for node in nodes
+        if node.reference in by_name
+        for audit, _ in by_name[node.reference].node.audits_with_args
+        if audit.skip
+    ]
+    return f"Audits that their files skip are not run: {_listed(sorted(found))}" if found else ""

@@ -30,6 +30,15 @@ def node(name: str) -> Node:
 GRAPH = Graph.of([node("top"), node("apart")], checks=[Check("d:top:c", "d", "c", "d:top")])
 
 
+class NothingKnown:
+    """A step of Dagster's that knows of no materialisation."""
+
+    has_partition_key = False
+
+    def maybe_fetch_and_get_input_asset_version_info(self, _: dg.AssetKey) -> None:
+        return None
+
+
 class Op:
     """An op that has selected one node and its check."""
 
@@ -49,6 +58,7 @@ class Op:
             selected_asset_check_keys={checks["d:top:c"]},
             log_event=self.logged.append,
             assets_def=SimpleNamespace(_check_specs_by_output_name={}),
+            op_execution_context=SimpleNamespace(_step_execution_context=NothingKnown()),
         )
         self.writer = EventWriter(context, GRAPH, keys, TransformTranslator())
         self.closed = False

@@ -1,0 +1,354 @@
+"""When checks run: with the build of their node, after all builds, apart from builds, or never."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from dagster import DagsterEventType as Kind
+
+from tests.support.judged import NOW, Judged, results
+from tests.support.stories import Story
+
+ALL = {
+    "items:freshness": (False, "ERROR", None),
+    "items:source_not_null_raw_items_id": (True, "ERROR", 0),
+    "items:accepted_values_items_code__False__1": (False, "WARN", 1),
+    "items:not_null_items_id": (True, "ERROR", 0),
+    "items:none_is_big": (False, "ERROR", 1),
+    "items:unique_items_id": (True, "WARN", 0),
+    "items:relationships_items_code__code__ref_codes_": (True, "ERROR", 0),
+    "codes:both": (True, "ERROR", 0),
+    "wrong:adds_one": (False, "ERROR", None),
+    "raw:not_null": (True, "ERROR", 0),
+    "a:not_null": (True, "ERROR", 0),
+    "a:small": (False, "ERROR", 2),
+    "a:number_of_rows": (True, "WARN", 0),
+    "a:small_warned": (False, "WARN", 1),
+    "other:not_null": (True, "ERROR", 0),
+    "b:alone": (True, "WARN", 0),
+}
+"""Every check that can be run, and what the database says: whether it passes, how bad it is if not,
+how many rows are wrong. `codes:broken` and `a:unsure` can't be."""
+BROKEN = ("staging/codes:broken", "w/mart/a:unsure")
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database in which everything is built, and no check has run."""
+    folder = tmp_path_factory.mktemp("built")
+    transform = Judged(folder, "apart")
+    transform.prepare()
+    assert transform.run(execution_time=NOW).success
+    transform.close()
+    return folder / "w.duckdb"
+
+
+Make = Callable[..., Judged]
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Iterator[Make]:
+    made: list[Judged] = []
+
+    def make(checks: Any = None, *, database: Path | None = None, **settings: Any) -> Judged:
+        folder = tmp_path / f"t{len(made)}"
+        folder.mkdir()
+        transform = Judged(folder, checks, **settings)
+        if database is not None:
+            shutil.copy(database, folder / "w.duckdb")
+        transform.prepare()
+        made.append(transform)
+        return transform
+
+    yield make
+    for transform in made:
+        transform.close()
+
+
+def launch(transform: Judged, job: str, **options: Any) -> Story:
+    """One run of an asset job, as a schedule launches it."""
+    with transform._workspace() as context:
+        run = transform._create(
+            context, None, None, {"dagster/schedule_name": job}, options, job_name=job
+        )
+    return transform.execute(run)
+
+
+def built_by(transform: Judged) -> list[tuple[Any, ...]]:
+    return transform.database.rows("SELECT n FROM mart.b")
+
+
+# -- beside builds -------------------------------------------------------------------------------
+
+
+def test_after_each_only_blocking_ones_hold_back(make: Make) -> None:
+    run = make().run(execution_time=NOW)
+    assert not run.success
+    found = results(run)
+    assert found.items() <= ALL.items()
+    assert "b:alone" not in found  # what it reads was not built
+    assert run.reason("codes") == "blocking check failed: staging/items:none_is_big"
+    assert run.reason("b") == "blocking check failed: w/mart/a:small"
+    assert "after_a" not in run.materialized
+    assert "after_items" not in run.materialized
+
+
+def test_after_all_models_come_first_and_nothing_is_held_back(make: Make) -> None:
+    transform = make("after_all")
+    run = transform.run(execution_time=NOW)
+    assert results(run) == ALL
+    # What judges code comes before the node, or it would judge what is there already.
+    assert run.reason("wrong") == "blocking check failed: staging/wrong:adds_one"
+    assert {"items", "codes", "a", "b", "other", "after_a", "after_items"} == {*run.materialized}
+    assert built_by(transform) == [(3,)]  # over what a blocking audit finds wrong
+    checks = [n for n, line in enumerate(run.log) if line.endswith(": check started")]
+    builds = [n for n, line in enumerate(run.log) if ": built in" in line]
+    assert [run.log[n] for n in checks if n < max(builds)] == [
+        "staging/wrong:adds_one: check started"
+    ]
+    assert not run.success
+    assert all(name in run.failure for name in (*BROKEN, "w/mart/a:small", "staging/items:none_is"))
+    assert "small_warned" not in run.failure
+
+
+def test_apart_they_are_in_no_build(make: Make) -> None:
+    transform = make("apart")
+    run = transform.run(execution_time=NOW)
+    assert run.success
+    assert results(run) == {}
+    assert {"items", "codes", "wrong", "a", "b", "other", "after_a", "after_items"} == {
+        *run.materialized
+    }
+    assert built_by(transform) == [(3,)]
+    (of_dbt, of_sqlmesh) = [line for line in run.log if "not run: it runs apart" in line]
+    assert of_dbt.startswith("18 checks: ") or of_sqlmesh
+
+
+def test_blocking_ones_can_stay_in_band(make: Make) -> None:
+    run = make({"when": "apart", "blocking": "after_each"}).run(execution_time=NOW)
+    found = results(run)
+    assert found.items() <= ALL.items()
+    assert {"a:small", "items:none_is_big"} <= found.keys()
+    assert not {"a:small_warned", "a:number_of_rows", "items:freshness"} & found.keys()
+    assert run.reason("b") == "blocking check failed: w/mart/a:small"
+
+
+def test_none_runs_none(make: Make) -> None:
+    run = make("none").run(execution_time=NOW)
+    assert (run.success, results(run)) == (True, {})
+
+
+def test_a_run_says_otherwise(make: Make) -> None:
+    """Dagster has been told that they block: what is downstream goes on all the same."""
+    run = make().run(execution_time=NOW, check_options={"when": "after_all"})
+    assert results(run) == ALL
+    assert {"b", "after_a", "after_items"} <= {*run.materialized}
+
+
+def test_a_run_takes_them_back_in_band(make: Make) -> None:
+    """Dagster has been told that they don't block: what is downstream is held back all the same."""
+    run = make("apart").run(execution_time=NOW, check_options={"when": "after_each"})
+    assert run.reason("b") == "blocking check failed: w/mart/a:small"
+    assert not {"b", "codes", "after_a", "after_items"} & {*run.materialized}
+
+
+def test_a_skipped_audit_has_no_result_and_a_line(make: Make) -> None:
+    run = make().run(["mart.a"], execution_time=NOW)
+    assert [line for line in run.log if "unwanted" in line] == [
+        "Audits that their files skip are not run: unwanted of w/mart/a"
+    ]
+
+
+# -- apart from builds ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("when", ["after_each", "after_all", "apart", "none"])
+def test_checks_selected_alone_run_all_whatever_their_time(
+    make: Make, built: Path, when: str
+) -> None:
+    transform = make(when, database=built)
+    names = [f"mart.{name}" for name in ALL if name.startswith(("a:", "b:", "other:"))]
+    names.append("mart.a:unsure")
+    run = transform.run([], names, execution_time=NOW)
+    assert results(run) == {name: ALL[name] for name in ALL if name.startswith(("a:", "b:", "o"))}
+    assert not run.success
+    assert run.materialized == []
+    assert run.observed == {}
+
+
+def test_a_project_whose_checks_run_apart_has_a_job_for_them(make: Make, built: Path) -> None:
+    transform = make({"when": "apart", "cron": "0 6 * * *"}, database=built)
+    repository = transform.repository()
+    schedules = {s.name: (s.cron_schedule, s.job_name) for s in repository.schedule_defs}
+    assert schedules == {
+        "d_checks_schedule": ("0 6 * * *", "d_checks"),
+        "p_checks_schedule": ("0 6 * * *", "p_checks"),
+    }
+    together: dict[str, Any] = {}
+    for job in ("d_checks", "p_checks"):
+        run = launch(transform, job)
+        together |= results(run)
+        assert not run.success
+        assert len(run.of(Kind.ASSET_CHECK_EVALUATION_PLANNED)) == len(results(run)) + 1
+    assert together == ALL
+
+
+def test_jobs_by_tag_and_project(make: Make, built: Path) -> None:
+    jobs = {
+        "finance": {"tags": ["finance"], "cron": "@daily", "time_zone": "Europe/Berlin"},
+        "staging": {"projects": ["d"]},
+    }
+    transform = make(database=built, check_jobs=jobs)
+    (schedule,) = transform.repository().schedule_defs
+    assert (schedule.cron_schedule, schedule.execution_timezone) == ("@daily", "Europe/Berlin")
+    run = launch(transform, "finance")
+    assert results(run) == {name: ALL[name] for name in ALL if name.startswith("a:")}
+    assert {name.split(":")[0] for name in results(launch(transform, "staging"))} == {
+        "items", "codes", "wrong",
+    }  # fmt: skip
+
+
+def test_the_job_of_a_project_that_is_not_there_is_red(make: Make, built: Path) -> None:
+    transform = make("apart", database=built)
+    transform.graph_path("p").unlink()
+    run = launch(transform, "p_checks")
+    assert not run.success
+    assert "prepare" in run.text
+
+
+@pytest.mark.parametrize(
+    ("fail_on", "checks", "succeeds"),
+    [
+        (None, ["mart.a:small_warned"], True),
+        ("warn", ["mart.a:small_warned"], False),
+        (None, ["mart.a:small"], False),
+        ("error", ["mart.a:not_null", "mart.other:not_null"], True),
+        ("never", ["mart.a:small"], True),
+        ("never", ["mart.a:unsure"], False),  # it could not be run
+    ],
+)
+def test_whether_the_run_fails(
+    make: Make, built: Path, fail_on: str | None, checks: list[str], succeeds: bool
+) -> None:
+    transform = make(database=built)
+    asked = {} if fail_on is None else {"check_options": {"fail_on": fail_on}}
+    assert transform.run([], checks, execution_time=NOW, **asked).success is succeeds
+    if fail_on is not None:
+        transform.change("p", checks={"fail_on": fail_on})
+        assert transform.run([], checks, execution_time=NOW).success is succeeds
+
+
+def test_what_a_result_says(make: Make, built: Path) -> None:
+    transform = make(database=built)
+    transform.run(["mart.other"], [], execution_time=NOW)  # materialised here, apart
+    run = transform.run([], ["mart.a:small"], execution_time=NOW, check_options={"sample_rows": 1})
+    (event,) = run.of(Kind.ASSET_CHECK_EVALUATION)
+    found = {k.split("/")[1]: v.value for k, v in event.event_specific_data.metadata.items()}
+    sample = found.pop("sample")
+    assert [record.data for record in sample] == [{"id": 2, "ds": "2024-03-03"}]
+    assert found.pop("seconds") > 0
+    assert "> 1" in found.pop("query")
+    assert found.pop("code_version")
+    assert found == {
+        "arguments": "most=1",
+        "failed_rows": 2,
+        "interval": "2024-03-03 to 2024-03-04",
+    }
+
+
+def test_no_rows_are_stored_unless_somebody_asks(make: Make, built: Path) -> None:
+    run = make(database=built).run([], ["mart.a:small"], execution_time=NOW)
+    assert "TableRecord" not in run.text
+
+
+def test_a_time_can_be_asked_for(make: Make, built: Path) -> None:
+    transform = make(database=built)
+    between = {"start": "2024-03-04", "end": "2024-03-04"}
+    run = transform.run([], ["mart.a:small"], execution_time=NOW, check_options=between)
+    assert results(run) == {"a:small": (False, "ERROR", 1)}
+    wrong = transform.run(
+        [], ["mart.a:small"], execution_time=NOW, check_options={"start": "then", "end": "now"}
+    )
+    assert "checks.start 'then'" in wrong.failure
+    half = transform.run(
+        [], ["mart.a:small"], execution_time=NOW, check_options={"start": "2024-03-04"}
+    )
+    assert "Give both" in half.failure
+
+
+def test_a_result_aims_at_what_it_judged(make: Make, built: Path) -> None:
+    transform = make("apart", database=built)
+    first = transform.run(["mart.other", "mart.a"], [], execution_time=NOW)
+    run = transform.run([], ["mart.other:not_null"], execution_time=NOW)
+    (event,) = run.of(Kind.ASSET_CHECK_EVALUATION)
+    target = event.event_specific_data.target_materialization_data
+    assert target is not None
+    assert target.run_id == first.run_id
+    key = transform.check_key("mart.other:not_null")
+    again = transform.run(["mart.other"], [], execution_time=NOW)
+    record = transform.instance.get_latest_asset_check_evaluation_record(key)
+    assert record is not None
+    assert record.run_id == run.run_id != again.run_id
+
+
+# -- across runs ---------------------------------------------------------------------------------
+
+
+def test_nodes_wait_for_passing_checks_of_earlier_runs(make: Make, built: Path) -> None:
+    transform = make("apart", database=built)
+    judged = transform.run([], ["mart.a:small"], execution_time=NOW)
+    assert transform.run(["mart.b"], [], execution_time=NOW).success
+    asked = {"require_passing_checks": True}
+    run = transform.run(["mart.b", "mart.other"], [], execution_time=NOW, **asked)
+    assert not run.success
+    assert run.materialized == ["other"]
+    assert run.observed["b"] == ["blocked"]
+    assert "w/mart/a:small failed at " in run.reason("b")
+    assert f"in run {judged.run_id}" in run.reason("b")
+    transform.database.execute("UPDATE src.raw SET id = 1")
+    restate = {"start": "2024-03-03", "end": "2024-03-04", "downstream": "leave"}
+    assert transform.run(["mart.a"], [], execution_time=NOW, restate=restate).success
+    # Built anew, and not judged anew.
+    assert not transform.run(["mart.b"], [], execution_time=NOW, **asked).success
+    assert transform.run([], ["mart.a:small"], execution_time=NOW).success
+    transform.change("p", require_passing_checks=True)
+    assert transform.run(["mart.b"], [], execution_time=NOW).materialized == ["b"]
+
+
+def test_warnings_and_what_never_ran_hold_nothing_back(make: Make, built: Path) -> None:
+    transform = make("apart", database=built)
+    transform.run([], ["mart.a:small_warned"], execution_time=NOW)
+    run = transform.run(["mart.b"], [], execution_time=NOW, require_passing_checks=True)
+    assert run.materialized == ["b"]
+
+
+def test_what_this_run_judges_anew_counts_in_its_place(make: Make, built: Path) -> None:
+    transform = make(database=built)
+    transform.run([], ["mart.a:small"], execution_time=NOW)
+    transform.database.execute("UPDATE src.raw SET id = 1")
+    restate = {"start": "2024-03-03", "end": "2024-03-04", "downstream": "include"}
+    run = transform.run(
+        ["mart.a", "mart.b"], execution_time=NOW, restate=restate, require_passing_checks=True
+    )
+    assert {"a", "b"} <= {*run.materialized}
+
+
+def test_specs_block_where_checks_do(make: Make) -> None:
+    def blocking(transform: Judged) -> set[str]:
+        specs = [
+            spec
+            for assets in transform.repository().assets_defs_by_key.values()
+            for spec in assets.check_specs
+        ]
+        return {f"{spec.asset_key.path[-1]}:{spec.name}" for spec in specs if spec.blocking}
+
+    assert {"a:small", "a:not_null", "items:none_is_big"} <= blocking(make())
+    assert blocking(make("apart")) == blocking(make("none")) == set()
+    assert blocking(make("after_all")) == {"wrong:adds_one"}
+    mixed = blocking(make({"when": "apart", "blocking": "after_each"}))
+    assert "a:small" in mixed
+    assert "a:small_warned" not in mixed

@@ -1,0 +1,152 @@
+"""A transform on one DuckDB file, in which checks of every sort pass, warn, fail and can't be run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.support.dbt_projects import DbtProject
+from tests.support.sqlmesh_projects import Database, Project
+from tests.support.stories import Kind, Story
+from tests.support.transforms import Transform, python_asset
+
+NOW = "2024-03-05T10:30:00+00:00"
+
+DBT = {
+    "models/staging/items.sql": """
+        {{ config(materialized='table', schema='staging') }}
+        select id, code from {{ source('raw', 'items') }}
+    """,
+    "models/staging/codes.sql": """
+        {{ config(materialized='table', schema='staging') }}
+        select distinct code from {{ ref('items') }}
+    """,
+    "models/staging/wrong.sql": """
+        {{ config(materialized='table', schema='staging') }}
+        select id + 1 as id from {{ ref('codes') }} join {{ ref('items') }} using (code)
+    """,
+    "tests/none_is_big.sql": "select id from {{ ref('items') }} where id > 2",
+    "tests/both.sql": "select i.id from {{ ref('items') }} i join {{ ref('codes') }} c on false",
+    "tests/broken.sql": "select nothing from {{ ref('codes') }}",
+    "models/schema.yml": """
+        version: 2
+        sources:
+          - name: raw
+            schema: raw
+            config: {loaded_at_field: loaded, freshness: {error_after: {count: 1, period: hour}}}
+            tables:
+              - name: items
+                columns:
+                  - name: id
+                    data_tests: [not_null]
+        models:
+          - name: items
+            columns:
+              - name: id
+                data_tests: [not_null, {unique: {config: {severity: warn}}}]
+              - name: code
+                data_tests:
+                  - accepted_values:
+                      arguments: {values: [1], quote: false}
+                      config: {severity: warn}
+                  - relationships:
+                      arguments: {to: ref('codes'), field: code}
+        unit_tests:
+          - name: adds_one
+            model: wrong
+            given:
+              - {input: ref('codes'), rows: [{code: 1}]}
+              - {input: ref('items'), rows: [{id: 1, code: 1}]}
+            expect: {rows: [{id: 1}]}
+    """,
+}
+"""The unit test fails, and so do `none_is_big` and (as a warning) the accepted values; `broken`
+can't be run; the source is old."""
+
+SQLMESH = {
+    "mart.a": """
+        kind INCREMENTAL_BY_TIME_RANGE (time_column ds),
+        start '2024-03-03',
+        tags (finance),
+        audits (
+          not_null(columns := (id)),
+          small(most := 1),
+          small_warned(most := 2),
+          number_of_rows(threshold := 0, blocking := false),
+          unsure,
+          unwanted
+        )
+        ---
+        SELECT id, ds FROM src.raw WHERE ds BETWEEN @start_ds AND @end_ds;
+
+        AUDIT (name unsure, blocking false);
+        SELECT nothing FROM @this_model
+    """,
+    "mart.b": "kind FULL\n---\nSELECT COUNT(*) AS n FROM mart.a",
+    "mart.other": "kind FULL, audits (not_null(columns := (one)))\n---\nSELECT 1 AS one",
+}
+FILES = {
+    "audits/small.sql": "AUDIT (name small);\nSELECT * FROM @this_model WHERE id > @most;\n",
+    "audits/small_warned.sql": (
+        "AUDIT (name small_warned, blocking false);\nSELECT * FROM @this_model WHERE id > @most;\n"
+    ),
+    "audits/unwanted.sql": "AUDIT (name unwanted, skip true);\nSELECT 1;\n",
+    "audits/alone.sql": (
+        "AUDIT (name alone, standalone true);\n"
+        "SELECT * FROM mart.a JOIN mart.b ON n < 100 WHERE FALSE;\n"
+    ),
+    "external_models.yaml": (
+        '- name: \'"w"."src"."raw"\'\n  columns: {id: INT, ds: DATE}\n'
+        "  audits: [{name: not_null, columns: '(id)'}]\n"
+    ),
+}
+"""`small` fails and blocks, `small_warned` fails and does not, `unsure` can't be run, `unwanted` is
+skipped."""
+
+CODE = python_asset("after_a", ["w", "mart", "a"]) + python_asset(
+    "after_items", ["staging", "items"]
+)
+
+
+class Judged(Transform):
+    """A transform with a dbt project `d` and a SQLMesh project `p`."""
+
+    def __init__(self, folder: Path, checks: Any = None, **settings: Any) -> None:
+        self.database = Database.in_file(folder / "w.duckdb")
+        self.database.execute(
+            "CREATE SCHEMA raw",
+            "CREATE TABLE raw.items AS SELECT *, TIMESTAMP '2020-01-01' AS loaded "
+            "FROM (VALUES (1, 1), (2, 2), (3, 1)) t(id, code)",
+            "CREATE SCHEMA src",
+            "CREATE TABLE src.raw AS SELECT * FROM (VALUES (1, DATE '2024-03-03'), "
+            "(2, DATE '2024-03-03'), (3, DATE '2024-03-04')) t(id, ds)",
+        )
+        self.dbt = DbtProject(folder / "d", self.database, DBT)
+        project = Project(folder / "p", self.database, SQLMESH, files=FILES)
+        self._checks = {} if checks is None else {"checks": checks}
+        dbt = {"framework": "dbt", "path": "d", "profiles_dir": "d", **self._checks}
+        super().__init__(
+            folder, [project], code=CODE, further={"d": dbt}, settings=settings,
+            plan="auto", **self._checks,
+        )  # fmt: skip
+
+    def change(self, project: str, **keys: Any) -> None:
+        """Change what transform.yaml says of a project."""
+        path = self.folder / "transform.yaml"
+        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+        found["projects"][project] |= keys
+        path.write_text(yaml.safe_dump(found), encoding="utf-8")
+
+
+def results(story: Story) -> dict[str, tuple[bool, str, int | None]]:
+    """What a run says of checks: whether they passed, with which severity, how many rows failed."""
+    found: dict[str, tuple[bool, str, int | None]] = {}
+    for event in story.of(Kind.ASSET_CHECK_EVALUATION):
+        data = event.event_specific_data
+        rows = data.metadata.get("dagster_transform/failed_rows")
+        name = f"{data.asset_key.path[-1]}:{data.check_name}"
+        assert name not in found, f"{name} was told twice"
+        found[name] = (data.passed, data.severity.value, None if rows is None else rows.value)
+    return found
