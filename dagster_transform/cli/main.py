@@ -58,6 +58,9 @@ def main() -> None:
       both     select, exclude: which nodes are assets
                key_prefix: comes before their keys
                source_keys: keys of external tables
+               checks: when audits and tests run (after_each,
+                 after_all, apart, none), cron, fail_on
+               require_passing_checks: nothing over failures
 
     Dagster's definitions read the graph files that `dagster-transform prepare` writes. Under
     `dagster dev` they are refreshed by themselves; run `prepare` where you build what you deploy.

@@ -1,7 +1,8 @@
-"""A transform on one DuckDB file, in which checks of every sort pass, warn, fail and can't be run."""
+"""A transform on one DuckDB file whose checks, of every sort, pass, warn, fail or can't be run."""
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -113,8 +114,36 @@ CODE = python_asset("after_a", ["w", "mart", "a"]) + python_asset(
 class Judged(Transform):
     """A transform with a dbt project `d` and a SQLMesh project `p`."""
 
-    def __init__(self, folder: Path, checks: Any = None, **settings: Any) -> None:
+    def __init__(self, folder: Path) -> None:
         self.database = Database.in_file(folder / "w.duckdb")
+        self.dbt = DbtProject(folder / "d", self.database, DBT)
+        project = Project(folder / "p", self.database, SQLMESH, files=FILES)
+        dbt = {"framework": "dbt", "path": "d", "profiles_dir": "d"}
+        super().__init__(folder, [project], code=CODE, further={"d": dbt}, plan="auto")
+        self._said = 0
+        self._plain = (folder / "transform.yaml").read_text(encoding="utf-8")
+
+    def say(self, checks: Any = None, *, require_passing: bool = False, **settings: Any) -> None:
+        """Write transform.yaml anew: what it says of the checks of both projects, and besides."""
+        found = yaml.safe_load(self._plain) | settings
+        for project in found["projects"].values():
+            project["checks"] = checks
+            project["require_passing_checks"] = require_passing
+        self._said += 1  # Dagster keeps the definitions of a file that it has loaded
+        self.module = self.folder / f"defs_{self.folder.name}_{self._said}.py"
+        self.define(CODE)
+        (self.folder / "transform.yaml").write_text(yaml.safe_dump(found), encoding="utf-8")
+
+    def begin_anew(self, database: Path | None = None) -> None:
+        """A new Dagster, and a warehouse with nothing but what the projects read, or a copy."""
+        self.close()
+        for path in self.home.iterdir():
+            if path.is_dir():
+                shutil.rmtree(path)
+        (self.folder / "w.duckdb").unlink(missing_ok=True)
+        if database is not None:
+            shutil.copy(database, self.folder / "w.duckdb")
+            return
         self.database.execute(
             "CREATE SCHEMA raw",
             "CREATE TABLE raw.items AS SELECT *, TIMESTAMP '2020-01-01' AS loaded "
@@ -123,21 +152,6 @@ class Judged(Transform):
             "CREATE TABLE src.raw AS SELECT * FROM (VALUES (1, DATE '2024-03-03'), "
             "(2, DATE '2024-03-03'), (3, DATE '2024-03-04')) t(id, ds)",
         )
-        self.dbt = DbtProject(folder / "d", self.database, DBT)
-        project = Project(folder / "p", self.database, SQLMESH, files=FILES)
-        self._checks = {} if checks is None else {"checks": checks}
-        dbt = {"framework": "dbt", "path": "d", "profiles_dir": "d", **self._checks}
-        super().__init__(
-            folder, [project], code=CODE, further={"d": dbt}, settings=settings,
-            plan="auto", **self._checks,
-        )  # fmt: skip
-
-    def change(self, project: str, **keys: Any) -> None:
-        """Change what transform.yaml says of a project."""
-        path = self.folder / "transform.yaml"
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
-        found["projects"][project] |= keys
-        path.write_text(yaml.safe_dump(found), encoding="utf-8")
 
 
 def results(story: Story) -> dict[str, tuple[bool, str, int | None]]:

@@ -74,7 +74,8 @@ def test_all_errors_of_a_file_come_at_once_in_its_order() -> None:
             "transform.yaml:6:5: projects.marts.enviroment: unknown key; "
             "did you mean 'environment'? "
             "known keys: framework, path, environment, gateway, plan, column_lineage, "
-            "catalog_in_key, select, exclude, key_prefix, source_keys"
+            "catalog_in_key, select, exclude, key_prefix, source_keys, checks, "
+            "require_passing_checks"
         ),
         "transform.yaml:7:5: projects.marts.plan: must be 'never' or 'auto'",
         "transform.yaml:8:5: projects.marts.gateway: the environment variable NOT_SET is not set",
@@ -87,6 +88,7 @@ def test_all_errors_of_a_file_come_at_once_in_its_order() -> None:
         "transform.yaml:14:3: projects.staging.path: missing key",
         (
             "transform.yaml:16:1: more: unknown key; known keys: projects, max_concurrent_models, "
+            "check_concurrency, check_jobs, "
             "tags, connections, artifacts, claims_url, claims_lease, claims_heartbeat"
         ),
     ]
@@ -161,7 +163,8 @@ MARTS = "projects:\n  marts:\n    framework: sqlmesh\n    path: marts\n"
                 (
                     "5:5: projects.marts.password: unknown key; "
                     "known keys: framework, path, environment, gateway, plan, column_lineage, "
-                    "catalog_in_key, select, exclude, key_prefix, source_keys"
+                    "catalog_in_key, select, exclude, key_prefix, source_keys, checks, "
+                    "require_passing_checks"
                 )
             ],
         ),
@@ -174,6 +177,7 @@ MARTS = "projects:\n  marts:\n    framework: sqlmesh\n    path: marts\n"
             [
                 (
                     "5:1: root: unknown key; known keys: projects, max_concurrent_models, "
+                    "check_concurrency, check_jobs, "
                     "tags, connections, artifacts, claims_url, claims_lease, claims_heartbeat"
                 )
             ],

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from dagster_transform.planning import Outcome, UnitKind
+from dagster_transform.planning import Outcome, Unit, UnitKind
 from dagster_transform.walk import Finished, Report, Started
 from tests.support.fake_project_run import (
     NEVER,
@@ -220,3 +222,36 @@ def test_a_project_run_that_needs_two_files_waits_for_both() -> None:
 def test_a_check_needs_the_file_too() -> None:
     walk = Rehearsal(build("a:1"), check("b:c"), exclusive=FILE).run()
     assert walk.times == {"a:1": (0, 1), "b:c": (1, 2)}
+
+
+# -- what comes last ------------------------------------------------------------------------------
+
+
+def last(id: str, *after: str, blocking: bool = True) -> Unit:
+    return replace(check(id, *after, blocking=blocking), last=True)
+
+
+def test_what_comes_last_waits_for_all_that_does_not() -> None:
+    walk = Rehearsal(
+        build("a:x"), build("a:slow"), last("a:x:c", "a:x"), last("a:c"),
+        scripts={"a:slow": Script(5)},
+    ).run()  # fmt: skip
+    assert {walk.times["a:x:c"], walk.times["a:c"]} == {(5, 6)}
+
+
+def test_it_starts_also_after_failures_and_what_it_judges_decides() -> None:
+    walk = Rehearsal(
+        build("a:x"), build("a:y"), build("a:below", "a:y"),
+        last("a:x:c", "a:x"), last("a:y:c", "a:y"), last("a:below:c", "a:below"),
+        scripts={"a:y": Script(outcome=Outcome.FAILED, reason="no")},
+    ).run()  # fmt: skip
+    outcomes = {unit: end.outcome for unit, end in walk.ends.items()}
+    assert outcomes["a:x:c"] is Outcome.CHECKED
+    assert outcomes["a:y:c"] is outcomes["a:below:c"] is Outcome.BLOCKED
+
+
+def test_no_more_checks_than_the_limit_run_at_once_over_all_projects() -> None:
+    units = [check(f"{p}:{i}") for p in "ab" for i in range(4)]
+    walk = Rehearsal(*units, build("a:x"), max_concurrent_checks=3).run()
+    assert walk.most_at_once(UnitKind.CHECK) == 3
+    assert walk.times["a:x"] == (0, 1)
