@@ -301,6 +301,26 @@ def test_a_result_aims_at_what_it_judged(built: Judged) -> None:
     assert record.run_id == run.run_id != again.run_id
 
 
+def test_what_is_overdue_by_its_own_cron_is_named(built: Judged) -> None:
+    built.say({"when": "apart", "cron": "0 0 1 1 *"})
+    asked: dict[str, Any] = {"execution_time": NOW}
+
+    def overdue() -> list[str]:
+        run = built.run(["mart.a", "mart.other"], [], **asked, **restated)
+        return [line for line in run.log if line.startswith("Overdue")]
+
+    restated = {"restate": {"start": "2024-03-03", "end": "2024-03-03", "downstream": "leave"}}
+    (line,) = overdue()
+    assert "w/mart/a:not_null" in line
+    assert "w/mart/other:not_null" in line
+    built.run([], ["mart.a:not_null"], **asked)
+    (line,) = overdue()
+    assert "w/mart/a:not_null" not in line
+    assert "w/mart/other:not_null" in line
+    built.say("apart")  # nobody has said how often
+    assert overdue() == []
+
+
 # -- across runs ---------------------------------------------------------------------------------
 
 
