@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,25 +16,36 @@ from tests.support.stories import Story
 
 ALL = {
     "items:freshness": (False, "ERROR", None),
+    "fresh:freshness": (True, "WARN", None),
+    "gone:freshness": (False, "ERROR", None),
+    "other:freshness": (False, "WARN", None),
     "items:source_not_null_raw_items_id": (True, "ERROR", 0),
+    "other:source_not_null_raw_other_id": (True, "WARN", 0),
+    "other:source_unique_raw_other_id": (False, "ERROR", 1),
     "items:accepted_values_items_code__False__1": (False, "WARN", 1),
     "items:not_null_items_id": (True, "ERROR", 0),
     "items:none_is_big": (False, "ERROR", 1),
     "items:unique_items_id": (True, "WARN", 0),
     "items:relationships_items_code__code__ref_codes_": (True, "ERROR", 0),
+    "items:of_those_that_are_there": (False, "WARN", 1),
     "codes:both": (True, "ERROR", 0),
+    "codes:both_warn": (False, "WARN", 3),
+    "codes:once": (True, "ERROR", None),
     "wrong:adds_one": (False, "ERROR", None),
     "raw:not_null": (True, "ERROR", 0),
+    "raw:small_warned": (False, "WARN", 2),
     "a:not_null": (True, "ERROR", 0),
     "a:small": (False, "ERROR", 2),
     "a:number_of_rows": (True, "WARN", 0),
     "a:small_warned": (False, "WARN", 1),
+    "a:alone_warns": (False, "WARN", 3),
     "other:not_null": (True, "ERROR", 0),
     "b:alone": (True, "WARN", 0),
 }
 """Every check that can be run, and what the database says: whether it passes, how bad it is if not,
-how many rows are wrong. `codes:broken` and `a:unsure` can't be."""
-BROKEN = ("staging/codes:broken", "w/mart/a:unsure")
+how many rows are wrong. `codes:broken` and `odd:unsure` can't be."""
+MARTS = ("a", "b", "other", "odd")
+BROKEN = ("staging/codes:broken", "w/mart/odd:unsure")
 
 
 @pytest.fixture(scope="module")
@@ -105,13 +117,12 @@ def test_after_all_models_come_first_and_nothing_is_held_back(empty: Judged) -> 
     assert results(run) == ALL
     # What judges code comes before the node, or it would judge what is there already.
     assert run.reason("wrong") == "blocking check failed: staging/wrong:adds_one"
-    assert {"items", "codes", "a", "b", "other", "after_a", "after_items"} == {*run.materialized}
+    assert {*run.materialized} == {"items", "codes", *MARTS, "after_a", "after_items"}
     assert built_by(empty) == [(3,)]  # over what a blocking audit finds wrong
     checks = [n for n, line in enumerate(run.log) if line.endswith(": check started")]
     builds = [n for n, line in enumerate(run.log) if ": built in" in line]
-    assert [run.log[n] for n in checks if n < max(builds)] == [
-        "staging/wrong:adds_one: check started"
-    ]
+    early = {run.log[n] for n in checks if n < max(builds)}
+    assert early <= {f"staging/{name}: check started" for name in ("codes:once", "wrong:adds_one")}
     assert not run.success
     assert all(name in run.failure for name in (*BROKEN, "w/mart/a:small", "staging/items:none_is"))
     assert "small_warned" not in run.failure
@@ -122,12 +133,10 @@ def test_apart_they_are_in_no_build(empty: Judged) -> None:
     run = empty.run(execution_time=NOW)
     assert run.success
     assert results(run) == {}
-    assert {"items", "codes", "wrong", "a", "b", "other", "after_a", "after_items"} == {
-        *run.materialized
-    }
+    assert {*run.materialized} == {"items", "codes", "wrong", *MARTS, "after_a", "after_items"}
     assert built_by(empty) == [(3,)]
     (line,) = [line for line in run.log if "not run: it runs apart" in line]
-    assert line.startswith("18 checks: ")
+    assert line.startswith("28 checks: ")
 
 
 def test_blocking_ones_can_stay_in_band(empty: Judged) -> None:
@@ -174,10 +183,11 @@ def test_a_skipped_audit_has_no_result_and_a_line(empty: Judged) -> None:
 @pytest.mark.parametrize("when", ["after_each", "after_all", "apart", "none"])
 def test_checks_selected_alone_run_all_whatever_their_time(built: Judged, when: str) -> None:
     built.say(when)
-    names = [f"mart.{name}" for name in ALL if name.startswith(("a:", "b:", "other:"))]
-    names.append("mart.a:unsure")
+    expected = {name: ALL[name] for name in ALL if name.startswith(("a:", "b:", "other:not"))}
+    names = [f"mart.{name}" for name in expected]
+    names.append("mart.odd:unsure")
     run = built.run([], names, execution_time=NOW)
-    assert results(run) == {name: ALL[name] for name in ALL if name.startswith(("a:", "b:", "o"))}
+    assert results(run) == expected
     assert not run.success
     assert run.materialized == []
     assert run.observed == {}
@@ -200,6 +210,51 @@ def test_a_project_whose_checks_run_apart_has_a_job_for_them(built: Judged) -> N
     assert together == ALL
 
 
+def test_results_are_what_the_frameworks_say(built: Judged, tmp_path: Path) -> None:
+    """`dbt test`, `dbt source freshness` and `sqlmesh audit`, on the same tables."""
+    for arguments in (["test"], ["source", "freshness"]):
+        built.dbt.dbt(*arguments, "--target-path", str(tmp_path), check=False)
+    theirs: dict[str, str] = {}
+    for artifact in ("run_results", "sources"):
+        path = tmp_path / f"{artifact}.json"
+        for result in json.loads(path.read_text(encoding="utf-8"))["results"]:
+            kind, _, *name = result["unique_id"].split(".")
+            found = (
+                f"{name[-1]}:freshness" if kind == "source" else name[-1 if kind[0] == "u" else 0]
+            )
+            theirs[found] = result["status"]
+    words = {(True, "ERROR"): "pass", (True, "WARN"): "pass", (False, "WARN"): "warn"}
+    for name, (passed, severity, _) in ALL.items():
+        asset, _, check = name.partition(":")
+        if asset not in {*MARTS, "raw"} or "source" in check or check == "freshness":
+            failed = {"error", "runtime error"} if check == "freshness" else {"fail"}
+            # dbt's artifact leaves out what it could not find out.
+            missing = "runtime error" if asset == "gone" else None
+            said = theirs.pop(name if check == "freshness" else check, missing)
+            assert {said} <= ({words[passed, severity]} if (passed, severity) in words else failed)
+    assert theirs == {"broken": "error"}
+
+    (project,) = built.projects
+    counts: dict[str, int] = {}
+    with project.native() as context:
+        for snapshot in context.snapshots.values():
+            if snapshot.node.name != "mart.odd":
+                for result in context.snapshot_evaluator.audit(
+                    snapshot, start="2024-03-03", end="2024-03-04", snapshots=context.snapshots
+                ):
+                    if not result.skipped:
+                        counts[f"{snapshot.node.name.split('.')[-1]}:{result.audit.name}"] = (
+                            result.count
+                        )
+    own = {"alone": "b:alone", "alone_warns": "a:alone_warns"}
+    counts = {own.get(name.split(":")[0], name): count for name, count in counts.items()}
+    counts = {name.replace('"', ""): count for name, count in counts.items()}
+    assert counts == {
+        name: rows for name, (_, _, rows) in ALL.items()
+        if name.split(":")[0] in {*MARTS, "raw"} and "source" not in name and "fresh" not in name
+    }  # fmt: skip
+
+
 def test_jobs_by_tag_and_project(built: Judged) -> None:
     jobs = {
         "finance": {"tags": ["finance"], "cron": "@daily", "time_zone": "Europe/Berlin"},
@@ -211,7 +266,7 @@ def test_jobs_by_tag_and_project(built: Judged) -> None:
     run = launch(built, "finance")
     assert results(run) == {name: ALL[name] for name in ALL if name.startswith("a:")}
     assert {name.split(":")[0] for name in results(launch(built, "staging"))} == {
-        "items", "codes", "wrong",
+        "items", "codes", "wrong", "fresh", "gone", "other",
     }  # fmt: skip
 
 
@@ -236,7 +291,7 @@ def test_the_job_of_a_project_that_is_not_there_is_red(built: Judged) -> None:
         (None, ["mart.a:small"], False),
         ("error", ["mart.a:not_null", "mart.other:not_null"], True),
         ("never", ["mart.a:small"], True),
-        ("never", ["mart.a:unsure"], False),  # it could not be run
+        ("never", ["mart.odd:unsure"], False),  # it could not be run
     ],
 )
 def test_whether_the_run_fails(
@@ -289,11 +344,12 @@ def test_a_time_can_be_asked_for(built: Judged) -> None:
 def test_a_result_aims_at_what_it_judged(built: Judged) -> None:
     built.say("apart")
     first = built.run(["mart.other", "mart.a"], [], execution_time=NOW)
-    run = built.run([], ["mart.other:not_null"], execution_time=NOW)
-    (event,) = run.of(Kind.ASSET_CHECK_EVALUATION)
-    target = event.event_specific_data.target_materialization_data
-    assert target is not None
-    assert target.run_id == first.run_id
+    # One of them fails, and blocks: it is stored in another way.
+    run = built.run([], ["mart.other:not_null", "mart.a:small"], execution_time=NOW)
+    for event in run.of(Kind.ASSET_CHECK_EVALUATION):
+        target = event.event_specific_data.target_materialization_data
+        assert target is not None
+        assert target.run_id == first.run_id
     key = built.check_key("mart.other:not_null")
     again = built.run(["mart.other"], [], execution_time=NOW)
     record = built.instance.get_latest_asset_check_evaluation_record(key)
@@ -371,7 +427,7 @@ def test_specs_block_where_checks_do(empty: Judged) -> None:
 
     assert {"a:small", "a:not_null", "items:none_is_big"} <= blocking(None)
     assert blocking("apart") == blocking("none") == set()
-    assert blocking("after_all") == {"wrong:adds_one"}
+    assert blocking("after_all") == {"codes:once", "wrong:adds_one"}
     mixed = blocking({"when": "apart", "blocking": "after_each"})
     assert "a:small" in mixed
     assert "a:small_warned" not in mixed
