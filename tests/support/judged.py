@@ -196,3 +196,37 @@ def results(story: Story) -> dict[str, tuple[bool, str, int | None]]:
         assert name not in found, f"{name} was told twice"
         found[name] = (data.passed, data.severity.value, None if rows is None else rows.value)
     return found
+
+
+ALL = {
+    "items:freshness": (False, "ERROR", None),
+    "fresh:freshness": (True, "WARN", None),
+    "gone:freshness": (False, "ERROR", None),
+    "other:freshness": (False, "WARN", None),
+    "items:source_not_null_raw_items_id": (True, "ERROR", 0),
+    "other:source_not_null_raw_other_id": (True, "WARN", 0),
+    "other:source_unique_raw_other_id": (False, "ERROR", 1),
+    "items:accepted_values_items_code__False__1": (False, "WARN", 1),
+    "items:not_null_items_id": (True, "ERROR", 0),
+    "items:none_is_big": (False, "ERROR", 1),
+    "items:unique_items_id": (True, "WARN", 0),
+    "items:relationships_items_code__code__ref_codes_": (True, "ERROR", 0),
+    "items:of_those_that_are_there": (False, "WARN", 1),
+    "codes:both": (True, "ERROR", 0),
+    "codes:both_warn": (False, "WARN", 3),
+    "codes:once": (True, "ERROR", None),
+    "wrong:adds_one": (False, "ERROR", None),
+    "raw:not_null": (True, "ERROR", 0),
+    "raw:small_warned": (False, "WARN", 2),
+    "a:not_null": (True, "ERROR", 0),
+    "a:small": (False, "ERROR", 2),
+    "a:number_of_rows": (True, "WARN", 0),
+    "a:small_warned": (False, "WARN", 1),
+    "a:alone_warns": (False, "WARN", 3),
+    "other:not_null": (True, "ERROR", 0),
+    "b:alone": (True, "WARN", 0),
+}
+"""Every check that can be run, and what the database says: whether it passes, how bad it is if not,
+how many rows are wrong. `codes:broken` and `odd:unsure` can't be."""
+MARTS = ("a", "b", "other", "odd")
+BROKEN = ("staging/codes:broken", "w/mart/odd:unsure")
