@@ -205,6 +205,8 @@ class EventWriter:
             yield found
         else:
             blocking = result.blocking and check.holds_back
+            if self._without_outputs and selected and not failed:  # as it is told of outputs
+                blocking = self._context.assets_def.get_spec_for_check_key(key).blocking
             judged = event.seen and live and check.target not in self._built_here
             self._context.log_event(
                 check_evaluation(self._context, key, found, blocking=blocking, find_target=judged)
