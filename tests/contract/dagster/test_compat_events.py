@@ -10,7 +10,7 @@ import dagster as dg
 import pytest
 from dagster._core.storage.event_log.sqlite import sqlite_event_log
 
-from dagster_transform.dagster import _compat_events
+from dagster_transform.dagster import _compat, _compat_events
 from dagster_transform.dagster._compat_events import KeptEngines
 
 
@@ -85,3 +85,35 @@ def test_files_of_earlier_runs_are_let_go(tmp_path: Path, kept: KeptEngines) -> 
     runs = tmp_path / "history" / "runs"
     assert len(list(runs.glob("*.db"))) == 13
     assert len(list(runs.glob("*.db-wal"))) <= 8
+
+
+def test_what_checks_judge_is_looked_up_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = [dg.AssetKey(name) for name in ("a", "b", "never")]
+    asked: list[list[dg.AssetKey]] = []
+    get_asset_records = dg.DagsterInstance.get_asset_records
+
+    def note(instance: dg.DagsterInstance, keys: Any = None) -> Any:
+        asked.append(list(keys))
+        return get_asset_records(instance, keys)
+
+    @dg.multi_asset_check(specs=[dg.AssetCheckSpec("c", asset=key) for key in keys])
+    def checks(context):  # type: ignore[no-untyped-def]
+        assert _compat.is_only_step(context)
+        _compat.look_up_materializations(context, keys)
+        for key in keys:
+            yield dg.AssetCheckResult(asset_key=key, check_name="c", passed=True)
+
+    with dg.DagsterInstance.ephemeral() as instance:
+        made = dg.materialize([both], instance=instance, raise_on_error=False).run_id
+        monkeypatch.setattr(dg.DagsterInstance, "get_asset_records", note)
+        job = dg.Definitions(
+            asset_checks=[checks],
+            jobs=[dg.define_asset_job("j", selection=dg.AssetSelection.all_asset_checks())],
+        ).resolve_job_def("j")
+        result = job.execute_in_process(instance=instance)
+        stored = result.get_asset_check_evaluations()
+    assert [sorted(keys) for keys in asked] == [sorted(keys)]
+    found = {e.asset_key: e.target_materialization_data for e in stored}
+    assert {key: at is not None and at.run_id for key, at in found.items()} == {
+        keys[0]: made, keys[1]: made, keys[2]: False
+    }  # fmt: skip
