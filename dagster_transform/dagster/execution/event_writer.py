@@ -13,10 +13,12 @@ from dagster_transform.dagster._compat import (
     CODE_VERSION_TAG,
     check_evaluation,
     check_outputs,
+    last_evaluations,
     output_without_event,
     summary_event,
 )
 from dagster_transform.dagster._compat_circles import not_held_back
+from dagster_transform.dagster.execution.apart import said_of_checks_apart
 from dagster_transform.dagster.translation.keys import Keys
 from dagster_transform.dagster.translation.metadata import (
     OUTCOME,
@@ -25,7 +27,7 @@ from dagster_transform.dagster.translation.metadata import (
     report_metadata,
 )
 from dagster_transform.dagster.translation.translator import TransformTranslator
-from dagster_transform.graph import Graph, InputId, Node, NodeId
+from dagster_transform.graph import Graph, InputId, Node, NodeId, When
 from dagster_transform.runs.events import (
     CheckEvaluated,
     NodeBuilt,
@@ -48,7 +50,7 @@ class EventWriter:
 
     Args:
         context: Dagster's context of the op.
-        graph: For the descriptions of columns.
+        graph: The graph as the run sees it: the descriptions of columns, when checks run.
         keys: Keys of the graph.
         translator: Which code version a node has in Dagster.
     """
@@ -127,7 +129,7 @@ class EventWriter:
         key = self._keys.assets[event.node]
         node = self._graph.nodes[event.node]
         self._built_here.add(node.id)
-        metadata = report_metadata(event.report, node, self._keys.assets)
+        metadata = report_metadata(event.report, node, self._keys.assets) | self._apart(node)
         if live and not event.held_back and self._is_selected(event.node):
             version = self._other_code_version(node, event.report.code_version)
             yield dg.MaterializeResult(
@@ -139,6 +141,11 @@ class EventWriter:
             )
         else:
             self._context.log_event(dg.AssetMaterialization(key, metadata=metadata))
+
+    def _apart(self, node: Node) -> dict[str, dg.MetadataValue[Any]]:
+        checks = self._graph.checks_of(node.id)
+        keys = [self._keys.checks[check.id] for check in checks if check.when is When.APART]
+        return said_of_checks_apart(keys, last_evaluations(self._context.instance, keys))
 
     def _other_code_version(self, node: Node, built: str | None) -> str | None:
         """The version of the code that was built, where the files have another one."""
