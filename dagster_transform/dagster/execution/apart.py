@@ -15,7 +15,7 @@ import dagster as dg
 Evaluations = Mapping[dg.AssetCheckKey, tuple[dg.AssetCheckEvaluation, float, str]]
 """By check: its latest result, when it was stored (seconds since 1970), and in which run."""
 CHECKS_APART = "dagster_transform/checks_apart"
-CHECKS_APART_RUN = "dagster_transform/checks_apart_failed_in"
+FAILED_IN_RUN = "dagster_transform/failed_in_run"
 _NAMED = 5
 """So many checks are named of those that share a result; of the rest there is a number."""
 
@@ -24,15 +24,13 @@ def said_of_checks_apart(
     checks: Iterable[dg.AssetCheckKey], found: Evaluations
 ) -> dict[str, dg.MetadataValue[Any]]:
     """Metadata for the materialisation of a node: the latest results of its checks that this run
-    does not run, which judged an older one. Empty where there are no such checks.
+    does not run, which judged an older one, and the run of the last failure among them.
 
     Args:
-        checks: Those of the node.
+        checks: Those of the node; at least one.
         found: The latest results of those that have one.
     """
     keys = sorted(checks, key=lambda key: key.name)
-    if not keys:
-        return {}
     words = {key: _word(found[key][0]) if key in found else "never run" for key in keys}
     parts = []
     for word in ("failed", "warned", "passed", "never run"):
@@ -45,7 +43,7 @@ def said_of_checks_apart(
     failures = [found[key] for key in keys if words[key] == "failed"]
     if failures:
         _, _, run_id = max(failures, key=lambda failure: failure[1])
-        metadata[CHECKS_APART_RUN] = dg.MetadataValue.dagster_run(run_id)
+        metadata[FAILED_IN_RUN] = dg.MetadataValue.dagster_run(run_id)
     return metadata
 
 

@@ -143,8 +143,11 @@ class EventWriter:
             self._context.log_event(dg.AssetMaterialization(key, metadata=metadata))
 
     def _apart(self, node: Node) -> dict[str, dg.MetadataValue[Any]]:
+        """Before this materialisation is stored: Dagster shows their results with an older one."""
         checks = self._graph.checks_of(node.id)
         keys = [self._keys.checks[check.id] for check in checks if check.when is When.APART]
+        if not keys:
+            return {}
         return said_of_checks_apart(keys, last_evaluations(self._context.instance, keys))
 
     def _other_code_version(self, node: Node, built: str | None) -> str | None:
