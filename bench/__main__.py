@@ -6,19 +6,41 @@ import argparse
 import compileall
 import importlib.util
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
-from bench import claims, dbt_300, dbt_one_of, load, one_of
+from bench import (
+    audits_200,
+    claims,
+    dbt_300,
+    dbt_one_of,
+    dbt_test_one_of,
+    dbt_tests_200,
+    load,
+    one_of,
+)
 from bench.measure import Result, measure, show, write
 from bench.project import ROOT, prepare
 
 BENCHMARKS = {module.NAME: module for module in (load, one_of)}
-# On dbt projects, which they prepare themselves.
-OF_DBT = {module.NAME: module for module in (dbt_one_of, dbt_300)}
+# On projects that they prepare themselves.
+OWN_PROJECT: dict[str, Any] = {
+    bench.NAME: bench
+    for bench in (
+        dbt_one_of,
+        dbt_300,
+        audits_200,
+        dbt_tests_200.SLOW,
+        dbt_tests_200.INSTANT,
+        dbt_test_one_of,
+    )
+}
 # Not a project's: it measures itself.
 WITHOUT_PROJECT = {claims.NAME: claims}
-ABOUT = {name: module.ABOUT for name, module in {**BENCHMARKS, **OF_DBT, **WITHOUT_PROJECT}.items()}
+ABOUT = {
+    name: module.ABOUT for name, module in {**BENCHMARKS, **OWN_PROJECT, **WITHOUT_PROJECT}.items()
+}
 RESULTS = Path(__file__).resolve().parent / "results"
 _COMPILED = ("dagster", "dagster_shared", "sqlmesh", "sqlglot", "pydantic", "sqlalchemy", "rich",
              "dbt.version", "dbt_common")  # fmt: skip
@@ -26,7 +48,7 @@ _COMPILED = ("dagster", "dagster_shared", "sqlmesh", "sqlglot", "pydantic", "sql
 
 def main() -> None:
     """Prepare the project once, measure, print tables, write JSON."""
-    listing = "\n".join(f"  {name:<16} {about}" for name, about in ABOUT.items())
+    listing = "\n".join(f"  {name:<22} {about}" for name, about in ABOUT.items())
     parser = argparse.ArgumentParser(
         prog="python -m bench",
         description="Measures dagster-transform against what it stands beside: in turns, each run\n"
@@ -71,9 +93,10 @@ def main() -> None:
 def _compare(name: str, models: int, console: Console) -> Result:
     """What is to be measured, on a project that is prepared."""
     cache = RESULTS / "projects"
-    if name in OF_DBT:
-        of_dbt = OF_DBT[name]
-        return of_dbt.compare(of_dbt.prepared(cache, models, console.print))
+    if name in OWN_PROJECT:
+        own = OWN_PROJECT[name]
+        result: Result = own.compare(own.prepared(cache, models, console.print))
+        return result
     return BENCHMARKS[name].compare(prepare(cache, models, console.print))
 
 

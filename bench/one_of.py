@@ -100,7 +100,7 @@ def _days(database: Path) -> Intervals:
 
 def _rows(database: Path, model: str) -> int:
     """Rows of the day that is due, as readers see them."""
-    query = f"SELECT COUNT(*) FROM {model} WHERE day = '{LAST_DAY}'"  # noqa: S608 - our own name
+    query = f"SELECT COUNT(*) FROM {model} WHERE day = '{LAST_DAY}'"
     with closing(duckdb.connect(str(database), read_only=True)) as connection:
         row = connection.execute(query).fetchone()
     assert row is not None

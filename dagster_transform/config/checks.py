@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from pydantic import ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
+
 from dagster_transform.config.fields import Cron, Model, Texts, TimeZone
 
 Timing = Literal["after_each", "after_all", "apart", "none"]
@@ -33,6 +36,13 @@ class ProjectChecks(Model):
     cron: Cron = None
     time_zone: TimeZone = None
     fail_on: Literal["error", "warn", "never"] = "error"
+
+    @field_validator("cron")
+    @classmethod
+    def _is_of_use(cls, cron: str | None, info: ValidationInfo) -> str | None:
+        if cron is not None and "apart" not in (info.data.get("when"), info.data.get("blocking")):
+            raise PydanticCustomError("cron_of_nothing", "needs checks that run apart")
+        return cron
 
 
 class CheckJob(Model):

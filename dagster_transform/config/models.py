@@ -245,4 +245,6 @@ def _explain(
     if kind in {"folder_missing", "folder_expected"}:
         shown = written if len(written) <= _SHOWN else f"{written[:_SHOWN]}..."
         return f"{shown!r} {details['msg']}"
+    if kind == "string_pattern_mismatch" and where[0] == "check_jobs":
+        return _WORDS[kind].replace("project", "job")
     return _WORDS.get(kind) or details["msg"].replace("Input should be", "must be")

@@ -30,6 +30,10 @@ _RUN_COMMANDS = frozenset(
 )  # fmt: skip
 
 
+_KEYS_AT_ONCE = 500
+"""That one query names."""
+
+
 def executes_a_run() -> bool:
     """Whether this process was started to execute a run, or a step of one.
 
@@ -133,12 +137,20 @@ def last_evaluations(
 ) -> dict[dg.AssetCheckKey, tuple[dg.AssetCheckEvaluation, float, str]]:
     """The latest evaluation of each check that has one, when it was stored (seconds since 1970),
     and in which run."""
-    records = instance.event_log_storage.get_asset_check_summary_records(keys) if keys else {}
+    storage = instance.event_log_storage
     found: dict[dg.AssetCheckKey, tuple[dg.AssetCheckEvaluation, float, str]] = {}
-    for key, record in records.items():
-        last = record.last_completed_check_execution_record
-        if last is not None and last.evaluation is not None:
-            found[key] = (last.evaluation, last.create_timestamp, last.run_id)
+    behind: list[dg.AssetCheckKey] = []  # planned since, and not carried out yet
+    for start in range(0, len(keys), _KEYS_AT_ONCE):
+        some = keys[start : start + _KEYS_AT_ONCE]
+        for key, last in storage.get_latest_asset_check_execution_by_key(some).items():
+            if isinstance(last.evaluation, dg.AssetCheckEvaluation):
+                found[key] = (last.evaluation, last.create_timestamp, last.run_id)
+            else:
+                behind.append(key)
+    for key, record in storage.get_asset_check_summary_records(behind).items():
+        done = record.last_completed_check_execution_record
+        if done is not None and isinstance(done.evaluation, dg.AssetCheckEvaluation):
+            found[key] = (done.evaluation, done.create_timestamp, done.run_id)
     return found
 
 

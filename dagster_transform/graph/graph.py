@@ -137,7 +137,12 @@ class Graph:
 
     def timed(self, when: Callable[[Check], When]) -> Graph:
         """The same graph, its checks at other times."""
-        checks = {id: replace(check, when=when(check)) for id, check in self.checks.items()}
+        checks = {
+            id: check if when(check) is check.when else replace(check, when=when(check))
+            for id, check in self.checks.items()
+        }
+        if checks == self.checks:
+            return self
         of = {id: tuple(checks[c.id] for c in found) for id, found in self._checks_of.items()}
         return replace(self, checks=MappingProxyType(checks), _checks_of=of)
 

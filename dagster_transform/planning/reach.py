@@ -24,7 +24,7 @@ class Reach:
     Args:
         graph: The graph.
         build: The nodes that are built.
-        checks: The checks that run apart from a build.
+        checks: The checks that no build runs.
         promotion: The promotion that shows a node to readers, also of nodes that were built before.
 
     Attributes:

@@ -48,7 +48,7 @@ class LogLines:
             if why.outcome is Outcome.UP_TO_DATE and self._graph.is_node(id)
         }
         parts = [f"{self._total} nodes to build"]
-        parts += [f"{checks} checks apart from their build"] * bool(checks)
+        parts += [f"{checks} checks"] * bool(checks)
         parts += [f"{len(up_to_date)} up to date"] * bool(up_to_date)
         self._log.info(f"Run plan: {', '.join(parts)}.")
         by_reason: dict[str, list[str]] = {}

@@ -101,7 +101,8 @@ class ProjectRuns:
             now=options.moment,
             plan_mode=options.plan_mode or project.plan,
             skip_tests=options.skip_tests,
-            ignore_cron=options.ignore_cron,
+            # Checks alone are run whenever somebody asks for them.
+            ignore_cron=options.ignore_cron or not self.scope.nodes,
             marker=self.config.artifacts_root / f"{name}.planned.json",
             restate=options.restate,
             upstreams=options.upstreams,

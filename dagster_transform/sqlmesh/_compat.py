@@ -228,8 +228,13 @@ def load_files(context: Any) -> Any | None:
         Exception: Whatever SQLMesh or a driver raises.
     """
     state = existing_state(context)
-    context._load_state = state is not None
-    context.load()
+    projects = context._projects
+    if state is None:
+        context._projects = set()
+    try:
+        context.load()
+    finally:
+        context._projects = projects
     return state
 
 

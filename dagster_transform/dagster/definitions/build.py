@@ -19,6 +19,7 @@ from dagster_transform.dagster.execution.run import Transform
 from dagster_transform.dagster.execution.run_options import TransformResource
 from dagster_transform.dagster.jobs.build import build_sqlmesh_jobs
 from dagster_transform.dagster.jobs.checks import build_check_jobs
+from dagster_transform.dagster.translation.inner_names import op_name
 from dagster_transform.dagster.translation.specs import translate
 from dagster_transform.dagster.translation.translator import TransformTranslator
 from dagster_transform.errors import TransformError
@@ -102,9 +103,10 @@ def build_transform_definitions(
         for project in config.projects
         for job in build_sqlmesh_jobs(project, config, translator=translator)
     ]
-    checks = build_check_jobs(
-        config, found.graph, found.made.keys, {name, *(job.name for job in jobs)}
-    )
+    taken = {op_name(name)}  # Dagster has one set of names for jobs and ops
+    for job in jobs:
+        taken |= {job.name, *(op.name for op in job.nodes)}
+    checks = build_check_jobs(config, found.graph, found.made.keys, taken)
     return dg.Definitions(
         assets=assets,
         jobs=[*jobs, *checks.jobs],

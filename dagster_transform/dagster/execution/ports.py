@@ -40,7 +40,7 @@ class InstanceRecords:
         return {node: known[self._keys[node]] for node in nodes if self._keys[node] in known}
 
     def last_results(self, checks: Collection[CheckId], /) -> Mapping[CheckId, LastResult]:
-        """The latest evaluations that are stored; two queries a check at most."""
+        """The latest evaluations: a query for many, two more for each that is planned again."""
         asked = {self._checks[check]: check for check in checks if check in self._checks}
         return {
             asked[key]: LastResult(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 
 import dagster as dg
 
@@ -26,13 +26,14 @@ from dagster_transform.dagster.translation.keys import Keys
 from dagster_transform.dagster.translation.translator import TransformTranslator
 from dagster_transform.dbt import SpareProcess
 from dagster_transform.errors import TransformError
-from dagster_transform.graph import CheckId, Graph, NodeId, UnitId, When
+from dagster_transform.graph import CheckId, Graph, NodeId, UnitId, When, names_of
 from dagster_transform.planning import (
     Readiness,
     RunPlan,
     finer_than_upstream,
     in_one_pool,
     over,
+    overdue,
     restatable,
     timed,
     times_of,
@@ -50,6 +51,8 @@ from dagster_transform.runs.summary import RunSummary
 from dagster_transform.runs.unreadable import Unreadable
 from dagster_transform.walk import Unclaimed
 
+_NAMED = 10
+"""Checks that a warning names."""
 _RESTATE = """\
 To build a time of {names} again, although it is complete, give this run config in the launchpad:
 resources:
@@ -241,6 +244,24 @@ class _Run:
         if self.options.ignore_cron and (found := restatable(graph, run_plan)):
             day = f"{self.options.moment - timedelta(days=1):%Y-%m-%d}"
             log.info(_RESTATE.format(names=", ".join(found), day=day))
+        self._warn_of_overdue([n for n in graph.nodes if n in run_plan.units])
+
+    def _warn_of_overdue(self, nodes: Collection[NodeId]) -> None:
+        """Name the checks of what is built that run apart, and have not for too long."""
+        graph = self.graph
+        projects = self._transform.config.projects.items()
+        crons = {n: (p.checks.cron, p.checks.time_zone) for n, p in projects if p.checks.cron}
+        apart = [c.id for n in nodes for c in graph.checks_of(n) if c.when is When.APART]
+        if not apart or not crons:
+            return
+        results = {c: last.at for c, last in self._records.last_results(apart).items()}
+        if found := overdue(graph, nodes, crons, results, datetime.now(timezone.utc)):
+            called = names_of(graph)
+            names = ", ".join(called(check) for check in found[:_NAMED])
+            more = f" and {len(found) - _NAMED} more" * (len(found) > _NAMED)
+            self._context.log.warning(
+                f"Overdue by the cron of their job, checks of what is built: {names}{more}"
+            )
 
 
 def _refused(error: TransformError) -> dg.Failure:

@@ -32,6 +32,7 @@ from dagster_transform.graph import (
 )
 from dagster_transform.planning import timed, times_of
 from dagster_transform.runs.carry_out import RunPorts, carry_out
+from dagster_transform.runs.check_failures import fails_of
 from dagster_transform.runs.claiming.claims import RunClaims
 from dagster_transform.runs.options import RunOptionError, moment_of_run
 from dagster_transform.runs.participants import Participants
@@ -312,6 +313,7 @@ class _Planning:
                 claims=claims,
                 limits=options.limits(self._config),
                 ports=RunPorts(context.log, InstanceRecords(context.instance, keys), writer),
+                fails=fails_of(self._config, graph, None, builds=True),
             )
             if failure := failure_of(writer.store_all(run)):
                 raise failure

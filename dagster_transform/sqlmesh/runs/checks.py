@@ -1,4 +1,4 @@
-"""Checks that run apart from the build of their node: audits that do not block, those that stand
+"""Checks that no build runs: audits that do not block, or not in band, those that stand
 alone, those of external models."""
 
 from __future__ import annotations

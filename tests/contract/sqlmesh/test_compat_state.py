@@ -27,14 +27,21 @@ def test_context_environment_statements(context: Any) -> None:
     assert _compat.environment_statements(context) == []
 
 
-def test_loading_files_makes_no_state_and_finds_other_projects(folder: Path) -> None:
-    """Context._load_state decides whether the state is asked for what other projects have."""
-    context = _compat.import_sqlmesh().Context(paths=[str(folder)], load=False)
-    part(context, "_load_state", "Context._load_state")
+def test_loading_files_makes_no_state_and_finds_other_projects(tmp_path: Path) -> None:
+    """Context._projects decides whether the state is asked for what other projects have."""
+    database = tmp_path / "w.duckdb"
+    (tmp_path / "config.yaml").write_text("project: named\n" + CONFIG.lstrip() % database)
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "a.sql").write_text("MODEL (name s.a, kind FULL);\nSELECT 1 AS n")
+    context = _compat.import_sqlmesh().Context(paths=[str(tmp_path)], load=False)
+    assert part(context, "_projects", "Context._projects") == {"named"}
     try:
-        state = _compat.load_files(context)
-        assert context.models
-        assert context._load_state is (state is not None)
+        assert _compat.load_files(context) is None
+        assert list(context.models) == ['"w"."s"."a"']
+        assert not database.exists(), "loading asks the state, whatever Context._projects has"
+        assert context._projects == {"named"}
+        context.state_sync.migrate()
+        assert _compat.load_files(context) is context.state_sync
     finally:
         _compat.close_connections(context)
 

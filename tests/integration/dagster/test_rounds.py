@@ -180,10 +180,11 @@ def test_what_fails_in_a_round_blocks_the_later_ones_and_the_next_run_goes_on_th
     assert run.observed["b"] == ["failed"]
     for name in ("c", "d", "e", "f"):
         assert run.observed[name] == ["blocked"], name
-        assert run.reason(name) == "upstream failed: b"
-        assert "upstream failed: b" in next(
-            line for line in run.failure.splitlines() if line.split()[0].endswith(name)
-        )
+        assert run.reason(name) == "upstream failed: mid/b"
+    causes, _, blocked = run.failure.partition("\nblocked: ")
+    assert "failed: mid/b\n" in causes
+    assert blocked.startswith("5 (mid/b:unique_b_id, w/two/c, ")
+    assert "and 2 more)\n    upstream failed: mid/b" in blocked
     assert alternating.database.content("one.apart") == [(7,)]
     alternating.write(b=DBT["models/b.sql"])
     fixed = alternating.run(execution_time=NOW)
@@ -200,7 +201,7 @@ def test_a_failed_check_in_a_round_blocks_the_later_ones(alternating: Alternatin
     assert run.checks["b:unique_b_id"] is False
     for name in ("c", "d", "e", "f"):
         assert run.observed[name] == ["blocked"], name
-        assert "blocking check failed: b:unique_b_id" in run.reason(name)
+        assert "blocking check failed: mid/b:unique_b_id" in run.reason(name)
     assert "c:not_null" not in run.checks
 
 
@@ -237,7 +238,7 @@ def test_a_change_that_is_read_both_directly_and_through_dbt_is_refused_with_a_w
     run = alternating.run(execution_time=NOW)
     assert not run.success
     assert run.observed["a"] == ["failed"]
-    assert "can't be promoted without two.c" in run.reason("a")
+    assert "can't be promoted without w/two/c" in run.reason("a")
     assert run.observed["c"] == ["blocked"]
     assert alternating.database.content("three.f") == [(132,)]
     # What the message says.

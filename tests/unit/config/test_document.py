@@ -133,6 +133,23 @@ MARTS = "projects:\n  marts:\n    framework: sqlmesh\n    path: marts\n"
             "projects:\n  a:\n    framework: dbt\n    path: staging\n    profiles_dir: gone",
             ["5:5: projects.a.profiles_dir: 'gone' does not exist"],
         ),
+        (
+            "projects:\n  a:\n    framework: dbt\n    path: staging\n    checks: later",
+            ["5:5: projects.a.checks: must be 'after_each', 'after_all', 'apart' or 'none'"],
+        ),
+        (
+            "projects:\n  a:\n    framework: dbt\n    path: staging\n    checks: {cron: '@daily'}",
+            ["5:14: projects.a.checks.cron: needs checks that run apart"],
+        ),
+        (
+            "projects: {}\ncheck_jobs:\n  at night: {}",
+            [
+                (
+                    "3:3: check_jobs.at night: a job's name has letters, digits and underscores, "
+                    "and does not begin with a digit"
+                )
+            ],
+        ),
         (MARTS + "    environment: ''", ["5:5: projects.marts.environment: must not be empty"]),
         (
             MARTS + "    environment: on",

@@ -64,9 +64,7 @@ def test_nothing_is_said_of_checks_in_band(days: TwoDays) -> None:
 
 def test_a_run_option_takes_unplanned_checks_in_band(days: TwoDays) -> None:
     """The UI plans none that run apart; jobs may plan none at all."""
-    run = days.run(
-        [VISITS, REPORT], [], execution_time=NIGHT, check_options={"when": "after_each"}
-    )
+    run = days.run([VISITS, REPORT], [], execution_time=NIGHT, check_options={"when": "after_each"})
     assert run.of(Kind.ASSET_CHECK_EVALUATION_PLANNED) == []
     assert run.checks.keys() == {
         "visits:few", "visits:not_null", "visits:number_of_rows",
