@@ -20,7 +20,7 @@ from dagster_transform.dagster._compat import (
     summary_event,
 )
 from dagster_transform.dagster._compat_circles import not_held_back
-from dagster_transform.dagster.execution.apart import said_of_checks_apart
+from dagster_transform.dagster.execution.apart import Evaluations, said_of_checks_apart
 from dagster_transform.dagster.translation.keys import Keys
 from dagster_transform.dagster.translation.metadata import (
     OUTCOME,
@@ -67,6 +67,7 @@ class EventWriter:
         self._translator = translator
         self._evaluated: set[dg.AssetCheckKey] = set()
         self._built_here: set[InputId] = set()
+        self._apart_before: Evaluations | None = None  # as the run found them
         # Nobody takes outputs there: events alone, of which Dagster stores one less a check.
         self._without_outputs = not context.selected_asset_keys and is_only_step(context)
 
@@ -158,7 +159,16 @@ class EventWriter:
         keys = [self._keys.checks[check.id] for check in checks if check.when is When.APART]
         if not keys:
             return {}
-        return said_of_checks_apart(keys, last_evaluations(self._context.instance, keys))
+        if self._apart_before is None:  # of all that is selected at once: queries cost
+            selected = self._context.selected_asset_keys
+            asked = [
+                key
+                for check in self._graph.checks.values()
+                if check.when is When.APART
+                and (key := self._keys.checks[check.id]).asset_key in selected
+            ]
+            self._apart_before = last_evaluations(self._context.instance, asked)
+        return said_of_checks_apart(keys, self._apart_before)
 
     def _other_code_version(self, node: Node, built: str | None) -> str | None:
         """The version of the code that was built, where the files have another one."""
