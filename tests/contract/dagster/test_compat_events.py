@@ -1,0 +1,106 @@
+"""The private part of Dagster's event log on SQLite that a run's process makes faster."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+from dagster._core.storage.event_log.sqlite import sqlite_event_log
+
+from dagster_transform.dagster import _compat_events
+from dagster_transform.dagster._compat_events import KeptEngines
+
+
+@pytest.fixture
+def kept(monkeypatch: pytest.MonkeyPatch) -> Iterator[KeptEngines]:
+    monkeypatch.setattr(sqlite_event_log, "create_engine", sqlite_event_log.create_engine)
+    monkeypatch.setattr(_compat_events, "Finalize", lambda *_, **__: None)
+    _compat_events.keep_engines()
+    found = vars(sqlite_event_log)["create_engine"]
+    assert isinstance(found, KeptEngines)
+    yield found
+    found.close()
+
+
+def run_in_a_process(home: str) -> list[str]:
+    """A run, in a process that keeps engines; the files that are there before it ends."""
+    _compat_events.keep_engines()
+    with dg.DagsterInstance.from_config(home) as instance:
+        assert dg.materialize([both], instance=instance).success
+    return sorted(path.suffix for path in Path(home, "history", "runs").iterdir())
+
+
+@dg.multi_asset(
+    specs=[dg.AssetSpec("a"), dg.AssetSpec("b")],
+    check_specs=[dg.AssetCheckSpec("c", asset="a")],
+)
+def both(context):  # type: ignore[no-untyped-def]
+    context.log.info("a line")
+    yield dg.MaterializeResult("a", metadata={"n": 1})
+    yield dg.MaterializeResult("b")
+    yield dg.AssetCheckResult(asset_key="a", check_name="c", passed=False)
+
+
+def stored(home: Path) -> list[tuple[str, str | None]]:
+    """What an instance of its own, as another process has one, reads of a run."""
+    home.mkdir()
+    (home / "dagster.yaml").write_text("telemetry: {enabled: false}\n", encoding="utf-8")
+    with dg.DagsterInstance.from_config(str(home)) as instance:
+        run = dg.materialize([both], instance=instance).run_id
+        with dg.DagsterInstance.from_config(str(home)) as other:
+            entries = other.all_logs(run)
+            key = dg.AssetCheckKey(dg.AssetKey("a"), "c")
+            assert other.get_latest_materialization_event(dg.AssetKey("b")) is not None
+            summaries = other.event_log_storage.get_asset_check_summary_records([key])
+            assert summaries[key].last_check_execution_record.status.value == "FAILED"
+    return [(str(e.dagster_event_type or e.user_message), e.step_key) for e in entries]
+
+
+def test_the_same_is_stored_with_kept_engines(tmp_path: Path, kept: KeptEngines) -> None:
+    with_kept = stored(tmp_path / "kept")
+    vars(sqlite_event_log)["create_engine"] = kept.make
+    assert with_kept == stored(tmp_path / "plain")
+
+
+def test_every_file_has_one_engine_and_stays_open_until_the_end(
+    tmp_path: Path, kept: KeptEngines
+) -> None:
+    made: list[str] = []
+    make = kept.make
+
+    def count(url: str, **settings: Any) -> Any:
+        made.append(url)
+        return make(url, **settings)
+
+    kept.make = count
+    stored(tmp_path / "home")
+    assert len(made) == len(set(made)) == 2, "the index of all runs, and the run's own"
+    runs = tmp_path / "home" / "history" / "runs"
+    assert len(list(runs.glob("*.db"))) == len(list(runs.glob("*.db-wal"))) == 2
+    kept.close()
+    assert list(runs.glob("*.db-wal")) == [], "whatever was written is in the files"
+    assert len(list(runs.glob("*.db"))) == 2
+
+
+def test_files_of_earlier_runs_are_let_go(tmp_path: Path, kept: KeptEngines) -> None:
+    (tmp_path / "dagster.yaml").write_text("telemetry: {enabled: false}\n", encoding="utf-8")
+    with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
+        for _ in range(12):
+            assert dg.materialize([both], instance=instance).success
+    runs = tmp_path / "history" / "runs"
+    assert len(list(runs.glob("*.db"))) == 13
+    assert len(list(runs.glob("*.db-wal"))) <= 8
+
+
+def test_a_process_of_a_code_server_closes_them_when_it_ends(tmp_path: Path) -> None:
+    (tmp_path / "dagster.yaml").write_text("telemetry: {enabled: false}\n", encoding="utf-8")
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        before = pool.submit(run_in_a_process, str(tmp_path)).result()
+    assert before.count(".db-wal") == before.count(".db") == 2
+    after = [path.suffix for path in (tmp_path / "history" / "runs").iterdir()]
+    assert after == [".db", ".db"]
