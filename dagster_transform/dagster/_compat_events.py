@@ -9,10 +9,10 @@ the run's work.
 
 from __future__ import annotations
 
-import atexit
 import sqlite3
 from collections.abc import Callable
 from contextlib import suppress
+from multiprocessing.util import Finalize
 from typing import Any
 
 from dagster._core.storage.event_log.sqlite import sqlite_event_log
@@ -68,4 +68,5 @@ def keep_engines() -> None:
     if not isinstance(names["create_engine"], KeptEngines):
         # The module's own name for it: nothing else in Dagster sees this.
         kept = names["create_engine"] = KeptEngines(names["create_engine"])
-        atexit.register(kept.close)
+        # A code server's processes of runs end without what is registered with atexit.
+        Finalize(None, kept.close, exitpriority=1)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import multiprocessing
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +19,20 @@ from dagster_transform.dagster._compat_events import KeptEngines
 @pytest.fixture
 def kept(monkeypatch: pytest.MonkeyPatch) -> Iterator[KeptEngines]:
     monkeypatch.setattr(sqlite_event_log, "create_engine", sqlite_event_log.create_engine)
-    monkeypatch.setattr(_compat_events.atexit, "register", lambda _: None)
+    monkeypatch.setattr(_compat_events, "Finalize", lambda *_, **__: None)
     _compat_events.keep_engines()
     found = vars(sqlite_event_log)["create_engine"]
     assert isinstance(found, KeptEngines)
     yield found
     found.close()
+
+
+def run_in_a_process(home: str) -> list[str]:
+    """A run, in a process that keeps engines; the files that are there before it ends."""
+    _compat_events.keep_engines()
+    with dg.DagsterInstance.from_config(home) as instance:
+        assert dg.materialize([both], instance=instance).success
+    return sorted(path.suffix for path in Path(home, "history", "runs").iterdir())
 
 
 @dg.multi_asset(
@@ -85,6 +95,15 @@ def test_files_of_earlier_runs_are_let_go(tmp_path: Path, kept: KeptEngines) -> 
     runs = tmp_path / "history" / "runs"
     assert len(list(runs.glob("*.db"))) == 13
     assert len(list(runs.glob("*.db-wal"))) <= 8
+
+
+def test_a_process_of_a_code_server_closes_them_when_it_ends(tmp_path: Path) -> None:
+    (tmp_path / "dagster.yaml").write_text("telemetry: {enabled: false}\n", encoding="utf-8")
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        before = pool.submit(run_in_a_process, str(tmp_path)).result()
+    assert before.count(".db-wal") == before.count(".db") == 2
+    after = [path.suffix for path in (tmp_path / "history" / "runs").iterdir()]
+    assert after == [".db", ".db"]
 
 
 def test_what_checks_judge_is_looked_up_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
