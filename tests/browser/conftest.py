@@ -11,7 +11,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Generator, Iterator
-from contextlib import suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -19,10 +19,14 @@ import yaml
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.support.shop import Shop, half_broken_shop, working_shop
+from tests.support.transforms import Transform
+from tests.support.two_days import Shown, TwoDays
 
 NO_CHROMIUM = "No Chromium, for the browser tests: apt-get install chromium"
 READY_SECONDS = 90
 PAGE_MS = 30_000
+HOURS = (1, 25, 36)
+"""At which the hourly model is built."""
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -58,24 +62,21 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
         for file in (transform.module, folder / "half" / "defs_half.py")
     ]  # fmt: skip
     workspace.write_text(yaml.safe_dump({"load_from": locations}), encoding="utf-8")
-    port = _free_port()
     log = folder / "dagster.log"
-    with log.open("w", encoding="utf-8") as output:
-        server = subprocess.Popen(
-            [sys.executable, "-m", "dagster", "dev", "-w", str(workspace), "-p", str(port)],
-            cwd=folder,
-            env=transform.environment(),
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    try:
-        url = f"http://127.0.0.1:{port}"
-        _wait_until_it_answers(f"{url}/server_info", server, log)
+    command = ["dagster", "dev", "-w", str(workspace)]
+    with closing(transform), _serving(command, transform, log) as url:
         yield Shop(url, transform, project, log)
-    finally:
-        _end(server)
-        transform.close()
+
+
+@pytest.fixture(scope="module")
+def days(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
+    """Dagster's web server on two days of an hourly model whose audits run once a day."""
+    transform = TwoDays(tmp_path_factory.mktemp("days") / "visits")
+    transform.two_days(HOURS)
+    command = ["dagster_webserver", "-f", transform.module.name, "-a", "defs"]
+    log = transform.folder / "dagster.log"
+    with closing(transform), _serving(command, transform, log) as url:
+        yield Shown(url, transform)
 
 
 @pytest.fixture(scope="module")
@@ -120,13 +121,34 @@ def shoot(page: Page, tmp_path: Path, request: pytest.FixtureRequest) -> Callabl
     return take
 
 
+@contextmanager
+def _serving(command: list[str], transform: Transform, log: Path) -> Iterator[str]:
+    """A module of Dagster's that serves the UI, and its URL."""
+    port = _free_port()
+    with log.open("w", encoding="utf-8") as output:
+        server = subprocess.Popen(
+            [sys.executable, "-m", *command, "-p", str(port)],
+            cwd=transform.folder,
+            env=transform.environment(),
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        url = f"http://127.0.0.1:{port}"
+        _wait_until_it_answers(f"{url}/server_info", server, log)
+        yield url
+    finally:
+        _end(server)
+
+
 def _wait_until_it_answers(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
     deadline = time.monotonic() + READY_SECONDS
     while time.monotonic() < deadline and server.poll() is None:
         with suppress(OSError), urllib.request.urlopen(url, timeout=5):
             return
         time.sleep(0.3)
-    pytest.fail(f"dagster dev did not start:\n{log.read_text(encoding='utf-8')[-4000:]}")
+    pytest.fail(f"the UI did not start:\n{log.read_text(encoding='utf-8')[-4000:]}")
 
 
 def _end(server: subprocess.Popen[bytes]) -> None:

@@ -14,11 +14,13 @@ from dagster_transform.dagster._compat import (
     check_evaluation,
     check_outputs,
     is_only_step,
+    last_evaluations,
     look_up_materializations,
     output_without_event,
     summary_event,
 )
 from dagster_transform.dagster._compat_circles import not_held_back
+from dagster_transform.dagster.execution.apart import Evaluations, said_of_checks_apart
 from dagster_transform.dagster.translation.keys import Keys
 from dagster_transform.dagster.translation.metadata import (
     OUTCOME,
@@ -27,7 +29,7 @@ from dagster_transform.dagster.translation.metadata import (
     report_metadata,
 )
 from dagster_transform.dagster.translation.translator import TransformTranslator
-from dagster_transform.graph import Graph, InputId, Node, NodeId
+from dagster_transform.graph import Graph, InputId, Node, NodeId, When
 from dagster_transform.runs.events import (
     CheckEvaluated,
     ChecksBegin,
@@ -51,7 +53,7 @@ class EventWriter:
 
     Args:
         context: Dagster's context of the op.
-        graph: For the descriptions of columns.
+        graph: The graph as the run sees it: the descriptions of columns, when checks run.
         keys: Keys of the graph.
         translator: Which code version a node has in Dagster.
     """
@@ -65,6 +67,7 @@ class EventWriter:
         self._translator = translator
         self._evaluated: set[dg.AssetCheckKey] = set()
         self._built_here: set[InputId] = set()
+        self._apart_before: Evaluations | None = None  # as the run found them
         # Nobody takes outputs there: events alone, of which Dagster stores one less a check.
         self._without_outputs = not context.selected_asset_keys and is_only_step(context)
 
@@ -137,7 +140,7 @@ class EventWriter:
         key = self._keys.assets[event.node]
         node = self._graph.nodes[event.node]
         self._built_here.add(node.id)
-        metadata = report_metadata(event.report, node, self._keys.assets)
+        metadata = report_metadata(event.report, node, self._keys.assets) | self._apart(node)
         if live and not event.held_back and self._is_selected(event.node):
             version = self._other_code_version(node, event.report.code_version)
             yield dg.MaterializeResult(
@@ -149,6 +152,23 @@ class EventWriter:
             )
         else:
             self._context.log_event(dg.AssetMaterialization(key, metadata=metadata))
+
+    def _apart(self, node: Node) -> dict[str, dg.MetadataValue[Any]]:
+        """Before this materialisation is stored: Dagster shows their results with an older one."""
+        checks = self._graph.checks_of(node.id)
+        keys = [self._keys.checks[check.id] for check in checks if check.when is When.APART]
+        if not keys:
+            return {}
+        if self._apart_before is None:  # of all that is selected at once: queries cost
+            selected = self._context.selected_asset_keys
+            asked = [
+                key
+                for check in self._graph.checks.values()
+                if check.when is When.APART
+                and (key := self._keys.checks[check.id]).asset_key in selected
+            ]
+            self._apart_before = last_evaluations(self._context.instance, asked)
+        return said_of_checks_apart(keys, self._apart_before)
 
     def _other_code_version(self, node: Node, built: str | None) -> str | None:
         """The version of the code that was built, where the files have another one."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Generator, Iterator, Mapping
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
@@ -26,7 +26,7 @@ from dagster_transform.dagster.translation.keys import Keys
 from dagster_transform.dagster.translation.translator import TransformTranslator
 from dagster_transform.dbt import SpareProcess
 from dagster_transform.errors import TransformError
-from dagster_transform.graph import Graph, NodeId, UnitId, When, names_of
+from dagster_transform.graph import CheckId, Graph, NodeId, UnitId, When, names_of
 from dagster_transform.planning import (
     Readiness,
     RunPlan,
@@ -103,6 +103,7 @@ def run_transform(
     try:
         run = _Run(context, transform, resource)
         graph = run.graph
+        selection = replace(selection, checks={*selection.checks, *run.asked_for(selection.nodes)})
         writer = EventWriter(context, graph, keys, transform.translator)
         rounds = look_ahead(run.project_runs, selection)
         summary = yield from writer.outputs(
@@ -148,6 +149,7 @@ class _Run:
         scope = scope_of(context, transform.graph, transform.keys)
         self._builds = bool(scope.nodes)
         self.graph = graph = transform.keys.named(self._timed())
+        scope = replace(scope, checks=scope.checks | self.asked_for(scope.nodes))
         self._records = InstanceRecords(context.instance, transform.keys)
         self._policy = claim_policy(context, resource, slots_by_unit(graph, config))
         self.project_runs = ProjectRuns(
@@ -201,6 +203,18 @@ class _Run:
                     advise=lambda run_plan: self._advise(one.selection, run_plan),
                 )
             )
+
+    def asked_for(self, nodes: Iterable[NodeId]) -> set[CheckId]:
+        """The checks of nodes that the run option `checks: {when: ...}` puts beside builds.
+
+        Dagster may not have planned them: the UI plans none that run apart, as transform.yaml has
+        it, and so do jobs without checks.
+        """
+        if self.options.checks.when is None:
+            return set()
+        beside = (When.AFTER_EACH, When.AFTER_ALL)
+        checks = [check for node in nodes for check in self.graph.checks_of(node)]
+        return {check.id for check in checks if check.when in beside}
 
     def _requiring(self) -> set[str]:
         """Projects whose nodes are built only over what passed its blocking checks."""

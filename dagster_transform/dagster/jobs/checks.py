@@ -10,6 +10,7 @@ from typing import Any
 import dagster as dg
 
 from dagster_transform.config import CheckJob, TransformConfig
+from dagster_transform.dagster._compat_check_jobs import plan_apart
 from dagster_transform.dagster.translation.keys import Keys
 from dagster_transform.errors import TransformError
 from dagster_transform.graph import Check, Graph, When
@@ -88,6 +89,8 @@ def build_check_jobs(
             description=f"Runs checks of {', '.join(projects)}, all at once, and builds nothing.",
         )
         jobs.append(job)
+        if own:
+            plan_apart(name, checks)
         if asked.cron is not None:
             schedules.append(
                 dg.ScheduleDefinition(

@@ -21,9 +21,10 @@ import pytest
 import yaml
 from dagster import DagsterEventType as Kind
 from dagster._core.definitions.reconstruct import ReconstructableRepository
+from dagster._core.remote_representation.external_data import RepositorySnap
 
 from dagster_transform.claims import open_store
-from dagster_transform.dagster import _compat, _compat_circles
+from dagster_transform.dagster import _compat, _compat_check_jobs, _compat_circles
 
 if TYPE_CHECKING:
     from tests.support.postgres import PostgresDatabase
@@ -374,3 +375,26 @@ def test_a_blocking_check_of_ours_closes_no_circle(caplog: pytest.LogCaptureFixt
     both = dg.Definitions(assets=[ours, between], resources={"transform": 1})
     job = both.get_repository_def().get_job("__ASSET_JOB")
     assert _compat_circles.not_held_back(far.key, job) == ["between"]
+
+
+def test_the_ui_is_told_of_the_job_of_checks_that_run_apart(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(_compat_check_jobs, "_own", {})
+    checks = [dg.AssetCheckSpec(name, asset="one") for name in ("far", "near")]
+
+    @dg.multi_asset(specs=[dg.AssetSpec("one")], check_specs=checks, can_subset=True)
+    def ours():  # type: ignore[no-untyped-def]
+        yield from ()
+
+    job = dg.define_asset_job("far_checks", dg.AssetSelection.checks(checks[0].key))
+    _compat_check_jobs.plan_apart("far_checks", [checks[0].key])
+    repository = dg.Definitions(assets=[ours], jobs=[job]).get_repository_def()
+    snaps = RepositorySnap.from_def(repository).asset_check_nodes
+    assert snaps is not None
+    assert {snap.name: list(snap.job_names) for snap in snaps} == {
+        "far": ["far_checks"], "near": ["__ASSET_JOB"],
+    }  # fmt: skip
+    # Whoever selects it in the base job gets it.
+    base = repository.get_job("__ASSET_JOB").asset_layer
+    assert checks[0].key in base.asset_graph.asset_check_keys
