@@ -16,6 +16,9 @@ import tempfile
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 from matrix.environments import ENVIRONMENTS, REPOSITORY, Environment, install, resolve
 
@@ -92,10 +95,30 @@ def _example(environment: Environment) -> tuple[str, int]:
         folder = Path(name)
         made = shutil.ignore_patterns("data", "logs", "target", ".dagster_transform", "__pycache__")
         shutil.copytree(REPOSITORY / "example_project", folder / "example_project", ignore=made)
+        if environment.versions()["dbt-core"].startswith("1.9."):
+            _write_for_dbt_1_9(folder / "example_project" / "dbt_project")
         home = folder / "home"
         home.mkdir()
         shutil.copy(REPOSITORY / "dagster_home.yaml", home / "dagster.yaml")
         return _python(environment, ["-m", "example_project.demo"], folder, DAGSTER_HOME=str(home))
+
+
+def _write_for_dbt_1_9(project: Path) -> None:
+    """Arguments of tests as they were before dbt had a property for them, and sources without their
+    freshness, which has no query there."""
+    for file in project.glob("models/**/*.yml"):
+        written = yaml.safe_load(file.read_text(encoding="utf-8"))
+        file.write_text(yaml.safe_dump(_of_dbt_1_9(written)), encoding="utf-8")
+
+
+def _of_dbt_1_9(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_of_dbt_1_9(each) for each in value]
+    if not isinstance(value, dict):
+        return value
+    later = {"arguments", "freshness", "loaded_at_query"}
+    kept = {key: _of_dbt_1_9(each) for key, each in value.items() if key not in later}
+    return kept | value.get("arguments", {})
 
 
 def _python(
