@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
 
+import hypothesis
 import pytest
 
 from tests.support.postgres import PostgresDatabase
@@ -17,6 +18,10 @@ from tests.support.postgres import PostgresDatabase
 # Before anything imports sqlmesh, which starts a thread and forks processes unless told not to.
 os.environ.setdefault("SQLMESH__DISABLE_ANONYMIZED_ANALYTICS", "true")
 os.environ.setdefault("MAX_FORK_WORKERS", "1")
+
+# Machines are shared: that one example took long says nothing.
+hypothesis.settings.register_profile("shared machine", deadline=None)
+hypothesis.settings.load_profile("shared machine")
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import multiprocessing
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +108,23 @@ def check_evaluation(
             None if step is None else result._get_target_materialization_data(step, key)
         ),
     )
+
+
+def look_up_materializations(context: Any, keys: Collection[dg.AssetKey]) -> None:
+    """Ask for the latest materialisations of assets at once; results of checks that the op yields
+    or `check_evaluation` makes aim at them. Dagster would ask for each alone, a few queries each.
+
+    Args:
+        context: Dagster's context of the op.
+        keys: Assets that nobody materialises until their checks have ended.
+    """
+    step = context.op_execution_context._step_execution_context
+    step._data_version_cache._fetch_input_asset_version_info(sorted(keys))
+
+
+def is_only_step(context: Any) -> bool:
+    """Whether the op is the only one of its job: no other one waits for its outputs."""
+    return len(context.job_def.nodes_in_topological_order) == 1
 
 
 def ops_of_run(

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Generator, Mapping
 from dataclasses import dataclass, replace
 
-from dagster_transform.graph import Graph, NodeId, UnitId, names_of
-from dagster_transform.planning import LeftOut, Limits, Readiness, RunPlan, plan_run
+from dagster_transform.graph import Graph, InputId, NodeId, UnitId, names_of
+from dagster_transform.planning import LeftOut, Limits, Readiness, RunPlan, UnitKind, plan_run
 from dagster_transform.runs.check_failures import Fails, fails
 from dagster_transform.runs.claiming.claims import RunClaims
 from dagster_transform.runs.claiming.gate import ClaimGate
 from dagster_transform.runs.earlier_failures import blocked_by_failures, checks_above
-from dagster_transform.runs.events import RunEvent
+from dagster_transform.runs.events import ChecksBegin, RunEvent
 from dagster_transform.runs.interrupts import store_the_rest
 from dagster_transform.runs.log_lines import LogLines
 from dagster_transform.runs.participants import Participants
@@ -91,6 +91,8 @@ def carry_out(
         yield from synced(graph, run_plan, ports.records)
         lines.checks_left_out()
         advise(run_plan)
+        if {unit.kind for unit in run_plan.units.values()} == {UnitKind.CHECK}:
+            yield ChecksBegin(_out_of_reach_of_others(graph, run_plan, claims))
         walk = Walk(run_plan, participants.project_runs, claims.held.inbox, called, gate)
         progress = (walk, settling, lines)
         for walk_event in walk.events():
@@ -138,6 +140,17 @@ def _look(
     claims.update_shared(participants.shared_resources())
     participants.hold_back_over_moved(selection.nodes, readiness)
     return readiness
+
+
+def _out_of_reach_of_others(
+    graph: Graph, run_plan: RunPlan, claims: RunClaims
+) -> frozenset[InputId]:
+    """What the checks of a plan judge, without what another run may still be building."""
+    needed = claims.held.needed
+    waiting = {id for id in run_plan.units if not all(map(claims.has, needed.of(id)))}
+    checks = [check for id in run_plan.units if (check := graph.check(id)) is not None]
+    held_up = {check.target for check in checks if check.id in waiting}
+    return frozenset(check.target for check in checks) - held_up
 
 
 def _claim(

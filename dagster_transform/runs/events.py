@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from dagster_transform.claims import RunId
-from dagster_transform.graph import NodeId
+from dagster_transform.graph import InputId, NodeId
 from dagster_transform.planning import Outcome
 from dagster_transform.walk import CheckResult, Report
 
@@ -73,6 +73,17 @@ class NodePassed:
 
 
 @dataclass(frozen=True, slots=True)
+class ChecksBegin:
+    """A run that builds nothing begins with its checks.
+
+    Attributes:
+        judged: What they judge and nobody else can build any more until they have.
+    """
+
+    judged: frozenset[InputId]
+
+
+@dataclass(frozen=True, slots=True)
 class CheckEvaluated:
     """A check ran.
 
@@ -85,4 +96,12 @@ class CheckEvaluated:
     seen: bool = True
 
 
-RunEvent = NodeBuilt | NodeObserved | NodesUpToDate | NodesSynced | NodePassed | CheckEvaluated
+RunEvent = (
+    NodeBuilt
+    | NodeObserved
+    | NodesUpToDate
+    | NodesSynced
+    | NodePassed
+    | ChecksBegin
+    | CheckEvaluated
+)

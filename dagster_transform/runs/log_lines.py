@@ -10,6 +10,9 @@ from dagster_transform.runs.ports import RunLog
 from dagster_transform.runs.progress import ProgressTold
 from dagster_transform.walk import Event, Finished, Learned, Progressed, Retrying, Started
 
+_FEW = 10
+"""Checks each of which is worth lines of its own, also where it passes."""
+
 
 class LogLines:
     """Writes the log of one run.
@@ -34,7 +37,11 @@ class LogLines:
         self._graph = graph
         self._run_plan = run_plan
         self._called = called
-        self._total = sum(unit.kind is UnitKind.BUILD for unit in run_plan.units.values())
+        kinds = [unit.kind for unit in run_plan.units.values()]
+        self._total = kinds.count(UnitKind.BUILD)
+        only_checks = kinds.count(UnitKind.CHECK) == len(kinds)
+        # Of a run of many checks and nothing else: those that have not ended.
+        self._many = set(run_plan.units) if only_checks and len(kinds) > _FEW else None
         self._started = 0
         self._progress = ProgressTold(now)
 
@@ -69,7 +76,13 @@ class LogLines:
             self._log.info(f"{count}{': ' * bool(count)}{', '.join(names)} not run: {reason}")
 
     def event(self, event: Event) -> None:
-        """Say what happens in the walk."""
+        """Say what happens in the walk.
+
+        Where many checks and nothing else are run, their results are events already: there are
+        lines for what went wrong, and one for the last few, among which is one that hangs.
+        """
+        if self._many is not None and self._is_one_of_many(event, self._many):
+            return
         unit, name = event.unit, self._called(event.unit.id)
         if isinstance(event, Started):
             is_build = unit.kind is UnitKind.BUILD
@@ -87,6 +100,23 @@ class LogLines:
                 self._log.info(f"{name}: {line}")
         elif not isinstance(event, Learned):
             self._end(name, event)
+
+    def _is_one_of_many(self, event: Event, left: set[UnitId]) -> bool:
+        """Whether an event of a run of many checks is not worth a line.
+
+        Args:
+            event: It.
+            left: The checks that have not ended; changed.
+        """
+        if isinstance(event, Started):
+            return event.attempt == 1
+        if not isinstance(event, Finished):
+            return False
+        left.discard(event.unit.id)
+        if len(left) == _FEW:
+            self._log.info(f"The last {_FEW}: {', '.join(map(self._called, sorted(left)))}")
+        report = event.report
+        return report is not None and bool(report.checks) and all(c.passed for c in report.checks)
 
     def _end(self, name: str, end: Finished) -> None:
         report, progress = end.report, self._progress.end(end.unit.id)

@@ -5,7 +5,9 @@ Importing this package does not; the functions below do, once they are called.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -31,6 +33,7 @@ __all__ = [
     "SqlmeshSettings",
     "end_backends",
     "finish_run",
+    "import_early",
     "make_project_run",
     "project_shared_resources",
     "propose_plan",
@@ -74,6 +77,21 @@ def project_shared_resources(
 
     with opened(name, project, settings.paths) as context:
         return shared_resources_of(context, settings, alone=alone)
+
+
+def import_early() -> None:
+    """Import SQLMesh on a thread of its own; whoever needs it next waits for that, or hears what
+    went wrong.
+
+    It takes a second of computing, and a process that is about to execute a run waits for that
+    long for Dagster's storage.
+    """
+
+    def load() -> None:
+        with suppress(Exception):
+            import_sqlmesh()
+
+    threading.Thread(target=load, name="import-sqlmesh", daemon=True).start()
 
 
 def make_project_run(

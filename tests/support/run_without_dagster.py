@@ -131,7 +131,7 @@ def main() -> None:
             {
                 "events": [type(event).__name__ for event in done.events],
                 "failed": done.summary.failed,
-                "rows": [[row.name, row.outcome] for row in done.summary.rows],
+                "rows": [[n, row.outcome] for row in done.summary.rows for n in row.names],
                 "dagster": "dagster" in sys.modules,
                 "held": len(done.store.holders()),
             }

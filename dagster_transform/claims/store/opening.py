@@ -48,7 +48,11 @@ def new_store(url: str | None, timing: Timing = _DEFAULT) -> SqlStore:
     from dagster_transform.claims.store.sql_store import SqlStore
 
     store = SqlStore(database_at(url, timing), timing)
-    store.prepare()
+    try:
+        store.prepare()
+    except BaseException:
+        store.close()
+        raise
     return store
 
 

@@ -8,9 +8,10 @@ from typing import Any
 
 import dagster as dg
 
-from dagster_transform import dbt
+from dagster_transform import dbt, sqlmesh
 from dagster_transform.config import DbtProject, TransformConfig, load_config
 from dagster_transform.dagster._compat import executes_a_run
+from dagster_transform.dagster._compat_events import keep_engines
 from dagster_transform.dagster.definitions.assets import build_transform_assets, multi_asset
 from dagster_transform.dagster.definitions.fitting import fit
 from dagster_transform.dagster.definitions.loading import Loaded, load_graphs
@@ -71,7 +72,8 @@ def build_transform_definitions(
     if not isinstance(config, TransformConfig):
         config = load_config(config)
     translator = translator or TransformTranslator(config.root)
-    spare = _spare_process(config)
+    begins = executes_a_run()
+    spare = _spare_process(config) if begins else None
     loaded = load_graphs(config)
     with kept("definitions"):
         found = fit(loaded.graphs, lambda graph: translate(graph, translator))
@@ -97,6 +99,10 @@ def build_transform_definitions(
             )
             not_there = {key for keys in missing.values() for key in keys}
             assets.append(multi_asset(name, found.made, transform, not_there))
+    if begins:
+        keep_engines()
+        if spare is None:  # else it may be all about dbt
+            sqlmesh.import_early()
     chosen = transform_executor() if executor is True else executor or None
     jobs = [
         job
@@ -147,9 +153,9 @@ def build_sqlmesh_assets(
 
 
 def _spare_process(config: TransformConfig) -> dbt.SpareProcess | None:
-    """Start dbt at once where a run is about to begin, beside Dagster's loading and planning."""
+    """Start dbt at once, beside Dagster's loading and planning."""
     projects = [name for name, p in config.projects.items() if isinstance(p, DbtProject)]
-    if projects and executes_a_run():
+    if projects:
         return dbt.spare_process(config.prepared_root(projects[0]) / projects[0])
     return None
 

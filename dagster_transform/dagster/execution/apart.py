@@ -1,7 +1,7 @@
 """What a materialisation says of checks that run apart from it.
 
 Dagster shows a check's result with the materialisation that it judged, and no longer once there is
-a newer one: a failure would be gone within the hour where a node is built hourly and judged daily.
+a newer one: nobody would see a failure for longer than an hour where a node is built hourly.
 """
 
 from __future__ import annotations

@@ -13,12 +13,14 @@ from dagster_transform.dagster._compat import (
     CODE_VERSION_TAG,
     check_evaluation,
     check_outputs,
+    is_only_step,
     last_evaluations,
+    look_up_materializations,
     output_without_event,
     summary_event,
 )
 from dagster_transform.dagster._compat_circles import not_held_back
-from dagster_transform.dagster.execution.apart import said_of_checks_apart
+from dagster_transform.dagster.execution.apart import Evaluations, said_of_checks_apart
 from dagster_transform.dagster.translation.keys import Keys
 from dagster_transform.dagster.translation.metadata import (
     OUTCOME,
@@ -30,6 +32,7 @@ from dagster_transform.dagster.translation.translator import TransformTranslator
 from dagster_transform.graph import Graph, InputId, Node, NodeId, When
 from dagster_transform.runs.events import (
     CheckEvaluated,
+    ChecksBegin,
     NodeBuilt,
     NodeObserved,
     NodePassed,
@@ -64,6 +67,9 @@ class EventWriter:
         self._translator = translator
         self._evaluated: set[dg.AssetCheckKey] = set()
         self._built_here: set[InputId] = set()
+        self._apart_before: Evaluations | None = None  # as the run found them
+        # Nobody takes outputs there: events alone, of which Dagster stores one less a check.
+        self._without_outputs = not context.selected_asset_keys and is_only_step(context)
 
     def outputs(
         self, run: Generator[RunEvent, None, RunSummary]
@@ -74,7 +80,8 @@ class EventWriter:
         # A step downstream of a blocking check waits for the check's output, and with
         # require_upstream_step_success off Dagster would wait for ever: one that did not run gates
         # nothing, as everywhere in Dagster.
-        for name, key in check_outputs(self._context.assets_def).items():
+        gating = {} if self._without_outputs else check_outputs(self._context.assets_def)
+        for name, key in gating.items():
             if key in self._context.selected_asset_check_keys and key not in self._evaluated:
                 yield output_without_event(name)
         return summary
@@ -112,6 +119,10 @@ class EventWriter:
                 yield from self._built(event, live=live)
             case NodeObserved():
                 self._observed(event)
+            case ChecksBegin() if live:
+                look_up_materializations(
+                    self._context, {self._keys.assets[id] for id in event.judged}
+                )
             case CheckEvaluated():
                 yield from self._check(event, live=live)
             case NodePassed():
@@ -148,7 +159,16 @@ class EventWriter:
         keys = [self._keys.checks[check.id] for check in checks if check.when is When.APART]
         if not keys:
             return {}
-        return said_of_checks_apart(keys, last_evaluations(self._context.instance, keys))
+        if self._apart_before is None:  # of all that is selected at once: queries cost
+            selected = self._context.selected_asset_keys
+            asked = [
+                key
+                for check in self._graph.checks.values()
+                if check.when is When.APART
+                and (key := self._keys.checks[check.id]).asset_key in selected
+            ]
+            self._apart_before = last_evaluations(self._context.instance, asked)
+        return said_of_checks_apart(keys, self._apart_before)
 
     def _other_code_version(self, node: Node, built: str | None) -> str | None:
         """The version of the code that was built, where the files have another one."""
@@ -201,10 +221,12 @@ class EventWriter:
         )
         # Dagster would fail the step at once. What holds something back gets no output at all:
         # nothing downstream may go on from it; of what does not, the output comes at the end.
-        if event.seen and selected and not failed:
+        if event.seen and selected and not failed and not self._without_outputs:
             yield found
         else:
             blocking = result.blocking and check.holds_back
+            if self._without_outputs and selected and not failed:  # as it is told of outputs
+                blocking = self._context.assets_def.get_spec_for_check_key(key).blocking
             judged = event.seen and live and check.target not in self._built_here
             self._context.log_event(
                 check_evaluation(self._context, key, found, blocking=blocking, find_target=judged)

@@ -20,7 +20,8 @@ def code_of(thing: Any) -> str:
     """
     if getattr(thing, "is_python", False):
         return _cut(_python(thing), "#")
-    return _cut(";\n\n".join(_compat.statements_as_written(thing)), "--")
+    statements = (text.strip().removesuffix(";") for text in _compat.statements_as_written(thing))
+    return _cut(";\n\n".join(statements), "--")
 
 
 def _python(model: Any) -> str:

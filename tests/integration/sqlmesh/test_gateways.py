@@ -301,10 +301,10 @@ def test_drift_is_of_ones_own_repository(repositories: Repositories) -> None:
     repositories.projects["left"].model("l.new", FULL + "SELECT 5 AS id")
     right, left = repositories.read("right").drift, repositories.read("left").drift
     assert (right.new, right.changed, right.affected, right.removed) == ((), (), (), ("w/r/gone",))
-    assert (left.new, left.changed, left.removed) == (("l.new",), ("l.base",), ())
+    assert (left.new, left.changed, left.removed) == (("w/l/new",), ("w/l/base",), ())
     both = repositories.read("left", "right").drift
     assert (both.new, both.changed, both.removed) == (("w/l/new",), ("w/l/base",), ("w/r/gone",))
-    assert both.affected == ("l.hidden", "r.top")
+    assert both.affected == ("w/l/hidden", "w/r/top")
 
 
 def test_a_development_environment_of_one_repository(repositories: Repositories) -> None:

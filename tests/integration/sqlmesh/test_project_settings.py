@@ -112,7 +112,7 @@ def test_the_drift_is_of_what_is_chosen(project: Project) -> None:
     setting(project, select="tag:core")
     assert not project.read().drift
     setting(project, select=(), exclude="tag:core")
-    assert project.read().drift.changed == ("c.apart",)
+    assert project.read().drift.changed == ("w/c/apart",)
 
 
 def test_a_run_builds_what_is_chosen_and_only_over_what_is_there(project: Project) -> None:
@@ -121,7 +121,7 @@ def test_a_run_builds_what_is_chosen_and_only_over_what_is_there(project: Projec
     for upstreams in ("hold", "include"):
         result = project.run(LATER, upstreams=upstreams, ignore_cron=True)
         assert result.outcome("c.three") is Outcome.WAITING, result.reason("c.three")
-        assert "b.two" in result.reason("c.three")
+        assert "w/b/two" in result.reason("c.three")
     assert result.outcome("a.one") in (Outcome.BUILT, Outcome.UP_TO_DATE)
     assert max(row[0] for row in project.database.content("b.two")) < LATER.date()
     project.run_natively(LATER)  # b.two is somebody else's to build

@@ -42,7 +42,7 @@ class NothingKnown:
 class Op:
     """An op that has selected one node and its check."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, only_checks: bool = False) -> None:
         assets = {n: dg.AssetKey([node.name]) for n, node in GRAPH.nodes.items()}
         checks = {"d:top:c": dg.AssetCheckKey(assets["d:top"], "c")}
         keys = Keys(
@@ -54,10 +54,14 @@ class Op:
         self.logged: list[Any] = []
         context = SimpleNamespace(
             log=logging.getLogger("test"),
-            selected_asset_keys={assets["d:top"]},
+            selected_asset_keys=set() if only_checks else {assets["d:top"]},
             selected_asset_check_keys={checks["d:top:c"]},
             log_event=self.logged.append,
-            assets_def=SimpleNamespace(_check_specs_by_output_name={}),
+            assets_def=SimpleNamespace(
+                _check_specs_by_output_name={},
+                get_spec_for_check_key=lambda _: SimpleNamespace(blocking=True),
+            ),
+            job_def=SimpleNamespace(nodes_in_topological_order=[SimpleNamespace(name="transform")]),
             op_execution_context=SimpleNamespace(_step_execution_context=NothingKnown()),
         )
         self.writer = EventWriter(context, GRAPH, keys, TransformTranslator())
@@ -159,3 +163,11 @@ def test_a_run_is_closed_when_whoever_takes_its_results_stops() -> None:
     assert not op.closed
     outputs.close()
     assert op.closed
+
+
+def test_a_run_of_checks_alone_has_no_outputs_since_nobody_takes_them() -> None:
+    op = Op(only_checks=True)
+    assert op.outputs(CheckEvaluated(CheckResult("d:top:c", passed=True))) == []
+    [event] = op.logged
+    assert isinstance(event, dg.AssetCheckEvaluation)
+    assert (event.passed, event.blocking) == (True, True)

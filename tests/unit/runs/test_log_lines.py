@@ -1,0 +1,90 @@
+"""What a run says in its log of its checks."""
+
+from __future__ import annotations
+
+import pytest
+
+from dagster_transform.graph import Check, Graph, Node, Relation
+from dagster_transform.planning import Outcome, RunPlan, Unit, UnitKind
+from dagster_transform.runs.log_lines import LogLines
+from dagster_transform.walk import CheckResult, Event, Finished, Report, Retrying, Started
+
+RELATION = Relation("duckdb:/w", None, "d", "a")
+NODE = Node("d:a", "d", "dbt", "a", "a", "table", RELATION)
+
+
+class Log:
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def info(self, text: str) -> None:
+        self.lines.append(text)
+
+    warning = error = info
+
+
+class Lines:
+    """The log of a run of so many checks, and perhaps of their node's build."""
+
+    def __init__(self, count: int, *, build: bool = False) -> None:
+        checks = [Check(f"d:a:c{n:02}", "d", f"c{n:02}", "d:a") for n in range(count)]
+        units = {c.id: Unit(c.id, UnitKind.CHECK, "d") for c in checks}
+        if build:
+            units = {"d:a": Unit("d:a", UnitKind.BUILD, "d"), **units}
+        self.plan = RunPlan(units, {})
+        self.log = Log()
+        graph = Graph.of([NODE], checks=checks)
+        self.lines = LogLines(self.log, graph, self.plan, str, lambda: 0.0)
+
+    def tell(self, *events: Event) -> list[str]:
+        self.log.lines.clear()
+        for event in events:
+            self.lines.event(event)
+        return list(self.log.lines)
+
+    def started(self, number: int, attempt: int = 1) -> Started:
+        return Started(self.plan.units[f"d:a:c{number:02}"], attempt)
+
+    def ended(self, number: int, *, passed: bool = True) -> Finished:
+        unit = self.plan.units[f"d:a:c{number:02}"]
+        result = CheckResult(unit.id, passed=passed, failed_rows=int(not passed), blocking=False)
+        report = Report(unit.id, Outcome.CHECKED, checks=(result,), seconds=1.0)
+        return Finished(unit, Outcome.CHECKED, report=report)
+
+
+@pytest.mark.parametrize(("count", "build"), [(10, False), (30, True)])
+def test_few_checks_and_those_of_a_build_have_their_lines(count: int, build: bool) -> None:
+    lines = Lines(count, build=build)
+    assert lines.tell(lines.started(3), lines.ended(3)) == [
+        "d:a:c03: check started",
+        "d:a:c03: checked in 1.00 s, c03 passed",
+    ]
+
+
+def test_of_many_checks_only_what_went_wrong_has_a_line() -> None:
+    lines = Lines(30)
+    assert lines.tell(lines.started(3), lines.ended(3)) == []
+    assert lines.tell(lines.started(4), lines.ended(4, passed=False)) == [
+        "d:a:c04: checked in 1.00 s, c04 FAILED (1 rows)"
+    ]
+    broken = Report("d:a:c05", Outcome.FAILED, "no such column")
+    unit = lines.plan.units["d:a:c05"]
+    assert lines.tell(
+        lines.started(5),
+        Retrying(unit, broken, 2.0),
+        lines.started(5, attempt=2),
+        Finished(unit, Outcome.FAILED, broken.reason, broken),
+    ) == [
+        "d:a:c05: failed, will be tried again in 2 s: no such column",
+        "d:a:c05: check started, attempt 2",
+        "d:a:c05: failed: no such column",
+    ]
+    waiting = Finished(lines.plan.units["d:a:c06"], Outcome.CLAIMED, "run 1 has it")
+    assert lines.tell(waiting) == ["d:a:c06: claimed: run 1 has it"]
+
+
+def test_the_last_of_many_checks_are_named_once() -> None:
+    lines = Lines(12)
+    assert lines.tell(lines.ended(0)) == []
+    names = ", ".join(f"d:a:c{n:02}" for n in range(2, 12))
+    assert lines.tell(lines.ended(1), lines.ended(2)) == [f"The last 10: {names}"]
