@@ -36,6 +36,7 @@ def picture(page: Page, tmp_path: Path) -> Picture:
         if not (folder := os.environ.get("SCREENSHOTS")):
             return
         boxes = [box for thing in things if (box := thing.bounding_box())]
+        page.wait_for_timeout(500)  # what fades in has come
         left, top = (max(0, min(box[side] for box in boxes) - around) for side in ("x", "y"))
         right = max(box["x"] + box["width"] for box in boxes) + around
         bottom = max(box["y"] + box["height"] for box in boxes) + around
