@@ -11,7 +11,7 @@ from dagster_transform.planning.check_times import (
     times_of,
 )
 from dagster_transform.planning.concurrency_tags import CONCURRENCY, SlotError
-from dagster_transform.planning.overdue import overdue
+from dagster_transform.planning.overdue import last_ticks, overdue
 from dagster_transform.planning.resource_keys import (
     ResourceKey,
     ResourceKeyError,
@@ -59,6 +59,7 @@ __all__ = [
     "first_plan",
     "in_one_pool",
     "keyed_sources",
+    "last_ticks",
     "over",
     "overdue",
     "plan_run",

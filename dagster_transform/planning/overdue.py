@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta, timezone
 from zoneinfo import ZoneInfo
 
+from dagster_transform.config import TransformConfig
 from dagster_transform.graph import CheckId, Graph, NodeId, When
 
 _GRACE = timedelta(hours=1)
@@ -30,23 +31,35 @@ def last_tick(cron: str, time_zone: str | None, now: datetime) -> datetime:
     return before if now - tick < grace else tick
 
 
+def last_ticks(config: TransformConfig, now: datetime) -> dict[str, datetime]:
+    """The last tick from which on the checks of a project must have results, aware, by project;
+    without those whose checks have no cron.
+
+    Args:
+        config: What transform.yaml says.
+        now: Aware.
+    """
+    return {
+        name: last_tick(project.checks.cron, project.checks.time_zone, now)
+        for name, project in config.projects.items()
+        if project.checks.cron is not None
+    }
+
+
 def overdue(
     graph: Graph,
     nodes: Collection[NodeId],
-    crons: Mapping[str, tuple[str, str | None]],
+    ticks: Mapping[str, datetime],
     last_results: Mapping[CheckId, datetime],
-    now: datetime,
 ) -> list[CheckId]:
     """The checks of nodes that have no result since their cron's last tick.
 
     Args:
         graph: The graph, checks at their times.
         nodes: The nodes whose checks are looked at.
-        crons: Cron and time zone of the checks of projects, by project.
+        ticks: As of `last_ticks`.
         last_results: When checks were last carried out, aware; those that never were are not in it.
-        now: Aware.
     """
-    ticks = {project: last_tick(*cron, now) for project, cron in crons.items()}
     return [
         check.id
         for node_id in sorted(nodes)

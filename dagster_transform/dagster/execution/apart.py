@@ -15,13 +15,14 @@ import dagster as dg
 Evaluations = Mapping[dg.AssetCheckKey, tuple[dg.AssetCheckEvaluation, float, str]]
 """By check: its latest result, when it was stored (seconds since 1970), and in which run."""
 CHECKS_APART = "dagster_transform/checks_apart"
+CHECKS_OVERDUE = "dagster_transform/checks_overdue"
 FAILED_IN_RUN = "dagster_transform/failed_in_run"
 _NAMED = 5
 """So many checks are named of those that share a result; of the rest there is a number."""
 
 
 def said_of_checks_apart(
-    checks: Iterable[dg.AssetCheckKey], found: Evaluations
+    checks: Iterable[dg.AssetCheckKey], found: Evaluations, tick: datetime | None = None
 ) -> dict[str, dg.MetadataValue[Any]]:
     """Metadata for the materialisation of a node: the latest results of its checks that this run
     does not run, which judged an older one, and the run of the last failure among them.
@@ -29,6 +30,7 @@ def said_of_checks_apart(
     Args:
         checks: Those of the node; at least one.
         found: The latest results of those that have one.
+        tick: From when on there must be results, aware; None: nobody has said how often.
     """
     keys = sorted(checks, key=lambda key: key.name)
     words = {key: _word(found[key][0]) if key in found else "never run" for key in keys}
@@ -40,6 +42,16 @@ def said_of_checks_apart(
     metadata: dict[str, dg.MetadataValue[Any]] = {
         CHECKS_APART: dg.MetadataValue.text(f"before this: {'; '.join(parts)}")
     }
+    late = [
+        key.name
+        for key in keys
+        if tick is not None and (key not in found or found[key][1] < tick.timestamp())
+    ]
+    if late and tick is not None:
+        text = (
+            f"no result since {tick.astimezone(timezone.utc):%Y-%m-%d %H:%M} UTC: {_listed(late)}"
+        )
+        metadata[CHECKS_OVERDUE] = dg.MetadataValue.text(text)
     failures = [found[key] for key in keys if words[key] == "failed"]
     if failures:
         _, _, run_id = max(failures, key=lambda failure: failure[1])

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import closing
 from dataclasses import replace
+from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
 import dagster as dg
@@ -56,15 +58,23 @@ class EventWriter:
         graph: The graph as the run sees it: the descriptions of columns, when checks run.
         keys: Keys of the graph.
         translator: Which code version a node has in Dagster.
+        ticks: From when on checks that run apart must have results, aware, by project; without
+            those of which nobody has said how often.
     """
 
     def __init__(
-        self, context: Any, graph: Graph, keys: Keys, translator: TransformTranslator
+        self,
+        context: Any,
+        graph: Graph,
+        keys: Keys,
+        translator: TransformTranslator,
+        ticks: Mapping[str, datetime] = MappingProxyType({}),
     ) -> None:
         self._context = context
         self._graph = graph
         self._keys = keys
         self._translator = translator
+        self._ticks = ticks
         self._evaluated: set[dg.AssetCheckKey] = set()
         self._built_here: set[InputId] = set()
         self._apart_before: Evaluations | None = None  # as the run found them
@@ -168,7 +178,7 @@ class EventWriter:
                 and (key := self._keys.checks[check.id]).asset_key in selected
             ]
             self._apart_before = last_evaluations(self._context.instance, asked)
-        return said_of_checks_apart(keys, self._apart_before)
+        return said_of_checks_apart(keys, self._apart_before, self._ticks.get(node.project))
 
     def _other_code_version(self, node: Node, built: str | None) -> str | None:
         """The version of the code that was built, where the files have another one."""

@@ -32,6 +32,7 @@ from dagster_transform.planning import (
     RunPlan,
     finer_than_upstream,
     in_one_pool,
+    last_ticks,
     over,
     overdue,
     restatable,
@@ -104,7 +105,7 @@ def run_transform(
         run = _Run(context, transform, resource)
         graph = run.graph
         selection = replace(selection, checks={*selection.checks, *run.asked_for(selection.nodes)})
-        writer = EventWriter(context, graph, keys, transform.translator)
+        writer = EventWriter(context, graph, keys, transform.translator, run.ticks)
         rounds = look_ahead(run.project_runs, selection)
         summary = yield from writer.outputs(
             carry_out_rounds(
@@ -133,6 +134,7 @@ class _Run:
         options: What this run asks for, as a value.
         graph: The combined graph as the run sees it: nodes called as people call them, checks at
             their times.
+        ticks: From when on checks that run apart must have results, by project.
         project_runs: Makes the project runs of the op.
 
     Raises:
@@ -148,6 +150,7 @@ class _Run:
         self.options = resource.run_options(config, context.run.tags)
         scope = scope_of(context, transform.graph, transform.keys)
         self._builds = bool(scope.nodes)
+        self.ticks = last_ticks(config, datetime.now(timezone.utc))
         self.graph = graph = transform.keys.named(self._timed())
         scope = replace(scope, checks=scope.checks | self.asked_for(scope.nodes))
         self._records = InstanceRecords(context.instance, transform.keys)
@@ -249,13 +252,11 @@ class _Run:
     def _warn_of_overdue(self, nodes: Collection[NodeId]) -> None:
         """Name the checks of what is built that run apart, and have not for too long."""
         graph = self.graph
-        projects = self._transform.config.projects.items()
-        crons = {n: (p.checks.cron, p.checks.time_zone) for n, p in projects if p.checks.cron}
         apart = [c.id for n in nodes for c in graph.checks_of(n) if c.when is When.APART]
-        if not apart or not crons:
+        if not apart or not self.ticks:
             return
         results = {c: last.at for c, last in self._records.last_results(apart).items()}
-        if found := overdue(graph, nodes, crons, results, datetime.now(timezone.utc)):
+        if found := overdue(graph, nodes, self.ticks, results):
             called = names_of(graph)
             names = ", ".join(called(check) for check in found[:_NAMED])
             more = f" and {len(found) - _NAMED} more" * (len(found) > _NAMED)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 
 import dagster as dg
 
 from dagster_transform.dagster._compat_check_jobs import told_of_jobs
 from dagster_transform.dagster.execution.apart import (
     CHECKS_APART,
+    CHECKS_OVERDUE,
     FAILED_IN_RUN,
     Evaluations,
     said_of_checks_apart,
@@ -49,6 +50,15 @@ def test_failures_come_first_with_their_times_and_the_last_ones_run() -> None:
         "warned warned (2024-03-05 06:01 UTC); passed a_one (2024-03-05 06:00 UTC); never run new"
     )
     assert said[FAILED_IN_RUN] == dg.MetadataValue.dagster_run("run_of_few")
+
+
+def test_what_has_no_result_since_its_last_tick_is_overdue() -> None:
+    found = results(("few", False, ERROR, 0), ("old", True, ERROR, -86400))
+    tick = datetime(2024, 3, 5, 7, tzinfo=timezone(timedelta(hours=1)))
+    said = said_of_checks_apart([*found, key("new")], found, tick)
+    assert said[CHECKS_OVERDUE].value == "no result since 2024-03-05 06:00 UTC: new, old"
+    assert CHECKS_OVERDUE not in said_of_checks_apart([key("few")], found, tick)
+    assert CHECKS_OVERDUE not in said_of_checks_apart([key("new")], found)
 
 
 def test_warnings_name_no_run_and_many_checks_are_a_number() -> None:

@@ -205,7 +205,9 @@ def test_what_is_overdue_by_its_own_cron_is_named(built: Judged) -> None:
 
     def overdue() -> list[str]:
         run = built.run(["mart.a", "mart.other"], [], **asked, **restated)
-        return [line for line in run.log if line.startswith("Overdue")]
+        lines = [line for line in run.log if line.startswith("Overdue")]
+        assert ("dagster_transform/checks_overdue" in run.text) == bool(lines)
+        return lines
 
     restated = {"restate": {"start": "2024-03-03", "end": "2024-03-03", "downstream": "leave"}}
     (line,) = overdue()
