@@ -42,14 +42,14 @@ def said_of_checks_apart(
     metadata: dict[str, dg.MetadataValue[Any]] = {
         CHECKS_APART: dg.MetadataValue.text(f"before this: {'; '.join(parts)}")
     }
-    late = [
+    overdue = [
         key.name
         for key in keys
         if tick is not None and (key not in found or found[key][1] < tick.timestamp())
     ]
-    if late and tick is not None:
+    if overdue and tick is not None:
         text = (
-            f"no result since {tick.astimezone(timezone.utc):%Y-%m-%d %H:%M} UTC: {_listed(late)}"
+            f"no result since {tick.astimezone(timezone.utc):%Y-%m-%d %H:%M} UTC: {_listed(overdue)}"
         )
         metadata[CHECKS_OVERDUE] = dg.MetadataValue.text(text)
     failures = [found[key] for key in keys if words[key] == "failed"]
