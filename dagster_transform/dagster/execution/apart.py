@@ -48,9 +48,8 @@ def said_of_checks_apart(
         if tick is not None and (key not in found or found[key][1] < tick.timestamp())
     ]
     if overdue and tick is not None:
-        text = (
-            f"no result since {tick.astimezone(timezone.utc):%Y-%m-%d %H:%M} UTC: {_listed(overdue)}"
-        )
+        since = f"{tick.astimezone(timezone.utc):%Y-%m-%d %H:%M} UTC"
+        text = f"no result since {since}: {_listed(overdue)}"
         metadata[CHECKS_OVERDUE] = dg.MetadataValue.text(text)
     failures = [found[key] for key in keys if words[key] == "failed"]
     if failures:
