@@ -94,7 +94,8 @@ def check_evaluation(
         result: Its result.
         blocking: Whether it holds something back.
         find_target: Whether to aim it at the latest materialisation, as Dagster does with what an
-            op yields: not where this op has just logged one, which is stored after it.
+            op yields, of a check that is selected: not where this op has just logged a
+            materialisation, which is stored after it.
     """
     step = context.op_execution_context._step_execution_context if find_target else None
     return dg.AssetCheckEvaluation(
@@ -105,7 +106,9 @@ def check_evaluation(
         severity=result.severity,
         blocking=blocking,
         target_materialization_data=(
-            None if step is None else result._get_target_materialization_data(step, key)
+            None
+            if step is None
+            else result.to_asset_check_evaluation(step).target_materialization_data
         ),
     )
 

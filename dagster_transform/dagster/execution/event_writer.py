@@ -237,7 +237,7 @@ class EventWriter:
             blocking = result.blocking and check.holds_back
             if self._without_outputs and selected and not failed:  # as it is told of outputs
                 blocking = self._context.assets_def.get_spec_for_check_key(key).blocking
-            judged = event.seen and live and check.target not in self._built_here
+            judged = event.seen and selected and check.target not in self._built_here
             self._context.log_event(
                 check_evaluation(self._context, key, found, blocking=blocking, find_target=judged)
             )

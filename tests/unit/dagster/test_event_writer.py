@@ -30,15 +30,6 @@ def node(name: str) -> Node:
 GRAPH = Graph.of([node("top"), node("apart")], checks=[Check("d:top:c", "d", "c", "d:top")])
 
 
-class NothingKnown:
-    """A step of Dagster's that knows of no materialisation."""
-
-    has_partition_key = False
-
-    def maybe_fetch_and_get_input_asset_version_info(self, _: dg.AssetKey) -> None:
-        return None
-
-
 class Op:
     """An op that has selected one node and its check."""
 
@@ -62,7 +53,6 @@ class Op:
                 get_spec_for_check_key=lambda _: SimpleNamespace(blocking=True),
             ),
             job_def=SimpleNamespace(nodes_in_topological_order=[SimpleNamespace(name="transform")]),
-            op_execution_context=SimpleNamespace(_step_execution_context=NothingKnown()),
         )
         self.writer = EventWriter(context, GRAPH, keys, TransformTranslator())
         self.closed = False
@@ -120,7 +110,8 @@ def test_what_is_held_back_or_not_selected_is_stored_without_an_output() -> None
 
 def test_a_blocking_check_that_failed_has_no_output() -> None:
     op = Op()
-    assert op.outputs(CheckEvaluated(CheckResult("d:top:c", passed=False))) == []
+    [materialized] = op.outputs(built(), CheckEvaluated(CheckResult("d:top:c", passed=False)))
+    assert isinstance(materialized, dg.MaterializeResult)
     [event] = op.logged
     assert isinstance(event, dg.AssetCheckEvaluation)
     assert (event.passed, event.blocking) == (False, True)
@@ -167,7 +158,8 @@ def test_a_run_is_closed_when_whoever_takes_its_results_stops() -> None:
 
 def test_a_run_of_checks_alone_has_no_outputs_since_nobody_takes_them() -> None:
     op = Op(only_checks=True)
-    assert op.outputs(CheckEvaluated(CheckResult("d:top:c", passed=True))) == []
-    [event] = op.logged
+    # What it judged was stored here: nobody looks for another materialisation.
+    assert op.outputs(built(), CheckEvaluated(CheckResult("d:top:c", passed=True))) == []
+    [_, event] = op.logged
     assert isinstance(event, dg.AssetCheckEvaluation)
     assert (event.passed, event.blocking) == (True, True)
