@@ -15,8 +15,6 @@ from contextlib import suppress
 from multiprocessing.util import Finalize
 from typing import Any
 
-from dagster._core.storage.event_log.sqlite import sqlite_event_log
-
 _MOST = 8
 """Files of which something is kept: the index of all runs, and the file of a run."""
 
@@ -64,6 +62,9 @@ class KeptEngines:
 
 def keep_engines() -> None:
     """Let Dagster's event log on SQLite keep its engines, in a process that executes a run."""
+    # Not imported with this module: it brings SQLAlchemy, which loading definitions does without.
+    from dagster._core.storage.event_log.sqlite import sqlite_event_log
+
     names = vars(sqlite_event_log)
     if not isinstance(names["create_engine"], KeptEngines):
         # The module's own name for it: nothing else in Dagster sees this.
