@@ -74,8 +74,8 @@ def build_transform_definitions(
     translator = translator or TransformTranslator(config.root)
     begins = executes_a_run()
     spare = _spare_process(config) if begins else None
+    loaded = load_graphs(config)
     with kept("definitions"):
-        loaded = load_graphs(config)
         found = fit(loaded.graphs, lambda graph: translate(graph, translator))
         errors = {**loaded.errors, **found.errors}
         shown = set(found.made.keys.nodes)
