@@ -9,8 +9,6 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from dagster_transform.process.collector import collector_paused
-
 if TYPE_CHECKING:
     from dagster_transform.config import TransformConfig, load_config
     from dagster_transform.dagster import (
@@ -57,8 +55,7 @@ __all__ = [
 def __getattr__(name: str) -> object:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    with collector_paused():  # modules stay: looking at them once costs as much as importing them
-        return getattr(import_module(_HOMES[name]), name)
+    return getattr(import_module(_HOMES[name]), name)
 
 
 def __dir__() -> list[str]:
