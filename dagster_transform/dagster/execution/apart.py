@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timezone
+from types import MappingProxyType
 from typing import Any
 
 import dagster as dg
@@ -22,7 +23,9 @@ _NAMED = 5
 
 
 def said_of_checks_apart(
-    checks: Iterable[dg.AssetCheckKey], found: Evaluations, tick: datetime | None = None
+    checks: Iterable[dg.AssetCheckKey],
+    found: Evaluations,
+    overdue: Mapping[dg.AssetCheckKey, datetime] = MappingProxyType({}),
 ) -> dict[str, dg.MetadataValue[Any]]:
     """Metadata for the materialisation of a node: the latest results of its checks that this run
     does not run, which judged an older one, and the run of the last failure among them.
@@ -30,7 +33,7 @@ def said_of_checks_apart(
     Args:
         checks: Those of the node; at least one.
         found: The latest results of those that have one.
-        tick: From when on there must be results, aware; None: nobody has said how often.
+        overdue: The ticks, aware, since which checks have no result that they should have.
     """
     keys = sorted(checks, key=lambda key: key.name)
     words = {key: _word(found[key][0]) if key in found else "never run" for key in keys}
@@ -42,15 +45,16 @@ def said_of_checks_apart(
     metadata: dict[str, dg.MetadataValue[Any]] = {
         CHECKS_APART: dg.MetadataValue.text(f"before this: {'; '.join(parts)}")
     }
-    overdue = [
-        key.name
-        for key in keys
-        if tick is not None and (key not in found or found[key][1] < tick.timestamp())
-    ]
-    if overdue and tick is not None:
-        since = f"{tick.astimezone(timezone.utc):%Y-%m-%d %H:%M} UTC"
-        text = f"no result since {since}: {_listed(overdue)}"
-        metadata[CHECKS_OVERDUE] = dg.MetadataValue.text(text)
+    since: dict[datetime, list[str]] = {}
+    for key in keys:
+        if key in overdue:
+            since.setdefault(overdue[key], []).append(key.name)
+    if since:
+        texts = [
+            f"no result since {tick.astimezone(timezone.utc):%Y-%m-%d %H:%M} UTC: {_listed(names)}"
+            for tick, names in sorted(since.items())
+        ]
+        metadata[CHECKS_OVERDUE] = dg.MetadataValue.text("; ".join(texts))
     failures = [found[key] for key in keys if words[key] == "failed"]
     if failures:
         _, _, run_id = max(failures, key=lambda failure: failure[1])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import closing
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timezone
 from types import MappingProxyType
 from typing import Any
 
@@ -32,6 +32,7 @@ from dagster_transform.dagster.translation.metadata import (
 )
 from dagster_transform.dagster.translation.translator import TransformTranslator
 from dagster_transform.graph import Graph, InputId, Node, NodeId, When
+from dagster_transform.planning import overdue
 from dagster_transform.runs.events import (
     CheckEvaluated,
     ChecksBegin,
@@ -165,20 +166,33 @@ class EventWriter:
 
     def _apart(self, node: Node) -> dict[str, dg.MetadataValue[Any]]:
         """Before this materialisation is stored: Dagster shows their results with an older one."""
-        checks = self._graph.checks_of(node.id)
-        keys = [self._keys.checks[check.id] for check in checks if check.when is When.APART]
-        if not keys:
+        checks = [c for c in self._graph.checks_of(node.id) if c.when is When.APART]
+        if not checks:
             return {}
-        if self._apart_before is None:  # of all that is selected at once: queries cost
+        keys = {check.id: self._keys.checks[check.id] for check in checks}
+        found = self._results_before(node.id, list(keys.values()))
+        last = {
+            id: datetime.fromtimestamp(found[key][1], timezone.utc)
+            for id, key in keys.items()
+            if key in found
+        }
+        missed = overdue(self._graph, [node.id], self._ticks, last)
+        ticks = {keys[id]: self._ticks[self._graph.checks[id].project] for id in missed}
+        return said_of_checks_apart(keys.values(), found, ticks)
+
+    def _results_before(self, node: NodeId, keys: list[dg.AssetCheckKey]) -> Evaluations:
+        """The latest results of a node's checks that run apart: those of all that is selected are
+        asked for at once, those of what the run has added with the node."""
+        if not self._is_selected(node):
+            return last_evaluations(self._context.instance, keys)
+        if self._apart_before is None:
             selected = self._context.selected_asset_keys
-            asked = [
-                key
-                for check in self._graph.checks.values()
-                if check.when is When.APART
-                and (key := self._keys.checks[check.id]).asset_key in selected
-            ]
-            self._apart_before = last_evaluations(self._context.instance, asked)
-        return said_of_checks_apart(keys, self._apart_before, self._ticks.get(node.project))
+            apart = [c for c in self._graph.checks.values() if c.when is When.APART]
+            asked = [self._keys.checks[check.id] for check in apart]
+            self._apart_before = last_evaluations(
+                self._context.instance, [key for key in asked if key.asset_key in selected]
+            )
+        return self._apart_before
 
     def _other_code_version(self, node: Node, built: str | None) -> str | None:
         """The version of the code that was built, where the files have another one."""

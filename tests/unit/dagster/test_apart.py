@@ -55,9 +55,10 @@ def test_failures_come_first_with_their_times_and_the_last_ones_run() -> None:
 def test_what_has_no_result_since_its_last_tick_is_overdue() -> None:
     found = results(("few", False, ERROR, 0), ("old", True, ERROR, -86400))
     tick = datetime(2024, 3, 5, 7, tzinfo=timezone(timedelta(hours=1)))
-    said = said_of_checks_apart([*found, key("new")], found, tick)
+    overdue = {key("new"): tick, key("old"): tick}
+    said = said_of_checks_apart([*found, key("new")], found, overdue)
     assert said[CHECKS_OVERDUE].value == "no result since 2024-03-05 06:00 UTC: new, old"
-    assert CHECKS_OVERDUE not in said_of_checks_apart([key("few")], found, tick)
+    assert CHECKS_OVERDUE not in said_of_checks_apart([key("few")], found, overdue)
     assert CHECKS_OVERDUE not in said_of_checks_apart([key("new")], found)
 
 

@@ -219,3 +219,14 @@ def test_what_is_overdue_by_its_own_cron_is_named(built: Judged) -> None:
     assert "w/mart/other:not_null" in line
     built.say("apart")  # nobody has said how often
     assert overdue() == []
+
+
+def test_a_node_that_only_the_run_has_added_is_told_with_its_last_results_too(
+    built: Judged,
+) -> None:
+    built.say("apart")
+    built.run([], ["mart.b:alone"], execution_time=NOW)
+    restate = {"start": "2024-03-03", "end": "2024-03-04", "downstream": "include"}
+    run = built.run(["mart.a"], [], execution_time=NOW, restate=restate)
+    said = str(run.materialization("b").metadata["dagster_transform/checks_apart"].value)
+    assert said.startswith("before this: passed alone (")
