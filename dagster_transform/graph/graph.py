@@ -138,7 +138,7 @@ class Graph:
     def timed(self, when: Callable[[Check], When]) -> Graph:
         """The same graph, its checks at other times."""
         checks = {
-            id: check if when(check) is check.when else replace(check, when=when(check))
+            id: check if (at := when(check)) is check.when else replace(check, when=at)
             for id, check in self.checks.items()
         }
         if checks == self.checks:
