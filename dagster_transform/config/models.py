@@ -27,10 +27,12 @@ from dagster_transform.config.fields import (
     Seconds,
     path_from,
 )
+from dagster_transform.config.job_groups import JobGroups
 from dagster_transform.config.projects import DbtProject, SqlmeshProject
 from dagster_transform.errors import TransformError, redact
 
 CONFIG_FILE = "transform.yaml"
+JOB_GROUP_FILE = "job_groups.yaml"
 CONFIG_VARIABLE = "DAGSTER_TRANSFORM_CONFIG"
 ARTIFACTS_VARIABLE = "DAGSTER_TRANSFORM_ARTIFACTS"
 _ARTIFACTS = ".dagster_transform"
@@ -83,6 +85,7 @@ class TransformConfig(Model):
         check_concurrency: How many checks one run does at a time, at most, over all projects; None:
             as many as the connections allow.
         check_jobs: Jobs that run checks and build nothing, by name.
+        job_groups: How nodes are split into job groups, and what becomes of these in Dagster.
         tags: Concurrency tags: how many nodes of each may be built at the same moment, over all
             runs that share a claims store. A node has the tags that its project gives it.
         connections: How many nodes and checks may be under way at the same moment over a connection
@@ -102,6 +105,7 @@ class TransformConfig(Model):
     max_concurrent_models: Count | None = None
     check_concurrency: Count | None = None
     check_jobs: dict[ProjectName, CheckJob] = Field(default_factory=dict)
+    job_groups: JobGroups = Field(default_factory=JobGroups)
     tags: dict[str, Count] = Field(default_factory=dict)
     connections: dict[str, Count] = Field(default_factory=dict)
     artifacts: OptionalText = None
@@ -120,6 +124,11 @@ class TransformConfig(Model):
     def root(self) -> Path:
         """The folder of the file; relative paths in it are meant from here."""
         return self._file.parent
+
+    @property
+    def job_group_file(self) -> Path:
+        """Where the job groups are; it need not exist."""
+        return self.job_groups.file or self.root / JOB_GROUP_FILE
 
     def project(self, name: str) -> SqlmeshProject | DbtProject:
         """The project of this name. Raises UnknownProjectError."""

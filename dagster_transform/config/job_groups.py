@@ -1,0 +1,58 @@
+"""What transform.yaml says of job groups."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic_core import PydanticCustomError
+
+from dagster_transform.config.fields import Count, Model, OptionalPath, Texts
+
+_APART = ("project", "schema", "owner")
+_TAG = "tag:"
+
+
+def _as_word(value: Any) -> Any:
+    """`true` and `false` of YAML."""
+    return {True: "always", False: "never"}.get(value, value) if isinstance(value, bool) else value
+
+
+def _known(found: tuple[str, ...]) -> tuple[str, ...]:
+    for each in found:
+        if each not in _APART and (not each.startswith(_TAG) or each == _TAG):
+            raise PydanticCustomError(
+                "keep_apart", "must be of {known} or tag:<tag>", {"known": ", ".join(_APART)}
+            )
+    return found
+
+
+class JobGroups(Model):
+    """How the nodes of all projects are split into job groups.
+
+    Attributes:
+        file: The job group file; None: `job_groups.yaml` beside transform.yaml.
+        max_job_groups: How many there are at most.
+        smallest: Nodes that a group should have at least, where parts of the DAG that do not depend
+            on each other can go together.
+        largest: Nodes that it has at most; None: as many as there are.
+        merge_cadences: Whether a coarser node goes into a finer group whose ticks cover its own:
+            `needed`: where there would be too many groups otherwise; `always`; `never`.
+        keep_apart: Nodes that differ in one of these share no group: `project`, `schema`, `owner`,
+            `tag:<tag>`.
+        pinned: By group, the nodes that are in it, as a selection (`tag:daily`, `marts.delays+`).
+        jobs: `shared`: all groups are launched through one job; `each`: each has a job of its own.
+        schedules: Whether schedules run from the start.
+    """
+
+    file: OptionalPath = None
+    max_job_groups: Count = 20
+    smallest: Count = 10
+    largest: Count | None = None
+    merge_cadences: Annotated[
+        Literal["never", "needed", "always"], BeforeValidator(_as_word)
+    ] = "needed"
+    keep_apart: Annotated[Texts, AfterValidator(_known)] = ()
+    pinned: dict[str, Texts] = Field(default_factory=dict)
+    jobs: Literal["shared", "each"] = "shared"
+    schedules: Literal["stopped", "running"] = "stopped"
