@@ -49,9 +49,9 @@ class JobGroups(Model):
     max_job_groups: Count = 20
     smallest: Count = 10
     largest: Count | None = None
-    merge_cadences: Annotated[
-        Literal["never", "needed", "always"], BeforeValidator(_as_word)
-    ] = "needed"
+    merge_cadences: Annotated[Literal["never", "needed", "always"], BeforeValidator(_as_word)] = (
+        "needed"
+    )
     keep_apart: Annotated[Texts, AfterValidator(_known)] = ()
     pinned: dict[str, Texts] = Field(default_factory=dict)
     jobs: Literal["shared", "each"] = "shared"

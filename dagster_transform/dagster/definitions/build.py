@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
@@ -16,8 +16,8 @@ from dagster_transform.dagster.definitions.assets import build_transform_assets,
 from dagster_transform.dagster.definitions.fitting import fit
 from dagster_transform.dagster.definitions.loading import Loaded, load_graphs
 from dagster_transform.dagster.definitions.not_loaded import known_keys, not_loaded
-from dagster_transform.dagster.execution.run import Transform
 from dagster_transform.dagster.execution.run_options import TransformResource
+from dagster_transform.dagster.execution.transform import Transform
 from dagster_transform.dagster.jobs.build import build_sqlmesh_jobs
 from dagster_transform.dagster.jobs.checks import build_check_jobs
 from dagster_transform.dagster.translation.inner_names import op_name
@@ -25,7 +25,9 @@ from dagster_transform.dagster.translation.specs import translate
 from dagster_transform.dagster.translation.translator import TransformTranslator
 from dagster_transform.errors import TransformError
 from dagster_transform.process.collector import kept
-from dagster_transform.runs.unreadable import Unreadable
+
+if TYPE_CHECKING:
+    from dagster_transform.runs.unreadable import Unreadable
 
 
 def transform_executor() -> dg.ExecutorDefinition:
@@ -180,6 +182,10 @@ def _not_in_files(project: str, config: TransformConfig, loaded: Loaded) -> dg.A
 
 def _unreadable(loaded: Loaded, errors: Mapping[str, TransformError]) -> dict[str, Unreadable]:
     """What can't be loaded, with what it builds where its graph is left out."""
+    if not errors:
+        return {}
+    from dagster_transform.runs.unreadable import Unreadable  # only those pay for it who need it
+
     return {
         project: Unreadable(
             error,
