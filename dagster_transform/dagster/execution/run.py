@@ -46,6 +46,7 @@ from dagster_transform.runs.participants import Participants
 from dagster_transform.runs.projects import ProjectRuns
 from dagster_transform.runs.rounds import Round, Selection, carry_out_rounds
 from dagster_transform.runs.summary import RunSummary
+from dagster_transform.runs.tags import JOB_GROUP
 from dagster_transform.walk import Unclaimed
 
 _NAMED = 10
@@ -183,12 +184,12 @@ class _Run:
             )
 
     def asked_for(self, nodes: Iterable[NodeId]) -> set[CheckId]:
-        """The checks of nodes that the run option `checks: {when: ...}` puts beside builds.
+        """The checks of nodes that run beside builds although Dagster may not have planned them.
 
-        Dagster may not have planned them: the UI plans none that run apart, as transform.yaml has
-        it, and so do jobs without checks.
+        The UI plans none that run apart, as transform.yaml has it, where the run option
+        `checks: {when: ...}` puts them beside builds; the schedules of job groups plan none at all.
         """
-        if self.options.checks.when is None:
+        if self.options.checks.when is None and JOB_GROUP not in self._context.run.tags:
             return set()
         beside = (When.AFTER_EACH, When.AFTER_ALL)
         checks = [check for node in nodes for check in self.graph.checks_of(node)]
