@@ -76,7 +76,7 @@ def multi_asset(
     checks = dict.fromkeys(translation.check_specs, dg.Out(dagster_type=None, is_required=False))
     op = dg.op(
         name=op_name(name),
-        ins={input_name: dg.In(dg.Nothing) for input_name in read},
+        ins=dict.fromkeys(read, dg.In(dg.Nothing)),  # one: Dagster looks into each type at length
         out={**translation.outs, **checks},
         required_resource_keys={"transform"},
     )(transform_op)
