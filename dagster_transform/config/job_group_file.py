@@ -6,9 +6,13 @@ Whether what it says fits a graph is not known here: `planning.job_groups.file` 
 from __future__ import annotations
 
 import hashlib
+import os
 import re
+import secrets
+import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
@@ -27,6 +31,7 @@ from dagster_transform.config.fields import (
     Texts,
     TimeZone,
 )
+from dagster_transform.errors import TransformError
 
 ROOT = "job_groups"
 """The key that has them all."""
@@ -37,6 +42,10 @@ _A_NAME = "a job group's name has letters, digits and underscores, and does not 
 _MARK = re.compile(rf"^{GENERATED}(?P<digest>[0-9a-f]+)[ \t]*$", re.MULTILINE)
 _DIGITS = 16
 _CLEAR = "Mend the file, or write it anew: `dagster-transform job-groups generate --fresh`."
+
+
+class JobGroupFileError(TransformError):
+    """The job group file can't be written."""
 
 
 class JobGroupEntry(Model):
@@ -79,11 +88,13 @@ class JobGroupFile:
     Attributes:
         entries: Its job groups by name, in the order of the file.
         document: Where each value of it stands.
+        text: As it is written.
         edited: Whether somebody has changed it since `generate` wrote it.
     """
 
     entries: Mapping[str, JobGroupEntry]
     document: ConfigDocument
+    text: str = field(default="", repr=False)
     edited: bool = False
 
     def problem(self, group: str, message: str, *keys: str | int) -> ConfigProblem:
@@ -122,6 +133,35 @@ def parse_job_group_file(text: str, path: Path) -> JobGroupFile:
         ConfigError: Something in it is wrong.
     """
     return _parsed(_document(path), text)
+
+
+def write_job_group_file(path: Path, text: str) -> None:
+    """Writes the file whole: readers see the old text or the new one, also after a crash.
+
+    Raises:
+        JobGroupFileError: It can't be written; what was there is unchanged.
+    """
+    target = path.resolve()  # a link stays one
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with open(temporary, "x", encoding="utf-8", newline="\n") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            with suppress(OSError):
+                shutil.copymode(target, temporary)
+            os.replace(temporary, target)
+        except BaseException:
+            with suppress(FileNotFoundError):
+                os.unlink(temporary)
+            raise
+    except OSError as error:
+        raise JobGroupFileError(
+            f"The job group file {path} can't be written: {error.strerror or error}",
+            remedy="Make its folder writable, and see that the disk has space.",
+        ) from error
 
 
 def sealed(text: str, at: int) -> str:
@@ -164,7 +204,7 @@ def _parsed(document: ConfigDocument, text: str) -> JobGroupFile:
         file = None
     if file is None or document.problems:
         raise ConfigError(document.problems, remedy=_CLEAR) from None
-    return JobGroupFile(file.job_groups, document, is_edited(text))
+    return JobGroupFile(file.job_groups, document, text, is_edited(text))
 
 
 def _report(document: ConfigDocument, details: ErrorDetails) -> None:

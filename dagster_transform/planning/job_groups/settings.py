@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import re
 
-from dagster_transform.config import TransformConfig
+from dagster_transform.config import SqlmeshProject, TransformConfig
 from dagster_transform.errors import TransformError
-from dagster_transform.graph import Graph, NodeFinder, NodeId, SelectionError, terms_of
+from dagster_transform.graph import (
+    Graph,
+    NodeFinder,
+    NodeId,
+    Presence,
+    SelectionError,
+    terms_of,
+)
 from dagster_transform.planning.job_groups.values import (
     JobGroupName,
     JobGroupSettings,
@@ -39,6 +46,20 @@ def job_group_settings(config: TransformConfig, graph: Graph) -> JobGroupSetting
         keep_apart=said.keep_apart,
         pinned=_pinned(config, graph),
     )
+
+
+def not_in_environment(config: TransformConfig, graph: Graph) -> dict[NodeId, str]:
+    """The nodes that no run builds before somebody applies a plan, and why, in words.
+
+    Not those of projects whose runs apply plans by themselves.
+    """
+    found: dict[NodeId, str] = {}
+    for node in graph.nodes.values():
+        project = config.projects.get(node.project)
+        if node.presence is Presence.ABSENT and isinstance(project, SqlmeshProject):
+            if project.plan != "auto":
+                found[node.id] = f"environment {project.environment} does not have it yet"
+    return found
 
 
 def _pinned(config: TransformConfig, graph: Graph) -> dict[NodeId, JobGroupName]:

@@ -36,19 +36,24 @@ _WORDS = frozenset("y n yes no true false on off null".split())
 
 
 def job_groups_text(
-    plan: JobGroupPlan, graph: Graph, selections: Mapping[JobGroupName, str] | None = None
+    plan: JobGroupPlan,
+    graph: Graph,
+    selections: Mapping[JobGroupName, str] | None = None,
+    order: Collection[str] = (),
 ) -> str:
     """The text of a job group file.
 
     Args:
-        plan: The job groups; they come in its order.
+        plan: The job groups.
         graph: Where their nodes are; each is called by its name.
         selections: What people have written as `select`, by group. It stays where it selects no
             node that is not in the group.
+        order: Names of groups that come first, in this order; others come in the plan's.
     """
+    place = {name: at for at, name in enumerate(order)}
     kept = dict(_kept(plan, graph, selections or {}))
     lines = [*_HEADER.split("\n"), f"{ROOT}:" if plan.groups else f"{ROOT}: {{}}"]
-    for group in plan.groups:
+    for group in sorted(plan.groups, key=lambda group: place.get(group.name, len(place))):
         select, ids = kept.get(group.name, (None, group.nodes))
         lines += ["", *_comment(group.reason, "  ")] if group.reason else [""]
         lines += _group_lines(group, select, (graph.nodes[id].name for id in ids))

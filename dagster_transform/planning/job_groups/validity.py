@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
+from itertools import islice
 
 from dagster_transform.config import ConfigProblem
 from dagster_transform.config.job_group_file import JobGroupFile
@@ -23,6 +24,8 @@ _SHOWN = 10
 """How many nodes of a group are named that have one problem."""
 _LOOKED_AHEAD = timedelta(days=366 * 9)
 """Between two 29ths of February there can be eight years."""
+_MOST_TICKS = 120_000
+"""More than a year of the least cadence: both changes of the clock are in it."""
 _A_MOMENT = timedelta(seconds=1)
 
 
@@ -98,7 +101,7 @@ def _unfit(name: str, group: Cron, node: Cron, now: datetime) -> str:
 def first_missed(group: Cron, node: Cron, now: datetime) -> datetime | None:
     """The first tick of a node's cron after `now` that is none of its group's; None: there is none
     in the next years."""
-    for tick in node.ticks(now, now + _LOOKED_AHEAD):
+    for tick in islice(node.ticks(now, now + _LOOKED_AHEAD), _MOST_TICKS):
         if group.next(tick - _A_MOMENT) != tick:
             return tick
     return None
