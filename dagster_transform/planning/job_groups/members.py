@@ -115,12 +115,12 @@ class _Reading:
     def _unknown(
         self, group: str, what: str, name: str | None, where: Keys
     ) -> None:
-        close: list[str] = []
+        close: list[str] = []  # of asset keys many are nearly equal: the first is enough
         if name is not None and self._looked_for < _LOOKED_FOR:
             self._looked_for += 1
-            close = self._finder.close_to(name)
-        hint = f"did you mean {' or '.join(map(repr, close))}? " if close else ""
-        message = f"{what}; {hint}Take it out where it is gone."
+            close = self._finder.close_to(name)[:1]
+        hint = f"did you mean {close[0]!r}? " if close else ""
+        message = f"{what}; {hint}take it out if it is gone"
         self._found.drift.append(self._file.problem(group, message, *where))
 
     def _placed(

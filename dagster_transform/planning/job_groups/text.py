@@ -119,7 +119,7 @@ def _unscheduled_lines(plan: JobGroupPlan, graph: Graph) -> Iterator[str]:
     yield "# In no group:"
     for why, names in sorted(by_reason.items()):
         yield from _comment(f"{why}:", "")
-        yield from (f"#   {name}" for name in shortened(sorted(names), _SHOWN))
+        yield from (f"#   {_in_a_line(name)}" for name in shortened(sorted(names), _SHOWN))
 
 
 def shortened(names: Collection[str], at_most: int) -> list[str]:
@@ -131,11 +131,13 @@ def shortened(names: Collection[str], at_most: int) -> list[str]:
 
 def _comment(text: str, indent: str) -> list[str]:
     width = _WIDTH - len(indent) - 2
-    return [
-        f"{indent}# {line}".rstrip()
-        for paragraph in text.splitlines()
-        for line in wrap(paragraph, width, break_long_words=False, break_on_hyphens=False) or [""]
-    ]
+    lines = wrap(_in_a_line(text), width, break_long_words=False, break_on_hyphens=False)
+    return [f"{indent}# {line}" for line in lines]
+
+
+def _in_a_line(text: str) -> str:
+    """Without line breaks, and without what YAML does not allow even in comments."""
+    return "".join(letter if letter.isprintable() else " " for letter in text)
 
 
 def scalar(text: str) -> str:

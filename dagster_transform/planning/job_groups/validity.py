@@ -67,7 +67,7 @@ def unfit_members(
         graph: The graph.
         group_crons: The crons of the groups.
         node_crons: The crons of the nodes, not faster than the least cadence.
-        now: Aware; the first tick that is missed is one after it.
+        now: Aware; the first tick that is missed is looked for from then on.
     """
     for name, ids in members.nodes.items():
         if (cron := group_crons.get(name)) is None:
@@ -99,7 +99,7 @@ def _unfit(name: str, group: Cron, node: Cron, now: datetime) -> str:
 
 
 def first_missed(group: Cron, node: Cron, now: datetime) -> datetime | None:
-    """The first tick of a node's cron after `now` that is none of its group's; None: there is none
+    """The first tick of a node's cron from `now` on that is none of its group's; None: there is none
     in the next years."""
     for tick in islice(node.ticks(now, now + _LOOKED_AHEAD), _MOST_TICKS):
         if group.next(tick - _A_MOMENT) != tick:
