@@ -43,8 +43,8 @@ def document(width: float, height: float, elements: Sequence[svg.Element]) -> st
         viewBox=svg.ViewBoxSpec(0, 0, width, height),
         width=width,
         height=height,
-        font_family=FONT,
         elements=list(elements),
+        extra={"font-family": FONT},
     )
     return f"{made}\n"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-_MINUTE, _HOUR = 60, 3600
+_MINUTE = 60
 
 
 def duration(seconds: float) -> str:
@@ -10,9 +10,9 @@ def duration(seconds: float) -> str:
     whole = round(seconds)
     if whole < _MINUTE:
         return f"{whole} s"
-    if whole < _HOUR:
-        return f"{round(whole / _MINUTE)} min"
     hours, rest = divmod(round(whole / _MINUTE), 60)
+    if not hours:
+        return f"{rest} min"
     return f"{hours} h {rest} min" if rest else f"{hours} h"
 
 

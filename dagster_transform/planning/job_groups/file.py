@@ -10,7 +10,10 @@ from dagster_transform.config import ConfigError, ConfigProblem
 from dagster_transform.config.job_group_file import ROOT, JobGroupEntry, JobGroupFile
 from dagster_transform.graph import Graph, NodeId
 from dagster_transform.planning.cron import Cron
-from dagster_transform.planning.job_groups.grouping import plan_job_groups
+from dagster_transform.planning.job_groups.grouping import (
+    place_new_nodes,
+    plan_job_groups,
+)
 from dagster_transform.planning.job_groups.labels import label_nodes
 from dagster_transform.planning.job_groups.members import Members, members_of, selections_of
 from dagster_transform.planning.job_groups.validity import circular, crons_of, unfit_members
@@ -82,14 +85,15 @@ def load_job_groups(
 
     Raises:
         ConfigError: The file can't be used for this graph; it says all that is wrong, and where.
+        JobGroupError: A new node can't be where it is pinned.
     """
     written = as_written(file, graph, settings, now=now)
     if written.errors:
         raise ConfigError(written.errors, remedy=_REMEDY)
     placed = written.plan.group_of()
     aside = {id: why for id, why in (left_out or {}).items() if id not in placed}
-    plan = plan_without(graph, durations or {}, settings, written.plan, aside)
-    plan = _as_in_file(plan, written.plan)
+    plan = place_new_nodes(unscheduled(graph, aside), durations or {}, settings, written.plan)
+    plan = _as_in_file(_with_left_out(plan, graph, aside), written.plan)
     drift = (*written.drift, *_new_nodes(file, graph, written.plan, plan))
     return LoadedJobGroups(plan, tuple(sorted(drift, key=_place)), written.selections)
 
@@ -109,9 +113,12 @@ def plan_without(
         settings: What people want of job groups.
         previous: The groups before, of which is kept what can be.
         left_out: Nodes that are in no group, and why.
+
+    Raises:
+        JobGroupError: Nodes can't be where they are pinned.
     """
     plan = plan_job_groups(unscheduled(graph, left_out), durations, settings, previous)
-    return replace(plan, unscheduled={**plan.unscheduled, **_scheduled(graph, left_out)})
+    return _with_left_out(plan, graph, left_out)
 
 
 def unscheduled(graph: Graph, ids: Mapping[NodeId, str]) -> Graph:
@@ -199,9 +206,12 @@ def _new_nodes(
                 yield file.document.problem((ROOT,), said)
 
 
-def _scheduled(graph: Graph, left_out: Mapping[NodeId, str]) -> dict[NodeId, str]:
-    """Those of the nodes that would be in a group."""
-    return {id: why for id, why in left_out.items() if graph.nodes[id].cron is not None}
+def _with_left_out(
+    plan: JobGroupPlan, graph: Graph, left_out: Mapping[NodeId, str]
+) -> JobGroupPlan:
+    """The plan, with why those nodes are in no group that would have been in one."""
+    why = {id: why for id, why in left_out.items() if graph.nodes[id].cron is not None}
+    return replace(plan, unscheduled={**plan.unscheduled, **why})
 
 
 def _place(problem: ConfigProblem) -> tuple[int, int]:

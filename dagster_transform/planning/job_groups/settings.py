@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 
 from dagster_transform.config import SqlmeshProject, TransformConfig
-from dagster_transform.errors import TransformError
 from dagster_transform.graph import (
     Graph,
     NodeFinder,
@@ -14,6 +13,7 @@ from dagster_transform.graph import (
     SelectionError,
     terms_of,
 )
+from dagster_transform.planning.job_groups.errors import JobGroupError
 from dagster_transform.planning.job_groups.values import (
     JobGroupName,
     JobGroupSettings,
@@ -23,7 +23,7 @@ from dagster_transform.planning.job_groups.values import (
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
-class PinnedError(TransformError):
+class PinnedError(JobGroupError):
     """A node can't be in the job group where transform.yaml has pinned it."""
 
 
