@@ -77,13 +77,7 @@ class Draft:
 def common_cron(crons: Iterable[Cron]) -> Cron | None:
     """The cron of a group whose nodes have these: one of them, if it covers the others, else the
     least one that does; None: there is none."""
-    distinct = sorted(set(crons), key=lambda cron: (cron.per_day, cron.text))
-    if len(distinct) == 1:
-        return distinct[0]
-    for cron in distinct:
-        if all(cron.covers(other) for other in distinct):
-            return cron
-    return coarsest_covering(distinct)
+    return coarsest_covering(sorted(set(crons), key=lambda cron: (cron.per_day, cron.text)))
 
 
 def groups_of(count: int, drafts: Sequence[Draft]) -> list[int]:

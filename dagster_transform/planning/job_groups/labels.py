@@ -81,7 +81,9 @@ def label_nodes(graph: Graph, settings: JobGroupSettings) -> Labels:
         f"a job group: launched by the cron {cron.text}."
         for cron, names in too_fast.items()
     ]
-    warnings += [f"{some(names)} can't be scheduled: the cron {why}" for why, names in wrong.items()]
+    warnings += [
+        f"{some(names)} can't be scheduled: the cron {why}" for why, names in wrong.items()
+    ]
     return Labels(by_node, unscheduled, tuple(warnings))
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from bisect import insort
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 
 from dagster_transform.planning.cron import Cron
@@ -49,6 +49,15 @@ def merge(
     return [joins.drafts[group] for group in joins.quotient.groups()]
 
 
+def join_equal(
+    drafts: Sequence[Draft], above: Sequence[set[int]], settings: JobGroupSettings
+) -> list[Draft]:
+    """Likewise, without merging cadences, however many groups there are."""
+    joins = _Joins(drafts, Quotient(above), settings)
+    joins.join_equal(tuple(joins.keys))
+    return [joins.drafts[group] for group in joins.quotient.groups()]
+
+
 class _Joins:
     """Groups that are being joined.
 
@@ -64,6 +73,7 @@ class _Joins:
         self.keys: dict[_Key, int] = {}
         self._settings = settings
         self._covering: dict[_Key, list[_Key]] = {}
+        self._pinned = 0
         for group, draft in enumerate(drafts):
             self._enter(group, draft)
 
@@ -74,8 +84,11 @@ class _Joins:
     def join_equal(self, keys: Iterable[_Key]) -> None:
         """Join all that has one cadence, where that makes no circle."""
         for key in keys:
-            while any([self._join_one(key, group) for group in numbers(self.keys.get(key, 0))]):
-                pass
+            joined = True
+            while joined:
+                joined = False
+                for group in numbers(self.keys.get(key, 0)):
+                    joined |= self._join_one(key, group)
 
     def merge_least(self, *, only_new: bool) -> bool:
         """Join the pair of which the fewest nodes are harmed; False: there is none.
@@ -94,6 +107,7 @@ class _Joins:
                 if finer:
                     into = min(finer, key=lambda other: self._distance(group, other))
                     self._join(into, group)
+                    self.join_equal([(self.drafts[into].cron, self.drafts[into].apart)])
                     return True
             if self._settings.largest is None:
                 break
@@ -103,39 +117,31 @@ class _Joins:
         """Join groups under a cron that has the ticks of both, while there are too many."""
         if not self.too_many():
             return
-        by_size = sorted(self.keys, key=lambda key: (self.keys[key].bit_count(), _sort_key(key)))
-        pairs: list[tuple[float, tuple[str, ...], tuple[str, ...], Cron, _Key, _Key]] = []
-
-        def enter(first: _Key, second: _Key) -> None:
-            if first[1] == second[1] and first[0].time_zone == second[0].time_zone:
-                cron = common_cron((first[0], second[0]))
-                if cron is not None:
-                    insort(pairs, (cron.per_day, _sort_key(first), _sort_key(second), cron, first, second), key=lambda p: p[:3])
-
-        for first, second in combinations(by_size[:_MOST_CADENCES], 2):
-            enter(first, second)
+        pairs: list[_Pair] = []
+        few_first = sorted(self.keys, key=lambda key: (self.keys[key].bit_count(), _text(key)))
+        for first, second in combinations(few_first[:_MOST_CADENCES], 2):
+            _enter_pair(pairs, first, second)
         while self.too_many():
             found = next(self._sharing(pairs), None)
             if found is None:
                 return
             group, other, cron = found
-            key = (cron, self.drafts[group].apart)
-            is_new = key not in self.keys
+            known = list(self.keys)
             self._join(group, other, cron)
-            if is_new:
-                for known in list(self.keys)[:_MOST_CADENCES]:
-                    if known != key:
-                        enter(known, key)
+            key = (cron, self.drafts[group].apart)
+            if key not in known:
+                for each in known[:_MOST_CADENCES]:
+                    _enter_pair(pairs, each, key)
             while self.too_many() and self.merge_least(only_new=False):
                 pass
 
-    def _sharing(self, pairs: Sequence[tuple[float, tuple[str, ...], tuple[str, ...], Cron, _Key, _Key]]) -> Iterator[tuple[int, int, Cron]]:
-        for _, _, _, cron, first, second in pairs:
-            for group in numbers(self.keys.get(first, 0)):
-                others = self.quotient.joinable(group) & self.keys.get(second, 0)
+    def _sharing(self, pairs: Sequence[_Pair]) -> Iterator[tuple[int, int, Cron]]:
+        """Groups that can share a cron, and that cron, the best first."""
+        for pair in pairs:
+            for group in numbers(self.keys[pair.first] & ~self._pinned):
+                others = self.quotient.joinable(group) & self.keys[pair.second] & ~self._pinned
                 for other in numbers(others):
-                    if not (self.drafts[group].pinned or self.drafts[other].pinned):
-                        yield group, other, cron
+                    yield group, other, pair.cron
 
     def _join_one(self, key: _Key, group: int) -> bool:
         """Join a group with one other of its cadence; False: there is none."""
@@ -143,17 +149,13 @@ class _Joins:
         if not of_key >> group & 1:
             return False  # has been joined meanwhile
         for other in numbers(self.quotient.joinable(group) & of_key):
-            if self._may_join(group, other):
-                into, part = (group, other) if self._stays(group, other) else (other, group)
-                self._join(into, part)
+            if self.drafts[other].name is None:
+                self._join(group, other)
+                return True
+            if self.drafts[group].name is None:
+                self._join(other, group)
                 return True
         return False
-
-    def _may_join(self, group: int, other: int) -> bool:
-        return self.drafts[group].name is None or self.drafts[other].name is None
-
-    def _stays(self, group: int, other: int) -> bool:
-        return self.drafts[other].name is None
 
     def _finer(self, group: int, only_new: bool, may_be_large: bool) -> list[int]:
         """Groups that a group can go into."""
@@ -201,12 +203,14 @@ class _Joins:
             whole,
             members=(*whole.members, *part.members),
             cron=cron or whole.cron,
-            name=whole.name or part.name,
+            name=whole.name or (part.name if part.cron == whole.cron else None),
             pinned=whole.pinned or part.pinned,
         )
         self._enter(group, self.drafts[group])
 
     def _enter(self, group: int, draft: Draft) -> None:
+        if draft.pinned:
+            self._pinned |= 1 << group
         if draft.closed:
             return
         key = (draft.cron, draft.apart)
@@ -221,6 +225,26 @@ class _Joins:
             self.keys[key] &= ~(1 << group)
 
 
-def _sort_key(key: _Key) -> tuple[str, ...]:
+@dataclass(frozen=True, slots=True, order=True)
+class _Pair:
+    """Two cadences that can share a cron; the one that ticks least is first."""
+
+    per_day: float
+    texts: tuple[tuple[str, ...], tuple[str, ...]]
+    cron: Cron = field(compare=False)
+    first: _Key = field(compare=False)
+    second: _Key = field(compare=False)
+
+
+def _enter_pair(pairs: list[_Pair], first: _Key, second: _Key) -> None:
+    """Enter two cadences where they can share a cron, in order."""
+    if first[1] != second[1] or first[0].time_zone != second[0].time_zone:
+        return
+    cron = common_cron((first[0], second[0]))
+    if cron is not None:
+        insort(pairs, _Pair(cron.per_day, (_text(first), _text(second)), cron, first, second))
+
+
+def _text(key: _Key) -> tuple[str, ...]:
     cron, apart = key
     return cron.time_zone, cron.text, *apart

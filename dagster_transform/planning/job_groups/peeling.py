@@ -41,18 +41,13 @@ def _changes_below(units: Units) -> list[int]:
     heights = [0] * len(units)
     labels, down = units.labels, units.down
     for unit in reversed(units.order):
-        label, height = labels[unit], 0
-        for below in down[unit]:
-            found = heights[below] + (labels[below] != label)
-            if found > height:
-                height = found
-        heights[unit] = height
+        label = labels[unit]
+        found = [heights[below] + (labels[below] != label) for below in down[unit]]
+        heights[unit] = max(found, default=0)
     return heights
 
 
-def _peel(
-    units: Units, labels: int, heights: Sequence[int], by_sum: bool
-) -> tuple[list[int], int]:
+def _peel(units: Units, labels: int, heights: Sequence[int], by_sum: bool) -> tuple[list[int], int]:
     """One attempt: groups by unit, and their number.
 
     Args:

@@ -66,8 +66,12 @@ def units_of(up: Sequence[Sequence[int]], labels: Sequence[int]) -> Units:
     return Units(up, down, labels, order)
 
 
-def contract(units: Units, block_of: Sequence[int], labels: Sequence[int]) -> tuple[Units, list[int]]:
+def contract(
+    units: Units, block_of: Sequence[int], labels: Sequence[int]
+) -> tuple[Units, list[int]]:
     """The units with some of them made one.
+
+    Units without a label that lie between units of one block become a part of it.
 
     Args:
         units: The units.
@@ -78,20 +82,73 @@ def contract(units: Units, block_of: Sequence[int], labels: Sequence[int]) -> tu
         The new units, the blocks first; and for each of the old ones, its new number.
 
     Raises:
-        UnitsInCircle: A path leaves a block and comes back to it, or several do to each other.
+        UnitsInCircle: A way leaves a block and comes back to it, or several blocks read each other.
     """
-    new_labels = list(labels)
-    new_of = list(block_of)
-    for unit, block in enumerate(block_of):
-        if block < 0:
-            new_of[unit] = len(new_labels)
-            new_labels.append(units.labels[unit])
+    new_of = numbers_of(units, block_of, len(labels))
+    new_labels = [*labels, *[NO_LABEL] * (max(new_of, default=-1) + 1 - len(labels))]
+    for unit, new in enumerate(new_of):
+        if new >= len(labels):
+            new_labels[new] = units.labels[unit]
     up: list[set[int]] = [set() for _ in new_labels]
     for unit, above in enumerate(units.up):
         up[new_of[unit]].update([new_of[each] for each in above])
     for unit, above_new in enumerate(up):
         above_new.discard(unit)
     return units_of([sorted(above_new) for above_new in up], new_labels), new_of
+
+
+def numbers_of(units: Units, block_of: Sequence[int], blocks: int) -> list[int]:
+    """The number that each unit has when blocks are made one, as `contract` has them."""
+    new_of = list(block_of)
+    if blocks:
+        for unit, within in lying_within(units, block_of).items():
+            if within:
+                new_of[unit] = min(within)
+    number = blocks
+    for unit, block in enumerate(new_of):
+        if block < 0:
+            new_of[unit] = number
+            number += 1
+    return new_of
+
+
+def lying_within(units: Units, groups: Sequence[int]) -> dict[int, frozenset[int]]:
+    """By unit without a label, the groups from which a way through it comes back to the same group,
+    through units without a label only.
+
+    Args:
+        units: The units.
+        groups: The group of each unit, from 0; -1: it is in none.
+    """
+    above = _seen(units, groups)
+    below = _seen(units.reversed(), groups)
+    return {unit: found & below[unit] for unit, found in above.items()}
+
+
+def _seen(units: Units, groups: Sequence[int]) -> dict[int, frozenset[int]]:
+    """By unit without a label, the groups that it reads, through others without a label too."""
+    found: dict[int, frozenset[int]] = {}
+    nothing: frozenset[int] = frozenset()
+    for unit in units.order:
+        if units.labels[unit] == NO_LABEL:
+            of_unit: set[int] = set()
+            for each in units.up[unit]:
+                if groups[each] >= 0:
+                    of_unit.add(groups[each])
+                else:
+                    of_unit |= found.get(each, nothing)
+            found[unit] = frozenset(of_unit)
+    return found
+
+
+def depths_of(units: Units) -> list[int]:
+    """How many units there are on the longest way down to each."""
+    depths = [1] * len(units)
+    for unit in units.order:
+        for above in units.up[unit]:
+            if depths[above] >= depths[unit]:
+                depths[unit] = depths[above] + 1
+    return depths
 
 
 def longest_chain(units: Units, seconds: Sequence[float], members: Sequence[int]) -> float:
