@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-import yaml
-
-from dagster_transform.planning.job_groups.text import job_groups_text, scalar
 from dagster_transform.config.job_group_file import is_edited
+from dagster_transform.planning.job_groups.text import job_groups_text, scalar
 from tests.support.job_group_graphs import graph, group, node, parsed, plan
 
 # What YAML can't hold even in quotes: halves of surrogate pairs.
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
-WORDS = st.sampled_from(["yes", "Null", "~", "1e3", "0x1", "2024-01-01", "a: b", "- a", "#", "'", '"'])
+WORDS = st.sampled_from(
+    ["yes", "Null", "~", "1e3", "0x1", "2024-01-01", "a: b", "- a", "#", "'", '"']
+)
 
 
 @given(TEXTS | WORDS)

@@ -17,7 +17,11 @@ from dagster_transform.cli.job_groups.graphs import Prepared, prepared, prepared
 from dagster_transform.cli.job_groups.mermaid import mermaid
 from dagster_transform.cli.job_groups.progress import steps
 from dagster_transform.cli.job_groups.situation import ENVIRONMENT, FILES, Situation
-from dagster_transform.cli.job_groups.tables import difference_lines, table_of, unscheduled_lines
+from dagster_transform.cli.job_groups.tables import (
+    difference_lines,
+    print_groups,
+    unscheduled_lines,
+)
 from dagster_transform.cli.job_groups.words import counted
 from dagster_transform.cli.options import config_option
 from dagster_transform.config import TransformConfig, load_config
@@ -85,6 +89,7 @@ def job_groups() -> None:
 @click.option("--yes", "-y", is_flag=True, help="Don't ask.")
 @_translator_option
 def generate(
+    *,
     config_path: Path | None,
     source: str,
     dry_run: bool,
@@ -244,9 +249,7 @@ def diff(
 )
 @_output_option
 @_translator_option
-def show(
-    config_path: Path | None, shape: str, output: Path | None, translator: str | None
-) -> None:
+def show(config_path: Path | None, shape: str, output: Path | None, translator: str | None) -> None:
     """Show the job groups, what each is for, and what depends on what.
 
     They are those of the file, with new nodes where Dagster has them; without a file, those that
@@ -275,7 +278,7 @@ def _shaped(shape: str, plan: JobGroupPlan, now: Situation) -> str:
         return picture(plan.groups)
     console = Console(width=120, no_color=True, highlight=False)
     with console.capture() as capture:
-        console.print(table_of(plan.groups))
+        print_groups(plan.groups, console)
     return capture.get()
 
 
@@ -322,7 +325,7 @@ def _elsewhere(now: Situation, other: Path, translator: str | None) -> Planned:
 
 
 def _print_plan(plan: JobGroupPlan, now: Situation, out: Console, err: Console) -> None:
-    Console(highlight=False).print(table_of(plan.groups))
+    print_groups(plan.groups, Console(highlight=False))
     for line in unscheduled_lines(plan, now.graph):
         out.print(f"\n{line}", markup=False)
     for warning in plan.warnings:

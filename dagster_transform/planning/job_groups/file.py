@@ -141,9 +141,7 @@ def as_written(
     errors += members.errors
     errors += unfit_members(file, members, graph, crons, node_crons, now)
     errors += circular(file, members, graph)
-    groups = tuple(
-        _group(name, file.entries[name], cron, members) for name, cron in crons.items()
-    )
+    groups = tuple(_group(name, file.entries[name], cron, members) for name, cron in crons.items())
     plan = JobGroupPlan(groups, node_crons)
     return WrittenJobGroups(
         plan, tuple(errors), tuple(sorted(members.drift, key=_place)), selections_of(file)

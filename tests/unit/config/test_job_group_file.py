@@ -105,7 +105,9 @@ def test_an_empty_file_has_no_job_groups() -> None:
 def test_many_nodes_are_read() -> None:
     """transform.yaml may have 100,000 values."""
     names = "".join(f"    - db/s/model_{n}\n" for n in range(100_001))
-    file = parse_job_group_file(f"job_groups:\n  a:\n    cron: '@daily'\n    nodes:\n{names}", Path("x"))
+    file = parse_job_group_file(
+        f"job_groups:\n  a:\n    cron: '@daily'\n    nodes:\n{names}", Path("x")
+    )
     assert len(file.entries["a"].nodes) == 100_001
     assert file.line("a", "nodes", 100_000) == 100_005
 
