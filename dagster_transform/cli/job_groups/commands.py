@@ -100,7 +100,7 @@ def generate(
     """Make job groups and write them to the file.
 
     Where there is a file, its groups are kept with their names and with all that you wrote of
-    them, as far as they can be: nodes that are new are added, nodes that are gone are taken out,
+    them, as far as they can be: nodes that are new are added, nodes that are no more are taken out,
     and a node is moved where its cron or its dependencies make it necessary. A file that was
     edited since it was generated is replaced only after a question, since comments get lost.
 
@@ -142,7 +142,7 @@ def generate(
 
 @job_groups.command()
 @config_option
-@click.option("--strict", is_flag=True, help="Nodes that are new or gone are errors, too.")
+@click.option("--strict", is_flag=True, help="Nodes that are new or are no more are errors, too.")
 @_translator_option
 def check(config_path: Path | None, strict: bool, translator: str | None) -> None:
     """Say whether the file is valid for the models that there are.
@@ -151,8 +151,8 @@ def check(config_path: Path | None, strict: bool, translator: str | None) -> Non
     is due when its group does not tick, with the first tick that it would miss; a cron that ticks
     more often than every five minutes; time zones that are mixed.
 
-    Nodes that are new or gone are warnings: a new one goes to the group where it fits, as long as
-    the file does not say another. With --strict they are errors, for a CI job.
+    Nodes that are new, or that are no more, are warnings: a new one goes to the group where it
+    fits, as long as the file does not say another. With --strict they are errors, for a CI job.
 
     \b
     Exit codes:

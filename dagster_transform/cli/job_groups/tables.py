@@ -19,12 +19,12 @@ _WIDE = 110
 """Characters that a line must have for reasons to stand beside the rest."""
 _WORDS = {
     What.NEW_GROUP: "new job group {name}, {after}",
-    What.GONE_GROUP: "job group {name} is gone",
+    What.VANISHED_GROUP: "job group {name} vanishes",
     What.RENAMED_GROUP: "job group {before} is called {after} now",
     What.GROUP_CRON: "job group {name}: {before} -> {after}",
     What.MOVES: "{name}: {before} -> {after}",
     What.APPEARS: "{name}: new, in {after}",
-    What.VANISHES: "{name}: gone, was in {before}",
+    What.VANISHES: "{name}: vanishes, was in {before}",
     What.CADENCE: "{name}: {before} -> {after}",
 }
 _NOWHERE = "no group"

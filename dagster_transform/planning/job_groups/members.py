@@ -116,7 +116,7 @@ class _Reading:
             self._looked_for += 1
             close = self._finder.close_to(name)[:1]
         hint = f"did you mean {close[0]!r}? " if close else ""
-        message = f"{what}; {hint}take it out if it is gone"
+        message = f"{what}; {hint}take it out if it is no more"
         self._found.drift.append(self._file.problem(group, message, *where))
 
     def _placed(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 from rich.console import Console
 
@@ -70,7 +70,7 @@ def test_a_chart_has_all_boxes_and_arrows() -> None:
 
 
 def test_a_picture_is_well_formed_and_says_all() -> None:
-    root = ElementTree.fromstring(picture(GROUPS))
+    root = ET.fromstring(picture(GROUPS))
     said = " ".join(root.itertext())
     for word in ("staging", "marts", "end", "hourly", "1 h 7 min", "marts: a < b & c"):
         assert word in said, word
@@ -78,7 +78,7 @@ def test_a_picture_is_well_formed_and_says_all() -> None:
         each for each in root.iter("{http://www.w3.org/2000/svg}path") if "C" in each.attrib["d"]
     ]
     assert len(arrows) == 2
-    assert ElementTree.fromstring(picture(())) is not None
+    assert ET.fromstring(picture(())) is not None
 
 
 def test_a_table_has_a_row_for_each_group() -> None:
