@@ -82,8 +82,8 @@ def test_what_is_wrong_is_said_at_once_with_its_place() -> None:
             "equal to 1"
         ),
         (
-            "job_groups.yaml:8:5: job_groups.daily.checks: must be 'after_each', 'after_all', 'apart'"
-            " or 'none'"
+            "job_groups.yaml:8:5: job_groups.daily.checks: must be 'after_each', 'after_all', "
+            "'apart' or 'none'"
         ),
         "job_groups.yaml:9:5: job_groups.daily.nodes: must be a list",
         "job_groups.yaml:10:5: job_groups.daily.tags: must be a mapping",

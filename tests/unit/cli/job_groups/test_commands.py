@@ -32,6 +32,7 @@ NODES = (
     node("by_hand", None, "day"),
 )
 FILE = Path("job_groups.yaml")
+NO_DRIFT = Drift()
 Prepare = Callable[..., None]
 
 
@@ -50,7 +51,7 @@ def prepare(folder: Path) -> Prepare:
     """Writes a graph file of nodes, as `prepare` does, and transform.yaml; also once before."""
 
     def write(
-        *nodes: Node, drift: Drift = Drift(), to: Path | None = None, **settings: Any
+        *nodes: Node, drift: Drift = NO_DRIFT, to: Path | None = None, **settings: Any
     ) -> None:
         config = {
             "projects": {"p": {"framework": "sqlmesh", "path": "p", **settings.pop("project", {})}},

@@ -90,12 +90,12 @@ def test_a_node_has_one_group_and_both_lines_are_said() -> None:
     )
     assert [str(each) for each in found.errors] == [
         (
-            "job_groups.yaml:7:9: job_groups.x.nodes[2]: db/s/a is listed twice, line 5: a node has "
-            "one group"
+            "job_groups.yaml:7:9: job_groups.x.nodes[2]: db/s/a is listed twice, line 5: a node "
+            "has one group"
         ),
         (
-            "job_groups.yaml:10:13: job_groups.y.nodes[0]: db/s/b is in x already, line 6: a node has "
-            "one group"
+            "job_groups.yaml:10:13: job_groups.y.nodes[0]: db/s/b is in x already, line 6: a node "
+            "has one group"
         ),
         (
             "job_groups.yaml:11:5: job_groups.y.select: db/s/a is in x already, line 5: a node has "
