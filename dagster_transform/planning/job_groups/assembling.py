@@ -1,0 +1,134 @@
+"""The finished plan: groups in order, with their names, reasons and warnings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from dagster_transform.graph import Graph
+from dagster_transform.planning.advice import finer_than_upstream
+from dagster_transform.planning.job_groups.drafts import Draft, Nodes, groups_of
+from dagster_transform.planning.job_groups.labels import Labels
+from dagster_transform.planning.job_groups.naming import name_groups
+from dagster_transform.planning.job_groups.quotient import edges_between, topological
+from dagster_transform.planning.job_groups.reasons import Reasons
+from dagster_transform.planning.job_groups.units import longest_chain
+from dagster_transform.planning.job_groups.values import (
+    JobGroup,
+    JobGroupPlan,
+    JobGroupSettings,
+    MergeCadences,
+)
+
+_MOST_TRAPS = 10
+
+
+def assemble(
+    graph: Graph,
+    labels: Labels,
+    nodes: Nodes,
+    drafts: Sequence[Draft],
+    settings: JobGroupSettings,
+    previous: JobGroupPlan | None,
+    warnings: Iterable[str],
+) -> JobGroupPlan:
+    """The plan that groups make.
+
+    Args:
+        graph: The graph of all projects.
+        labels: Of its nodes.
+        nodes: Its nodes by number.
+        drafts: The groups; they have no circle.
+        settings: What people want.
+        previous: The earlier plan, which names and what people have written come from.
+        warnings: What there is to say already.
+    """
+    earlier = previous.groups if previous else ()
+    places = {group.name: place for place, group in enumerate(earlier)}
+
+    def earlier_place(draft: Draft) -> int:
+        return len(places) if draft.name is None else places.get(draft.name, len(places))
+
+    drafts = sorted(drafts, key=lambda found: (earlier_place(found), min(found.members)))
+    above = edges_between(nodes.units, groups_of(len(nodes.ids), drafts))
+    order = topological(above)
+    place_of = {number: place for place, number in enumerate(order)}
+    in_order = [drafts[number] for number in order]
+    reads = [sorted(place_of[each] for each in above[number]) for number in order]
+    number_of = {node_id: number for number, node_id in enumerate(nodes.ids)}
+    names = name_groups(
+        in_order,
+        [
+            (group.name, [number_of[node] for node in group.nodes if node in number_of])
+            for group in earlier
+        ],
+    )
+    reasons = Reasons(nodes, in_order, names, reads, settings)
+    written = {group.name: group for group in earlier}
+    groups = []
+    for place, draft in enumerate(in_order):
+        members = sorted(draft.members)
+        name = names[place]
+        # What people have written of a group stays.
+        group = written.get(name) or JobGroup(name, draft.cron, ())
+        groups.append(
+            replace(
+                group,
+                cron=draft.cron,
+                nodes=tuple(nodes.ids[member] for member in members),
+                depends_on=tuple(sorted(names[each] for each in reads[place])),
+                seconds=longest_chain(nodes.units, nodes.seconds, members),
+                reason=reasons.of(place),
+            )
+        )
+    crons = {node_id: label.cron for node_id, label in labels.by_node.items()}
+    said = (
+        *labels.warnings,
+        *warnings,
+        *_too_many(in_order, settings),
+        *_too_large(groups, settings),
+    )
+    return JobGroupPlan(tuple(groups), crons, labels.unscheduled, (*said, *_traps(graph, crons)))
+
+
+def _too_many(drafts: Sequence[Draft], settings: JobGroupSettings) -> list[str]:
+    if len(drafts) <= settings.max_job_groups:
+        return []
+    found = f"There are {len(drafts)} job groups, and max_job_groups is {settings.max_job_groups}"
+    if settings.merge_cadences is MergeCadences.NEVER:
+        return [f"{found}: set merge_cadences to `needed`, or raise max_job_groups."]
+    causes = []
+    if len({draft.cron.time_zone for draft in drafts}) > 1:
+        causes.append("time zones never share a group")
+    if len({draft.apart for draft in drafts if not draft.closed}) > 1:
+        causes.append("keep_apart says what else does not")
+    if any(draft.pinned for draft in drafts):
+        causes.append("nodes are pinned")
+    if not causes:
+        causes.append("some cadences have no cron that has the ticks of both")
+    return [f"{found}: {', '.join(causes)}. Change that, or raise max_job_groups."]
+
+
+def _too_large(groups: Sequence[JobGroup], settings: JobGroupSettings) -> list[str]:
+    largest = settings.largest
+    if largest is None:
+        return []
+    sizes = [
+        f"{group.name} has {len(group.nodes)}" for group in groups if len(group.nodes) > largest
+    ]
+    if not sizes:
+        return []
+    return [
+        f"Job groups have more than {largest} nodes ({', '.join(sizes)}): raise `largest`, or raise "
+        f"max_job_groups, which is {settings.max_job_groups}, or pin less."
+    ]
+
+
+def _traps(graph: Graph, nodes: Iterable[str]) -> list[str]:
+    found = finer_than_upstream(graph, [node for node in graph.nodes if node in nodes])
+    more = len(found) - _MOST_TRAPS
+    return (
+        [*found[:_MOST_TRAPS], f"{more} more nodes are finer than what they read."]
+        if more > 0
+        else found
+    )

@@ -1,0 +1,233 @@
+"""Groups of an earlier plan as the start of the next."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from dagster_transform.graph import Graph
+from dagster_transform.planning.job_groups.drafts import Draft, Nodes, common_cron
+from dagster_transform.planning.job_groups.errors import JobGroupError
+from dagster_transform.planning.job_groups.keeping import NOWHERE, Home, keep
+from dagster_transform.planning.job_groups.labels import Label, some
+from dagster_transform.planning.job_groups.pinning import pinned_draft
+from dagster_transform.planning.job_groups.values import (
+    JobGroup,
+    JobGroupName,
+    JobGroupPlan,
+    JobGroupSettings,
+    MergeCadences,
+)
+
+_MOST_GROUPS = 2_000
+"""A plan of more groups is made anew."""
+_Left = dict[tuple[JobGroupName, str], list[int]]
+"""Nodes that have left a group: its name, and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What a plan begins with.
+
+    Attributes:
+        drafts: Groups that there are already; without a circle.
+        warnings: Which nodes have left theirs, in words.
+    """
+
+    drafts: Sequence[Draft]
+    warnings: Sequence[str] = field(default_factory=tuple)
+
+
+def keep_what_is_valid(
+    graph: Graph, nodes: Nodes, previous: JobGroupPlan, settings: JobGroupSettings
+) -> Start | None:
+    """The groups of an earlier plan, with those of their nodes that may stay, and with new ones
+    where they fit.
+
+    Returns:
+        None where the plan is better made anew: pinned nodes leave no other way.
+
+    Raises:
+        JobGroupError: The group that a node is pinned to misses its ticks.
+    """
+    if len(previous.groups) > _MOST_GROUPS:
+        return None
+
+    def staying(group: JobGroup, members: Sequence[int], left: _Left) -> list[int]:
+        return _staying(nodes, previous, settings, group, members, left)
+
+    return _start(graph, nodes, previous, settings, staying, as_it_is=False)
+
+
+def keep_as_it_is(
+    graph: Graph, nodes: Nodes, previous: JobGroupPlan, settings: JobGroupSettings
+) -> Start:
+    """The groups of an earlier plan with all of their nodes, and with new ones where they fit.
+
+    Raises:
+        JobGroupError: The group that a new node is pinned to misses its ticks.
+    """
+    start = _start(
+        graph, nodes, previous, settings, lambda _group, members, _left: [*members], as_it_is=True
+    )
+    if start is None:
+        raise JobGroupError(
+            "A node that is pinned to a job group makes a circle of groups.",
+            remedy="In transform.yaml, pin it to another group, or generate the groups anew.",
+        )
+    return start
+
+
+def _start(
+    graph: Graph,
+    nodes: Nodes,
+    previous: JobGroupPlan,
+    settings: JobGroupSettings,
+    staying: Callable[[JobGroup, Sequence[int], _Left], list[int]],
+    *,
+    as_it_is: bool,
+) -> Start | None:
+    members, pinned = _members(nodes, previous)
+    left: _Left = {}
+    drafts: list[Draft] = []
+    for group in previous.groups:
+        stay = staying(group, members.get(group.name, ()), left)
+        drafts.append(_draft(graph, nodes, group, stay, pinned.pop(group.name, []), as_it_is))
+    drafts += [pinned_draft(graph, nodes, name, found) for name, found in sorted(pinned.items())]
+    earlier = [NOWHERE] * len(nodes.ids)
+    for number, draft in enumerate(drafts):
+        for member in draft.members:
+            earlier[member] = number
+    kept = keep(
+        nodes,
+        earlier,
+        [_home(nodes, draft) for draft in drafts],
+        largest=settings.largest,
+        covering=as_it_is and settings.merge_cadences is not MergeCadences.NEVER,
+    )
+    for node in kept.moved:
+        if _is_pinned(nodes.label(node)):
+            return None
+        name = drafts[earlier[node]].name
+        if name is not None:
+            why = "with them there, job groups would depend on each other in a circle"
+            left.setdefault((name, why), []).append(node)
+    found: list[list[int]] = [[] for _ in drafts]
+    for node, home in enumerate(kept.homes):
+        if home != NOWHERE:
+            found[home].append(node)
+    warnings = [
+        f"{some(graph.nodes[nodes.ids[node]].name for node in those)} can't stay in the job group "
+        f"{name}: {why}."
+        for (name, why), those in left.items()
+    ]
+    return Start(
+        [
+            _with_members(nodes, draft, those, as_it_is)
+            for draft, those in zip(drafts, found, strict=True)
+            if those
+        ],
+        warnings,
+    )
+
+
+def _members(
+    nodes: Nodes, previous: JobGroupPlan
+) -> tuple[dict[JobGroupName, list[int]], dict[JobGroupName, list[int]]]:
+    """By group, the nodes that an earlier plan has in it, and those that are pinned to it; nodes
+    that have no cron are in none."""
+    group_of = {node_id: group.name for group in previous.groups for node_id in group.nodes}
+    members: dict[JobGroupName, list[int]] = {}
+    pinned: dict[JobGroupName, list[int]] = {}
+    for node, node_id in enumerate(nodes.ids):
+        label = nodes.label(node)
+        if label is None:
+            continue
+        if label.pinned is not None:
+            pinned.setdefault(label.pinned, []).append(node)
+        elif node_id in group_of:
+            members.setdefault(group_of[node_id], []).append(node)
+    return members, pinned
+
+
+def _staying(
+    nodes: Nodes,
+    previous: JobGroupPlan,
+    settings: JobGroupSettings,
+    group: JobGroup,
+    members: Sequence[int],
+    left: _Left,
+) -> list[int]:
+    """Those of a group's nodes that may stay in it."""
+    labels = [(node, label) for node in members if (label := nodes.label(node)) is not None]
+    if not labels:
+        return []
+    most = Counter(label.apart for _, label in labels)
+    apart = max(most, key=lambda found: (most[found], found))
+    paces = Counter(label.cron for _, label in labels if label.apart == apart)
+    only = None
+    if settings.merge_cadences is MergeCadences.NEVER:
+        only = max(paces, key=lambda cron: (cron == group.cron, paces[cron], cron.text))
+    stay = []
+    for node, label in labels:
+        before = previous.crons.get(nodes.ids[node], label.cron)
+        if label.apart != apart:
+            why = "`keep_apart` tells them from its other nodes"
+        elif before != label.cron:
+            why = "their cron has changed"
+        elif only is not None and label.cron != only:
+            why = "their cadence is another one, and merge_cadences is `never`"
+        elif only is None and not group.cron.covers(label.cron):
+            why = f"its cron {group.cron} has not all of their ticks"
+        else:
+            stay.append(node)
+            continue
+        left.setdefault((group.name, why), []).append(node)
+    return stay
+
+
+def _draft(
+    graph: Graph,
+    nodes: Nodes,
+    group: JobGroup,
+    stay: Sequence[int],
+    pinned: Sequence[int],
+    as_it_is: bool,
+) -> Draft:
+    """A group with the nodes that stay in it and those that are pinned to it. Raises JobGroupError
+    where it misses ticks of these."""
+    if pinned and not stay and not as_it_is:
+        return pinned_draft(graph, nodes, group.name, [*pinned])
+    missed = [
+        node
+        for node in pinned
+        if (label := nodes.label(node)) is not None and not group.cron.covers(label.cron)
+    ]
+    if missed:
+        names = some(graph.nodes[nodes.ids[node]].name for node in missed)
+        raise JobGroupError(
+            f"{names} can't be pinned to the job group {group.name}: its cron {group.cron} has not "
+            "all of their ticks.",
+            remedy="In transform.yaml, pin them to another group, or pin all that is to be in it.",
+        )
+    aparts = Counter(label.apart for node in stay if (label := nodes.label(node)) is not None)
+    apart = max(aparts, key=lambda found: (aparts[found], found), default=())
+    members = tuple(sorted({*stay, *pinned}))
+    return Draft(members, group.cron, apart, group.name, bool(pinned), closed=not members)
+
+
+def _home(nodes: Nodes, draft: Draft) -> Home:
+    labels = {id(label): label for node in draft.members if (label := nodes.label(node))}
+    hosted = frozenset(label.cron for label in labels.values())
+    return Home(draft.cron, draft.apart, hosted, draft.closed)
+
+
+def _with_members(nodes: Nodes, draft: Draft, members: Sequence[int], as_it_is: bool) -> Draft:
+    crons = {label.cron for node in members if (label := nodes.label(node)) is not None}
+    cron = draft.cron if as_it_is else common_cron(crons) or draft.cron
+    return Draft(tuple(members), cron, draft.apart, draft.name, draft.pinned, draft.closed)
+
+
+def _is_pinned(label: Label | None) -> bool:
+    return label is not None and label.pinned is not None

@@ -1,0 +1,215 @@
+"""What stays of an earlier plan: each node in its group, as far as that is still possible.
+
+The earlier groups are put in an order in which each reads earlier ones only, as far as the graph
+allows it; then one pass through the nodes keeps each where it was unless something that it reads
+has come to lie below that, and places new ones between what they read and what reads them. So
+there is no circle among the groups, and few nodes move. Another pass goes from below; what moves
+fewer nodes counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from dagster_transform.planning.cron import Cron
+from dagster_transform.planning.job_groups.drafts import Nodes
+from dagster_transform.planning.job_groups.quotient import numbers
+from dagster_transform.planning.job_groups.units import NO_LABEL, Units
+
+NOWHERE = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """A group of an earlier plan, as far as it concerns who may be in it.
+
+    Attributes:
+        cron: When it ticks.
+        apart: What `keep_apart` goes by, of most of its nodes.
+        hosted: Cadences that its nodes have.
+        closed: Whether it takes no node that people have not placed in it.
+    """
+
+    cron: Cron
+    apart: tuple[str, ...]
+    hosted: frozenset[Cron]
+    closed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Where nodes are.
+
+    Attributes:
+        homes: The number of each node's earlier group; `NOWHERE`: it has to be placed otherwise.
+        moved: Nodes that have left a group that they could have stayed in but for a circle.
+    """
+
+    homes: Sequence[int]
+    moved: Sequence[int]
+
+
+def keep(
+    nodes: Nodes,
+    earlier: Sequence[int],
+    homes: Sequence[Home],
+    *,
+    largest: int | None,
+    covering: bool,
+) -> Kept:
+    """Keep the nodes of an earlier plan where they are, and place new ones beside them.
+
+    Args:
+        nodes: The nodes of the graph.
+        earlier: The number of each node's earlier group, in which it may be; `NOWHERE`: it is new,
+            or may not be there any more.
+        homes: The groups by number, each after those that it depended on.
+        largest: How many nodes a new one may make of a group.
+        covering: Whether new nodes go to a group of a finer cadence where none has theirs.
+    """
+    ranks = _ranks(nodes.units, earlier, len(homes))
+    takers = _takers(nodes, homes, covering=covering)
+    down = _pass(nodes.units, earlier, ranks, takers, largest)
+    if not down.moved:
+        return down
+    mirrored = [len(homes) - 1 - rank for rank in ranks]
+    up = _pass(nodes.units.reversed(), earlier, mirrored, takers, largest)
+    return up if len(up.moved) < len(down.moved) else down
+
+
+def _takers(
+    nodes: Nodes, homes: Sequence[Home], *, covering: bool
+) -> Callable[[int], tuple[Sequence[int], ...]]:
+    """By label, the groups that take its nodes: those of its cadence, then others that cover it."""
+    found: dict[int, tuple[Sequence[int], ...]] = {NO_LABEL: ()}
+
+    def takers(label: int) -> tuple[Sequence[int], ...]:
+        if label not in found:
+            cron, apart = nodes.labels[label].cron, nodes.labels[label].apart
+            open_ones = [n for n, home in enumerate(homes) if not home.closed]
+            of_kind = [number for number in open_ones if homes[number].apart == apart]
+            same = [n for n in of_kind if cron == homes[n].cron or cron in homes[n].hosted]
+            finer = [n for n in of_kind if n not in same and homes[n].cron.covers(cron)]
+            pinned = nodes.labels[label].pinned is not None
+            found[label] = () if pinned else (same, finer) if covering else (same,)
+        return found[label]
+
+    return takers
+
+
+def _ranks(units: Units, earlier: Sequence[int], count: int) -> list[int]:
+    """A place for each group, so that most of what a group reads has a smaller one: the earlier
+    order where the graph does not say otherwise."""
+    above = [0] * count
+    through: dict[int, int] = {}
+    for unit in units.order:
+        bits = 0
+        for each in units.up[unit]:
+            bits |= 1 << earlier[each] if earlier[each] != NOWHERE else through.get(each, 0)
+        home = earlier[unit]
+        if home != NOWHERE:
+            above[home] |= bits
+        elif bits:
+            through[unit] = bits
+    for middle in range(count):  # all that is above each, Warshall's way
+        for group in range(count):
+            if above[group] >> middle & 1:
+                above[group] |= above[middle]
+    waits = [
+        sum(1 << each for each in numbers(bits & ~(1 << group)) if not above[each] >> group & 1)
+        for group, bits in enumerate(above)
+    ]
+    ranks = [0] * count
+    placed = 0
+    for rank in range(count):
+        group = next(g for g in range(count) if not placed >> g & 1 and not waits[g] & ~placed)
+        ranks[group] = rank
+        placed |= 1 << group
+    return ranks
+
+
+def _pass(
+    units: Units,
+    earlier: Sequence[int],
+    ranks: Sequence[int],
+    takers: Callable[[int], tuple[Sequence[int], ...]],
+    largest: int | None,
+) -> Kept:
+    """One pass from above.
+
+    Places are counted in halves: the place of a group is twice its rank, and what goes to no group
+    has the odd place behind whatever it reads.
+    """
+    most = _most_places(units, earlier, ranks)
+    homes = list(earlier)
+    places = [NOWHERE] * len(units)
+    sizes = [0] * len(ranks)
+    for home in earlier:
+        if home != NOWHERE:
+            sizes[home] += 1
+    moved: list[int] = []
+    for unit in units.order:
+        least = max([places[above] for above in units.up[unit]], default=NOWHERE)
+        home = earlier[unit]
+        if home != NOWHERE:
+            if 2 * ranks[home] >= least:
+                places[unit] = 2 * ranks[home]
+                continue
+            moved.append(unit)
+            sizes[home] -= 1
+        label = units.labels[unit]
+        homes[unit] = NOWHERE
+        if label == NO_LABEL:
+            places[unit] = least
+            continue
+        up_to = most[unit] if most[unit] >= least else 2 * len(ranks)
+        fitting = _fitting(takers(label), ranks, sizes, range(least, up_to + 1), largest)
+        if not fitting:
+            places[unit] = least | 1
+            continue
+        near = _neighbours(units, homes, unit)
+        # Beside what it has to do with; where there is nothing of the kind, in the smallest.
+        best = min(fitting, key=lambda g: (-near.get(g, 0), 0 if near else sizes[g], ranks[g]))
+        homes[unit] = best
+        sizes[best] += 1
+        places[unit] = 2 * ranks[best]
+    return Kept(homes, moved)
+
+
+def _fitting(
+    takers: Sequence[Sequence[int]],
+    ranks: Sequence[int],
+    sizes: Sequence[int],
+    places: range,
+    largest: int | None,
+) -> list[int]:
+    """The groups that a node can go to: the first takers of which there are any in its places."""
+    for groups in takers:
+        fitting = [
+            group
+            for group in groups
+            if 2 * ranks[group] in places and (largest is None or sizes[group] < largest)
+        ]
+        if fitting:
+            return fitting
+    return []
+
+
+def _most_places(units: Units, earlier: Sequence[int], ranks: Sequence[int]) -> list[int]:
+    """The place behind which each node can't go without moving what reads it."""
+    most = [2 * len(ranks)] * len(units)
+    for unit in reversed(units.order):
+        for below in units.down[unit]:
+            place = 2 * ranks[earlier[below]] if earlier[below] != NOWHERE else most[below]
+            most[unit] = min(most[unit], place)
+    return most
+
+
+def _neighbours(units: Units, homes: Sequence[int], unit: int) -> Mapping[int, int]:
+    """By group, how many of its nodes a node reads or is read by."""
+    found: dict[int, int] = {}
+    for near in (*units.up[unit], *units.down[unit]):
+        if homes[near] != NOWHERE:
+            found[homes[near]] = found.get(homes[near], 0) + 1
+    return found

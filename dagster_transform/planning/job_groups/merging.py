@@ -1,0 +1,250 @@
+"""Groups joined: those of one cadence, and where there would be too many, those of several.
+
+What is harmed when a coarser group goes into a finer one: its nodes lose a schedule of their own.
+They are built at their own ticks still, but in runs of the finer group, whose concurrency, owners
+and pauses are then theirs. So the fewest nodes go first. Where no group's ticks cover another's,
+two share a cron that has the ticks of both, and some in which nothing is due: the one that ticks
+least goes first.
+"""
+
+from __future__ import annotations
+
+from bisect import insort
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import combinations
+
+from dagster_transform.planning.cron import Cron
+from dagster_transform.planning.job_groups.drafts import Draft, common_cron
+from dagster_transform.planning.job_groups.quotient import Quotient, numbers
+from dagster_transform.planning.job_groups.values import JobGroupSettings, MergeCadences
+
+_Key = tuple[Cron, tuple[str, ...]]
+_MOST_CADENCES = 64
+"""Of so many cadences each pair is looked at for a cron that both can share."""
+
+
+def merge(
+    drafts: Sequence[Draft], above: Sequence[set[int]], settings: JobGroupSettings
+) -> list[Draft]:
+    """The same nodes in fewer groups; there is no circle among them.
+
+    Those of one cadence are joined where that makes no circle, except two that have names. Then
+    cadences are merged as the settings ask for it, so far as there is a way.
+
+    Args:
+        drafts: The groups.
+        above: By number, the groups that each one reads.
+        settings: What people want.
+    """
+    joins = _Joins(drafts, Quotient(above), settings)
+    joins.join_equal(tuple(joins.keys))
+    if settings.merge_cadences is MergeCadences.ALWAYS:
+        while joins.merge_least(only_new=True):
+            pass
+    while joins.too_many() and joins.merge_least(only_new=False):
+        pass
+    if settings.merge_cadences is not MergeCadences.NEVER:
+        joins.share_crons()
+    return [joins.drafts[group] for group in joins.quotient.groups()]
+
+
+def join_equal(
+    drafts: Sequence[Draft], above: Sequence[set[int]], settings: JobGroupSettings
+) -> list[Draft]:
+    """Likewise, without merging cadences, however many groups there are."""
+    joins = _Joins(drafts, Quotient(above), settings)
+    joins.join_equal(tuple(joins.keys))
+    return [joins.drafts[group] for group in joins.quotient.groups()]
+
+
+class _Joins:
+    """Groups that are being joined.
+
+    Attributes:
+        keys: By cadence and what keeps apart, the groups that take others, as bits.
+    """
+
+    def __init__(
+        self, drafts: Sequence[Draft], quotient: Quotient, settings: JobGroupSettings
+    ) -> None:
+        self.drafts = list(drafts)
+        self.quotient = quotient
+        self.keys: dict[_Key, int] = {}
+        self._settings = settings
+        self._covering: dict[_Key, list[_Key]] = {}
+        self._pinned = 0
+        for group, draft in enumerate(drafts):
+            self._enter(group, draft)
+
+    def too_many(self) -> bool:
+        """Whether there are more groups than there may be."""
+        return len(self.quotient) > self._settings.max_job_groups
+
+    def join_equal(self, keys: Iterable[_Key]) -> None:
+        """Join all that has one cadence, where that makes no circle."""
+        for key in keys:
+            joined = True
+            while joined:
+                joined = False
+                for group in numbers(self.keys.get(key, 0)):
+                    joined |= self._join_one(key, group)
+
+    def merge_least(self, *, only_new: bool) -> bool:
+        """Join the pair of which the fewest nodes are harmed; False: there is none.
+
+        Args:
+            only_new: Whether two groups that both have a name stay two.
+        """
+        candidates = sorted(
+            (len(draft.members), draft.name is not None, group)
+            for group in self.quotient.groups()
+            if not (draft := self.drafts[group]).pinned
+        )
+        for may_be_large in (False, True):
+            for _, _, group in candidates:
+                finer = self._finer(group, only_new, may_be_large)
+                if finer:
+                    into = min(finer, key=lambda other: self._distance(group, other))
+                    self._join(into, group)
+                    self.join_equal([(self.drafts[into].cron, self.drafts[into].apart)])
+                    return True
+            if self._settings.largest is None:
+                break
+        return False
+
+    def share_crons(self) -> None:
+        """Join groups under a cron that has the ticks of both, while there are too many."""
+        if not self.too_many():
+            return
+        pairs: list[_Pair] = []
+        few_first = sorted(self.keys, key=lambda key: (self.keys[key].bit_count(), _text(key)))
+        for first, second in combinations(few_first[:_MOST_CADENCES], 2):
+            _enter_pair(pairs, first, second)
+        while self.too_many():
+            found = next(self._sharing(pairs), None)
+            if found is None:
+                return
+            group, other, cron = found
+            known = list(self.keys)
+            self._join(group, other, cron)
+            key = (cron, self.drafts[group].apart)
+            if key not in known:
+                for each in known[:_MOST_CADENCES]:
+                    _enter_pair(pairs, each, key)
+            while self.too_many() and self.merge_least(only_new=False):
+                pass
+
+    def _sharing(self, pairs: Sequence[_Pair]) -> Iterator[tuple[int, int, Cron]]:
+        """Groups that can share a cron, and that cron, the best first."""
+        for pair in pairs:
+            for group in numbers(self.keys[pair.first] & ~self._pinned):
+                others = self.quotient.joinable(group) & self.keys[pair.second] & ~self._pinned
+                for other in numbers(others):
+                    yield group, other, pair.cron
+
+    def _join_one(self, key: _Key, group: int) -> bool:
+        """Join a group with one other of its cadence; False: there is none."""
+        of_key = self.keys[key]
+        if not of_key >> group & 1:
+            return False  # has been joined meanwhile
+        for other in numbers(self.quotient.joinable(group) & of_key):
+            if self.drafts[other].name is None:
+                self._join(group, other)
+                return True
+            if self.drafts[group].name is None:
+                self._join(other, group)
+                return True
+        return False
+
+    def _finer(self, group: int, only_new: bool, may_be_large: bool) -> list[int]:
+        """Groups that a group can go into."""
+        draft, largest = self.drafts[group], self._settings.largest
+        covering = 0
+        for key in self._covering_keys((draft.cron, draft.apart)):
+            covering |= self.keys.get(key, 0)
+        return [
+            other
+            for other in numbers(self.quotient.joinable(group) & covering)
+            if not (only_new and draft.name and self.drafts[other].name)
+            and (
+                may_be_large
+                or largest is None
+                or len(draft.members) + len(self.drafts[other].members) <= largest
+            )
+        ]
+
+    def _covering_keys(self, key: _Key) -> list[_Key]:
+        if self._settings.merge_cadences is MergeCadences.NEVER:
+            return [key]
+        if key not in self._covering:
+            self._covering[key] = [
+                other
+                for other in self.keys
+                if other[1] == key[1]
+                and other[0].time_zone == key[0].time_zone
+                and other[0].covers(key[0])
+            ]
+        return self._covering[key]
+
+    def _distance(self, group: int, other: int) -> tuple[float, bool, int, int]:
+        """How little two groups go together: the nearest cadence, what depends on it, few nodes."""
+        draft = self.drafts[other]
+        apart = not self.quotient.neighbours(group) >> other & 1
+        return draft.cron.per_day, apart, len(draft.members), other
+
+    def _join(self, group: int, other: int, cron: Cron | None = None) -> None:
+        """Make one group a part of another, whose cron may become another one."""
+        whole, part = self.drafts[group], self.drafts[other]
+        self._leave(group, whole)
+        self._leave(other, part)
+        self.quotient.join(group, other)
+        self.drafts[group] = replace(
+            whole,
+            members=(*whole.members, *part.members),
+            cron=cron or whole.cron,
+            name=whole.name or (part.name if part.cron == whole.cron else None),
+            pinned=whole.pinned or part.pinned,
+        )
+        self._enter(group, self.drafts[group])
+
+    def _enter(self, group: int, draft: Draft) -> None:
+        if draft.pinned:
+            self._pinned |= 1 << group
+        if draft.closed:
+            return
+        key = (draft.cron, draft.apart)
+        if key not in self.keys:
+            self.keys[key] = 0
+            self._covering.clear()
+        self.keys[key] |= 1 << group
+
+    def _leave(self, group: int, draft: Draft) -> None:
+        key = (draft.cron, draft.apart)
+        if key in self.keys:
+            self.keys[key] &= ~(1 << group)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class _Pair:
+    """Two cadences that can share a cron; the one that ticks least is first."""
+
+    per_day: float
+    texts: tuple[tuple[str, ...], tuple[str, ...]]
+    cron: Cron = field(compare=False)
+    first: _Key = field(compare=False)
+    second: _Key = field(compare=False)
+
+
+def _enter_pair(pairs: list[_Pair], first: _Key, second: _Key) -> None:
+    """Enter two cadences where they can share a cron, in order."""
+    if first[1] != second[1] or first[0].time_zone != second[0].time_zone:
+        return
+    cron = common_cron((first[0], second[0]))
+    if cron is not None:
+        insort(pairs, _Pair(cron.per_day, (_text(first), _text(second)), cron, first, second))
+
+
+def _text(key: _Key) -> tuple[str, ...]:
+    cron, apart = key
+    return cron.time_zone, cron.text, *apart
