@@ -102,6 +102,7 @@ class TransformConfig(Model):
         claims_heartbeat: Seconds between two renewals; at most a quarter of the lease.
     """
 
+    # More than twelve attributes: the keys of the file, flat as people write them.
     projects: dict[ProjectName, ProjectConfig]
     max_concurrent_models: Count | None = None
     check_concurrency: Count | None = None
