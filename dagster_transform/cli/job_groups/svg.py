@@ -77,7 +77,7 @@ def label(
 
 
 def _width(group: JobGroup) -> float:
-    letters = max(len(group.name) * 1.1, len(_about(group)), len(group.cron.describe()))
+    letters = max(len(group.name) * 1.2, len(_about(group)), len(group.cron.describe()))
     return max(_LEAST_WIDTH, 24 + letters * _LETTER)
 
 

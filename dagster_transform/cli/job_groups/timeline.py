@@ -58,7 +58,7 @@ class _Timeline:
         self._right = self._left + hours * self._hour
 
     def drawn(self) -> str:
-        width = max(self._right, self._left + legend_width(self._colours) + 180) + _MARGIN
+        width = max(self._right, _MARGIN + legend_width(self._colours) + 190) + _MARGIN + 20
         height = self._top + len(self._groups) * _ROW + _MARGIN
         elements: list[svg.Element] = [svg.Rect(width=width, height=height, fill=PAPER)]
         for at, line in enumerate(self._said):
