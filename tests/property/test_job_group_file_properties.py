@@ -12,7 +12,9 @@ from tests.support.job_group_graphs import graph, group, node, parsed, plan
 
 # What YAML can't hold even in quotes: halves of surrogate pairs.
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
-WORDS = st.sampled_from(["yes", "Null", "~", "1e3", "0x1", "2024-01-01", "a: b", "- a", "#", "'", '"'])
+WORDS = st.sampled_from(
+    ["yes", "Null", "~", "1e3", "0x1", "2024-01-01", "a: b", "- a", "#", "'", '"']
+)
 
 
 @given(TEXTS | WORDS)

@@ -52,7 +52,9 @@ class Situation:
         return self.known.graph
 
     @classmethod
-    def of(cls, config: TransformConfig, known: Prepared, *, ignore_file: bool = False) -> Situation:
+    def of(
+        cls, config: TransformConfig, known: Prepared, *, ignore_file: bool = False
+    ) -> Situation:
         """The situation of a transform. Raises ConfigError: The file can't be read, or what
         transform.yaml pins is not there."""
         settings = job_group_settings(config, known.graph)

@@ -66,7 +66,7 @@ def group_schedule(
     return dg.ScheduleDefinition(
         name=name,
         job=job,
-        cron_schedule=group.cron.text,
+        cron_schedule=group.cron.cron_schedule,
         execution_timezone=group.cron.time_zone,
         default_status=status,
         description=group.description or f"Launches what is due of job group {group.name}.",
@@ -94,7 +94,7 @@ def broken_schedule(
     return dg.ScheduleDefinition(
         name=schedule_name(name),
         job=job,
-        cron_schedule=cron.text,
+        cron_schedule=cron.cron_schedule,
         execution_timezone=cron.time_zone,
         default_status=status,
         description=f"**Launches nothing:** {error}",

@@ -235,8 +235,10 @@ def _day_fields(text: str, day: str, month: str, weekday: str) -> DayFields:
         raise CronError(text, what, remedy=_REMEDY)
     weekdays = _values(text, ",".join(plain), _WEEKDAY) if plain else frozenset()
     nothing: frozenset[int] = frozenset()
+    if nth and not any_day:
+        what = "days of the month and nth weekdays of the month don't go together"
+        raise CronError(text, what, remedy=_REMEDY)
     if nth:
-        # croniter looks at no day of the month where there are such weekdays.
         return DayFields(nothing, False, months, nothing, frozenset(nth))
     if any_day and any_weekday:
         return DayFields(days, False, months, nothing, frozenset())

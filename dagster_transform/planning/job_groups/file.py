@@ -38,7 +38,7 @@ class LoadedJobGroups:
         plan: The groups of the file, and in them the nodes that the file does not have. A group of
             which no node is left is there too: its schedule must not lose its state.
         drift: What has changed since the file was written and does no harm, in the order of the
-            file: nodes that are new, or gone, or have no cron any more.
+            file: nodes that are new, are no more, or have no cron any more.
         selections: What people have written as `select`, by group.
     """
 
@@ -139,11 +139,9 @@ def as_written(
     members = members_of(file, graph, node_crons)
     crons, errors = crons_of(file)
     errors += members.errors
-    errors += unfit_members(file, members, graph, crons, node_crons, now)
+    errors += unfit_members(file, members, graph, crons, node_crons, now=now)
     errors += circular(file, members, graph)
-    groups = tuple(
-        _group(name, file.entries[name], cron, members) for name, cron in crons.items()
-    )
+    groups = tuple(_group(name, file.entries[name], cron, members) for name, cron in crons.items())
     plan = JobGroupPlan(groups, node_crons)
     return WrittenJobGroups(
         plan, tuple(errors), tuple(sorted(members.drift, key=_place)), selections_of(file)
