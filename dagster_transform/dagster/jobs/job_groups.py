@@ -28,7 +28,7 @@ from dagster_transform.errors import TransformError
 from dagster_transform.graph import Graph, name_of_key
 from dagster_transform.planning.cron import Cron, CronError
 from dagster_transform.planning.job_groups.file import load_job_groups
-from dagster_transform.planning.job_groups.settings import job_group_settings
+from dagster_transform.planning.job_groups.settings import job_group_settings, not_in_environment
 from dagster_transform.planning.job_groups.values import JobGroup, JobGroupPlan
 from dagster_transform.runs.tags import JOB_GROUP
 
@@ -193,7 +193,13 @@ def read_job_groups(
     settings = job_group_settings(config, graph)
     gone = {name: _gone(entry, graph, missing) for name, entry in file.entries.items()}
     try:
-        loaded = load_job_groups(file, graph, settings, now=datetime.now(timezone.utc))
+        loaded = load_job_groups(
+            file,
+            graph,
+            settings,
+            now=datetime.now(timezone.utc),
+            left_out=not_in_environment(config, graph),
+        )
     except TransformError as error:
         _log.error("%s", error)
         return JobGroups(file, None, error, gone)
