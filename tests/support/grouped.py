@@ -12,7 +12,8 @@ from tests.support.transforms import Transform
 
 MODELS = {
     "mart.events": """
-        kind FULL, cron '@hourly', audits (not_null(columns := (n)))
+        kind FULL, cron '@hourly',
+        audits (not_null(columns := (n)), unique_values_non_blocking(columns := (n)))
         ---
         SELECT 1 AS n
     """,

@@ -16,6 +16,11 @@ from tests.support.sqlmesh_projects import utc
 from tests.support.transforms import Transform
 
 HOUR = timedelta(hours=1)
+UNIQUE = "events:unique_values_non_blocking"
+ONE_GROUP = """
+    job_groups:
+      all_of_it: {cron: "@hourly", nodes: [w/mart/events, w/mart/days, w/mart/again]}
+"""
 
 
 @pytest.fixture
@@ -56,15 +61,7 @@ def test_each_tick_launches_what_is_due_of_its_group(transform: Transform) -> No
 
 
 def test_a_merged_group_builds_each_node_at_its_own_ticks(transform: Transform) -> None:
-    write_groups(
-        transform,
-        """
-        job_groups:
-          all_of_it:
-            cron: "@hourly"
-            nodes: [w/mart/events, w/mart/days, w/mart/again]
-        """,
-    )
+    write_groups(transform, ONE_GROUP)
     with scheduler_of(transform) as scheduler:
         scheduler.start(utc("2026-11-02 22:30"))
         scheduler.look_each(utc("2026-11-02 23:00"), utc("2026-11-03 01:00"), HOUR)
@@ -98,13 +95,7 @@ def test_a_tick_at_which_nothing_is_due_says_when_something_is(transform: Transf
 def test_ticks_that_were_missed_are_not_lost(transform: Transform) -> None:
     """The daemon was down for nine hours: Dagster makes up for none of these ticks but the last
     one. What was due meanwhile is launched with it, once."""
-    write_groups(
-        transform,
-        """
-        job_groups:
-          all_of_it: {cron: "@hourly", nodes: [w/mart/events, w/mart/days, w/mart/again]}
-        """,
-    )
+    write_groups(transform, ONE_GROUP)
     with scheduler_of(transform) as scheduler:
         scheduler.start(utc("2026-11-02 21:30"))
         scheduler.look(utc("2026-11-02 22:00"))
@@ -117,18 +108,21 @@ def test_ticks_that_were_missed_are_not_lost(transform: Transform) -> None:
         ]
 
 
-def test_a_preview_leaves_the_next_tick_as_it_is(transform: Transform) -> None:
+def test_a_preview_takes_nothing_from_the_next_tick(transform: Transform) -> None:
+    write_groups(transform, ONE_GROUP)
     with scheduler_of(transform) as scheduler:
-        scheduler.start(utc("2026-11-02 21:30"), "daily_schedule")
-        repository = transform.repository()
-        schedule = repository.get_schedule_def("daily_schedule")
+        scheduler.start(utc("2026-11-02 21:30"))
+        scheduler.look(utc("2026-11-02 22:00"))
+        schedule = transform.repository().get_schedule_def("all_of_it_schedule")
         context = dg.build_schedule_context(
-            transform.instance, scheduled_execution_time=utc("2026-11-05 00:00")
+            transform.instance, scheduled_execution_time=utc("2026-11-03 00:00")
         )
         (request,) = schedule.evaluate_tick(context).run_requests or ()
-        assert {key.to_user_string() for key in request.asset_selection or ()} == {"w/mart/days"}
-        scheduler.look(utc("2026-11-03 00:00"))
-        assert [launched(run) for run in scheduler.runs()] == [{"w/mart/days"}]
+        selected = {key.to_user_string() for key in request.asset_selection or ()}
+        assert selected == {"w/mart/events", "w/mart/days", "w/mart/again"}
+        scheduler.forget()
+        scheduler.look(utc("2026-11-03 07:00"))
+        assert "w/mart/days" in launched(scheduler.runs()[-1])
 
 
 @pytest.mark.parametrize("changed", [True, False])
@@ -171,7 +165,7 @@ def test_a_run_of_a_tick_builds_and_checks_what_it_selects(transform: Transform)
         assert run.asset_check_selection == frozenset()
         story = scheduler.execute(run)  # now: it is due by the real clock
         assert (story.success, story.materialized) == (True, ["events"])
-        assert story.checks == {"events:not_null": True}
+        assert story.checks == {"events:not_null": True, UNIQUE: True}
         scheduler.look(utc("2026-11-03 00:00"))
         story = scheduler.execute(scheduler.runs()[-1])  # at once after it: nothing is due
         assert (story.success, story.materialized, story.checks) == (True, [], {})
