@@ -31,6 +31,8 @@ from dagster_transform.planning.job_groups.simulated import COLUMNS, Simulation
 from dagster_transform.planning.job_groups.simulation import simulate as simulated
 from dagster_transform.planning.job_groups.values import JobGroupPlan
 
+_LONG = ("builds", "waits for")
+"""Columns that may take several lines."""
 _PLAIN_WIDTH = 120
 """Characters of a line of a table in a file."""
 
@@ -153,7 +155,7 @@ def simulate(
 def _print_simulation(found: Simulation, now: Situation, console: Console) -> None:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for name in COLUMNS:
-        table.add_column(name)
+        table.add_column(name, no_wrap=name not in _LONG, overflow="fold")
     for row in found.as_rows(now.graph):
         table.add_row(*map(Text, row))
     console.print(table)
@@ -166,9 +168,9 @@ def _summary(found: Simulation) -> Iterator[str]:
     hours = round((found.end - found.start) / timedelta(hours=1))
     yield f"{counted(hours, 'hour')} from {found.start:%a %Y-%m-%d %H:%M} UTC"
     yield (
-        f"{counted(len(found.launches), 'tick')}, nothing is due at {len(found.idle):,} of them; at "
-        f"most {counted(found.peak_groups, 'job group')} and {counted(found.peak_nodes, 'node')} "
-        "at a time"
+        f"{counted(len(found.launches), 'tick')}, nothing is due at {len(found.idle):,} of them; "
+        f"at most {counted(found.peak_groups, 'job group')} and "
+        f"{counted(found.peak_nodes, 'node')} at a time"
     )
     wait = found.longest_wait
     if wait is None:

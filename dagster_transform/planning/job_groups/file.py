@@ -38,7 +38,7 @@ class LoadedJobGroups:
         plan: The groups of the file, and in them the nodes that the file does not have. A group of
             which no node is left is there too: its schedule must not lose its state.
         drift: What has changed since the file was written and does no harm, in the order of the
-            file: nodes that are new, are no more, or have no cron any more.
+            file: nodes that are new, are no more, have no cron any more, or had to make way.
         selections: What people have written as `select`, by group.
     """
 
@@ -94,7 +94,7 @@ def load_job_groups(
     aside = {id: why for id, why in (left_out or {}).items() if id not in placed}
     plan = place_new_nodes(unscheduled(graph, aside), durations or {}, settings, written.plan)
     plan = _as_in_file(_with_left_out(plan, graph, aside), written.plan)
-    drift = (*written.drift, *_new_nodes(file, graph, written.plan, plan))
+    drift = (*written.drift, *_not_as_in_file(file, graph, written.plan, plan))
     return LoadedJobGroups(plan, tuple(sorted(drift, key=_place)), written.selections)
 
 
@@ -187,15 +187,21 @@ def with_words_of(group: JobGroup, other: JobGroup) -> JobGroup:
     )
 
 
-def _new_nodes(
+def _not_as_in_file(
     file: JobGroupFile, graph: Graph, written: JobGroupPlan, plan: JobGroupPlan
 ) -> Iterator[ConfigProblem]:
     known = written.group_of()
     for group in plan.groups:
         for id in group.nodes:
-            if id in known:
-                continue
             name = graph.nodes[id].name
+            if id in known:
+                if known[id].name != group.name:
+                    said = (
+                        f"{name} can't stay in this group, since a new node lies between it and "
+                        f"others: it goes to {group.name}"
+                    )
+                    yield file.problem(known[id].name, said)
+                continue
             if group.name in file.entries:
                 said = f"{name} is in no group of the file; it goes to this one"
                 yield file.problem(group.name, said)
