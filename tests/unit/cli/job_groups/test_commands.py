@@ -191,6 +191,7 @@ def test_nodes_that_only_the_files_have_wait_for_a_plan(prepare: Prepare) -> Non
     assert "environment prod does not have it yet: db/s/soon" in said
     assert "p: its files differ from environment prod" in said
     assert "new       s.soon" in said
+    assert "`--from files` takes it at once" in said
     run("check", "--strict")
     run("generate", "--from", "files")
     assert groups()["daily"] == ["day", "report", "soon"]
