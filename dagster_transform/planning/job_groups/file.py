@@ -93,7 +93,7 @@ def load_job_groups(
     placed = written.plan.group_of()
     aside = {id: why for id, why in (left_out or {}).items() if id not in placed}
     plan = place_new_nodes(unscheduled(graph, aside), durations or {}, settings, written.plan)
-    plan = _as_in_file(_with_left_out(plan, graph, aside), written.plan)
+    plan = _with_empty_groups(_with_left_out(plan, graph, aside), written.plan)
     drift = (*written.drift, *_not_as_in_file(file, graph, written.plan, plan))
     return LoadedJobGroups(plan, tuple(sorted(drift, key=_place)), written.selections)
 
@@ -161,30 +161,11 @@ def _group(name: JobGroupName, entry: JobGroupEntry, cron: Cron, members: Member
     )
 
 
-def _as_in_file(plan: JobGroupPlan, written: JobGroupPlan) -> JobGroupPlan:
-    """The plan with all that people have written of its groups."""
-    said = {group.name: group for group in written.groups}
-    groups = [
-        with_words_of(replace(group, cron=said[group.name].cron), said[group.name])
-        if group.name in said
-        else group
-        for group in plan.groups
-    ]
-    there = {group.name for group in groups}
-    groups += [group for group in written.groups if group.name not in there]
-    return replace(plan, groups=tuple(groups))
-
-
-def with_words_of(group: JobGroup, other: JobGroup) -> JobGroup:
-    """A group with what only people say of it, as of another one."""
-    return replace(
-        group,
-        description=other.description,
-        tags=other.tags,
-        owners=other.owners,
-        max_concurrent_models=other.max_concurrent_models,
-        checks=other.checks,
-    )
+def _with_empty_groups(plan: JobGroupPlan, written: JobGroupPlan) -> JobGroupPlan:
+    """The plan with the groups of the file of which no node is left."""
+    there = {group.name for group in plan.groups}
+    empty = [group for group in written.groups if group.name not in there]
+    return replace(plan, groups=(*plan.groups, *empty))
 
 
 def _not_as_in_file(
