@@ -36,6 +36,7 @@ from dagster_transform.config.job_group_file import (
 )
 from dagster_transform.errors import TransformError
 from dagster_transform.planning.job_groups.differences import Difference, Planned, differences
+from dagster_transform.planning.job_groups.settings import not_in_environment
 from dagster_transform.planning.job_groups.values import JobGroupPlan
 
 _DIFFERENT = _INVALID = 1
@@ -125,6 +126,8 @@ def generate(
         text = now.text_of(plan)
     print_plan(plan, now, out, err)
     _print_drift(known, out)
+    if source == ENVIRONMENT and not_in_environment(config, now.graph):
+        out.print("\nWhat only the files have comes with a plan; `--from files` takes it at once.")
     path = config.job_group_file
     if now.file is not None and now.file.text == text:
         out.print(f"\n{path} is as it should be.", markup=False)

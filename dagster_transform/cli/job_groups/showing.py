@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -27,10 +27,13 @@ from dagster_transform.cli.job_groups.situation import Situation
 from dagster_transform.cli.job_groups.tables import print_groups
 from dagster_transform.cli.job_groups.words import counted, duration
 from dagster_transform.cli.options import config_option
+from dagster_transform.planning import DEFAULT_MODELS
 from dagster_transform.planning.job_groups.simulated import COLUMNS, Simulation
 from dagster_transform.planning.job_groups.simulation import simulate as simulated
 from dagster_transform.planning.job_groups.values import JobGroupPlan
 
+_LONG = ("builds", "waits for")
+"""Columns that may take several lines."""
 _PLAIN_WIDTH = 120
 """Characters of a line of a table in a file."""
 
@@ -124,14 +127,19 @@ def simulate(
     _, err = consoles()
     now = situation_now(config_path, translator, err)
     begin_at = _moment(start) if start else now.now.replace(minute=0, second=0, microsecond=0)
-    with steps(err, 2) as begin:
+    end = begin_at + timedelta(hours=hours)
+    with steps(err, hours + 1) as begin:
         begin("placing nodes")
         plan = now.loaded().plan
-        begin("simulating")
-        limit = now.config.max_concurrent_models
-        options = {} if limit is None else {"max_concurrent_models": limit}
-        end = begin_at + timedelta(hours=hours)
-        found = simulated(plan, now.graph, now.durations, begin_at, end, **options)
+        found = simulated(
+            plan,
+            now.graph,
+            now.durations,
+            begin_at,
+            end,
+            max_concurrent_models=now.config.max_concurrent_models or DEFAULT_MODELS,
+            progress=_hourly(begin_at, lambda: begin("simulating")),
+        )
     if now.file is None:
         err.print("There is no job group file yet: this is of what `generate` makes.", markup=False)
     if shape == "json":
@@ -150,10 +158,23 @@ def simulate(
         write_output(capture.get(), output)
 
 
+def _hourly(start: datetime, call: Callable[[], None]) -> Callable[[datetime], None]:
+    """What calls something once for each hour that a simulation has come to."""
+    done = -1
+
+    def moment(now: datetime) -> None:
+        nonlocal done
+        while done < (now - start) // timedelta(hours=1):
+            done += 1
+            call()
+
+    return moment
+
+
 def _print_simulation(found: Simulation, now: Situation, console: Console) -> None:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for name in COLUMNS:
-        table.add_column(name)
+        table.add_column(name, no_wrap=name not in _LONG, overflow="fold")
     for row in found.as_rows(now.graph):
         table.add_row(*map(Text, row))
     console.print(table)
@@ -166,9 +187,9 @@ def _summary(found: Simulation) -> Iterator[str]:
     hours = round((found.end - found.start) / timedelta(hours=1))
     yield f"{counted(hours, 'hour')} from {found.start:%a %Y-%m-%d %H:%M} UTC"
     yield (
-        f"{counted(len(found.launches), 'tick')}, nothing is due at {len(found.idle):,} of them; at "
-        f"most {counted(found.peak_groups, 'job group')} and {counted(found.peak_nodes, 'node')} "
-        "at a time"
+        f"{counted(len(found.launches), 'tick')}, nothing is due at {len(found.idle):,} of them; "
+        f"at most {counted(found.peak_groups, 'job group')} and "
+        f"{counted(found.peak_nodes, 'node')} at a time"
     )
     wait = found.longest_wait
     if wait is None:

@@ -191,6 +191,7 @@ def test_nodes_that_only_the_files_have_wait_for_a_plan(prepare: Prepare) -> Non
     assert "environment prod does not have it yet: db/s/soon" in said
     assert "p: its files differ from environment prod" in said
     assert "new       s.soon" in said
+    assert "`--from files` takes it at once" in said
     run("check", "--strict")
     run("generate", "--from", "files")
     assert groups()["daily"] == ["day", "report", "soon"]
@@ -318,8 +319,35 @@ def test_without_a_file_it_is_shown_what_would_be() -> None:
     assert not FILE.exists()
 
 
+# -- simulate --------------------------------------------------------------------------------------
+
+
+def test_what_will_happen() -> None:
+    run("generate")
+    said = run("simulate", "--from", "2026-03-01T22:30+01:00", "--hours", "4").stdout
+    assert "Sun 2026-03-01 22:00  hourly" in said
+    assert "Mon 2026-03-02 00:00  daily" in said
+    assert "4 hours from Sun 2026-03-01 21:30 UTC" in said
+    assert "5 ticks, nothing is due at 0 of them" in said
+    assert "daily of Mon 00:00 for hourly of Mon 00:00" in said
+
+
+def test_it_comes_in_other_shapes(folder: Path) -> None:
+    run("generate")
+    found = json.loads(run("simulate", "--from", "2026-03-01", "--as", "json").stdout)
+    assert len(found["ticks"]) == 48 + 2
+    run("simulate", "--hours", "2", "--as", "svg", "-o", "two.svg")
+    assert ET.parse(folder / "two.svg").getroot().tag.endswith("svg")
+    run("simulate", "--hours", "2", "-o", "two.txt")
+    assert "2 hours from" in (folder / "two.txt").read_text()
+
+
+def test_a_time_is_a_time() -> None:
+    assert "no ISO 8601 time" in run("simulate", "--from", "soon", code=2).output
+
+
 def test_help_teaches() -> None:
     said = run("--help").stdout
-    for word in ("generate", "check", "diff", "show", "job_groups.yaml", "prepare"):
+    for word in ("generate", "check", "diff", "show", "simulate", "job_groups.yaml", "prepare"):
         assert word in said
     assert "Exit codes" in run("check", "--help").stdout

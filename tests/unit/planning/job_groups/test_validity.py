@@ -57,7 +57,8 @@ def test_crons_that_can_not_be() -> None:
     ) == [
         (
             "job_groups.yaml:2:11: job_groups.often.cron: '* * * * *' ticks more often than every "
-            "5 minutes, which is the least there is between two runs of a group: write '*/5 * * * *'"
+            "5 minutes, which is the least there is between two runs of a group: "
+            "write '*/5 * * * *'"
         ),
         "job_groups.yaml:3:11: job_groups.never.cron: The cron '61 * * * *' can't be used: "
         + wrong("job_groups: {never: {cron: '61 * * * *'}}")[0].split("used: ")[1],
