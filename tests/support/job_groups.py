@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterable, Mapping
 
 from dagster_transform.graph import Graph, Node, NodeId, Relation
@@ -117,3 +118,29 @@ def components_of(graph: Graph, plan: JobGroupPlan, nodes: Iterable[NodeId]) -> 
         left -= component
         found.append(component)
     return found
+
+
+def random_graph(
+    count: int, crons: tuple[str, ...], *, coarsening: float = 0.0, seed: int = 1
+) -> Graph:
+    """Nodes that read up to six earlier ones, three on average.
+
+    Args:
+        count: How many.
+        crons: The finest first.
+        coarsening: Which part of the nodes that read something is as coarse as the coarsest of it,
+            or a little coarser; the cadences of the others are random.
+        seed: The same seed gives the same graph.
+    """
+    chosen = random.Random(seed)
+    paces: list[int] = []
+    nodes: list[Node] = []
+    for number in range(count):
+        deps = sorted({chosen.randrange(number) for _ in range(min(number, chosen.randint(0, 6)))})
+        pace = chosen.randrange(len(crons))
+        if deps and chosen.random() < coarsening:
+            coarser = max(paces[dep] for dep in deps) + (chosen.random() < 0.1)
+            pace = min(coarser, len(crons) - 1)
+        paces.append(pace)
+        nodes.append(timed_node(f"n{number:06}", crons[pace], [f"n{dep:06}" for dep in deps]))
+    return Graph.of(nodes)

@@ -85,6 +85,8 @@ def _start(
     """The groups, `as_it_is` or as they may be; None where pinned nodes would have to leave."""
     members, pinned = _members(nodes, previous)
     never = settings.merge_cadences is MergeCadences.NEVER
+    # One group more would have to be merged with another, and more nodes would move.
+    full = len(previous.groups) >= settings.max_job_groups
     left: _Left = {}
     drafts: list[Draft] = []
     for group in previous.groups:
@@ -107,7 +109,7 @@ def _start(
         earlier,
         [_home(nodes, draft) for draft in drafts],
         largest=settings.largest,
-        covering=as_it_is and not never,
+        covering=not never and (as_it_is or full),
     )
     for node in kept.moved:
         if _is_pinned(nodes.label(node)):

@@ -121,7 +121,9 @@ def _balanced(
     parts: list[list[_Component]] = [[] for _ in range(count)]
     of_part = [_Load() for _ in parts]
     for place in sorted(range(len(pieces)), key=lambda place: loads[place].seconds(), reverse=True):
-        least = min(range(count), key=lambda part: (of_part[part].seconds(), part))
+        least = min(
+            range(count), key=lambda part: (of_part[part].seconds(), len(parts[part]), part)
+        )
         parts[least].extend(pieces[place])
         of_part[least] = of_part[least].with_more(loads[place])
     return parts
