@@ -137,9 +137,10 @@ def _show(found: dict[str, Any], console: Console) -> None:
         f"Target: {SIZES[-1]:,} nodes in {TARGET_SECONDS:g} s and {TARGET_BYTES >> 20:,} MB, the "
         "graph and Python included; again: with the plan before, one node more"
     )
-    load = found["machine"]
+    machine = found["machine"]
     console.print(
-        f"{load['cores']} cores; load {load['load_before']:.1f} before, {load['load_after']:.1f} after"
+        f"{machine['cores']} cores; load {machine['load_before']:.1f} before, "
+        f"{machine['load_after']:.1f} after"
     )
 
 
