@@ -94,12 +94,22 @@ def test_without_a_file_there_is_nothing(transform: Transform) -> None:
 def test_a_new_model_goes_to_a_group_by_rule(
     transform: Transform, caplog: pytest.LogCaptureFixture
 ) -> None:
-    file = yaml.safe_load(FILE)
-    file["job_groups"]["hourly_2"]["nodes"] = []
-    write_groups(transform, yaml.safe_dump(file))
+    """To the one that has lost all its models, where there is one of its cadence: somebody may have
+    renamed them, and the schedule is on."""
+    transform.configure(plan="auto")
+    write_groups(transform, FILE.replace("[w/mart/again]", "[w/mart/gone]"))
     repository = transform.repository()
     assert selected(repository, "hourly_2") == {"w/mart/again"}
+    assert own_jobs(repository) == {"hourly", "daily", "hourly_2"}
     assert "w/mart/again is in no group of the file" in caplog.text
+    assert "w/mart/gone" in caplog.text
+
+
+def test_a_model_that_nobody_has_planned_yet_is_in_no_group(transform: Transform) -> None:
+    write_groups(transform, FILE.replace("[w/mart/again]", "[]"))
+    repository = transform.repository()
+    assert own_jobs(repository) == {"hourly", "daily", "transform_job_groups"}
+    assert "hourly_2_schedule" in {schedule.name for schedule in repository.schedule_defs}
 
 
 def test_a_name_that_a_job_has_already_is_refused(transform: Transform) -> None:
