@@ -193,7 +193,14 @@ def check(config_path: Path | None, strict: bool, translator: str | None) -> Non
 @click.argument("other", required=False, type=click.Path(exists=True, path_type=Path))
 @config_option
 @_from_option
-@click.option("--as", "shape", type=click.Choice(["table", "json"]), default="table")
+@click.option(
+    "--as",
+    "shape",
+    type=click.Choice(["table", "json"]),
+    default="table",
+    show_default=True,
+    help="table: a line for each difference; json: for programs.",
+)
 @translator_option
 def diff(
     other: Path | None,

@@ -33,8 +33,10 @@ def split(nodes: Nodes, drafts: Sequence[Draft], settings: JobGroupSettings) -> 
     """
     if settings.largest is not None:
         drafts = _small_enough(nodes, drafts, settings.largest, settings.max_job_groups)
-    found = list(zip(drafts, components(nodes.units, drafts), strict=True))
     room = settings.max_job_groups - len(drafts)
+    if room <= 0:
+        return list(drafts)
+    found = list(zip(drafts, components(nodes.units, drafts), strict=True))
     return [
         _part_of(nodes, draft, part) for draft, part in _side_by_side(nodes, found, settings, room)
     ]
@@ -86,7 +88,7 @@ def _side_by_side(
     loads = [
         [_load_of(nodes, piece) for piece in found] if len(found) > 1 else [] for found in pieces
     ]
-    for _ in range(max(room, 0)):
+    for _ in range(room):
         splittable = [place for place, count in enumerate(counts) if count < len(pieces[place])]
         if not splittable:
             break
@@ -146,15 +148,32 @@ def _load_of(nodes: Nodes, piece: Sequence[_Component]) -> _Load:
 def _fit(
     depths: Sequence[int], found: list[_Component], largest: int, most: int
 ) -> list[list[_Component]]:
-    """A group's components in parts of at most `largest` nodes; in larger ones where there would be
-    more than `most` parts."""
-    size = sum(map(len, found))
+    """A group's components in parts of at most `largest` nodes; where there would be more than
+    `most` parts, in so many."""
+    size = _size(found)
     if size <= largest or most < 2:
         return [found]
     limit = max(largest, ceil(size / most))
     while len(parts := _filled(depths, found, limit)) > most:
         limit += max(1, limit // 10)
+    # All that may be is used, so that the next plan finds nothing left to do.
+    while len(parts) < most and _size(parts[0]) > largest:
+        parts = sorted([*_halves(depths, parts[0]), *parts[1:]], key=_size, reverse=True)
     return parts
+
+
+def _size(part: list[_Component]) -> int:
+    return sum(map(len, part))
+
+
+def _halves(depths: Sequence[int], part: list[_Component]) -> list[list[_Component]]:
+    """Two parts of about the same size."""
+    if len(part) == 1:
+        return [[stage] for stage in _stages(depths, part[0], ceil(len(part[0]) / 2))]
+    halves: list[list[_Component]] = [[], []]
+    for component in sorted(part, key=len, reverse=True):
+        min(halves, key=_size).append(component)
+    return halves
 
 
 def _filled(depths: Sequence[int], found: list[_Component], limit: int) -> list[list[_Component]]:
@@ -176,7 +195,7 @@ def _filled(depths: Sequence[int], found: list[_Component], limit: int) -> list[
             sizes.append(0)
         parts[place].append(component)
         sizes[place] += len(component)
-    return sorted(parts, key=lambda part: -sum(map(len, part)))
+    return sorted(parts, key=_size, reverse=True)
 
 
 def _stages(depths: Sequence[int], component: _Component, limit: int) -> list[_Component]:

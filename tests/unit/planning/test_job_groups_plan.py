@@ -163,6 +163,14 @@ def test_a_group_that_is_too_large_is_cut_in_stages() -> None:
     assert "raise `largest`, or max_job_groups" in few.warnings[0]
 
 
+def test_where_groups_stay_too_large_all_that_may_be_is_used_at_once() -> None:
+    nodes = [timed_node(f"n{n:02}") for n in range(16)]
+    wanted = replace(NEEDED, max_job_groups=5, largest=1)
+    plan = split(*nodes, wanted=wanted)
+    assert len(plan.groups) == 5
+    assert memberships(split(*nodes, wanted=wanted, previous=plan)) == memberships(plan)
+
+
 def test_nodes_are_kept_apart() -> None:
     nodes = [timed_node("a", tags=("team_x",)), timed_node("b", project="q"), timed_node("c")]
     by_project = split(*nodes, wanted=replace(ALWAYS, keep_apart=("project",)))
