@@ -17,6 +17,7 @@ from bench import (
     dbt_one_of,
     dbt_test_one_of,
     dbt_tests_200,
+    job_groups,
     load,
     load_job_groups,
     one_of,
@@ -38,7 +39,7 @@ OWN_PROJECT: dict[str, Any] = {
     )
 }
 # Not a project's: it measures itself.
-WITHOUT_PROJECT = {claims.NAME: claims}
+WITHOUT_PROJECT: dict[str, Any] = {claims.NAME: claims, job_groups.NAME: job_groups}
 ABOUT = {
     name: module.ABOUT for name, module in {**BENCHMARKS, **OWN_PROJECT, **WITHOUT_PROJECT}.items()
 }

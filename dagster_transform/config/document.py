@@ -183,9 +183,7 @@ class ConfigDocument:
     ) -> ConfigError:
         return ConfigError([ConfigProblem(self._shown, *at, "", message)], remedy=remedy)
 
-    def _value(
-        self, loader: Any, node: yaml.Node, where: Where, above: tuple[int, ...]
-    ) -> Any:
+    def _value(self, loader: Any, node: yaml.Node, where: Where, above: tuple[int, ...]) -> Any:
         self._values += 1
         if self._values > self._most_values:
             raise _TooManyValuesError

@@ -32,9 +32,9 @@ def select(graph: Graph, expression: str) -> frozenset[NodeId]:
     An expression is one or more terms, separated by spaces or commas; it selects what any of them
     selects. A term is a name, `tag:x`, `project:x`, `kind:x` or `group:x`. A name matches a node's
     id, its reference (with or without its quotes, whole or its last parts), its name, the last
-    dotted part of its name or its asset key, and selects every node that it matches. `*` stands for any text, in all of them, and alone for all
-    nodes. `+` before a term adds all its ancestors, `+` after it all its descendants. Upper and
-    lower case are equal.
+    dotted part of its name or its asset key, and selects every node that it matches. `*` stands for
+    any text, in all of them, and alone for all nodes. `+` before a term adds all its ancestors, `+`
+    after it all its descendants. Upper and lower case are equal.
 
     Raises:
         SelectionError: The expression has no term, or a term matches no node; with close matches.

@@ -11,16 +11,17 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import dagster as dg
+from dagster._core.remote_origin import InProcessCodeLocationOrigin
+from dagster._core.scheduler.instigation import InstigatorTick
 from dagster._core.test_utils import (
     InProcessTestWorkspaceLoadTarget,
     create_test_daemon_workspace_context,
     freeze_time,
 )
-from dagster._core.remote_origin import InProcessCodeLocationOrigin
-from dagster._core.scheduler.instigation import InstigatorTick
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from dagster._scheduler.scheduler import launch_scheduled_runs
 
+from tests.support.stories import Story
 from tests.support.transforms import Transform
 
 QUEUE = (
@@ -83,6 +84,16 @@ class Scheduler:
     def runs(self) -> list[dg.DagsterRun]:
         """What was launched, oldest first."""
         return list(reversed(list(self.instance.get_runs())))
+
+    def execute(self, run: dg.DagsterRun) -> Story:
+        """Take a run out of the queue and execute it, in this process."""
+        event = dg.DagsterEvent(
+            event_type_value=dg.DagsterEventType.RUN_STARTING.value, job_name=run.job_name
+        )
+        self.instance.report_dagster_event(event, run_id=run.run_id)
+        starting = self.instance.get_run_by_id(run.run_id)
+        assert starting is not None
+        return self._transform.execute(starting)
 
     def ticks(self, name: str) -> list[InstigatorTick]:
         """The ticks of a schedule, oldest first."""

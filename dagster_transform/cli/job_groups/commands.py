@@ -12,22 +12,31 @@ from rich.console import Console
 from rich.text import Text
 
 from dagster_transform.cli.drift_texts import drift_lines
-from dagster_transform.cli.job_groups.as_json import differences_as_json, plan_as_json
+from dagster_transform.cli.job_groups.as_json import differences_as_json
 from dagster_transform.cli.job_groups.graphs import Prepared, prepared, prepared_elsewhere
-from dagster_transform.cli.job_groups.mermaid import mermaid
 from dagster_transform.cli.job_groups.progress import steps
+from dagster_transform.cli.job_groups.reading import (
+    consoles,
+    print_plan,
+    say_stale,
+    situation_now,
+    translator_option,
+)
+from dagster_transform.cli.job_groups.showing import show, simulate
 from dagster_transform.cli.job_groups.situation import ENVIRONMENT, FILES, Situation
-from dagster_transform.cli.job_groups.tables import difference_lines, table_of, unscheduled_lines
+from dagster_transform.cli.job_groups.tables import (
+    difference_lines,
+)
 from dagster_transform.cli.job_groups.words import counted
 from dagster_transform.cli.options import config_option
-from dagster_transform.config import TransformConfig, load_config
+from dagster_transform.config import load_config
 from dagster_transform.config.job_group_file import (
-    JobGroupFile,
     read_job_group_file,
     write_job_group_file,
 )
 from dagster_transform.errors import TransformError
 from dagster_transform.planning.job_groups.differences import Difference, Planned, differences
+from dagster_transform.planning.job_groups.settings import not_in_environment
 from dagster_transform.planning.job_groups.values import JobGroupPlan
 
 _DIFFERENT = _INVALID = 1
@@ -37,11 +46,6 @@ _SHOWN = 10
 _MOST_LINES = 40
 """How many differences `generate` lists; `diff` lists all."""
 
-_translator_option = click.option(
-    "--translator",
-    metavar="MODULE:CLASS",
-    help="The translator that your definitions have, so that nodes are called by its asset keys.",
-)
 _from_option = click.option(
     "--from",
     "source",
@@ -50,9 +54,6 @@ _from_option = click.option(
     show_default=True,
     help="Which models of SQLMesh are in groups: those that the environment has, or all that the "
     "files have.",
-)
-_output_option = click.option(
-    "--output", "-o", type=click.Path(path_type=Path), help="A file to write to.  [standard output]"
 )
 
 
@@ -77,14 +78,19 @@ def job_groups() -> None:
     """
 
 
+job_groups.add_command(show)
+job_groups.add_command(simulate)
+
+
 @job_groups.command()
 @config_option
 @_from_option
 @click.option("--dry-run", is_flag=True, help="Show what would be, and write nothing.")
 @click.option("--fresh", is_flag=True, help="Begin anew: names and groups of the file don't count.")
 @click.option("--yes", "-y", is_flag=True, help="Don't ask.")
-@_translator_option
+@translator_option
 def generate(
+    *,
     config_path: Path | None,
     source: str,
     dry_run: bool,
@@ -95,7 +101,7 @@ def generate(
     """Make job groups and write them to the file.
 
     Where there is a file, its groups are kept with their names and with all that you wrote of
-    them, as far as they can be: nodes that are new are added, nodes that are gone are taken out,
+    them, as far as they can be: nodes that are new are added, nodes that are no more are taken out,
     and a node is moved where its cron or its dependencies make it necessary. A file that was
     edited since it was generated is replaced only after a question, since comments get lost.
 
@@ -107,19 +113,21 @@ def generate(
       0  the file is written, or was right already
       1  it is not: an error, or the answer to the question was no
     """
-    out, err = _consoles()
+    out, err = consoles()
     config = load_config(config_path)
     with steps(err, 3) as begin:
         begin("reading graph files")
         known = prepared(config, translator)
-        _say_stale(config, known, err)
+        say_stale(config, known, err)
         begin("reading the job group file")
         now = Situation.of(config, known, ignore_file=fresh)
         begin("planning job groups")
         plan = now.generated(source)
         text = now.text_of(plan)
-    _print_plan(plan, now, out, err)
+    print_plan(plan, now, out, err)
     _print_drift(known, out)
+    if source == ENVIRONMENT and not_in_environment(config, now.graph):
+        out.print("\nWhat only the files have comes with a plan; `--from files` takes it at once.")
     path = config.job_group_file
     if now.file is not None and now.file.text == text:
         out.print(f"\n{path} is as it should be.", markup=False)
@@ -137,8 +145,8 @@ def generate(
 
 @job_groups.command()
 @config_option
-@click.option("--strict", is_flag=True, help="Nodes that are new or gone are errors, too.")
-@_translator_option
+@click.option("--strict", is_flag=True, help="Nodes that are new or are no more are errors, too.")
+@translator_option
 def check(config_path: Path | None, strict: bool, translator: str | None) -> None:
     """Say whether the file is valid for the models that there are.
 
@@ -146,8 +154,8 @@ def check(config_path: Path | None, strict: bool, translator: str | None) -> Non
     is due when its group does not tick, with the first tick that it would miss; a cron that ticks
     more often than every five minutes; time zones that are mixed.
 
-    Nodes that are new or gone are warnings: a new one goes to the group where it fits, as long as
-    the file does not say another. With --strict they are errors, for a CI job.
+    Nodes that are new, or that are no more, are warnings: a new one goes to the group where it
+    fits, as long as the file does not say another. With --strict they are errors, for a CI job.
 
     \b
     Exit codes:
@@ -157,7 +165,7 @@ def check(config_path: Path | None, strict: bool, translator: str | None) -> Non
     """
 
     def checked(out: Console, err: Console) -> int:
-        now = _situation(config_path, translator, err, needs_file=True)
+        now = situation_now(config_path, translator, err, needs_file=True)
         written = now.written()
         if written is not None and written.errors:
             for problem in written.errors:
@@ -186,7 +194,7 @@ def check(config_path: Path | None, strict: bool, translator: str | None) -> Non
 @config_option
 @_from_option
 @click.option("--as", "shape", type=click.Choice(["table", "json"]), default="table")
-@_translator_option
+@translator_option
 def diff(
     other: Path | None,
     config_path: Path | None,
@@ -213,7 +221,7 @@ def diff(
     """
 
     def compared(out: Console, err: Console) -> int:
-        now = _situation(config_path, translator, err, needs_file=other is None)
+        now = situation_now(config_path, translator, err, needs_file=other is None)
         if other is None:
             written = now.written()
             before = Planned(written.plan if written else JobGroupPlan((), {}), now.graph)
@@ -231,85 +239,6 @@ def diff(
     sys.exit(_coded(compared))
 
 
-@job_groups.command()
-@config_option
-@click.option(
-    "--as",
-    "shape",
-    type=click.Choice(["table", "mermaid", "svg", "json"]),
-    default="table",
-    show_default=True,
-    help="table: for reading; mermaid: a chart for a Markdown document; svg: a picture; json: for "
-    "programs.",
-)
-@_output_option
-@_translator_option
-def show(
-    config_path: Path | None, shape: str, output: Path | None, translator: str | None
-) -> None:
-    """Show the job groups, what each is for, and what depends on what.
-
-    They are those of the file, with new nodes where Dagster has them; without a file, those that
-    would be generated.
-    """
-    out, err = _consoles()
-    now = _situation(config_path, translator, err)
-    plan = now.loaded().plan
-    if now.file is None:
-        err.print("There is no job group file yet: this is what `generate` makes.", markup=False)
-    if shape == "table" and output is None:
-        _print_plan(plan, now, out, err)
-        return
-    _write(_shaped(shape, plan, now), output)
-
-
-def _shaped(shape: str, plan: JobGroupPlan, now: Situation) -> str:
-    if shape == "json":
-        return json.dumps(plan_as_json(plan, now.graph), indent=2) + "\n"
-    if shape == "mermaid":
-        return mermaid(plan.groups) + "\n"
-    if shape == "svg":
-        # Here, because no other command needs the library.
-        from dagster_transform.cli.job_groups.svg import picture
-
-        return picture(plan.groups)
-    console = Console(width=120, no_color=True, highlight=False)
-    with console.capture() as capture:
-        console.print(table_of(plan.groups))
-    return capture.get()
-
-
-def _situation(
-    config_path: Path | None, translator: str | None, err: Console, *, needs_file: bool = False
-) -> Situation:
-    """The situation now. Raises TransformError."""
-    config = load_config(config_path)
-    if needs_file:
-        read_file(config)
-    with steps(err, 2) as begin:
-        begin("reading graph files")
-        known = prepared(config, translator)
-        begin("reading the job group file")
-        found = Situation.of(config, known)
-    _say_stale(config, known, err)
-    return found
-
-
-class NoJobGroupFileError(TransformError):
-    """There is no job group file."""
-
-
-def read_file(config: TransformConfig) -> JobGroupFile:
-    """The job group file. Raises NoJobGroupFileError, ConfigError."""
-    path = config.job_group_file
-    if not path.exists():
-        raise NoJobGroupFileError(
-            f"There is no job group file {path}.",
-            remedy="Write it with `dagster-transform job-groups generate`.",
-        )
-    return read_job_group_file(path)
-
-
 def _elsewhere(now: Situation, other: Path, translator: str | None) -> Planned:
     """The job groups of another branch. Raises TransformError."""
     if other.suffix in {".yaml", ".yml"}:
@@ -319,14 +248,6 @@ def _elsewhere(now: Situation, other: Path, translator: str | None) -> Planned:
     beside = other / now.config.job_group_file.name
     file = read_job_group_file(beside) if other.is_dir() and beside.is_file() else None
     return Planned(there.loaded(file).plan, known.graph)
-
-
-def _print_plan(plan: JobGroupPlan, now: Situation, out: Console, err: Console) -> None:
-    Console(highlight=False).print(table_of(plan.groups))
-    for line in unscheduled_lines(plan, now.graph):
-        out.print(f"\n{line}", markup=False)
-    for warning in plan.warnings:
-        err.print(f"\nWarning: {warning}", markup=False)
 
 
 def _print_drift(known: Prepared, out: Console) -> None:
@@ -361,33 +282,11 @@ def _print_differences(found: Sequence[Difference], out: Console) -> None:
         out.print("Nothing differs.")
 
 
-def _say_stale(config: TransformConfig, known: Prepared, err: Console) -> None:
-    for name, why in known.stale(config):
-        command = f"dagster-transform prepare --project {name}"
-        err.print(f"Warning: the graph file of {name} {why}: run `{command}`", markup=False)
-
-
-def _write(text: str, output: Path | None) -> None:
-    if output is None:
-        click.echo(text, nl=False)
-        return
-    try:
-        output.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise click.ClickException(f"{output} can't be written: {error.strerror}") from None
-    click.echo(f"Wrote {output}", err=True)
-
-
 def _coded(done: Callable[[Console, Console], int]) -> int:
     """The exit code of a command for which 1 means something else than an error."""
-    out, err = _consoles()
+    out, err = consoles()
     try:
         return done(out, err)
     except TransformError as error:
         err.print(f"Error: {error}", markup=False)
         return _UNREADABLE
-
-
-def _consoles() -> tuple[Console, Console]:
-    out = Console(highlight=False, soft_wrap=True)
-    return out, Console(stderr=True, highlight=False, soft_wrap=True)

@@ -12,6 +12,7 @@ from dagster_transform.errors import TransformError
 from dagster_transform.graph import (
     Graph,
     GraphFile,
+    InputId,
     default_key,
     named_by_keys,
     read_graph_file,
@@ -102,5 +103,6 @@ def _combined(
         from dagster_transform.dagster.translation.keys import keys_of
 
         return keys_of(graph, translator_named(config, translator)).named(graph)
-    things = {**graph.nodes, **graph.sources}
-    return named_by_keys(graph, {id: default_key(thing) for id, thing in things.items()})
+    keys: dict[InputId, tuple[str, ...]] = {n.id: default_key(n) for n in graph.nodes.values()}
+    keys.update((source.id, default_key(source)) for source in graph.sources.values())
+    return named_by_keys(graph, keys)

@@ -41,6 +41,22 @@ def columns_of(groups: Sequence[JobGroup]) -> list[list[JobGroup]]:
     return columns
 
 
+def arrows_of(groups: Sequence[JobGroup]) -> dict[JobGroupName, list[JobGroupName]]:
+    """By group, what it depends on, without what it also depends on through another one: that goes
+    without an arrow of its own.
+
+    Args:
+        groups: Each after those that it depends on.
+    """
+    above: dict[JobGroupName, set[JobGroupName]] = {}
+    found: dict[JobGroupName, list[JobGroupName]] = {}
+    for group in groups:
+        through = {far for name in group.depends_on for far in above[name]}
+        found[group.name] = [name for name in group.depends_on if name not in through]
+        above[group.name] = {*through, *group.depends_on}
+    return found
+
+
 def _middle(group: JobGroup, place: Mapping[JobGroupName, float]) -> float:
     above = [place[name] for name in group.depends_on]
     return sum(above) / len(above) if above else 0.0

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from dagster_transform.cli.job_groups.layout import colours_of
+from dagster_transform.cli.job_groups.layout import arrows_of, colours_of
 from dagster_transform.cli.job_groups.words import counted, duration
 from dagster_transform.planning.job_groups.values import JobGroup
 
 
 def mermaid(groups: Sequence[JobGroup]) -> str:
-    """The flowchart: a box for each group, an arrow from each that it depends on."""
+    """The flowchart: a box for each group, an arrow from each that it depends on,
+    unless others lead there."""
     return "\n".join(_lines(groups))
 
 
@@ -26,7 +27,7 @@ def _lines(groups: Sequence[JobGroup]) -> Iterator[str]:
             f'  group_{group.name}["<b>{group.name}</b><br/>{words}<br/>{about}"]'
             f":::{classes[words]}"
         )
-    for group in groups:
-        yield from (f"  group_{above} --> group_{group.name}" for above in group.depends_on)
+    for name, above in arrows_of(groups).items():
+        yield from (f"  group_{each} --> group_{name}" for each in above)
     for words, (fill, stroke) in colours.items():
         yield f"  classDef {classes[words]} fill:{fill},stroke:{stroke},color:#222222"

@@ -50,4 +50,5 @@ def steps(console: Console, number: int) -> Iterator[Callable[[str], None]]:
         timer.cancel()
         with lock:
             ended = True
-        progress.stop()
+        if progress.live.is_started:  # else it would print an empty line
+            progress.stop()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 
 from dagster_transform.cli.job_groups.graphs import Prepared
@@ -16,7 +16,6 @@ from dagster_transform.planning.job_groups.file import (
     as_written,
     load_job_groups,
     plan_without,
-    with_words_of,
 )
 from dagster_transform.planning.job_groups.members import selections_of
 from dagster_transform.planning.job_groups.settings import job_group_settings, not_in_environment
@@ -52,7 +51,9 @@ class Situation:
         return self.known.graph
 
     @classmethod
-    def of(cls, config: TransformConfig, known: Prepared, *, ignore_file: bool = False) -> Situation:
+    def of(
+        cls, config: TransformConfig, known: Prepared, *, ignore_file: bool = False
+    ) -> Situation:
         """The situation of a transform. Raises ConfigError: The file can't be read, or what
         transform.yaml pins is not there."""
         settings = job_group_settings(config, known.graph)
@@ -94,10 +95,7 @@ class Situation:
         left_out = not_in_environment(self.config, self.graph) if source == ENVIRONMENT else {}
         written = self.written()
         before = written.plan if written else None
-        plan = plan_without(self.graph, self.durations, self.settings, before, left_out)
-        said = {group.name: group for group in before.groups} if before else {}
-        groups = [with_words_of(g, said[g.name]) if g.name in said else g for g in plan.groups]
-        return replace(plan, groups=tuple(groups))
+        return plan_without(self.graph, self.durations, self.settings, before, left_out)
 
     def text_of(self, plan: JobGroupPlan) -> str:
         """The file's text of job groups: those that it has come in its order, so that little

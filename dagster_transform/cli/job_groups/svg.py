@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import svg
 
-from dagster_transform.cli.job_groups.layout import colours_of, columns_of
+from dagster_transform.cli.job_groups.layout import arrows_of, colours_of, columns_of
 from dagster_transform.cli.job_groups.words import counted, duration
 from dagster_transform.planning.job_groups.values import JobGroup, JobGroupName
 
 FONT = "system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', sans-serif"
 INK, GREY, PAPER = "#222222", "#8a8a8a", "#ffffff"
-_LETTER = 7.2
+_LETTER = 7.0
 """Width of a letter at the size of the names, at most."""
 _BOX_HEIGHT, _ROW_GAP, _COLUMN_GAP, _MARGIN, _LEGEND = 64, 22, 72, 28, 34
 _LEAST_WIDTH = 150
@@ -30,8 +30,8 @@ def picture(groups: Sequence[JobGroup]) -> str:
     legend = list(legend_of(colours, _MARGIN, _MARGIN))
     across = max(across, legend_width(colours) + 2 * _MARGIN)
     elements: list[svg.Element] = [svg.Rect(width=across, height=height, fill=PAPER), *legend]
-    for group in groups:
-        elements += _arrows(group, places, width)
+    for name, above in arrows_of(groups).items():
+        elements += _arrows(places[name], [places[each] for each in above], width)
     for group in groups:
         elements.append(_box(group, places[group.name], width, colours[group.cron.describe()]))
     return document(across, height, elements)
@@ -77,7 +77,7 @@ def label(
 
 
 def _width(group: JobGroup) -> float:
-    letters = max(len(group.name) * 1.1, len(_about(group)), len(group.cron.describe()))
+    letters = max(len(group.name) * 1.2, len(_about(group)), len(group.cron.describe()))
     return max(_LEAST_WIDTH, 24 + letters * _LETTER)
 
 
@@ -118,15 +118,13 @@ def _box(
 
 
 def _arrows(
-    group: JobGroup,
-    places: Mapping[JobGroupName, tuple[float, float]],
-    width: float,
+    to: tuple[float, float], origins: Sequence[tuple[float, float]], width: float
 ) -> Iterator[svg.Element]:
-    """Curves from the right side of what it depends on to its left side."""
-    x, y = places[group.name]
+    """Curves from the right sides of boxes to the left side of one; all by their upper left
+    corners."""
+    x, y = to
     end_x, end_y = x - 7, y + _BOX_HEIGHT / 2
-    for name in group.depends_on:
-        left, top = places[name]
+    for left, top in origins:
         begin_x, begin_y = left + width, top + _BOX_HEIGHT / 2
         bend = max(24.0, (end_x - begin_x) / 2)
         yield svg.Path(
@@ -138,7 +136,7 @@ def _arrows(
             stroke=GREY,
             stroke_width=1.4,
         )
-    if group.depends_on:
+    if origins:
         yield svg.Path(
             d=[
                 svg.MoveTo(x, end_y),

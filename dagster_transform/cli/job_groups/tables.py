@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -14,21 +15,23 @@ from dagster_transform.planning.job_groups.text import shortened
 from dagster_transform.planning.job_groups.values import JobGroup, JobGroupPlan
 
 _SHOWN = 10
+_WIDE = 110
+"""Characters that a line must have for reasons to stand beside the rest."""
 _WORDS = {
     What.NEW_GROUP: "new job group {name}, {after}",
-    What.GONE_GROUP: "job group {name} is gone",
+    What.VANISHED_GROUP: "job group {name} vanishes",
     What.RENAMED_GROUP: "job group {before} is called {after} now",
     What.GROUP_CRON: "job group {name}: {before} -> {after}",
     What.MOVES: "{name}: {before} -> {after}",
     What.APPEARS: "{name}: new, in {after}",
-    What.VANISHES: "{name}: gone, was in {before}",
+    What.VANISHES: "{name}: vanishes, was in {before}",
     What.CADENCE: "{name}: {before} -> {after}",
 }
 _NOWHERE = "no group"
 _NO_CRON = "no cron"
 
 
-def table_of(groups: Sequence[JobGroup]) -> Table:
+def table_of(groups: Sequence[JobGroup], *, reasons: bool = True) -> Table:
     """A row for each group: its cron, how many nodes it has, how long a run takes, why it is."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("group", no_wrap=True)
@@ -36,17 +39,31 @@ def table_of(groups: Sequence[JobGroup]) -> Table:
     table.add_column("nodes", justify="right", no_wrap=True)
     table.add_column("expected", justify="right", no_wrap=True)
     table.add_column("depends on")
-    table.add_column("reason", ratio=1)
+    if reasons:
+        table.add_column("reason", ratio=1)
     for group in groups:
-        table.add_row(
+        cells = (
             Text(group.name),
             Text(group.cron.describe()),
             f"{len(group.nodes):,}",
             duration(group.seconds),
             Text(", ".join(group.depends_on)),
-            Text(group.reason or group.description),
         )
+        table.add_row(*cells, *([Text(_why(group))] if reasons else []))
     return table
+
+
+def print_groups(groups: Sequence[JobGroup], console: Console) -> None:
+    """Shows the table; where a line is short, the reasons come below it."""
+    wide = console.width >= _WIDE
+    console.print(table_of(groups, reasons=wide))
+    if not wide:
+        for group in groups:
+            console.print(Text(f"\n{group.name}: {_why(group)}"))
+
+
+def _why(group: JobGroup) -> str:
+    return group.reason or group.description
 
 
 def unscheduled_lines(plan: JobGroupPlan, graph: Graph) -> Iterator[str]:

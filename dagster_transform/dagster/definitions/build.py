@@ -100,7 +100,7 @@ def build_transform_definitions(
         transform = Transform(found.graph, config, found.made.keys, translator, spare, unreadable)
         not_there = {key for keys in missing.values() for key in keys}
         made = found.made
-        groups = _job_groups(config, made, transform, not_there)
+        groups = _job_groups(config, made, transform, missing)
         if groups is not None:
             made = groups.tagged(made)
         if found.graph.nodes:
@@ -172,7 +172,7 @@ def _job_groups(
     config: TransformConfig,
     made: Translation,
     transform: Transform,
-    not_there: Collection[dg.AssetKey],
+    missing: Mapping[str, Collection[dg.AssetKey]],
 ) -> JobGroups | None:
     """The job groups, where there is a file of them."""
     if not config.job_group_file.exists():
@@ -180,7 +180,7 @@ def _job_groups(
     # Here, because who has no job groups need not import what they take.
     from dagster_transform.dagster.jobs.job_groups import read_job_groups
 
-    return read_job_groups(config, made, transform, not_there)
+    return read_job_groups(config, made, transform, missing)
 
 
 def _spare_process(config: TransformConfig) -> dbt.SpareProcess | None:

@@ -25,10 +25,10 @@ from dagster_transform.dagster.translation.inner_names import op_name
 from dagster_transform.dagster.translation.specs import Translation, part_of, with_tags
 from dagster_transform.dagster.translation.translator import LONGEST_TAG
 from dagster_transform.errors import TransformError
-from dagster_transform.graph import name_of_key
+from dagster_transform.graph import Graph, name_of_key
 from dagster_transform.planning.cron import Cron, CronError
 from dagster_transform.planning.job_groups.file import load_job_groups
-from dagster_transform.planning.job_groups.settings import job_group_settings
+from dagster_transform.planning.job_groups.settings import job_group_settings, not_in_environment
 from dagster_transform.planning.job_groups.values import JobGroup, JobGroupPlan
 from dagster_transform.runs.tags import JOB_GROUP
 
@@ -170,7 +170,7 @@ def read_job_groups(
     config: TransformConfig,
     made: Translation,
     transform: Transform,
-    missing: Collection[dg.AssetKey],
+    missing: Mapping[str, Collection[dg.AssetKey]],
 ) -> JobGroups | None:
     """The job groups of a transform; None: it has no job group file.
 
@@ -181,7 +181,7 @@ def read_job_groups(
         config: Where the file is.
         made: The graph in Dagster's terms.
         transform: The graph.
-        missing: Keys of nodes that can't be loaded.
+        missing: Keys of nodes that can't be loaded, as far as they are known, by project.
 
     Raises:
         ConfigError: The file itself can't be used.
@@ -191,23 +191,39 @@ def read_job_groups(
     file = read_job_group_file(config.job_group_file)
     graph = made.keys.named(transform.graph)
     settings = job_group_settings(config, graph)
-    called = {name_of_key(key.path): key for key in missing}
-    gone = {
-        name: found
-        for name, entry in file.entries.items()
-        if (found := tuple(called[node] for node in entry.nodes if node in called))
-    }
+    gone = {name: _gone(entry, graph, missing) for name, entry in file.entries.items()}
     try:
-        loaded = load_job_groups(file, graph, settings, now=datetime.now(timezone.utc))
+        loaded = load_job_groups(
+            file,
+            graph,
+            settings,
+            now=datetime.now(timezone.utc),
+            left_out=not_in_environment(config, graph),
+        )
     except TransformError as error:
         _log.error("%s", error)
         return JobGroups(file, None, error, gone)
-    drift = [each for each in loaded.drift if not any(name in each.message for name in called)]
+    # What is gone because its project can't be loaded has been told.
+    drift = [] if missing else loaded.drift
     for problem in drift[:_NAMED]:
         _log.warning("%s", problem)
     if len(drift) > _NAMED:
         _log.warning("%d more: run `dagster-transform job-groups check`.", len(drift) - _NAMED)
     return JobGroups(file, loaded.plan, None, gone)
+
+
+def _gone(
+    entry: JobGroupEntry, graph: Graph, missing: Mapping[str, Collection[dg.AssetKey]]
+) -> tuple[dg.AssetKey, ...]:
+    """What stands in Dagster for nodes of a group that can't be loaded."""
+    known = {name_of_key(key.path): key for keys in missing.values() for key in keys}
+    found = dict.fromkeys(known[node] for node in entry.nodes if node in known)
+    names = {node.name for node in graph.nodes.values()}
+    if any(node not in names and node not in known for node in entry.nodes):
+        # It may be one of a project of which not even that is known.
+        unknown = [project for project, keys in missing.items() if not keys]
+        found |= dict.fromkeys(dg.AssetKey([project, "not_loaded"]) for project in unknown)
+    return tuple(found)
 
 
 def _own_job(ops: GroupOps, group: JobGroup, gone: Collection[dg.AssetKey]) -> Any:

@@ -28,6 +28,7 @@ def assemble(
     labels: Labels,
     nodes: Nodes,
     drafts: Sequence[Draft],
+    *,
     settings: JobGroupSettings,
     previous: JobGroupPlan | None,
     warnings: Iterable[str],
@@ -118,10 +119,8 @@ def _too_large(groups: Sequence[JobGroup], settings: JobGroupSettings) -> list[s
     ]
     if not sizes:
         return []
-    return [
-        f"Job groups have more than {largest} nodes ({', '.join(sizes)}): raise `largest`, or raise "
-        f"max_job_groups, which is {settings.max_job_groups}, or pin less."
-    ]
+    remedy = f"raise `largest`, or max_job_groups, which is {settings.max_job_groups}, or pin less"
+    return [f"Job groups have more than {largest} nodes ({', '.join(sizes)}): {remedy}."]
 
 
 def _traps(graph: Graph, nodes: Iterable[str]) -> list[str]:

@@ -89,9 +89,7 @@ def circles_of(waits: Waits, order: Sequence[JobGroupName]) -> Iterator[Circle]:
         begin = min(range(len(names)), key=lambda at: order.index(names[at]))
         names = [*names[begin:], *names[:begin]]
         nexts = [*names[1:], names[0]]
-        yield Circle(
-            tuple(names), tuple(waits[b][a] for a, b in zip(names, nexts, strict=True))
-        )
+        yield Circle(tuple(names), tuple(waits[b][a] for a, b in zip(names, nexts, strict=True)))
         for name in names:
             del left[name]
 

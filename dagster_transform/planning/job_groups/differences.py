@@ -14,7 +14,7 @@ class What(str, Enum):
     """What differs."""
 
     NEW_GROUP = "new group"
-    GONE_GROUP = "group is gone"
+    VANISHED_GROUP = "group vanishes"
     RENAMED_GROUP = "group is renamed"
     GROUP_CRON = "group's cron"
     MOVES = "moves"
@@ -79,7 +79,7 @@ def _groups(
     for name, group in old.items():
         now = new.get(renamed.get(name, name))
         if now is None:
-            yield Difference(What.GONE_GROUP, name, group.cron.describe())
+            yield Difference(What.VANISHED_GROUP, name, group.cron.describe())
             continue
         if now.name != name:
             yield Difference(What.RENAMED_GROUP, name, name, now.name)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from dagster_transform.graph import Graph, NodeId
+from dagster_transform.graph import Graph, InputId, NodeId
 from dagster_transform.planning.cron import Cron, coarsest_covering
 from dagster_transform.planning.job_groups.expected_durations import expected_seconds
 from dagster_transform.planning.job_groups.labels import Label, Labels
-from dagster_transform.planning.job_groups.units import NO_LABEL, Units, units_of
+from dagster_transform.planning.job_groups.units import NO_LABEL, Units, units_in_order
 from dagster_transform.planning.job_groups.values import JobGroupName
 
 
@@ -35,9 +35,11 @@ class Nodes:
         distinct = {id(label): label for label in labels.by_node.values()}
         in_order = sorted(distinct.values(), key=Label.sort_key)
         number_of_label = {id(label): number for number, label in enumerate(in_order)}
-        number_of = {node_id: number for number, node_id in enumerate(graph.order)}
+        number_of: dict[InputId, int] = {
+            node_id: number for number, node_id in enumerate(graph.order)
+        }
         up = [
-            [number_of[above] for above in graph.upstream(node_id) if graph.is_node(above)]
+            [number_of[above] for above in graph.upstream(node_id) if above in number_of]
             for node_id in graph.order
         ]
         numbers = [
@@ -45,7 +47,7 @@ class Nodes:
             for node_id in graph.order
         ]
         seconds = [expected_seconds(graph.nodes[node_id], durations) for node_id in graph.order]
-        return cls(graph.order, units_of(up, numbers), in_order, seconds)
+        return cls(graph.order, units_in_order(up, numbers), in_order, seconds)
 
     def label(self, node: int) -> Label | None:
         """The label of a node; None where it has no cron."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from dagster_transform.graph import Graph
@@ -54,10 +54,7 @@ def keep_what_is_valid(
     if len(previous.groups) > _MOST_GROUPS:
         return None
 
-    def staying(group: JobGroup, members: Sequence[int], left: _Left) -> list[int]:
-        return _staying(nodes, previous, settings, group, members, left)
-
-    return _start(graph, nodes, previous, settings, staying, as_it_is=False)
+    return _start(graph, nodes, previous, settings, as_it_is=False)
 
 
 def keep_as_it_is(
@@ -68,9 +65,7 @@ def keep_as_it_is(
     Raises:
         JobGroupError: The group that a new node is pinned to misses its ticks.
     """
-    start = _start(
-        graph, nodes, previous, settings, lambda _group, members, _left: [*members], as_it_is=True
-    )
+    start = _start(graph, nodes, previous, settings, as_it_is=True)
     if start is None:
         raise JobGroupError(
             "A node that is pinned to a job group makes a circle of groups.",
@@ -84,16 +79,26 @@ def _start(
     nodes: Nodes,
     previous: JobGroupPlan,
     settings: JobGroupSettings,
-    staying: Callable[[JobGroup, Sequence[int], _Left], list[int]],
     *,
     as_it_is: bool,
 ) -> Start | None:
+    """The groups, `as_it_is` or as they may be; None where pinned nodes would have to leave."""
     members, pinned = _members(nodes, previous)
+    never = settings.merge_cadences is MergeCadences.NEVER
+    # One group more would have to be merged with another, and more nodes would move.
+    full = len(previous.groups) >= settings.max_job_groups
     left: _Left = {}
     drafts: list[Draft] = []
     for group in previous.groups:
-        stay = staying(group, members.get(group.name, ()), left)
-        drafts.append(_draft(graph, nodes, group, stay, pinned.pop(group.name, []), as_it_is))
+        stay = members.get(group.name, [])
+        if not as_it_is:
+            stay = _staying(nodes, previous, group, stay, left, never=never)
+        here = pinned.pop(group.name, [])
+        if here and not stay and not as_it_is:
+            drafts.append(pinned_draft(graph, nodes, group.name, here))
+        else:
+            _refuse_missed(graph, nodes, group, here)
+            drafts.append(_draft(nodes, group, stay, here))
     drafts += [pinned_draft(graph, nodes, name, found) for name, found in sorted(pinned.items())]
     earlier = [NOWHERE] * len(nodes.ids)
     for number, draft in enumerate(drafts):
@@ -104,7 +109,7 @@ def _start(
         earlier,
         [_home(nodes, draft) for draft in drafts],
         largest=settings.largest,
-        covering=as_it_is and settings.merge_cadences is not MergeCadences.NEVER,
+        covering=not never and (as_it_is or full),
     )
     for node in kept.moved:
         if _is_pinned(nodes.label(node)):
@@ -154,12 +159,14 @@ def _members(
 def _staying(
     nodes: Nodes,
     previous: JobGroupPlan,
-    settings: JobGroupSettings,
     group: JobGroup,
     members: Sequence[int],
     left: _Left,
+    *,
+    never: bool,
 ) -> list[int]:
-    """Those of a group's nodes that may stay in it."""
+    """Those of a group's nodes that may stay in it, where cadences are `never` merged or else; the
+    others are entered among those that have left it."""
     labels = [(node, label) for node in members if (label := nodes.label(node)) is not None]
     if not labels:
         return []
@@ -167,7 +174,7 @@ def _staying(
     apart = max(most, key=lambda found: (most[found], found))
     paces = Counter(label.cron for _, label in labels if label.apart == apart)
     only = None
-    if settings.merge_cadences is MergeCadences.NEVER:
+    if never:
         only = max(paces, key=lambda cron: (cron == group.cron, paces[cron], cron.text))
     stay = []
     for node, label in labels:
@@ -187,18 +194,8 @@ def _staying(
     return stay
 
 
-def _draft(
-    graph: Graph,
-    nodes: Nodes,
-    group: JobGroup,
-    stay: Sequence[int],
-    pinned: Sequence[int],
-    as_it_is: bool,
-) -> Draft:
-    """A group with the nodes that stay in it and those that are pinned to it. Raises JobGroupError
-    where it misses ticks of these."""
-    if pinned and not stay and not as_it_is:
-        return pinned_draft(graph, nodes, group.name, [*pinned])
+def _refuse_missed(graph: Graph, nodes: Nodes, group: JobGroup, pinned: Sequence[int]) -> None:
+    """Raises JobGroupError where a group has not all ticks of nodes that are pinned to it."""
     missed = [
         node
         for node in pinned
@@ -211,6 +208,10 @@ def _draft(
             "all of their ticks.",
             remedy="In transform.yaml, pin them to another group, or pin all that is to be in it.",
         )
+
+
+def _draft(nodes: Nodes, group: JobGroup, stay: Sequence[int], pinned: Sequence[int]) -> Draft:
+    """A group with the nodes that stay in it and those that are pinned to it."""
     aparts = Counter(label.apart for node in stay if (label := nodes.label(node)) is not None)
     apart = max(aparts, key=lambda found: (aparts[found], found), default=())
     members = tuple(sorted({*stay, *pinned}))

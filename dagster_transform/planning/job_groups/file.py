@@ -38,7 +38,7 @@ class LoadedJobGroups:
         plan: The groups of the file, and in them the nodes that the file does not have. A group of
             which no node is left is there too: its schedule must not lose its state.
         drift: What has changed since the file was written and does no harm, in the order of the
-            file: nodes that are new, or gone, or have no cron any more.
+            file: nodes that are new, are no more, have no cron any more, or had to make way.
         selections: What people have written as `select`, by group.
     """
 
@@ -93,8 +93,8 @@ def load_job_groups(
     placed = written.plan.group_of()
     aside = {id: why for id, why in (left_out or {}).items() if id not in placed}
     plan = place_new_nodes(unscheduled(graph, aside), durations or {}, settings, written.plan)
-    plan = _as_in_file(_with_left_out(plan, graph, aside), written.plan)
-    drift = (*written.drift, *_new_nodes(file, graph, written.plan, plan))
+    plan = _with_empty_groups(_with_left_out(plan, graph, aside), written.plan)
+    drift = (*written.drift, *_not_as_in_file(file, graph, written.plan, plan))
     return LoadedJobGroups(plan, tuple(sorted(drift, key=_place)), written.selections)
 
 
@@ -139,11 +139,9 @@ def as_written(
     members = members_of(file, graph, node_crons)
     crons, errors = crons_of(file)
     errors += members.errors
-    errors += unfit_members(file, members, graph, crons, node_crons, now)
+    errors += unfit_members(file, members, graph, crons, node_crons, now=now)
     errors += circular(file, members, graph)
-    groups = tuple(
-        _group(name, file.entries[name], cron, members) for name, cron in crons.items()
-    )
+    groups = tuple(_group(name, file.entries[name], cron, members) for name, cron in crons.items())
     plan = JobGroupPlan(groups, node_crons)
     return WrittenJobGroups(
         plan, tuple(errors), tuple(sorted(members.drift, key=_place)), selections_of(file)
@@ -163,41 +161,28 @@ def _group(name: JobGroupName, entry: JobGroupEntry, cron: Cron, members: Member
     )
 
 
-def _as_in_file(plan: JobGroupPlan, written: JobGroupPlan) -> JobGroupPlan:
-    """The plan with all that people have written of its groups."""
-    said = {group.name: group for group in written.groups}
-    groups = [
-        with_words_of(replace(group, cron=said[group.name].cron), said[group.name])
-        if group.name in said
-        else group
-        for group in plan.groups
-    ]
-    there = {group.name for group in groups}
-    groups += [group for group in written.groups if group.name not in there]
-    return replace(plan, groups=tuple(groups))
+def _with_empty_groups(plan: JobGroupPlan, written: JobGroupPlan) -> JobGroupPlan:
+    """The plan with the groups of the file of which no node is left."""
+    there = {group.name for group in plan.groups}
+    empty = [group for group in written.groups if group.name not in there]
+    return replace(plan, groups=(*plan.groups, *empty))
 
 
-def with_words_of(group: JobGroup, other: JobGroup) -> JobGroup:
-    """A group with what only people say of it, as of another one."""
-    return replace(
-        group,
-        description=other.description,
-        tags=other.tags,
-        owners=other.owners,
-        max_concurrent_models=other.max_concurrent_models,
-        checks=other.checks,
-    )
-
-
-def _new_nodes(
+def _not_as_in_file(
     file: JobGroupFile, graph: Graph, written: JobGroupPlan, plan: JobGroupPlan
 ) -> Iterator[ConfigProblem]:
     known = written.group_of()
     for group in plan.groups:
         for id in group.nodes:
-            if id in known:
-                continue
             name = graph.nodes[id].name
+            if id in known:
+                if known[id].name != group.name:
+                    said = (
+                        f"{name} can't stay in this group, since a new node lies between it and "
+                        f"others: it goes to {group.name}"
+                    )
+                    yield file.problem(known[id].name, said)
+                continue
             if group.name in file.entries:
                 said = f"{name} is in no group of the file; it goes to this one"
                 yield file.problem(group.name, said)

@@ -67,7 +67,9 @@ def plan_job_groups(
         start = Start(pinned_drafts(graph, nodes))
     drafts = _group(nodes, start.drafts, settings, merge)
     drafts = split(nodes, drafts, settings)
-    return assemble(graph, labels, nodes, drafts, settings, previous, start.warnings)
+    return assemble(
+        graph, labels, nodes, drafts, settings=settings, previous=previous, warnings=start.warnings
+    )
 
 
 def place_new_nodes(
@@ -100,7 +102,15 @@ def place_new_nodes(
     nodes = Nodes.of(graph, labels, durations)
     start = keep_as_it_is(graph, nodes, previous, open_settings)
     drafts = _group(nodes, start.drafts, open_settings, join_equal)
-    return assemble(graph, labels, nodes, drafts, open_settings, previous, start.warnings)
+    return assemble(
+        graph,
+        labels,
+        nodes,
+        drafts,
+        settings=open_settings,
+        previous=previous,
+        warnings=start.warnings,
+    )
 
 
 def _group(
@@ -116,10 +126,11 @@ def _group(
 
     if settings.merge_cadences is MergeCadences.ALWAYS:
         units = relabelled(units, finer_labels(units, nodes.labels))
-    elif settings.merge_cadences is MergeCadences.NEEDED and peels(units) > _MOST_COMPARED:
+    groups = peel(units, count)
+    if settings.merge_cadences is MergeCadences.NEEDED and max(groups, default=0) > _MOST_COMPARED:
         finer = finer_labels(units, nodes.labels)
         units = fewest_merges(units, finer, peels, _MOST_COMPARED)
-    groups = peel(units, count)
+        groups = peel(units, count)
     drafts = _drafts(nodes, blocks, units, new_of, groups)
     if len(drafts) > _MOST_JOINED:
         return drafts

@@ -163,14 +163,19 @@ def _pass(
         if label == NO_LABEL:
             places[unit] = least
             continue
-        up_to = most[unit] if most[unit] >= least else 2 * len(ranks)
+        # What reads it has to move behind it: the nearer it stays, the less does.
+        pushes = most[unit] < least
+        up_to = 2 * len(ranks) if pushes else most[unit]
         fitting = _fitting(takers(label), ranks, sizes, range(least, up_to + 1), largest)
         if not fitting:
             places[unit] = least | 1
             continue
-        near = _neighbours(units, homes, unit)
         # Beside what it has to do with; where there is nothing of the kind, in the smallest.
-        best = min(fitting, key=lambda g: (-near.get(g, 0), 0 if near else sizes[g], ranks[g]))
+        near = {} if pushes else _neighbours(units, homes, unit)
+        best = min(
+            fitting,
+            key=lambda g: (-near.get(g, 0), 0 if near or pushes else sizes[g], ranks[g]),
+        )
         homes[unit] = best
         sizes[best] += 1
         places[unit] = 2 * ranks[best]

@@ -53,7 +53,8 @@ def label_nodes(graph: Graph, settings: JobGroupSettings) -> Labels:
     """The labels of all nodes of a graph, in its order."""
     apart = apart_by(settings.keep_apart)
     crons: dict[tuple[str, str | None], tuple[Cron, bool] | CronError] = {}
-    labels: dict[Label, Label] = {}  # equal ones are one object, so that comparing them is fast
+    # Equal labels are one object, so that comparing them is fast.
+    labels: dict[tuple[str, str, tuple[str, ...], JobGroupName | None], Label] = {}
     by_node: dict[NodeId, Label] = {}
     unscheduled: dict[NodeId, str] = {}
     too_fast: dict[Cron, list[str]] = {}
@@ -74,8 +75,11 @@ def label_nodes(graph: Graph, settings: JobGroupSettings) -> Labels:
         cron, is_clamped = found
         if is_clamped:
             too_fast.setdefault(cron, []).append(node.name)
-        label = Label(cron, apart(node), settings.pinned.get(node_id))
-        by_node[node_id] = labels.setdefault(label, label)
+        key = (cron.text, cron.time_zone, apart(node), settings.pinned.get(node_id))
+        label = labels.get(key)
+        if label is None:
+            label = labels[key] = Label(cron, *key[2:])
+        by_node[node_id] = label
     warnings = [
         f"{some(names)} would be due more often than every {_minutes()} minutes, the minimum of "
         f"a job group: launched by the cron {cron.text}."

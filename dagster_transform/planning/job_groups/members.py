@@ -100,9 +100,7 @@ class _Reading:
             ids = self._finder.of_name(term) or self._of_term(group, term, plain, where)
             yield from self._placed(group, ids, where, named=False)
 
-    def _of_term(
-        self, group: str, term: str, plain: bool, where: Keys
-    ) -> frozenset[NodeId]:
+    def _of_term(self, group: str, term: str, plain: bool, where: Keys) -> frozenset[NodeId]:
         if plain:
             self._unknown(group, f"there is no node {term!r}", term, where)
             return frozenset()
@@ -112,15 +110,13 @@ class _Reading:
             self._unknown(group, error.cause.removesuffix("."), None, where)
             return frozenset()
 
-    def _unknown(
-        self, group: str, what: str, name: str | None, where: Keys
-    ) -> None:
+    def _unknown(self, group: str, what: str, name: str | None, where: Keys) -> None:
         close: list[str] = []  # of asset keys many are nearly equal: the first is enough
         if name is not None and self._looked_for < _LOOKED_FOR:
             self._looked_for += 1
             close = self._finder.close_to(name)[:1]
         hint = f"did you mean {close[0]!r}? " if close else ""
-        message = f"{what}; {hint}take it out if it is gone"
+        message = f"{what}; {hint}take it out if it is no more"
         self._found.drift.append(self._file.problem(group, message, *where))
 
     def _placed(

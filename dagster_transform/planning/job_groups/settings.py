@@ -56,9 +56,12 @@ def not_in_environment(config: TransformConfig, graph: Graph) -> dict[NodeId, st
     found: dict[NodeId, str] = {}
     for node in graph.nodes.values():
         project = config.projects.get(node.project)
-        if node.presence is Presence.ABSENT and isinstance(project, SqlmeshProject):
-            if project.plan != "auto":
-                found[node.id] = f"environment {project.environment} does not have it yet"
+        if (
+            node.presence is Presence.ABSENT
+            and isinstance(project, SqlmeshProject)
+            and project.plan != "auto"
+        ):
+            found[node.id] = f"environment {project.environment} does not have it yet"
     return found
 
 

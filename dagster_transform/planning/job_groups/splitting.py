@@ -31,23 +31,29 @@ def split(nodes: Nodes, drafts: Sequence[Draft], settings: JobGroupSettings) -> 
         drafts: The groups.
         settings: What people want.
     """
-    parts = [[found] for found in components(nodes.units, drafts)]
+    if settings.largest is not None:
+        drafts = _small_enough(nodes, drafts, settings.largest, settings.max_job_groups)
+    found = list(zip(drafts, components(nodes.units, drafts), strict=True))
     room = settings.max_job_groups - len(drafts)
-    largest = settings.largest
-    if largest is not None:
-        depths = depths_of(nodes.units)
-        by_size = sorted(range(len(drafts)), key=lambda place: -len(drafts[place].members))
-        for place in by_size:
-            if not drafts[place].pinned:
-                parts[place] = _fit(depths, parts[place][0], largest, room + 1)
-                room -= len(parts[place]) - 1
-    found = [
-        (draft if number == 0 else replace(draft, name=None), part)
-        for draft, of_draft in zip(drafts, parts, strict=True)
-        for number, part in enumerate(of_draft)
-    ]
     return [
         _part_of(nodes, draft, part) for draft, part in _side_by_side(nodes, found, settings, room)
+    ]
+
+
+def _small_enough(nodes: Nodes, drafts: Sequence[Draft], largest: int, most: int) -> list[Draft]:
+    """Groups of at most `largest` nodes, as far as there are at most so many groups; the largest
+    part of one keeps its name."""
+    depths = depths_of(nodes.units)
+    parts = [[found] for found in components(nodes.units, drafts)]
+    room = most - len(drafts)
+    for place in sorted(range(len(drafts)), key=lambda place: -len(drafts[place].members)):
+        if not drafts[place].pinned:
+            parts[place] = _fit(depths, parts[place][0], largest, room + 1)
+            room -= len(parts[place]) - 1
+    return [
+        _part_of(nodes, draft if number == 0 else replace(draft, name=None), part)
+        for draft, of_draft in zip(drafts, parts, strict=True)
+        for number, part in enumerate(of_draft)
     ]
 
 
@@ -115,7 +121,9 @@ def _balanced(
     parts: list[list[_Component]] = [[] for _ in range(count)]
     of_part = [_Load() for _ in parts]
     for place in sorted(range(len(pieces)), key=lambda place: loads[place].seconds(), reverse=True):
-        least = min(range(count), key=lambda part: (of_part[part].seconds(), part))
+        least = min(
+            range(count), key=lambda part: (of_part[part].seconds(), len(parts[part]), part)
+        )
         parts[least].extend(pieces[place])
         of_part[least] = of_part[least].with_more(loads[place])
     return parts

@@ -31,7 +31,7 @@ _HEADER = """\
 #
 # A group may have `select: tag:finance` in the place of nodes, or beside them."""
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./-]*")
-_WORDS = frozenset("y n yes no true false on off null".split())
+_WORDS = frozenset(["y", "n", "yes", "no", "true", "false", "on", "off", "null"])
 """What YAML takes for something else than text."""
 
 
@@ -146,7 +146,5 @@ def scalar(text: str) -> str:
         return text
     if text.isascii() and text.isprintable():
         return json.dumps(text)
-    dumped: str = yaml.safe_dump(
-        text, default_style='"', width=float("inf"), allow_unicode=True
-    )
+    dumped: str = yaml.safe_dump(text, default_style='"', width=float("inf"), allow_unicode=True)
     return dumped.removesuffix("\n")

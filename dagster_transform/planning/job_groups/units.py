@@ -48,12 +48,14 @@ class UnitsInCircle(ValueError):
         super().__init__(f"{len(stuck)} units are in a circle or below one")
 
 
+def units_in_order(up: Sequence[Sequence[int]], labels: Sequence[int]) -> Units:
+    """Units from what each one reads, where that has smaller numbers only."""
+    return Units(up, _down(up), labels, range(len(up)))
+
+
 def units_of(up: Sequence[Sequence[int]], labels: Sequence[int]) -> Units:
     """Units from what each one reads. Raises UnitsInCircle."""
-    down: list[list[int]] = [[] for _ in up]
-    for unit, above in enumerate(up):
-        for each in above:
-            down[each].append(unit)
+    down = _down(up)
     missing = [len(above) for above in up]
     order = [unit for unit, count in enumerate(missing) if not count]
     for unit in order:  # grows while it is read
@@ -64,6 +66,14 @@ def units_of(up: Sequence[Sequence[int]], labels: Sequence[int]) -> Units:
     if len(order) < len(labels):
         raise UnitsInCircle(frozenset(unit for unit, count in enumerate(missing) if count))
     return Units(up, down, labels, order)
+
+
+def _down(up: Sequence[Sequence[int]]) -> list[list[int]]:
+    down: list[list[int]] = [[] for _ in up]
+    for unit, above in enumerate(up):
+        for each in above:
+            down[each].append(unit)
+    return down
 
 
 def contract(
@@ -84,6 +94,8 @@ def contract(
     Raises:
         UnitsInCircle: A way leaves a block and comes back to it, or several blocks read each other.
     """
+    if not labels:
+        return units, list(range(len(units)))
     new_of = numbers_of(units, block_of, len(labels))
     new_labels = [*labels, *[NO_LABEL] * (max(new_of, default=-1) + 1 - len(labels))]
     for unit, new in enumerate(new_of):
@@ -100,10 +112,9 @@ def contract(
 def numbers_of(units: Units, block_of: Sequence[int], blocks: int) -> list[int]:
     """The number that each unit has when blocks are made one, as `contract` has them."""
     new_of = list(block_of)
-    if blocks:
-        for unit, within in lying_within(units, block_of).items():
-            if within:
-                new_of[unit] = min(within)
+    for unit, within in lying_within(units, block_of).items():
+        if within:
+            new_of[unit] = min(within)
     number = blocks
     for unit, block in enumerate(new_of):
         if block < 0:

@@ -57,6 +57,7 @@ def unfit_members(
     graph: Graph,
     group_crons: Mapping[JobGroupName, Cron],
     node_crons: Mapping[NodeId, Cron],
+    *,
     now: datetime,
 ) -> Iterator[ConfigProblem]:
     """Nodes that their groups would not build whenever they are due.
@@ -99,8 +100,8 @@ def _unfit(name: str, group: Cron, node: Cron, now: datetime) -> str:
 
 
 def first_missed(group: Cron, node: Cron, now: datetime) -> datetime | None:
-    """The first tick of a node's cron from `now` on that is none of its group's; None: there is none
-    in the next years."""
+    """The first tick of a node's cron from `now` on that its group does not have; None: there is
+    none in the next years."""
     for tick in islice(node.ticks(now, now + _LOOKED_AHEAD), _MOST_TICKS):
         if group.next(tick - _A_MOMENT) != tick:
             return tick

@@ -66,23 +66,34 @@ def test_what_is_wrong_is_said_at_once_with_its_place() -> None:
         groups: {}
         """
     ) == [
-        "job_groups.yaml:2:3: job_groups.2nd: a job group's name has letters, digits and "
-        "underscores, and does not begin with a digit",
-        "job_groups.yaml:4:5: job_groups.daily.corn: unknown key; did you mean 'cron'? known keys: "
-        "description, cron, time_zone, max_concurrent_models, checks, owners, tags, select, nodes",
+        (
+            "job_groups.yaml:2:3: job_groups.2nd: a job group's name has letters, digits and "
+            "underscores, and does not begin with a digit"
+        ),
+        (
+            "job_groups.yaml:4:5: job_groups.daily.corn: unknown key; did you mean 'cron'? known "
+            "keys: description, cron, time_zone, max_concurrent_models, checks, owners, tags, "
+            "select, nodes"
+        ),
         "job_groups.yaml:5:5: job_groups.daily.cron: must be a string; put it in quotes",
         "job_groups.yaml:6:5: job_groups.daily.time_zone: must be a name such as Europe/Zurich",
-        "job_groups.yaml:7:5: job_groups.daily.max_concurrent_models: must be greater than or "
-        "equal to 1",
-        "job_groups.yaml:8:5: job_groups.daily.checks: must be 'after_each', 'after_all', 'apart' "
-        "or 'none'",
+        (
+            "job_groups.yaml:7:5: job_groups.daily.max_concurrent_models: must be greater than or "
+            "equal to 1"
+        ),
+        (
+            "job_groups.yaml:8:5: job_groups.daily.checks: must be 'after_each', 'after_all', "
+            "'apart' or 'none'"
+        ),
         "job_groups.yaml:9:5: job_groups.daily.nodes: must be a list",
         "job_groups.yaml:10:5: job_groups.daily.tags: must be a mapping",
         "job_groups.yaml:11:3: job_groups.weekly.cron: missing key",
         "job_groups.yaml:11:23: job_groups.weekly.nodes[1]: must be a string; put it in quotes",
         "job_groups.yaml:12:3: job_groups.weekly: duplicate key, first in line 11",
-        "job_groups.yaml:13:1: groups: unknown key; did you mean 'job_groups'? known keys: "
-        "job_groups",
+        (
+            "job_groups.yaml:13:1: groups: unknown key; did you mean 'job_groups'? known keys: "
+            "job_groups"
+        ),
     ]
 
 
@@ -105,7 +116,9 @@ def test_an_empty_file_has_no_job_groups() -> None:
 def test_many_nodes_are_read() -> None:
     """transform.yaml may have 100,000 values."""
     names = "".join(f"    - db/s/model_{n}\n" for n in range(100_001))
-    file = parse_job_group_file(f"job_groups:\n  a:\n    cron: '@daily'\n    nodes:\n{names}", Path("x"))
+    file = parse_job_group_file(
+        f"job_groups:\n  a:\n    cron: '@daily'\n    nodes:\n{names}", Path("x")
+    )
     assert len(file.entries["a"].nodes) == 100_001
     assert file.line("a", "nodes", 100_000) == 100_005
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 from rich.console import Console
 
-from dagster_transform.cli.job_groups.layout import colours_of, columns_of
+from dagster_transform.cli.job_groups.layout import arrows_of, colours_of, columns_of
 from dagster_transform.cli.job_groups.mermaid import mermaid
 from dagster_transform.cli.job_groups.svg import picture
 from dagster_transform.cli.job_groups.tables import table_of
@@ -39,6 +39,15 @@ def test_a_group_is_beside_what_it_depends_on() -> None:
     assert [each.name for each in columns_of([*above, *below])[1]] == ["of_a", "of_b"]
 
 
+def test_what_other_arrows_lead_to_has_none_of_its_own() -> None:
+    assert arrows_of(GROUPS) == {
+        "staging": [],
+        "seeds": [],
+        "marts": ["staging"],
+        "end": ["marts"],
+    }
+
+
 def test_each_cadence_has_a_colour_the_most_frequent_the_first() -> None:
     colours = colours_of(GROUPS)
     assert list(colours) == ["hourly", "daily 00:00"]
@@ -55,20 +64,21 @@ def test_a_chart_has_all_boxes_and_arrows() -> None:
         '  group_end["<b>end</b><br/>daily 00:00<br/>1 node, 0 s"]:::cadence1',
         "  group_staging --> group_marts",
         "  group_marts --> group_end",
-        "  group_staging --> group_end",
         "  classDef cadence0 fill:#cfe8f7,stroke:#0072b2,color:#222222",
         "  classDef cadence1 fill:#fbe3c0,stroke:#b86e00,color:#222222",
     ]
 
 
 def test_a_picture_is_well_formed_and_says_all() -> None:
-    root = ElementTree.fromstring(picture(GROUPS))
+    root = ET.fromstring(picture(GROUPS))
     said = " ".join(root.itertext())
     for word in ("staging", "marts", "end", "hourly", "1 h 7 min", "marts: a < b & c"):
         assert word in said, word
-    arrows = [each for each in root.iter("{http://www.w3.org/2000/svg}path") if "C" in each.attrib["d"]]
-    assert len(arrows) == 3
-    assert ElementTree.fromstring(picture(())) is not None
+    arrows = [
+        each for each in root.iter("{http://www.w3.org/2000/svg}path") if "C" in each.attrib["d"]
+    ]
+    assert len(arrows) == 2
+    assert ET.fromstring(picture(())) is not None
 
 
 def test_a_table_has_a_row_for_each_group() -> None:
@@ -77,7 +87,18 @@ def test_a_table_has_a_row_for_each_group() -> None:
         console.print(table_of(GROUPS))
     lines = capture.get().splitlines()
     assert lines[0].split() == ["group", "cron", "nodes", "expected", "depends", "on", "reason"]
-    assert lines[3].split() == ["marts", "daily", "00:00", "1", "1", "h", "7", "min", "staging", *"a<b&c"]
+    assert lines[3].split() == [
+        "marts",
+        "daily",
+        "00:00",
+        "1",
+        "1",
+        "h",
+        "7",
+        "min",
+        "staging",
+        *"a<b&c",
+    ]
 
 
 def test_numbers_in_words() -> None:

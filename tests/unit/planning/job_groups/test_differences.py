@@ -70,7 +70,7 @@ def test_groups_that_are_joined_or_split_have_not_been_renamed() -> None:
     joined = plan(group("new", "@daily", "a", "b", "c", "d"))
     assert since(planned(joined, "abcde"))[:2] == [
         Difference(What.RENAMED_GROUP, "x", "x", "new"),
-        Difference(What.GONE_GROUP, "y", "daily 00:00", ""),
+        Difference(What.VANISHED_GROUP, "y", "daily 00:00", ""),
     ]
     assert [d.name for d in since(planned(joined, "abcde"))[2:]] == ["db/s/c", "db/s/d"]
     split = plan(
@@ -79,7 +79,7 @@ def test_groups_that_are_joined_or_split_have_not_been_renamed() -> None:
     assert [d.what for d in since(planned(split, "abcde"))] == [
         What.NEW_GROUP,
         What.NEW_GROUP,
-        What.GONE_GROUP,
+        What.VANISHED_GROUP,
         What.MOVES,
         What.MOVES,
     ]

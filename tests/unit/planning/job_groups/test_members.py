@@ -47,7 +47,7 @@ def test_a_name_beside_a_selection_that_has_it_is_no_error() -> None:
 def test_what_is_gone_is_drift_and_may_be_a_slip() -> None:
     names, (said,) = one("nodes: [db/s/aa, a]")
     assert names == ("a",)
-    assert said == "there is no node 'db/s/aa'; did you mean 'db/s/a'? take it out if it is gone"
+    assert said == "there is no node 'db/s/aa'; did you mean 'db/s/a'? take it out if it is no more"
     names, (said,) = one("select: tag:nite b")
     assert names == ("b",)
     assert said.startswith("'tag:nite' in the selection matches no node")
@@ -89,12 +89,18 @@ def test_a_node_has_one_group_and_both_lines_are_said() -> None:
         """
     )
     assert [str(each) for each in found.errors] == [
-        "job_groups.yaml:7:9: job_groups.x.nodes[2]: db/s/a is listed twice, line 5: a node has "
-        "one group",
-        "job_groups.yaml:10:13: job_groups.y.nodes[0]: db/s/b is in x already, line 6: a node has "
-        "one group",
-        "job_groups.yaml:11:5: job_groups.y.select: db/s/a is in x already, line 5: a node has "
-        "one group",
+        (
+            "job_groups.yaml:7:9: job_groups.x.nodes[2]: db/s/a is listed twice, line 5: a node "
+            "has one group"
+        ),
+        (
+            "job_groups.yaml:10:13: job_groups.y.nodes[0]: db/s/b is in x already, line 6: a node "
+            "has one group"
+        ),
+        (
+            "job_groups.yaml:11:5: job_groups.y.select: db/s/a is in x already, line 5: a node has "
+            "one group"
+        ),
     ]
     assert found.nodes == {"x": ("p:a", "p:b"), "y": ()}
     assert found.places["p:b"] == ("x", ("nodes", 1))

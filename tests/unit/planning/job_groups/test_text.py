@@ -46,8 +46,10 @@ def test_each_group_has_its_reason_above_it_and_its_nodes_by_name() -> None:
     assert body(found) == [
         "job_groups:",
         "",
-        "  # All that is due daily, and is read by what is due more often, is read by what is due more "
-        "often,",
+        (
+            "  # All that is due daily, and is read by what is due more often, is read by what is "
+            "due more often,"
+        ),
         "  # is read by what is due more often, is here.",
         "  daily:",
         '    cron: "0 0 * * *"',

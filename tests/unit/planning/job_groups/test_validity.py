@@ -28,7 +28,7 @@ def wrong(text: str, of: Graph = GRAPH) -> list[str]:
     node_crons = {id: clamped(Cron.parse(n.cron or "", n.time_zone)) for id, n in of.nodes.items()}
     members = members_of(file, of, node_crons)
     crons, found = crons_of(file)
-    found += unfit_members(file, members, of, crons, node_crons, NOW)
+    found += unfit_members(file, members, of, crons, node_crons, now=NOW)
     found += circular(file, members, of)
     return [str(each) for each in found]
 
@@ -55,8 +55,11 @@ def test_crons_that_can_not_be() -> None:
           never: {cron: "61 * * * *"}
         """
     ) == [
-        "job_groups.yaml:2:11: job_groups.often.cron: '* * * * *' ticks more often than every 5 "
-        "minutes, which is the least there is between two runs of a group: write '*/5 * * * *'",
+        (
+            "job_groups.yaml:2:11: job_groups.often.cron: '* * * * *' ticks more often than every "
+            "5 minutes, which is the least there is between two runs of a group: "
+            "write '*/5 * * * *'"
+        ),
         "job_groups.yaml:3:11: job_groups.never.cron: The cron '61 * * * *' can't be used: "
         + wrong("job_groups: {never: {cron: '61 * * * *'}}")[0].split("used: ")[1],
     ]
@@ -64,15 +67,21 @@ def test_crons_that_can_not_be() -> None:
 
 def test_a_tick_that_is_missed_is_said() -> None:
     assert wrong('job_groups:\n  late: {cron: "@daily", nodes: [hour, report, day, swiss]}') == [
-        "job_groups.yaml:2:34: job_groups.late.nodes[0]: db/s/hour is due by '0 * * * *', which "
-        "the group's cron '0 0 * * *' does not have: the first tick that it would miss is "
-        "2026-03-01 12:00 UTC; give the group the cron '0 * * * *', or move the node",
-        "job_groups.yaml:2:40: job_groups.late.nodes[1]: db/s/report is due by '0 6 * * 1', which "
-        "the group's cron '0 0 * * *' does not have: the first tick that it would miss is "
-        "2026-03-02 06:00 UTC; give the group the cron '0 0,6 * * *', or move the node",
-        "job_groups.yaml:2:53: job_groups.late.nodes[3]: db/s/swiss is due by the time of "
-        "Europe/Zurich, and the group ticks by that of UTC: groups have one time zone, so move "
-        "the node to another",
+        (
+            "job_groups.yaml:2:34: job_groups.late.nodes[0]: db/s/hour is due by '0 * * * *', "
+            "which the group's cron '0 0 * * *' does not have: the first tick that it would miss "
+            "is 2026-03-01 12:00 UTC; give the group the cron '0 * * * *', or move the node"
+        ),
+        (
+            "job_groups.yaml:2:40: job_groups.late.nodes[1]: db/s/report is due by '0 6 * * 1', "
+            "which the group's cron '0 0 * * *' does not have: the first tick that it would miss "
+            "is 2026-03-02 06:00 UTC; give the group the cron '0 0,6 * * *', or move the node"
+        ),
+        (
+            "job_groups.yaml:2:53: job_groups.late.nodes[3]: db/s/swiss is due by the time of "
+            "Europe/Zurich, and the group ticks by that of UTC: groups have one time zone, so move "
+            "the node to another"
+        ),
     ]
 
 
@@ -106,7 +115,9 @@ def test_a_circle_is_printed_with_the_nodes_that_make_it() -> None:
     )
     members = members_of(file, chain, {"p:a", "p:b", "p:c"})
     assert [str(each) for each in circular(file, members, chain)] == [
-        "job_groups.yaml:2:3: job_groups.outer: these groups wait for each other: outer -> inner "
-        "-> outer, because db/s/b (inner) reads db/s/a (outer), and db/s/c (outer) is below "
-        "db/s/b (inner); move one of these nodes, or make one group of them"
+        (
+            "job_groups.yaml:2:3: job_groups.outer: these groups wait for each other: outer -> "
+            "inner -> outer, because db/s/b (inner) reads db/s/a (outer), and db/s/c (outer) is "
+            "below db/s/b (inner); move one of these nodes, or make one group of them"
+        )
     ]
