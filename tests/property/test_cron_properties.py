@@ -91,11 +91,20 @@ def test_it_ticked_when_dagster_says_that_it_did(situation: tuple[Cron, datetime
         assert before == tick
 
 
+@st.composite
+def written(draw: st.DrawFn) -> tuple[str, str, datetime]:
+    zone = draw(ANY_ZONE)
+    return draw(crons()), zone, draw(moments(zone))
+
+
 @settings(max_examples=300)
-@given(situations())
-def test_a_node_is_due_when_sqlmesh_says_so(situation: tuple[Cron, datetime]) -> None:
-    cron, start = situation
-    found = CroniterCache(cron.text, start, tz=ZoneInfo(cron.time_zone))
+@given(written())
+@example(("0 0 */2 * */1", "UTC", NEW_YEAR))
+@example(("0 0 2-31,L * *", "UTC", NEW_YEAR))
+def test_a_node_is_due_when_sqlmesh_says_so(situation: tuple[str, str, datetime]) -> None:
+    text, zone, start = situation
+    cron = parsed(text, zone)
+    found = CroniterCache(text, start, tz=ZoneInfo(zone))
     expected = utc([found.get_next() for _ in range(30)])
     due = [*cron.due(start, expected[-1])]
     # There SQLMesh leaves out some of the times that come twice.
@@ -172,6 +181,29 @@ def test_clamped_is_slow_enough_and_has_only_ticks_of_the_faster(text: str, zone
     assert not quiet, MINIMUM_CADENCE
 
 
+@settings(max_examples=300)
+@given(
+    st.integers(0, 4),
+    st.lists(st.sampled_from([*"0123456789*/,-", "sun", "mon", "dec", "jan"]), max_size=7),
+)
+@example(0, [*"22-9/5"])
+@example(4, [*"5-5"])
+@example(3, [*"5/20"])
+def test_a_field_means_what_it_means_to_croniter(place: int, field: list[str]) -> None:
+    fields = ["0", "0", "1", "*", "*"] if place != 4 else ["0", "0", "*", "*", "*"]
+    fields[place] = "".join(field)
+    text = " ".join(fields)
+    if not croniter.is_valid(text):
+        with pytest.raises(CronError):
+            Cron.parse(text)
+        return
+    cron = parsed(text)
+    days = [*cron.due(NEW_YEAR, NEW_YEAR + timedelta(days=365))]
+    found = croniter(text, NEW_YEAR, ret_type=datetime)
+    for _ in range(min(len(days), 70)):
+        assert days.pop(0) == found.get_next()
+
+
 @given(st.text("0123456789*/,-#?lLhHwWrR monfrisu@daily", max_size=24))
 def test_any_other_text_is_an_error_of_ours(text: str) -> None:
     try:
@@ -192,6 +224,9 @@ def test_a_year_of_common_crons(zone: str) -> None:
         "0 */2 * * *",
         "30 0 * * 0",
         "0 3 1 * *",
+        "30 0 1 * *",
+        "30 0 25 * *",
+        "30 23 * * *",
     ):
         cron = Cron.parse(text, zone)
         for change in CHANGES[zone]:

@@ -70,6 +70,13 @@ def test_the_coarsest_that_covers_all(written: list[str], covering: str | None) 
     assert found is None or all(found.covers(Cron.parse(text)) for text in written)
 
 
+def test_a_tick_may_be_covered_by_one_of_the_next_day() -> None:
+    hourly, nightly = (Cron.parse(text, "America/Nuuk") for text in ("30 * * * *", "30 23 * * *"))
+    assert hourly.covers(nightly)  # in the night in which there is no 23:30
+    weekly = Cron.parse("30 * * * sat", "America/Nuuk")
+    assert not weekly.covers(Cron.parse("30 23 * * sat", "America/Nuuk"))
+
+
 def test_none_covers_crons_of_two_zones() -> None:
     assert coarsest_covering([Cron.parse("@daily"), Cron.parse("@daily", ZURICH)]) is None
 

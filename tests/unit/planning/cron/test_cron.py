@@ -32,6 +32,8 @@ def texts(moments: object) -> list[str]:
         ("*/90 * * * *", "0 * * * *"),
         ("0 0-23 * jan-dec *", "0 * * * *"),
         ("30 6 * * mon-fri", "30 6 * * 1-5"),
+        ("0 0 * * sun-sun", "0 0 * * *"),
+        ("22-9/5 * * * *", "3,8,22,27,32,37,42,47,52,57 * * * *"),
         ("0 0 * * fri-mon", "0 0 * * 0,1,5,6"),
         ("0 0 * * 6-7", "0 0 * * 0,6"),
         ("0 0 ? * SUN", "0 0 * * 0"),
@@ -41,6 +43,8 @@ def texts(moments: object) -> list[str]:
         ("0 0 31 1-6 *", "0 0 31 1,3,5 *"),
         ("0 0 1-31 * 1", "0 0 * * *"),  # a day of the month or a weekday
         ("0 0 1 * 1", "0 0 1 * 1"),
+        ("0 0 */2 * */1", "0 0 */2 * *"),  # all weekdays beside an asterisk are one
+        ("0 0 1,2 * */1", "0 0 * * *"),
         ("0 0 * * mon#1,wed#2", "0 0 * * 1#1,3#2"),
         ("0 0 * * 1#1,1#2,1#3,1#4,1#5", "0 0 * * 1"),
         ("0 0 * * L5", "0 0 * * L5"),
@@ -68,6 +72,8 @@ def test_spellings(written: str, text: str) -> None:
         ("*/0 * * * *", "'*/0' of its minute has the step 0"),
         ("? * * * *", "'?' is no minute"),
         ("H * * * *", "'h' is no minute"),
+        (f"{'9' * 5000} * * * *", "is no minute"),
+        (f"*/{'9' * 5000} * * * *", "is no minute"),
         ("-5 * * * *", "'-5' is no minute"),
         ("0 0 31 2,4 *", "no month has such a day"),
         ("0 0 1 * 1#2", "days of the month and nth weekdays of the month don't go together"),
@@ -171,6 +177,12 @@ def test_the_night_in_spring(written: str, ticks: list[str]) -> None:
     night = at("03-28T22:59"), at("03-29T02:59")
     assert [f"{tick:%H:%M}" for tick in cron.ticks(*night)] == ticks
     assert [f"{moment:%H:%M}" for moment in cron.due(*night)] == ticks
+
+
+def test_a_tick_that_is_moved_over_midnight() -> None:
+    cron = Cron.parse("30 23 * * *", "America/Nuuk")  # on 28 March it goes from 23:00 to 24:00
+    assert cron.next(at("03-29T01:10")) == at("03-29T01:30")
+    assert cron.previous(at("03-29T02:00")) == at("03-29T01:30")
 
 
 def test_a_schedule_where_the_clock_is_changed_by_half_an_hour() -> None:
