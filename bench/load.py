@@ -29,6 +29,7 @@ def compare(project: Prepared) -> Result:
 
 def side_of(name: str, label: str, file: Path) -> Side:
     """Loading a definitions file."""
+
     def after(began: float, output: str) -> dict[str, Any]:
         found = json.loads(output.splitlines()[-1])
         if found["frameworks"]:

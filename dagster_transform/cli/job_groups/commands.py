@@ -17,6 +17,7 @@ from dagster_transform.cli.job_groups.graphs import Prepared, prepared, prepared
 from dagster_transform.cli.job_groups.progress import steps
 from dagster_transform.cli.job_groups.reading import (
     consoles,
+    past_builds,
     print_plan,
     say_stale,
     situation_now,
@@ -120,7 +121,8 @@ def generate(
         known = prepared(config, translator)
         say_stale(config, known, err)
         begin("reading the job group file")
-        now = Situation.of(config, known, ignore_file=fresh)
+        durations = past_builds(config, known, translator)
+        now = Situation.of(config, known, ignore_file=fresh, durations=durations)
         begin("planning job groups")
         plan = now.generated(source)
         text = now.text_of(plan)

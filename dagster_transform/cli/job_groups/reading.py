@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
@@ -11,8 +13,10 @@ from dagster_transform.cli.job_groups.graphs import Prepared, prepared
 from dagster_transform.cli.job_groups.progress import steps
 from dagster_transform.cli.job_groups.situation import Situation
 from dagster_transform.cli.job_groups.tables import print_groups, unscheduled_lines
+from dagster_transform.cli.prepare import translator_named
 from dagster_transform.config import TransformConfig, load_config
 from dagster_transform.errors import TransformError
+from dagster_transform.graph import NodeId
 from dagster_transform.planning.job_groups.values import JobGroupPlan
 
 translator_option = click.option(
@@ -30,9 +34,14 @@ class NoJobGroupFileError(TransformError):
 
 
 def situation_now(
-    config_path: Path | None, translator: str | None, err: Console, *, needs_file: bool = False
+    config_path: Path | None,
+    translator: str | None,
+    err: Console,
+    *,
+    needs_file: bool = False,
+    timed: bool = False,
 ) -> Situation:
-    """The situation now. Raises TransformError."""
+    """The situation now; `timed` with how long builds took. Raises TransformError."""
     config = load_config(config_path)
     if needs_file:
         path = config.job_group_file
@@ -45,9 +54,24 @@ def situation_now(
         begin("reading graph files")
         known = prepared(config, translator)
         begin("reading the job group file")
-        found = Situation.of(config, known)
+        durations = past_builds(config, known, translator) if timed else {}
+        found = Situation.of(config, known, durations=durations)
     say_stale(config, known, err)
     return found
+
+
+def past_builds(
+    config: TransformConfig, known: Prepared, translator: str | None
+) -> Mapping[NodeId, float]:
+    """How long the last builds took, in seconds, as the Dagster instance of DAGSTER_HOME has it;
+    nothing where that is not set. Raises TranslatorError."""
+    if not os.environ.get("DAGSTER_HOME"):
+        return {}
+    # Here, because Dagster takes a second to import.
+    from dagster_transform.dagster.jobs.durations import past_durations
+
+    made = translator_named(config, translator)
+    return past_durations(config, known.graph, translator=made)
 
 
 def say_stale(config: TransformConfig, known: Prepared, err: Console) -> None:

@@ -58,7 +58,7 @@ def show(config_path: Path | None, shape: str, output: Path | None, translator: 
     would be generated.
     """
     out, err = consoles()
-    now = situation_now(config_path, translator, err)
+    now = situation_now(config_path, translator, err, timed=True)
     plan = now.loaded().plan
     if now.file is None:
         err.print("There is no job group file yet: this is what `generate` makes.", markup=False)
@@ -125,7 +125,7 @@ def simulate(
     is due, and for how many groups build at a time.
     """
     _, err = consoles()
-    now = situation_now(config_path, translator, err)
+    now = situation_now(config_path, translator, err, timed=True)
     begin_at = _moment(start) if start else now.now.replace(minute=0, second=0, microsecond=0)
     end = begin_at + timedelta(hours=hours)
     with steps(err, hours + 1) as begin:

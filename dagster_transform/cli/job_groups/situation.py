@@ -52,7 +52,12 @@ class Situation:
 
     @classmethod
     def of(
-        cls, config: TransformConfig, known: Prepared, *, ignore_file: bool = False
+        cls,
+        config: TransformConfig,
+        known: Prepared,
+        *,
+        ignore_file: bool = False,
+        durations: Mapping[NodeId, float] | None = None,
     ) -> Situation:
         """The situation of a transform. Raises ConfigError: The file can't be read, or what
         transform.yaml pins is not there."""
@@ -60,7 +65,8 @@ class Situation:
         now = datetime.now(timezone.utc)
         path = config.job_group_file
         there = path.exists() and not ignore_file
-        return cls(config, known, settings, read_job_group_file(path) if there else None, now)
+        file = read_job_group_file(path) if there else None
+        return cls(config, known, settings, file, now, durations or {})
 
     def written(self) -> WrittenJobGroups | None:
         """What the file says, whether it can be or not; None: there is no file."""

@@ -145,10 +145,10 @@ class JobGroups:
         jobs: list[Any] = [] if each_has_one else [shared]
         schedules = []
         for group in self.plan.groups:
-            gone = self.missing.get(group.name, ())
+            missing = self.missing.get(group.name, ())
             job = shared
-            if each_has_one and (group.nodes or gone):
-                job = _own_job(ops, group, gone)
+            if each_has_one and (group.nodes or missing):
+                job = _own_job(ops, group, missing)
                 jobs.append(job)
             elif each_has_one and shared not in jobs:
                 jobs.append(shared)  # for the schedule of a group that has no node any more
@@ -160,7 +160,7 @@ class JobGroups:
                     job,
                     status,
                     loaded=loaded,
-                    always=gone,
+                    always=missing,
                 )
             )
         return GroupJobs(tuple(jobs), tuple(schedules))
@@ -191,7 +191,7 @@ def read_job_groups(
     file = read_job_group_file(config.job_group_file)
     graph = made.keys.named(transform.graph)
     settings = job_group_settings(config, graph)
-    gone = {name: _gone(entry, graph, missing) for name, entry in file.entries.items()}
+    missing_of = {name: _missing(entry, graph, missing) for name, entry in file.entries.items()}
     try:
         loaded = load_job_groups(
             file,
@@ -202,17 +202,17 @@ def read_job_groups(
         )
     except TransformError as error:
         _log.error("%s", error)
-        return JobGroups(file, None, error, gone)
-    # What is gone because its project can't be loaded has been told.
+        return JobGroups(file, None, error, missing_of)
+    # Nodes that are not there because their project can't be loaded have been told of.
     drift = [] if missing else loaded.drift
     for problem in drift[:_NAMED]:
         _log.warning("%s", problem)
     if len(drift) > _NAMED:
         _log.warning("%d more: run `dagster-transform job-groups check`.", len(drift) - _NAMED)
-    return JobGroups(file, loaded.plan, None, gone)
+    return JobGroups(file, loaded.plan, None, missing_of)
 
 
-def _gone(
+def _missing(
     entry: JobGroupEntry, graph: Graph, missing: Mapping[str, Collection[dg.AssetKey]]
 ) -> tuple[dg.AssetKey, ...]:
     """What stands in Dagster for nodes of a group that can't be loaded."""
@@ -226,10 +226,10 @@ def _gone(
     return tuple(found)
 
 
-def _own_job(ops: GroupOps, group: JobGroup, gone: Collection[dg.AssetKey]) -> Any:
+def _own_job(ops: GroupOps, group: JobGroup, missing: Collection[dg.AssetKey]) -> Any:
     """The job of a group, with an op of its own."""
     made = ops.made
-    keys = [*(made.keys.assets[node_id] for node_id in group.nodes), *gone]
+    keys = [*(made.keys.assets[node_id] for node_id in group.nodes), *missing]
     job = dg.define_asset_job(
         group.name,
         selection=dg.AssetSelection.assets(*keys),
@@ -237,7 +237,7 @@ def _own_job(ops: GroupOps, group: JobGroup, gone: Collection[dg.AssetKey]) -> A
         run_tags={**_RETRY, JOB_GROUP: group.name, **group.tags},
         executor_def=ops.executor,
     )
-    if gone:
+    if missing:
         return job  # what can't be loaded is red, in this job too
     assets = frozenset(made.keys.assets[node_id] for node_id in group.nodes)
     return job_of_its_own(

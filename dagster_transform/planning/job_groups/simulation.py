@@ -161,6 +161,8 @@ class _Waited:
 class _Queue:
     """All that is under way. Times are seconds since the start."""
 
+    # More than twelve attributes: the whole state of a simulation, in one place.
+
     def __init__(
         self,
         plan: JobGroupPlan,

@@ -80,7 +80,7 @@ def tick_window(
         )
         return TickWindow(memory.until, why, kept)
     if tick <= memory.until:
-        # Again, or for a preview. A tick that is older than the last one has had its turn.
+        # Again, or for a preview. A tick that is older than the last one has been looked at.
         since = memory.since if tick == memory.until else before
         return TickWindow(since, None, memory)
     return TickWindow(memory.until, None, TickMemory(str(cron), tick, memory.until))
