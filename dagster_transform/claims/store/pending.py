@@ -1,7 +1,4 @@
-"""Work that could not go at its tick: durable, and launched exactly once.
-
-Nothing uses it yet: schedules and the reconciling sensor (part 9 of the roadmap) will.
-"""
+"""Work that could not go at its tick: durable, and launched exactly once."""
 
 from __future__ import annotations
 
@@ -42,11 +39,16 @@ class SqlPendingWork(SqlTransactions):
 
     def postponed(self, job_group: str | None = None) -> list[PendingNode]:  # noqa: D102
         wanted = [] if job_group is None else [pending.c.job_group == job_group]
+        return self._nodes(pending.c.launched_run_id.is_(None), *wanted)
 
+    def remembered(self) -> list[PendingNode]:  # noqa: D102
+        return self._nodes()
+
+    def _nodes(self, *wanted: ColumnElement[bool]) -> list[PendingNode]:
         def work(connection: Connection) -> list[PendingNode]:
             rows = connection.execute(
                 select(pending)
-                .where(pending.c.launched_run_id.is_(None), *wanted)
+                .where(*wanted)
                 .order_by(pending.c.since, pending.c.job_group, pending.c.tick, pending.c.node)
             )
             return [
@@ -56,13 +58,16 @@ class SqlPendingWork(SqlTransactions):
                     NodeId(UnitId(row.node)),
                     row.reason,
                     datetime.fromtimestamp(row.since, timezone.utc),
+                    None if row.launched_run_id is None else RunId(row.launched_run_id),
                 )
                 for row in rows
             ]
 
         return self._database.transact(work, read_only=True)
 
-    def launch(self, nodes: Iterable[PendingNode], run_id: RunId) -> list[PendingNode]:  # noqa: D102
+    def launch(  # noqa: D102
+        self, nodes: Iterable[PendingNode], run_id: RunId, *, instead_of: RunId | None = None
+    ) -> list[PendingNode]:
         found = sorted(nodes, key=_key)
 
         def work(connection: Connection) -> list[PendingNode]:
@@ -70,6 +75,8 @@ class SqlPendingWork(SqlTransactions):
             for node in found:
                 # The run's own is won again: the answer of the first time may have been lost.
                 free = pending.c.launched_run_id.is_(None) | (pending.c.launched_run_id == run_id)
+                if instead_of is not None:
+                    free |= pending.c.launched_run_id == instead_of
                 result = connection.execute(
                     update(pending).where(_is(node), free).values(launched_run_id=run_id)
                 )
