@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
 import dagster as dg
@@ -12,6 +13,7 @@ import dagster as dg
 from dagster_transform.claims import ClaimId, Holder, OwnerKind, RunId, Store
 from dagster_transform.dagster._compat import tag_run
 from dagster_transform.dagster._compat_schedules import (
+    Instigator,
     evaluated_now,
     instigators,
     location_of_sensor,
@@ -68,8 +70,58 @@ def evaluate(
         # Somebody looks at what it would do: that changes nothing.
         return dg.SensorResult(skip_reason="It launches and releases only while it is switched on.")
     store = open_claims(instance, launching.config)
+    looked = look(instance, store, launching, jobs, location=location, among=every, now=now)
+    cursor = _cursor(looked.decided)
+    lines = _lines(looked.decided, launching, cursor != context.cursor)
+    for line in (*looked.said, *lines):
+        context.log.info(line)
+    if looked.requests:
+        return dg.SensorResult(run_requests=list(looked.requests), cursor=cursor)
+    return dg.SensorResult(skip_reason=_why_nothing(looked.decided, launching), cursor=cursor)
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What one evaluation comes to.
+
+    Attributes:
+        requests: Runs to launch.
+        decided: What became of what was owed.
+        said: Lines for the log.
+    """
+
+    requests: tuple[dg.RunRequest, ...]
+    decided: FollowUp
+    said: tuple[str, ...]
+
+
+def look(
+    instance: dg.DagsterInstance,
+    store: Store,
+    launching: Launching,
+    jobs: Mapping[str, str],
+    *,
+    location: str,
+    among: Iterable[Instigator],
+    now: datetime,
+) -> Looked:
+    """Release, follow up and mark what is launched. The number of queries depends on how many runs
+    are launched or were lost, and not on how many nodes or runs there are.
+
+    Args:
+        instance: Dagster's.
+        store: The claims store.
+        launching: What there is.
+        jobs: The name of the job that each job group is launched through.
+        location: The code location.
+        among: All schedules and sensors.
+        now: Aware.
+
+    Raises:
+        ClaimsError: The claims store can't be used.
+    """
     lost = _owe_lost_work(instance, store, launching, location, now)
-    known = read_known(instance, store, launching, location, among=every)
+    known = read_known(instance, store, launching, location, among=among)
     released = _release(instance, store, known.holders)
     decided = follow_up(
         known.owed,
@@ -79,7 +131,8 @@ def evaluate(
         now=now,
         max_wait=timedelta(seconds=launching.config.job_groups.max_wait),
     )
-    store.withdraw(as_row(each, location) for each in (*decided.done, *decided.given_up))
+    if forgotten := [*decided.done, *decided.given_up]:
+        store.withdraw(as_row(each, location) for each in forgotten)
     requests = []
     for launch in decided.launches:
         key, nodes = _win(store, launch, location, now)
@@ -94,12 +147,7 @@ def evaluate(
                     job_name=jobs[launch.job_group],
                 )
             )
-    cursor = _cursor(decided)
-    for line in (*released, *lost, *_lines(decided, launching, cursor != context.cursor)):
-        context.log.info(line)
-    if requests:
-        return dg.SensorResult(run_requests=requests, cursor=cursor)
-    return dg.SensorResult(skip_reason=_why_nothing(decided, launching), cursor=cursor)
+    return Looked(tuple(requests), decided, (*released, *lost))
 
 
 # -- claims ------------------------------------------------------------------------------------
@@ -204,9 +252,8 @@ def _win(
         won += [rows[row.node, row.tick] for row in marked]
     nodes = won_nodes(launch, won)
     # Who has won the oldest of a node launches it for all of them.
-    store.withdraw(
-        [as_row(each, location) for each in won if each.node not in nodes], run_id=RunId(key)
-    )
+    if others := [as_row(each, location) for each in won if each.node not in nodes]:
+        store.withdraw(others, run_id=RunId(key))
     return key, nodes
 
 
