@@ -123,11 +123,16 @@ class Situation:
     pending: Mapping[NodeId, tuple[datetime, ...]] = field(default_factory=dict)
     launched_until: Mapping[JobGroupName, datetime] = field(default_factory=dict)
 
-    def held(self, node: NodeId) -> str | None:
-        """Who builds a node, holds its table or has paused it, in words; None: nobody."""
+    def held(self, node: NodeId, *, by_runs_to_come: bool = True) -> str | None:
+        """Who holds a node's table or has paused it, in words; None: nobody.
+
+        Args:
+            node: The node.
+            by_runs_to_come: Whether a run holds it, too, that is under way and will only get to it.
+        """
         if (hold := self.holds.get(node)) is not None:
             return hold.in_words()
-        runs = self.under_way.get(node)
+        runs = self.under_way.get(node) if by_runs_to_come else None
         return runs[0].in_words() if runs else None
 
     def awaited(

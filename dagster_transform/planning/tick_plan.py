@@ -62,14 +62,15 @@ def plan_tick(
         situation: What is known.
         scheduled: The nodes of all job groups.
         followed_up: Whether somebody launches what is postponed as soon as it can go (the
-            transform's sensor). Where nobody does, it waits until the next tick of its group; so
-            other groups are not waited for, or a daily node would never be built that reads one
-            that is due with each of its ticks.
+            transform's sensor). Where nobody does, it waits until the next tick of its group. So
+            only what is held now stays behind: of other groups and of runs that are still to build
+            it nothing is waited for, or a daily node would never be built that reads one which is
+            due with each of its ticks.
     """
     launched: dict[NodeId, None] = {}
     postponed: dict[NodeId, str] = {}
     for node in due:
-        why = situation.held(node)
+        why = situation.held(node, by_runs_to_come=followed_up)
         if why is None and followed_up and situation.pending.get(node):
             first = min(situation.pending[node])
             why = f"waits for its own tick of {first:%Y-%m-%d %H:%M} UTC"

@@ -81,6 +81,7 @@ def test_where_nobody_follows_up_no_other_group_is_waited_for() -> None:
         holds={E: Hold("run1", SINCE)},
         pending={A: (MIDNIGHT,), D: (MIDNIGHT - 24 * HOUR,)},
         launched_until={HOURLY: MIDNIGHT - HOUR},
+        under_way={C: (UnderWay("run2", SINCE),)},
     )
     found = daily(known, followed_up=False)
     assert (names(found.launched), names(found.postponed)) == ("cd", "ef")
