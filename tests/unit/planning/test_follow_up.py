@@ -84,6 +84,8 @@ def test_what_was_launched_is_launched_once_and_forgotten_when_its_run_has_ended
     row = owed("d", launched=key)
     assert decide([row]) == FollowUp((), (), {}, {})  # its run may still appear
     assert decide([row], runs={key: RunState.UNDER_WAY}) == FollowUp((), (), {}, {})
+    much_later = MIDNIGHT + 5 * HOUR  # and its run may take long
+    assert decide([row], runs={key: RunState.UNDER_WAY}, now=much_later).launches == ()
     assert decide([row], runs={key: RunState.ENDED}).done == (row,)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import dagster as dg
@@ -15,6 +15,7 @@ from dagster_transform.config import load_config
 from dagster_transform.dagster.execution.claims_store import open_claims
 from dagster_transform.graph import read_graph_file
 from dagster_transform.planning import ResourceKey
+from dagster_transform.planning.follow_up import GRACE, LaunchKey
 from dagster_transform.planning.resource_keys import table_of
 from tests.support.grouped import grouped
 from tests.support.scheduler import Scheduler, launched, scheduler_of
@@ -103,12 +104,53 @@ def test_readers_of_another_group_wait_and_are_launched_when_it_is_done(
     assert scheduler.sensor_ticks()[-1].skip_reason == "Nothing is pending."
 
 
+def evaluate_again(scheduler: Scheduler, now: datetime) -> None:
+    """As after a crash of the daemon in the midst of the last tick of the hourly group."""
+    tick = scheduler.ticks("hourly_schedule")[-1]
+    scheduler.instance.update_tick(tick.with_status(TickStatus.STARTED))
+    scheduler.forget()
+    scheduler.look(now)
+    assert scheduler.ticks("hourly_schedule")[-1].status is not TickStatus.STARTED
+
+
 def test_one_tick_evaluated_twice_launches_once(scheduler: Scheduler, transform: Transform) -> None:
     scheduler.look(MIDNIGHT)
-    scheduler.forget()
-    scheduler.look(MIDNIGHT + timedelta(seconds=20))
+    for seconds in (20, 40):
+        evaluate_again(scheduler, MIDNIGHT + timedelta(seconds=seconds))
+        scheduler.sense(MIDNIGHT + timedelta(seconds=seconds + 10))
     assert groups(scheduler) == [("hourly", {EVENTS})]
     assert len(store_of(transform).remembered()) == 2  # of the other two groups
+
+
+def test_a_tick_whose_run_was_not_made_launches_what_it_had_decided(
+    scheduler: Scheduler, transform: Transform
+) -> None:
+    """The daemon has died between the two; meanwhile readers wait, and somebody has claimed it."""
+    scheduler.look(MIDNIGHT)
+    (run,) = scheduler.runs()
+    scheduler.instance.delete_run(run.run_id)
+    claim(transform, "somebody", "mart.events", lease=600.0)
+    scheduler.sense(MIDNIGHT + timedelta(seconds=10))
+    assert scheduler.runs() == []
+    evaluate_again(scheduler, MIDNIGHT + timedelta(seconds=20))
+    assert groups(scheduler) == [("hourly", {EVENTS})]
+    assert not [row for row in store_of(transform).remembered() if "events" in row.node]
+
+
+def test_a_run_that_was_asked_for_and_not_made_is_asked_for_again(
+    scheduler: Scheduler, transform: Transform
+) -> None:
+    store, key = store_of(transform), table(transform, "mart.events")
+    store.pause(key, capacity=WHOLE, reason="", by="ann")
+    scheduler.look(MIDNIGHT)
+    store.resume(key)
+    (row,) = [row for row in store.remembered() if "events" in row.node]
+    never = LaunchKey("x", 1, datetime.now(timezone.utc) - 2 * GRACE)
+    assert store.launch([row], RunId(str(never)))
+    for seconds in (30, 60):
+        scheduler.sense(MIDNIGHT + timedelta(seconds=seconds))
+    assert groups(scheduler) == [("hourly", {EVENTS})]
+    assert "#2@" in scheduler.runs()[0].tags["dagster/run_key"]
 
 
 def test_a_claimed_node_is_pending_and_launched_once_it_is_free(
