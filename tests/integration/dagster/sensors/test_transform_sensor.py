@@ -17,7 +17,7 @@ from dagster_transform.graph import read_graph_file
 from dagster_transform.planning import ResourceKey
 from dagster_transform.planning.follow_up import GRACE, LaunchKey
 from dagster_transform.planning.resource_keys import table_of
-from tests.support.grouped import grouped
+from tests.support.grouped import FILE, MODELS, grouped
 from tests.support.scheduler import Scheduler, launched, scheduler_of
 from tests.support.sqlmesh_projects import utc
 from tests.support.transforms import Transform
@@ -151,6 +151,50 @@ def test_a_run_that_was_asked_for_and_not_made_is_asked_for_again(
         scheduler.sense(MIDNIGHT + timedelta(seconds=seconds))
     assert groups(scheduler) == [("hourly", {EVENTS})]
     assert "#2@" in scheduler.runs()[0].tags["dagster/run_key"]
+
+
+@pytest.mark.parametrize("lost", [True, False])
+def test_a_tick_waits_for_a_run_that_was_lost_or_is_not_made_yet(
+    transform: Transform, lost: bool
+) -> None:
+    """The sensor has not looked since."""
+    with scheduler_of(transform, sensors=True) as scheduler:
+        scheduler.start(MIDNIGHT - timedelta(minutes=30), "hourly_schedule")
+        scheduler.look(MIDNIGHT)
+        (run,) = scheduler.runs()
+        if lost:
+            scheduler.begin(run)
+            scheduler.lose(run)
+        else:
+            scheduler.instance.delete_run(run.run_id)
+        scheduler.start(MIDNIGHT - timedelta(minutes=30), "daily_schedule")
+        scheduler.look(MIDNIGHT + timedelta(seconds=10))
+        assert [group for group, _ in groups(scheduler)] == ["hourly"] * lost
+        (tick,) = scheduler.ticks("daily_schedule")
+        assert "waits for w/mart/events of job group hourly" in str(tick.skip_reason)
+
+
+def test_a_group_that_is_still_running_holds_back_its_readers_only(tmp_path: Path) -> None:
+    apart = {"mart.apart": "kind FULL, cron '@daily'\n---\nSELECT 1 AS n"}
+    file = FILE.replace("[w/mart/days]", "[w/mart/days, w/mart/apart]")
+    transform = grouped(tmp_path, file=file, models={**MODELS, **apart})
+    transform.projects[0].plan_natively(utc("2026-11-02 20:10"))
+    transform.prepare()
+    with scheduler_of(transform, sensors=True) as scheduler:
+        scheduler.start(MIDNIGHT - timedelta(minutes=30), "hourly_schedule", "daily_schedule")
+        scheduler.look(MIDNIGHT)
+        assert sorted(groups(scheduler), key=repr) == [
+            ("daily", {"w/mart/apart"}), ("hourly", {EVENTS})
+        ]  # fmt: skip
+        (hourly,) = [run for run in scheduler.runs() if run.job_name == "hourly"]
+        scheduler.begin(hourly)
+        scheduler.sense(MIDNIGHT + timedelta(seconds=30))
+        assert len(scheduler.runs()) == 2
+        # It is built, and its run goes on.
+        transform.instance.report_runless_asset_event(dg.AssetMaterialization(EVENTS.split("/")))
+        scheduler.sense(MIDNIGHT + timedelta(seconds=60))
+        assert groups(scheduler)[2:] == [("daily", {DAYS})]
+    transform.close()
 
 
 def test_a_claimed_node_is_pending_and_launched_once_it_is_free(
