@@ -148,8 +148,9 @@ class _Joins:
             return None
         if (first, second) not in self._pairs:
             cron = common_cron((first[0], second[0]))
-            self._pairs[first, second] = cron and _Pair(
-                cron.per_day, (_text(first), _text(second)), cron, first, second
+            texts = (_text(first), _text(second))
+            self._pairs[first, second] = (
+                None if cron is None else _Pair(cron.per_day, texts, cron, first, second)
             )
         return self._pairs[first, second]
 
@@ -159,17 +160,18 @@ class _Joins:
         if not of_key >> group & 1:
             return False  # has been joined meanwhile
         for other in numbers(self.quotient.joinable(group) & of_key):
-            if self.drafts[other].name is None:
-                self._join(group, other)
+            whole, part = self.drafts[group], self.drafts[other]
+            if whole.name is None and part.name is None:
+                self._join(group, other)  # too large a one is split again
                 return True
-            if self.drafts[group].name is None:
-                self._join(other, group)
+            if (whole.name is None or part.name is None) and self._fits(whole, part):
+                self._join(*((group, other) if whole.name else (other, group)))
                 return True
         return False
 
     def _finer(self, group: int, only_new: bool, may_be_large: bool) -> list[int]:
         """Groups that a group can go into."""
-        draft, largest = self.drafts[group], self._settings.largest
+        draft = self.drafts[group]
         covering = 0
         for key in self._covering_keys((draft.cron, draft.apart)):
             covering |= self.keys.get(key, 0)
@@ -177,12 +179,12 @@ class _Joins:
             other
             for other in numbers(self.quotient.joinable(group) & covering)
             if not (only_new and draft.name and self.drafts[other].name)
-            and (
-                may_be_large
-                or largest is None
-                or len(draft.members) + len(self.drafts[other].members) <= largest
-            )
+            and (may_be_large or self._fits(draft, self.drafts[other]))
         ]
+
+    def _fits(self, draft: Draft, other: Draft) -> bool:
+        largest = self._settings.largest
+        return largest is None or len(draft.members) + len(other.members) <= largest
 
     def _covering_keys(self, key: _Key) -> list[_Key]:
         if self._settings.merge_cadences is MergeCadences.NEVER:
