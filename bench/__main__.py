@@ -19,12 +19,13 @@ from bench import (
     dbt_tests_200,
     job_groups,
     load,
+    load_job_groups,
     one_of,
 )
 from bench.measure import Result, measure, show, write
 from bench.project import ROOT, prepare
 
-BENCHMARKS = {module.NAME: module for module in (load, one_of)}
+BENCHMARKS = {module.NAME: module for module in (load, load_job_groups, one_of)}
 # On projects that they prepare themselves.
 OWN_PROJECT: dict[str, Any] = {
     bench.NAME: bench

@@ -22,12 +22,14 @@ def compare(project: Prepared) -> Result:
     return Result(
         NAME,
         ABOUT,
-        [_side("ours", "dagster-transform", ours), _side("theirs", "bare Dagster", bare)],
+        [side_of("ours", "dagster-transform", ours), side_of("theirs", "bare Dagster", bare)],
         {**project.facts, "bytes_of_graph_file": _graph_file(project).stat().st_size},
     )
 
 
-def _side(name: str, label: str, file: Path) -> Side:
+def side_of(name: str, label: str, file: Path) -> Side:
+    """Loading a definitions file."""
+
     def after(began: float, output: str) -> dict[str, Any]:
         found = json.loads(output.splitlines()[-1])
         if found["frameworks"]:

@@ -80,12 +80,12 @@ class Result:
         }
 
     def summary(self) -> dict[str, Any]:
-        """Medians, spreads and ratios (the first side to the second)."""
+        """Medians, spreads and ratios (the first side to the second, and to each other one)."""
         found: dict[str, Any] = {}
         for measure in ("wall", "cpu"):
             values = {name: [run[measure] for run in runs] for name, runs in self.runs.items()}
             medians = {name: statistics.median(v) for name, v in values.items()}
-            first, second = medians
+            first, second, *_ = medians
             pairs = [a / b for a, b in zip(values[first], values[second], strict=True)]
             found[measure] = {
                 **{
@@ -94,6 +94,11 @@ class Result:
                 },
                 "ratio": round(medians[first] / medians[second], 3),
                 "ratio_of_pairs": [round(min(pairs), 3), round(max(pairs), 3)],
+                "ratios": {
+                    name: round(medians[first] / median, 3)
+                    for name, median in medians.items()
+                    if name != first
+                },
             }
         return found
 
@@ -166,6 +171,11 @@ def show(result: Result, console: Console) -> None:
         "ratio", f"{summary['wall']['ratio']:.2f}", f"{low:.2f} to {high:.2f}",
         f"{summary['cpu']['ratio']:.2f}", "",
     )  # fmt: skip
+    labels = {side.name: side.label for side in result.sides}
+    for name, ratio in summary["wall"]["ratios"].items():
+        if len(labels) > 2:
+            cpu = summary["cpu"]["ratios"][name]
+            table.add_row(f"to {labels[name]}", f"{ratio:.2f}", "", f"{cpu:.2f}", "")
     console.print()
     console.print(table)
     phases = [run["phases"] for run in result.runs[result.sides[0].name] if "phases" in run]

@@ -205,7 +205,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 1
         show(broken, lineage, console)
         good = compare(broken, lineage, console)
-    console.rule(f"{4 if breaks else 3}. Where to look next")
+    console.rule(f"{4 if breaks else 3}. Who launches what, in Dagster's schedules")
+    groups = [sys.executable, "-m", "dagster_transform.cli", "job-groups", "show", "-c", str(HERE)]
+    good = subprocess.run(groups, check=False).returncode == 0 and good
+    console.rule(f"{5 if breaks else 4}. Where to look next")
     outcome = "[green]succeeded[/]" if story.succeeded else "[red]failed[/]"
     console.print(f"The {'first ' * breaks}run {outcome}; {time.time() - began:.1f} s in all.")
     shown = log.relative_to(Path.cwd()) if log.is_relative_to(Path.cwd()) else log
@@ -213,10 +216,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "make dev": "the same assets in Dagster's UI, http://localhost:3000",
         "make demo": "once more: SQLMesh's models are up to date; dbt keeps no state and builds",
         "make demo ARGS=--break": "then once more, with a dbt model that fails",
+        "example_project/job_groups.yaml": "the job groups; docs/job-groups.md says more",
         "example_project/": "transform.yaml, the dbt and SQLMesh projects, the Python assets",
         str(shown): "what Dagster printed",
     }.items():
-        console.print(f"  {what:<24}{why}", markup=False, soft_wrap=True)
+        console.print(f"  {what:<32}{why}", markup=False, soft_wrap=True)
     return 0 if good else 1
 
 

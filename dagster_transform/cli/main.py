@@ -14,6 +14,7 @@ from rich.table import Table
 
 from dagster_transform.cli.claims import claims
 from dagster_transform.cli.drift_texts import drift_lines, environment_in_words
+from dagster_transform.cli.job_groups.commands import job_groups
 from dagster_transform.cli.options import config_option
 from dagster_transform.cli.prepare import compare_project, find_unfit, prepare_project
 from dagster_transform.config import SqlmeshProject, TransformConfig, load_config
@@ -68,6 +69,7 @@ def main() -> None:
 
 
 main.add_command(claims)
+main.add_command(job_groups)
 
 
 @main.command()

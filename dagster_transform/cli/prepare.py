@@ -115,11 +115,12 @@ def find_unfit(
         else:
             with suppress(GraphFileError):
                 graphs[name] = read_graph_file(config.graph_path(name), name).graph
-    made = _translator(config, translator)
+    made = translator_named(config, translator)
     return fit(graphs, lambda graph: translate(graph, made)).errors
 
 
-def _translator(config: TransformConfig, name: str | None) -> TransformTranslator:
+def translator_named(config: TransformConfig, name: str | None) -> TransformTranslator:
+    """A translator of one's own, or ours where `name` is None. Raises TranslatorError."""
     from dagster_transform.dagster.translation.translator import (
         TransformTranslator,
     )

@@ -1,7 +1,7 @@
 """A YAML file as plain data that remembers where everything is written.
 
-Strings may hold `${NAME}` and `${NAME:-default}`, which stand for environment variables; `$${` is a
-literal `${`. No error shows the value of a variable.
+Where a document has variables, strings may hold `${NAME}` and `${NAME:-default}`, which stand for
+environment variables; `$${` is a literal `${`. No error shows the value of a variable.
 """
 
 from __future__ import annotations
@@ -76,6 +76,12 @@ class _TooManyValuesError(Exception):
 class ConfigDocument:
     """A YAML file as plain data that remembers where everything is written.
 
+    Args:
+        file: The file.
+        variables: Whether `${NAME}` stands for an environment variable; else it is a plain text.
+        most_values: With more values than that it is refused; many values are read by libyaml,
+            where it is there: Python takes a second for 10,000.
+
     Attributes:
         problems: What was found to be wrong so far.
         marks: Line and column of every value: of its key, or of an item of a list.
@@ -83,8 +89,12 @@ class ConfigDocument:
         written: Every string as it is in the file, before variables are expanded.
     """
 
-    def __init__(self, file: Path) -> None:
+    def __init__(
+        self, file: Path, *, variables: bool = True, most_values: int = _MOST_VALUES
+    ) -> None:
         self.problems: list[ConfigProblem] = []
+        self._variables = variables
+        self._most_values = most_values
         self._values = 0  # read so far
         self._file = file
         self._shown = str(file)
@@ -95,11 +105,14 @@ class ConfigDocument:
         self.reported: set[Where] = set()
 
     def read(self) -> Any:
-        """The data, with environment variables in it. Raises ConfigError where it is no YAML."""
-        text = self._text()
+        """The data of the file, with environment variables in it. Raises ConfigError where it can't
+        be read, or is no YAML."""
+        return self.parse(self.text())
+
+    def parse(self, text: str) -> Any:
+        """The data of a text that stands for the file's. Raises ConfigError: it is no YAML."""
         try:
-            loader = yaml.SafeLoader(text)
-            node = loader.get_single_node()
+            loader, node = self._composed(text)
             return {} if node is None else self._value(loader, node, (), ())
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
@@ -112,7 +125,7 @@ class ConfigDocument:
             raise self._unreadable(f"not valid YAML: {error.reason}", at) from None
         except _TooManyValuesError:
             raise self._unreadable(
-                f"more than {_MOST_VALUES:,} values",
+                f"more than {self._most_values:,} values",
                 remedy="Aliases (*name) that hold aliases multiply: write the settings out.",
             ) from None
         except RecursionError:
@@ -137,7 +150,17 @@ class ConfigDocument:
             where = where[:-1]
         return where
 
-    def _text(self) -> str:
+    def _composed(self, text: str) -> tuple[Any, yaml.Node | None]:
+        """The document's root, and what can make values of its nodes."""
+        if self._most_values > _MOST_VALUES and yaml.__with_libyaml__:
+            with suppress(yaml.YAMLError):  # said below, with the words and places of other files
+                fast = yaml.CSafeLoader(text)
+                return fast, fast.get_single_node()
+        loader = yaml.SafeLoader(text)
+        return loader, loader.get_single_node()
+
+    def text(self) -> str:
+        """What is written in the file. Raises ConfigError: it can't be read."""
         content = b""
         try:
             content = self._file.read_bytes()
@@ -160,11 +183,9 @@ class ConfigDocument:
     ) -> ConfigError:
         return ConfigError([ConfigProblem(self._shown, *at, "", message)], remedy=remedy)
 
-    def _value(
-        self, loader: yaml.SafeLoader, node: yaml.Node, where: Where, above: tuple[int, ...]
-    ) -> Any:
+    def _value(self, loader: Any, node: yaml.Node, where: Where, above: tuple[int, ...]) -> Any:
         self._values += 1
-        if self._values > _MOST_VALUES:
+        if self._values > self._most_values:
             raise _TooManyValuesError
         if id(node) in above:
             self.report(where, "an alias to what it is in")
@@ -181,16 +202,16 @@ class ConfigDocument:
             ]
         if isinstance(node, yaml.ScalarNode) and node.tag == f"{_TAG}str":
             self.written[where] = node.value
-            return self._expand(node.value, where)
+            return self._expand(node.value, where) if self._variables else node.value
         try:
-            return loader.construct_object(node, deep=True)  # type: ignore[no-untyped-call, unused-ignore]
+            return loader.construct_object(node, deep=True)
         except (yaml.YAMLError, ValueError, KeyError):
             self.report(where, f"can't be read as {node.tag.replace(_TAG, '!!')}")
             return None
 
     def _mapping(
         self,
-        loader: yaml.SafeLoader,
+        loader: Any,
         node: yaml.MappingNode,
         where: Where,
         above: tuple[int, ...],

@@ -41,7 +41,7 @@ class JobGroups(Model):
         keep_apart: Nodes that differ in one of these share no group: `project`, `schema`, `owner`,
             `tag:<tag>`.
         pinned: By group, the nodes that are in it, as a selection (`tag:daily`, `marts.delays+`).
-        jobs: `shared`: all groups are launched through one job; `each`: each has a job of its own.
+        jobs: `each`: each group has a job of its own; `shared`: all are launched through one.
         schedules: Whether schedules run from the start.
     """
 
@@ -49,10 +49,10 @@ class JobGroups(Model):
     max_job_groups: Count = 20
     smallest: Count = 10
     largest: Count | None = None
-    merge_cadences: Annotated[
-        Literal["never", "needed", "always"], BeforeValidator(_as_word)
-    ] = "needed"
+    merge_cadences: Annotated[Literal["never", "needed", "always"], BeforeValidator(_as_word)] = (
+        "needed"
+    )
     keep_apart: Annotated[Texts, AfterValidator(_known)] = ()
     pinned: dict[str, Texts] = Field(default_factory=dict)
-    jobs: Literal["shared", "each"] = "shared"
+    jobs: Literal["each", "shared"] = "each"
     schedules: Literal["stopped", "running"] = "stopped"

@@ -19,6 +19,7 @@ from pydantic_core import ErrorDetails
 
 from dagster_transform.config.checks import CheckJob
 from dagster_transform.config.document import ConfigDocument, ConfigError, Where
+from dagster_transform.config.explaining import explain
 from dagster_transform.config.fields import (
     Count,
     Model,
@@ -101,6 +102,7 @@ class TransformConfig(Model):
         claims_heartbeat: Seconds between two renewals; at most a quarter of the lease.
     """
 
+    # More than twelve attributes: the keys of the file, flat as people write them.
     projects: dict[ProjectName, ProjectConfig]
     max_concurrent_models: Count | None = None
     check_concurrency: Count | None = None
@@ -147,6 +149,12 @@ class TransformConfig(Model):
         if self._document is None:
             return error
         where = self._document.nearest(("projects", name, *error.where))
+        return ConfigError([self._document.problem(where, error.cause)], remedy=error.remedy)
+
+    def located_at(self, where: Where, error: TransformError) -> TransformError:
+        """An error about the value `where`, at its place in the file it was loaded from, if any."""
+        if self._document is None:
+            return error
         return ConfigError([self._document.problem(where, error.cause)], remedy=error.remedy)
 
     def artifacts_path(self, name: str) -> Path:
@@ -212,14 +220,10 @@ def load_config(path: str | Path | None = None) -> TransformConfig:
 
 _MODELS: Mapping[str, type[Model]] = {"sqlmesh": SqlmeshProject, "dbt": DbtProject}
 _WORDS = {
-    "missing": "missing key",
     "framework": f"must be {' or '.join(map(repr, _MODELS))}",
     "string_pattern_mismatch": (
         "a project's name has letters, digits and underscores, and does not begin with a digit"
     ),
-    "path_type": "must be a path",
-    "string_type": "must be a string; put it in quotes",
-    **dict.fromkeys(("dict_type", "model_type", "model_attributes_type"), "must be a mapping"),
 }
 
 
@@ -232,6 +236,8 @@ def _report_invalid(document: ConfigDocument, details: ErrorDetails) -> None:
         # Between a project and its keys pydantic has the framework, or "[key]".
         model = _MODELS.get(str(where[2]), model)
         where = where[:2] + where[3:]
+    if where[:1] == ("job_groups",) and len(where) > 1:
+        model = JobGroups
     if kind in {"union_tag_invalid", "union_tag_not_found"}:
         where = (*where, "framework")
         kind = "framework" if where in document.marks else "missing"
@@ -246,14 +252,9 @@ def _explain(
     details: ErrorDetails, kind: str, where: Where, model: type[Model], written: str
 ) -> str:
     """What is wrong, in words that hold no value: only `written`, which is text of the file."""
-    if kind == "extra_forbidden":
-        known = model.keys()
-        close = get_close_matches(str(where[-1]), known, n=1)
-        hint = f"did you mean {close[0]!r}? " if close else ""
-        return f"unknown key; {hint}known keys: {', '.join(known)}"
     if kind in {"folder_missing", "folder_expected"}:
         shown = written if len(written) <= _SHOWN else f"{written[:_SHOWN]}..."
         return f"{shown!r} {details['msg']}"
     if kind == "string_pattern_mismatch" and where[0] == "check_jobs":
         return _WORDS[kind].replace("project", "job")
-    return _WORDS.get(kind) or details["msg"].replace("Input should be", "must be")
+    return _WORDS.get(kind) or explain(details, kind, where, model)

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from dagster_transform.dbt.runs.hooks import InvocationOfRun
     from dagster_transform.dbt.runs.project_run import DbtProjectRun, Logger
     from dagster_transform.dbt.runs.settings import (
-        KEPT_RUNS,
         BuildOptions,
         DbtSettings,
         Measures,
@@ -29,8 +28,10 @@ if TYPE_CHECKING:
     from dagster_transform.dbt.runs.spawn import SpareProcess
     from dagster_transform.graph import Graph, GraphFile, SourceFile
 
+KEPT_RUNS = 20
+"""Of how many runs of a project the artifacts are kept."""
+
 _HOMES = {
-    "KEPT_RUNS": "settings",
     "BuildOptions": "settings",
     "DbtSettings": "settings",
     "InvocationOfRun": "hooks",

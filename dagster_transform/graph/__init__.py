@@ -54,7 +54,7 @@ from dagster_transform.graph.nodes import (
     Source,
     When,
 )
-from dagster_transform.graph.selection import select
+from dagster_transform.graph.selection import NodeFinder, select, terms_of
 from dagster_transform.graph.source_files import SourceFile, difference, fingerprint
 from dagster_transform.graph.source_keys import SourceNameError, same_key, with_keys
 from dagster_transform.graph.staleness import why_stale
@@ -77,6 +77,7 @@ __all__ = [
     "InputId",
     "Location",
     "Node",
+    "NodeFinder",
     "NodeId",
     "Position",
     "Presence",
@@ -107,6 +108,7 @@ __all__ = [
     "same_key",
     "select",
     "source_id",
+    "terms_of",
     "why_stale",
     "with_keys",
     "write_graph_file",

@@ -10,6 +10,7 @@ from fnmatch import translate
 from dagster_transform.graph.errors import SelectionError
 from dagster_transform.graph.graph import Graph
 from dagster_transform.graph.ids import NodeId
+from dagster_transform.graph.names import default_key, name_of_key
 from dagster_transform.graph.nodes import Node
 
 # A quoted part of a name may hold spaces and commas: "my catalog"."marts"."delays".
@@ -30,21 +31,65 @@ def select(graph: Graph, expression: str) -> frozenset[NodeId]:
 
     An expression is one or more terms, separated by spaces or commas; it selects what any of them
     selects. A term is a name, `tag:x`, `project:x`, `kind:x` or `group:x`. A name matches a node's
-    id, reference (with or without its quotes), name, or the last dotted part of its name, and
-    selects every node that it matches. `*` stands for any text, in all of them, and alone for all
-    nodes. `+` before a term adds all its ancestors, `+` after it all its descendants. Upper and
-    lower case are equal.
+    id, its reference (with or without its quotes, whole or its last parts), its name, the last
+    dotted part of its name or its asset key, and selects every node that it matches. `*` stands for
+    any text, in all of them, and alone for all nodes. `+` before a term adds all its ancestors, `+`
+    after it all its descendants. Upper and lower case are equal.
 
     Raises:
         SelectionError: The expression has no term, or a term matches no node; with close matches.
     """
+    selected: set[NodeId] = set()
+    for term in terms_of(expression):
+        selected |= _select_term(graph, term)
+    return frozenset(selected)
+
+
+def terms_of(expression: str) -> list[str]:
+    """The terms of an expression. Raises SelectionError: It has none."""
     terms = _TERM.findall(expression)
     if not terms:
         raise SelectionError("The selection is empty; `*` selects everything.", term=expression)
-    selected: set[NodeId] = set()
-    for term in terms:
-        selected |= _select_term(graph, term)
-    return frozenset(selected)
+    return terms
+
+
+class NodeFinder:
+    """Finds nodes of a graph by many terms: a plain name costs no look at every node."""
+
+    def __init__(self, graph: Graph) -> None:
+        self._graph = graph
+        self._by_name: dict[str, NodeId] = {node.name: node.id for node in graph.nodes.values()}
+        self._by_label: dict[str, set[NodeId]] | None = None
+        # Of two nodes that have one name, neither is found by a look alone.
+        if len(self._by_name) < len(graph.nodes):
+            self._by_name.clear()
+
+    def of_name(self, name: str) -> frozenset[NodeId]:
+        """The nodes that a name matches, as in a selection; empty where there are none. `*` and
+        the like are not special."""
+        if (found := self._by_name.get(name)) is not None:
+            return frozenset((found,))
+        if self._by_label is None:
+            self._by_label = {}
+            for node in self._graph.nodes.values():
+                for label in _names(node):
+                    self._by_label.setdefault(label.casefold(), set()).add(node.id)
+        return frozenset(self._by_label.get(name.casefold(), ()))
+
+    def of_term(self, term: str) -> frozenset[NodeId]:
+        """The nodes that one term of a selection selects. Raises SelectionError."""
+        return self.of_name(term) or frozenset(_select_term(self._graph, term))
+
+    def is_plain(self, term: str) -> bool:
+        """Whether a term is a name and nothing else: no pattern, no attribute, no `+`."""
+        attribute, colon, _ = term.partition(":")
+        pattern = "*" in term or term.startswith("+") or term.endswith("+")
+        return not pattern and not (colon and attribute.casefold() in _ATTRIBUTES)
+
+    def close_to(self, name: str) -> list[str]:
+        """Names of nodes that are nearly this one, best first."""
+        names = ((node.name, _name_parts(node.name)[-1]) for node in self._graph.nodes.values())
+        return _close(name, names)
 
 
 def _select_term(graph: Graph, term: str) -> set[NodeId]:
@@ -84,8 +129,11 @@ def _match(graph: Graph, core: str, term: str) -> set[NodeId]:
 
 
 def _names(node: Node) -> tuple[str, ...]:
-    bare = ".".join(_name_parts(node.reference))
-    return (*dict.fromkeys((node.name, _name_parts(node.name)[-1], node.reference, bare, node.id)),)
+    parts = _name_parts(node.reference)
+    bare = [".".join(parts[place:]) for place in range(len(parts))]
+    key = name_of_key(default_key(node))
+    labels = (node.name, _name_parts(node.name)[-1], node.reference, *bare, node.id, key)
+    return (*dict.fromkeys(label for label in labels if label),)
 
 
 def _name_parts(name: str) -> list[str]:

@@ -7,10 +7,12 @@ project runs of one project, one after the other. Hooks are carried out once all
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from dagster_transform.errors import TransformError
-from dagster_transform.runs.ports import RunLog
+
+if TYPE_CHECKING:
+    from dagster_transform.runs.ports import RunLog
 
 
 class ProjectState(Protocol):

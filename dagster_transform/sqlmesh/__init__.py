@@ -1,6 +1,7 @@
 """SQLMesh's side: the only place that imports sqlmesh.
 
-Importing this package does not; the functions below do, once they are called.
+Importing this package does not; the functions below do, once they are called. Its names are
+imported when they are first used: definitions that only load need none of them.
 """
 
 from __future__ import annotations
@@ -10,20 +11,27 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-from dagster_transform.sqlmesh._compat import import_sqlmesh
-from dagster_transform.sqlmesh.plans.explanation import PlanExplanation, PlanRequest
-from dagster_transform.sqlmesh.settings import HooksOfRun, Restatement, SqlmeshSettings
 
 if TYPE_CHECKING:
     from dagster_transform.config import SqlmeshProject
     from dagster_transform.databases.backends import BackendId
     from dagster_transform.graph import Graph, GraphFile, SourceFile
     from dagster_transform.sqlmesh.janitor.report import Sweep
+    from dagster_transform.sqlmesh.plans.explanation import PlanExplanation, PlanRequest
     from dagster_transform.sqlmesh.plans.proposal import Proposal
+    from dagster_transform.sqlmesh.settings import HooksOfRun, Restatement, SqlmeshSettings
     from dagster_transform.walk import ProjectRun, SharedResources
+
+_HOMES = {
+    "HooksOfRun": "settings",
+    "PlanExplanation": "plans.explanation",
+    "PlanRequest": "plans.explanation",
+    "Restatement": "settings",
+    "SqlmeshSettings": "settings",
+}
 
 __all__ = [
     "HooksOfRun",
@@ -42,6 +50,18 @@ __all__ = [
 ]
 
 
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def _import_sqlmesh() -> None:
+    from dagster_transform.sqlmesh._compat import import_sqlmesh
+
+    import_sqlmesh()
+
+
 def read_project(
     name: str,
     project: SqlmeshProject,
@@ -51,7 +71,7 @@ def read_project(
     sources: Mapping[str, SourceFile],
 ) -> GraphFile:
     """Read a project into a graph file's content; see `load.load_project`."""
-    import_sqlmesh()
+    _import_sqlmesh()
     from dagster_transform.sqlmesh.files.load import load_project
 
     return load_project(name, project, paths, root=root, sources=sources)
@@ -71,7 +91,7 @@ def project_shared_resources(
     Raises:
         SqlmeshError: The project's configuration can't be used.
     """
-    import_sqlmesh()
+    _import_sqlmesh()
     from dagster_transform.sqlmesh.project import opened
     from dagster_transform.sqlmesh.runs.resource_keys import shared_resources_of
 
@@ -89,7 +109,7 @@ def import_early() -> None:
 
     def load() -> None:
         with suppress(Exception):
-            import_sqlmesh()
+            _import_sqlmesh()
 
     threading.Thread(target=load, name="import-sqlmesh", daemon=True).start()
 
@@ -102,7 +122,7 @@ def make_project_run(
     log: Callable[[str, str], None] = lambda _, __: None,
 ) -> ProjectRun:
     """One run of one project; see `project_run.SqlmeshProjectRun`."""
-    import_sqlmesh()
+    _import_sqlmesh()
     from dagster_transform.sqlmesh.project import OpenProject
     from dagster_transform.sqlmesh.runs.project_run import SqlmeshProjectRun
 
@@ -119,7 +139,7 @@ def end_backends(
         SqlmeshError: The project's configuration or its database can't be used.
         BackendsRemainError: Some do not end.
     """
-    import_sqlmesh()
+    _import_sqlmesh()
     from dagster_transform.sqlmesh.project import opened
     from dagster_transform.sqlmesh.runs import backends as of_project
 
@@ -146,7 +166,7 @@ def propose_plan(
     name: str, project: SqlmeshProject, settings: SqlmeshSettings, request: PlanRequest
 ) -> Proposal:
     """Make and explain the plan of a project, and change nothing; see `proposal.propose`."""
-    import_sqlmesh()
+    _import_sqlmesh()
     from dagster_transform.sqlmesh.plans.proposal import propose
 
     return propose(name, project, settings, request)
@@ -156,7 +176,7 @@ def sweep_project(
     name: str, project: SqlmeshProject, paths: list[str], *, now: datetime, ignore_ttl: bool = False
 ) -> Sweep:
     """Drop what has expired; see `janitor.sweep`."""
-    import_sqlmesh()
+    _import_sqlmesh()
     from dagster_transform.sqlmesh.janitor.sweep import sweep
 
     return sweep(name, project, paths, now=now, ignore_ttl=ignore_ttl)

@@ -22,6 +22,7 @@ from click.testing import CliRunner
 import dagster_transform
 from dagster_transform.cli.main import main
 from dagster_transform.config import DbtProject, SqlmeshProject, TransformConfig
+from dagster_transform.config.job_groups import JobGroups
 from dagster_transform.errors import TransformError
 
 PACKAGE = Path(dagster_transform.__file__).parent
@@ -74,7 +75,7 @@ def remedies() -> tuple[Remedy, ...]:
 
 # As a command is written: in backticks, or behind a colon.
 _COMMAND = re.compile(
-    r"(?:`|: )(dagster-transform|sqlmesh|dbt) ((?:-{1,2}[a-z-]+ \S+ )?[a-z_]+(?: [a-z_]+)?)"
+    r"(?:`|: )(dagster-transform|sqlmesh|dbt) ((?:-{1,2}[a-z-]+ \S+ )?[a-z_-]+(?: [a-z_]+)?)"
 )
 _VARIABLE = re.compile(r"\b(?:DAGSTER_TRANSFORM_[A-Z_]+|DAGSTER_[A-Z_]+|MAX_CONCURRENT_MODELS)\b")
 _EXTRA = re.compile(r"dagster-transform\[([a-z]+)\]")
@@ -130,7 +131,7 @@ def run_options() -> set[str]:
 
 
 def settings() -> set[str]:
-    models = (TransformConfig, SqlmeshProject, DbtProject)
+    models = (TransformConfig, SqlmeshProject, DbtProject, JobGroups)
     return {name for model in models for name in model.model_fields}
 
 
@@ -144,7 +145,8 @@ def problems(text: str) -> list[str]:
     for program, rest in _COMMAND.findall(text):
         words = [w for w in re.sub(r"-{1,2}[a-z-]+ \S+ ", "", rest).split() if w != _PLACEHOLDER]
         known = commands()[program]
-        if not ({words[0], " ".join(words)} & known):
+        group = any(name.startswith(f"{words[0]} ") for name in known)
+        if " ".join(words) not in known and (group or words[0] not in known):
             found.append(f"{program} {' '.join(words)}")
     found += [name for name in _VARIABLE.findall(text) if f'"{name}"' not in sources()]
     found += [name for name in _RUN_OPTION.findall(text) if name not in run_options()]
@@ -173,6 +175,7 @@ def test_what_a_remedy_names_exists(remedy: Remedy) -> None:
         ("Run `dagster-transform prepaer --project VALUE`.", "dagster-transform prepaer"),
         ("Restore it: sqlmesh -p VALUE stat import -i FILE", "sqlmesh stat import"),
         ("`dbt debugg` tests it.", "dbt debugg"),
+        ("`dagster-transform job-groups generat` makes them.", "job-groups generat"),
         ("Raise the run option dbt.memoryy.", "dbt.memoryy"),
         ("Set DAGSTER_TRANSFORM_ARTEFACTS.", "DAGSTER_TRANSFORM_ARTEFACTS"),
         ("pip install 'dagster-transform[oracle]'", "oracle"),

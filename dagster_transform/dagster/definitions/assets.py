@@ -8,7 +8,7 @@ import dagster as dg
 
 from dagster_transform.config import TransformConfig
 from dagster_transform.dagster._compat_circles import let_checks_close_no_circle
-from dagster_transform.dagster.execution.run import Transform, run_transform
+from dagster_transform.dagster.execution.transform import Transform
 from dagster_transform.dagster.translation.inner_names import op_name
 from dagster_transform.dagster.translation.specs import Translation, translate
 from dagster_transform.dagster.translation.translator import TransformTranslator
@@ -67,13 +67,16 @@ def multi_asset(
     let_checks_close_no_circle()
 
     def transform_op(context):  # type: ignore[no-untyped-def]  # Dagster reads the annotation
+        # Here, because what only a run needs takes as long to import as the graph file to read.
+        from dagster_transform.dagster.execution.run import run_transform
+
         yield from run_transform(context, transform, context.resources.transform)
 
     read = {each: key for each, key in translation.inputs.items() if key not in not_there}
     checks = dict.fromkeys(translation.check_specs, dg.Out(dagster_type=None, is_required=False))
     op = dg.op(
         name=op_name(name),
-        ins={input_name: dg.In(dg.Nothing) for input_name in read},
+        ins=dict.fromkeys(read, dg.In(dg.Nothing)),  # one: Dagster looks into each type at length
         out={**translation.outs, **checks},
         required_resource_keys={"transform"},
     )(transform_op)

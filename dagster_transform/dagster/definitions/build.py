@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
@@ -16,16 +16,19 @@ from dagster_transform.dagster.definitions.assets import build_transform_assets,
 from dagster_transform.dagster.definitions.fitting import fit
 from dagster_transform.dagster.definitions.loading import Loaded, load_graphs
 from dagster_transform.dagster.definitions.not_loaded import known_keys, not_loaded
-from dagster_transform.dagster.execution.run import Transform
 from dagster_transform.dagster.execution.run_options import TransformResource
+from dagster_transform.dagster.execution.transform import Transform
 from dagster_transform.dagster.jobs.build import build_sqlmesh_jobs
 from dagster_transform.dagster.jobs.checks import build_check_jobs
 from dagster_transform.dagster.translation.inner_names import op_name
-from dagster_transform.dagster.translation.specs import translate
+from dagster_transform.dagster.translation.specs import Translation, translate
 from dagster_transform.dagster.translation.translator import TransformTranslator
 from dagster_transform.errors import TransformError
 from dagster_transform.process.collector import kept
-from dagster_transform.runs.unreadable import Unreadable
+
+if TYPE_CHECKING:
+    from dagster_transform.dagster.jobs.job_groups import JobGroups
+    from dagster_transform.runs.unreadable import Unreadable
 
 
 def transform_executor() -> dg.ExecutorDefinition:
@@ -60,7 +63,8 @@ def build_transform_definitions(
     Returns:
         Definitions with the assets, their checks, the resource `transform`, two jobs for each
         SQLMesh project (`<project>_plan` and `<project>_janitor`), `<project>_checks` where checks
-        run apart, and those of `check_jobs`, with their schedules. A project that can't be loaded
+        run apart, those of `check_jobs`, and those of job groups where there is a job group file,
+        with their schedules. A project that can't be loaded
         is an asset `<project>/not_loaded` whose description says why, and whose materialisation
         fails with it; the others load, and nothing of them is built over that one. So is one that
         Dagster can't show together with those before it in transform.yaml. Where an
@@ -92,19 +96,21 @@ def build_transform_definitions(
             for project, error in errors.items()
         ]
         assets += [_not_in_files(project, config, loaded) for project in loaded.not_in_files]
+        unreadable = _unreadable(loaded, errors)
+        transform = Transform(found.graph, config, found.made.keys, translator, spare, unreadable)
+        not_there = {key for keys in missing.values() for key in keys}
+        made = found.made
+        groups = _job_groups(config, made, transform, missing)
+        if groups is not None:
+            made = groups.tagged(made)
         if found.graph.nodes:
-            unreadable = _unreadable(loaded, errors)
-            transform = Transform(
-                found.graph, config, found.made.keys, translator, spare, unreadable
-            )
-            not_there = {key for keys in missing.values() for key in keys}
-            assets.append(multi_asset(name, found.made, transform, not_there))
+            assets.append(multi_asset(name, made, transform, not_there))
     if begins:
         keep_engines()
         if spare is None:  # else it may be all about dbt
             sqlmesh.import_early()
     chosen = transform_executor() if executor is True else executor or None
-    jobs = [
+    jobs: list[Any] = [
         job
         for project in config.projects
         for job in build_sqlmesh_jobs(project, config, translator=translator)
@@ -112,11 +118,21 @@ def build_transform_definitions(
     taken = {op_name(name)}  # Dagster has one set of names for jobs and ops
     for job in jobs:
         taken |= {job.name, *(op.name for op in job.nodes)}
-    checks = build_check_jobs(config, found.graph, found.made.keys, taken)
+    checks = build_check_jobs(config, found.graph, made.keys, taken)
+    jobs += checks.jobs
+    schedules = [*checks.schedules]
+    if groups is not None:
+        taken |= {job.name for job in checks.jobs}
+        from dagster_transform.dagster.jobs.job_groups import GroupOps
+
+        ops = GroupOps(name, made, transform, chosen or transform_executor())
+        grouped = groups.build(ops, taken)
+        jobs += grouped.jobs
+        schedules += grouped.schedules
     return dg.Definitions(
         assets=assets,
-        jobs=[*jobs, *checks.jobs],
-        schedules=checks.schedules,
+        jobs=jobs,
+        schedules=schedules,
         resources={"transform": TransformResource()},
         executor=chosen,
         metadata=_errors(errors),
@@ -152,6 +168,21 @@ def build_sqlmesh_assets(
     return build_transform_assets(loaded.graph, config, translator=translator, name=project)
 
 
+def _job_groups(
+    config: TransformConfig,
+    made: Translation,
+    transform: Transform,
+    missing: Mapping[str, Collection[dg.AssetKey]],
+) -> JobGroups | None:
+    """The job groups, where there is a file of them."""
+    if not config.job_group_file.exists():
+        return None
+    # Here, because who has no job groups need not import what they take.
+    from dagster_transform.dagster.jobs.job_groups import read_job_groups
+
+    return read_job_groups(config, made, transform, missing)
+
+
 def _spare_process(config: TransformConfig) -> dbt.SpareProcess | None:
     """Start dbt at once, beside Dagster's loading and planning."""
     projects = [name for name, p in config.projects.items() if isinstance(p, DbtProject)]
@@ -180,6 +211,10 @@ def _not_in_files(project: str, config: TransformConfig, loaded: Loaded) -> dg.A
 
 def _unreadable(loaded: Loaded, errors: Mapping[str, TransformError]) -> dict[str, Unreadable]:
     """What can't be loaded, with what it builds where its graph is left out."""
+    if not errors:
+        return {}
+    from dagster_transform.runs.unreadable import Unreadable  # only those pay for it who need it
+
     return {
         project: Unreadable(
             error,

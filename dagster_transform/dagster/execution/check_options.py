@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from enum import Enum
+from typing import TYPE_CHECKING
 
 import dagster as dg
 from pydantic import Field
 
 from dagster_transform.graph import When
-from dagster_transform.runs.check_failures import FailOn
-from dagster_transform.runs.options import CheckRunOptions, RunOptionError
+
+if TYPE_CHECKING:
+    from dagster_transform.runs.options import CheckRunOptions
 
 MOST_SAMPLED = 100
 
@@ -84,6 +86,9 @@ class CheckOptions(dg.Config):
         Raises:
             RunOptionError: `start` without `end`, or the other way round.
         """
+        from dagster_transform.runs.check_failures import FailOn
+        from dagster_transform.runs.options import CheckRunOptions, RunOptionError
+
         if (self.start is None) != (self.end is None):
             raise RunOptionError(
                 "Of checks.start and checks.end only one is given.",

@@ -8,10 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from dagster_transform.config import TransformConfig, load_config
-from dagster_transform.dagster.execution.claims import new_claims
 from dagster_transform.dagster.execution.run_options import TransformResource
 from dagster_transform.planning import ResourceKey
-from dagster_transform.walk import SharedResources
 
 
 @contextmanager
@@ -47,6 +45,10 @@ def claimed_file(
         ClaimTimeoutError: Somebody else had it for longer.
         ClaimsError: The claims store can't be used.
     """
+    # Here, because what only a run needs takes as long to import as definitions to load.
+    from dagster_transform.dagster.execution.claims import new_claims
+    from dagster_transform.walk import SharedResources
+
     settings = config if isinstance(config, TransformConfig) else load_config(config)
     file = Path(path).resolve()
     options = TransformResource(claim_wait=wait)

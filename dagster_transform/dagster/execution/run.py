@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Generator, Iterable, Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 
 import dagster as dg
 
 from dagster_transform.claims import RunId
-from dagster_transform.config import TransformConfig
 from dagster_transform.dagster.execution.claims import (
     claim_policy,
     held_claims,
@@ -22,9 +21,7 @@ from dagster_transform.dagster.execution.failure import failure_of
 from dagster_transform.dagster.execution.ports import InstanceRecords
 from dagster_transform.dagster.execution.run_options import TransformResource
 from dagster_transform.dagster.execution.scope import scope_of
-from dagster_transform.dagster.translation.keys import Keys
-from dagster_transform.dagster.translation.translator import TransformTranslator
-from dagster_transform.dbt import SpareProcess
+from dagster_transform.dagster.execution.transform import Transform
 from dagster_transform.errors import TransformError
 from dagster_transform.graph import CheckId, Graph, NodeId, UnitId, When, names_of
 from dagster_transform.planning import (
@@ -49,7 +46,7 @@ from dagster_transform.runs.participants import Participants
 from dagster_transform.runs.projects import ProjectRuns
 from dagster_transform.runs.rounds import Round, Selection, carry_out_rounds
 from dagster_transform.runs.summary import RunSummary
-from dagster_transform.runs.unreadable import Unreadable
+from dagster_transform.runs.tags import JOB_GROUP
 from dagster_transform.walk import Unclaimed
 
 _NAMED = 10
@@ -60,27 +57,6 @@ resources:
   transform:
     config:
       restate: {{start: "{day}", end: "{day}"}}"""
-
-
-@dataclass(frozen=True, slots=True)
-class Transform:
-    """What our op works with.
-
-    Attributes:
-        graph: The combined graph.
-        config: Where the projects are.
-        keys: Keys of the graph.
-        translator: How nodes look in Dagster.
-        spare: A dbt process that was started early for the run that this process was started for.
-        unreadable: What can't be read, by project.
-    """
-
-    graph: Graph
-    config: TransformConfig
-    keys: Keys
-    translator: TransformTranslator
-    spare: SpareProcess | None = None
-    unreadable: Mapping[str, Unreadable] = field(default_factory=dict)
 
 
 def run_transform(
@@ -208,12 +184,12 @@ class _Run:
             )
 
     def asked_for(self, nodes: Iterable[NodeId]) -> set[CheckId]:
-        """The checks of nodes that the run option `checks: {when: ...}` puts beside builds.
+        """The checks of nodes that run beside builds although Dagster may not have planned them.
 
-        Dagster may not have planned them: the UI plans none that run apart, as transform.yaml has
-        it, and so do jobs without checks.
+        The UI plans none that run apart, as transform.yaml has it, where the run option
+        `checks: {when: ...}` puts them beside builds; the schedules of job groups plan none at all.
         """
-        if self.options.checks.when is None:
+        if self.options.checks.when is None and JOB_GROUP not in self._context.run.tags:
             return set()
         beside = (When.AFTER_EACH, When.AFTER_ALL)
         checks = [check for node in nodes for check in self.graph.checks_of(node)]

@@ -11,23 +11,20 @@ from collections.abc import Mapping
 from dataclasses import fields
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 from pydantic import Field, PrivateAttr
 
 from dagster_transform.config import DbtProject, TransformConfig, path_from
 from dagster_transform.dagster.execution.check_options import CheckOptions
-from dagster_transform.dbt import KEPT_RUNS, BuildOptions, Measures, ProcessLimits
+from dagster_transform.dbt import KEPT_RUNS
 from dagster_transform.planning import DEFAULT_MODELS, Limits
 from dagster_transform.runs.lifetime import RunLifetime
-from dagster_transform.runs.options import (
-    DbtRunOptions,
-    RunOptionError,
-    RunOptions,
-    moment_of_run,
-)
-from dagster_transform.sqlmesh import Restatement
+
+if TYPE_CHECKING:  # what only a run needs is not imported where definitions load
+    from dagster_transform.runs.options import DbtRunOptions, RunOptions
+    from dagster_transform.sqlmesh import Restatement
 
 _TICK_TAGS = ("dagster/schedule_name", "dagster/sensor_name", "dagster/from_automation_condition")
 _CONCURRENCY_VARIABLE = "MAX_CONCURRENT_MODELS"
@@ -157,6 +154,9 @@ class DbtOptions(dg.Config):
         Args:
             root: The folder of transform.yaml, which relative paths begin in.
         """
+        from dagster_transform.dbt import BuildOptions, Measures, ProcessLimits
+        from dagster_transform.runs.options import DbtRunOptions
+
         state = path_from(root, self.state) if self.state else None
         build = {f.name: getattr(self, f.name) for f in fields(BuildOptions)} | {"state": state}
         limits = {f.name: getattr(self, f.name) for f in fields(ProcessLimits)}
@@ -306,6 +306,8 @@ class TransformResource(dg.ConfigurableResource[None]):
         Raises:
             RunOptionError: An option can't be used.
         """
+        from dagster_transform.runs.options import RunOptions, moment_of_run
+
         return RunOptions(
             moment=moment_of_run(self.execution_time),
             limits=self.limits(config),
@@ -322,6 +324,8 @@ class TransformResource(dg.ConfigurableResource[None]):
     def _restatement(self) -> Restatement | None:
         if self.restate is None:
             return None
+        from dagster_transform.sqlmesh import Restatement
+
         return Restatement(self.restate.start, self.restate.end, self.restate.downstream.value)
 
     def limits(self, config: TransformConfig) -> Limits:
@@ -363,6 +367,8 @@ def _from_environment() -> int | None:
     if not text:
         return None
     if not text.isdigit() or int(text) < 1:
+        from dagster_transform.runs.options import RunOptionError
+
         raise RunOptionError(
             f"{_CONCURRENCY_VARIABLE} is '{text}', which is not a number above 0.",
             remedy=f"Set {_CONCURRENCY_VARIABLE} to how many models may be built at once.",

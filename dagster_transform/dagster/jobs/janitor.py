@@ -5,23 +5,18 @@ from __future__ import annotations
 from contextlib import closing
 from datetime import datetime, timezone
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 from pydantic import Field
 
 from dagster_transform.config import SqlmeshProject, TransformConfig
-from dagster_transform.dagster.execution.claims import new_claims, warn_of_memory
 from dagster_transform.dagster.execution.run_options import TransformResource
 from dagster_transform.dagster.jobs.names import job_op_name
 from dagster_transform.errors import TransformError
-from dagster_transform.sqlmesh import (
-    SqlmeshSettings,
-    end_backends,
-    project_shared_resources,
-    sweep_project,
-)
-from dagster_transform.sqlmesh.janitor.report import Sweep, as_markdown
+
+if TYPE_CHECKING:
+    from dagster_transform.sqlmesh.janitor.report import Sweep
 
 _OUTPUT = "sweep"
 
@@ -60,6 +55,8 @@ def build_janitor_job(project: str, config: TransformConfig) -> dg.JobDefinition
         out={_OUTPUT: dg.Out(dg.Nothing, is_required=False)},
     )
     def janitor_op(context):  # type: ignore[no-untyped-def]  # Dagster reads the annotation
+        from dagster_transform.sqlmesh.janitor.report import as_markdown
+
         done = _sweep(context, project, settings, config, JanitorConfig(**context.op_config))
         text = as_markdown(done)
         (context.log.warning if done.failures else context.log.info)(text)
@@ -93,6 +90,15 @@ def _sweep(
     asked: JanitorConfig,
 ) -> Sweep:
     """Sweep while nobody else uses the environment."""
+    # Here, because what only a run needs takes as long to import as definitions to load.
+    from dagster_transform.dagster.execution.claims import new_claims, warn_of_memory
+    from dagster_transform.sqlmesh import (
+        SqlmeshSettings,
+        end_backends,
+        project_shared_resources,
+        sweep_project,
+    )
+
     paths, now = [str(path) for path in project.paths], datetime.now(timezone.utc)
     settings = SqlmeshSettings(environment=project.environment, paths=paths, now=now)
     try:

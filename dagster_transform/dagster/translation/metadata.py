@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
 from dagster_transform.graph import RAW_CODE, Check, InputId, Node
-from dagster_transform.walk import CheckResult, Report
+
+if TYPE_CHECKING:
+    from dagster_transform.walk import CheckResult, Report
 
 _FENCES = re.compile("`{3,}")
 OUTCOME = "dagster_transform/outcome"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import dagster as dg
@@ -54,10 +54,49 @@ def translate(graph: Graph, translator: TransformTranslator) -> Translation:
         check_outputs[keys.checks[check.id]]: _check(check, keys, translator)
         for check in graph.checks.values()
     }
+    return Translation(keys, specs, outs, check_specs, _inputs(specs))
+
+
+def part_of(translation: Translation, assets: Collection[dg.AssetKey]) -> Translation:
+    """A part of a graph in Dagster's terms: some of its nodes, with the checks that are shown on
+    them; what they read of others is an input.
+
+    Args:
+        translation: The whole.
+        assets: The keys of the nodes.
+    """
+    specs = {name: spec for name, spec in translation.specs.items() if spec.key in assets}
+    return Translation(
+        translation.keys,
+        specs,
+        {name: translation.outs[name] for name in specs},
+        {
+            name: check
+            for name, check in translation.check_specs.items()
+            if check.asset_key in assets
+        },
+        _inputs(specs),
+    )
+
+
+def with_tags(
+    translation: Translation, tags: Mapping[dg.AssetKey, Mapping[str, str]]
+) -> Translation:
+    """The same, with further tags of assets, by their keys."""
+    specs = {
+        name: spec.replace_attributes(tags={**spec.tags, **tags[spec.key]})
+        if spec.key in tags
+        else spec
+        for name, spec in translation.specs.items()
+    }
+    return replace(translation, specs=specs)
+
+
+def _inputs(specs: Mapping[str, dg.AssetSpec]) -> Mapping[str, dg.AssetKey]:
+    """What an op reads that makes these assets, by the names of its inputs."""
     read = {dep.asset_key for spec in specs.values() for dep in spec.deps}
-    ours = {key: name for key, name in outputs.items() if key in read}
-    inputs = {name: key for key, name in input_names(sorted(read - ours.keys()), ours).items()}
-    return Translation(keys, specs, outs, check_specs, inputs)
+    ours = {spec.key: name for name, spec in specs.items() if spec.key in read}
+    return {name: key for key, name in input_names(sorted(read - ours.keys()), ours).items()}
 
 
 def _node(

@@ -8,12 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from dagster_transform.config import DbtProject
+from dagster_transform.dbt import KEPT_RUNS
 from dagster_transform.dbt.runs.hooks import InvocationOfRun
 from dagster_transform.dbt.runs.spawn import SpareProcess
 from dagster_transform.walk import ClaimGuard, Unclaimed
-
-KEPT_RUNS = 20
-"""Of how many runs of a project the artifacts are kept."""
 
 
 @dataclass(frozen=True, slots=True)

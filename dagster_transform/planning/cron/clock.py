@@ -8,7 +8,7 @@ days are `date.toordinal`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
@@ -45,13 +45,22 @@ def changing_days(name: str) -> tuple[int, ...]:
     return tuple(day for day in range(_FROM, _TO) if calm_midnight(name, day) is None)
 
 
+@lru_cache(maxsize=512)
+def shifts_by_part_of_an_hour(name: str) -> bool:
+    """Whether the minutes that a zone's clock shows are at times others than at other times."""
+    zone = zone_of(name)
+    days = changing_days(name)[:8]
+    minutes = {_offset(_midnight(day).replace(tzinfo=zone)) % 3600 for day in days}
+    return len(minutes) > 1
+
+
 def kind_of_change(name: str, day: int) -> tuple[int, ...]:
     """Equal for two days of a zone if their clocks do the same, hour by hour."""
     zone, midnight = zone_of(name), _midnight(day)
     return tuple(
-        _offset((midnight + timedelta(minutes=minute)).replace(tzinfo=zone, fold=fold))
+        offset
         for minute in range(-240, 1681, 15)
-        for fold in (0, 1)
+        for offset in _offsets(midnight + timedelta(minutes=minute), zone)
     )
 
 
@@ -62,9 +71,9 @@ def local_day(name: str, moment: int) -> int:
 
 def ticks_of_changed_day(
     name: str, day: int, minutes: Sequence[int], *, every_hour: bool, one_time: bool
-) -> Iterator[int]:
-    """When Dagster ticks for a day near a change of the clock, as its iterators go, sorted but for
-    repeats.
+) -> list[int]:
+    """When Dagster ticks for a day near a change of the clock. One that is not after all before it
+    is left out there, as one that comes again is (and going backwards, likewise).
 
     A cron of every hour ticks whenever the wall shows its minutes: in autumn twice in one hour, in
     spring never in the one that is left out. Other crons tick once: in autumn at the second of two
@@ -83,30 +92,35 @@ def ticks_of_changed_day(
     found: list[int] = []
     for minute in minutes:
         wall = midnight + timedelta(minutes=minute)
-        first, second = (_offset(wall.replace(tzinfo=zone, fold=fold)) for fold in (0, 1))
+        first, second = _offsets(wall, zone)
         seconds = (day - _EPOCH) * DAY + minute * 60
+        looked_after = wall.hour in _MOVED_HOURS
         if first == second:
             found.append(seconds - first)
         elif first > second and every_hour:  # it comes twice
             found += [seconds - first, seconds - second]
         elif first > second:
-            other = one_time and wall.hour not in _MOVED_HOURS
-            found.append(seconds - (first if other else second))
+            found.append(seconds - (second if looked_after or not one_time else first))
         elif not every_hour:  # it does not exist
-            found.append(_moved(wall, zone) if wall.hour in _MOVED_HOURS else seconds - first)
-    yield from sorted(found)
+            moved = _moved(wall, zone, one_time=one_time)
+            found.append(moved if looked_after else seconds - first)
+    return sorted(found) if every_hour else found
 
 
 def due_of_changed_day(
     name: str, day: int, minutes: Sequence[int], *, every_hour: bool
-) -> Iterator[int]:
-    """When a node is due for SQLMesh, likewise: whenever the wall shows the time, in autumn twice;
-    in spring at the end of the hour that is left out, or not at all if the cron has all hours."""
+) -> list[int]:
+    """When a node is due for SQLMesh, sorted: whenever the wall shows the time, in autumn twice; in
+    spring at the end of the hour that is left out, or not at all if the cron has all hours.
+
+    Where a clock goes back to a time within an hour (Chatham: from 03:45 to 02:45), SQLMesh may
+    leave some of the second times out, depending on when it is asked.
+    """
     zone, midnight = zone_of(name), _midnight(day)
     found: set[int] = set()
     for minute in minutes:
         wall = midnight + timedelta(minutes=minute)
-        first, second = (_offset(wall.replace(tzinfo=zone, fold=fold)) for fold in (0, 1))
+        first, second = _offsets(wall, zone)
         seconds = (day - _EPOCH) * DAY + minute * 60
         if first >= second:
             found.update((seconds - first, seconds - second))
@@ -114,22 +128,30 @@ def due_of_changed_day(
             while first < second:
                 seconds += 60
                 wall += timedelta(minutes=1)
-                first, second = (_offset(wall.replace(tzinfo=zone, fold=fold)) for fold in (0, 1))
+                first, second = _offsets(wall, zone)
             found.add(seconds - first)
-    yield from sorted(found)
+    return sorted(found)
 
 
-def _moved(wall: datetime, zone: ZoneInfo) -> int:
+def _moved(wall: datetime, zone: ZoneInfo, *, one_time: bool) -> int:
     """Where Dagster puts a time that does not exist: the full hour, and the summer time that is in
-    force an hour later on the wall."""
+    force an hour later on the wall. If that does not exist either, it is read in the way of before
+    the change; where Dagster counts days itself, in that of after it."""
     later = (wall + timedelta(hours=1)).replace(tzinfo=zone)
     moved = wall.replace(minute=0) + (later.dst() or timedelta())
+    after = one_time and moved.hour in _MOVED_HOURS
     since = moved - _midnight(_EPOCH)
-    return round(since.total_seconds()) - _offset(moved.replace(tzinfo=zone))
+    return round(since.total_seconds()) - _offsets(moved, zone)[after]
 
 
 def _midnight(day: int) -> datetime:
     return datetime.fromordinal(day)
+
+
+def _offsets(wall: datetime, zone: ZoneInfo) -> tuple[int, int]:
+    """The seconds by which a clock is ahead of UTC, read as before and as after a change: the same
+    but for times that come twice (then the first is greater) or do not exist."""
+    return _offset(wall.replace(tzinfo=zone)), _offset(wall.replace(tzinfo=zone, fold=1))
 
 
 def _offset(wall: datetime) -> int:

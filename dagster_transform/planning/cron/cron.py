@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from functools import lru_cache
@@ -84,7 +85,7 @@ class Cron:
         Args:
             after: Aware; a tick in this very moment is not meant.
         """
-        return _aware(next(self._after(math.floor(after.timestamp()), self._ticks_of)))
+        return _aware(next(self._after(math.floor(after.timestamp()), _ticks_of_changed_day)))
 
     def previous(self, before: datetime) -> datetime:
         """The last tick before a moment, likewise."""
@@ -94,7 +95,7 @@ class Cron:
         """The ticks from a moment on and before another, in order, aware and in UTC: those of
         Dagster's scheduler."""
         last = end.timestamp()
-        for tick in self._after(math.ceil(start.timestamp()) - 1, self._ticks_of):
+        for tick in self._after(math.ceil(start.timestamp()) - 1, _ticks_of_changed_day):
             if tick >= last:
                 return
             yield _aware(tick)
@@ -107,7 +108,7 @@ class Cron:
         not all hours is due twice and ticks once, at the second time.
         """
         last = end.timestamp()
-        for moment in self._after(math.floor(start.timestamp()), self._due_of):
+        for moment in self._after(math.floor(start.timestamp()), _due_of_changed_day):
             if moment > last:
                 return
             yield _aware(moment)
@@ -119,6 +120,18 @@ class Cron:
         02:30, which `30 * * * *` does not.
         """
         return self == other or (self._has_times_of(other) and not _missed(self, other))
+
+    @property
+    def cron_schedule(self) -> str:
+        """What a Dagster schedule is given: the text, but for crons of every hour in a zone whose
+        clock is changed by part of an hour (Lord Howe Island). There Dagster would count hours
+        from what the wall shows in the season in which its process was started; spelt in this way
+        they are looked up on the wall."""
+        if not self.is_of_every_hour or self.days != calendar.all_days():
+            return self.text
+        minute, hour, *_ = self.text.split()
+        shifts = clock.shifts_by_part_of_an_hour(self.time_zone)
+        return f"{minute} {hour} 1-31 * 0-6" if shifts else self.text
 
     @property
     def per_day(self) -> float:
@@ -160,42 +173,62 @@ class Cron:
             else None
         )
 
-    def _ticks_of(self, day: int) -> Iterable[int]:
-        midnight = clock.calm_midnight(self.time_zone, day)
-        if midnight is not None:
-            return [midnight + 60 * minute for minute in self.times]
-        return clock.ticks_of_changed_day(
-            self.time_zone,
-            day,
-            self.times,
-            every_hour=self.is_of_every_hour,
-            one_time=len(self.times) == 1 and _is_counted_by_dagster(self.text),
-        )
-
-    def _due_of(self, day: int) -> Iterable[int]:
-        midnight = clock.calm_midnight(self.time_zone, day)
-        if midnight is not None:
-            return [midnight + 60 * minute for minute in self.times]
-        return clock.due_of_changed_day(
-            self.time_zone, day, self.times, every_hour=self.is_of_every_hour
-        )
-
-    def _after(self, moment: int, of_day: Callable[[int], Iterable[int]]) -> Iterator[int]:
+    def _after(self, moment: int, of_changed_day: _OfChangedDay) -> Iterator[int]:
         # A time of the day before may have been moved over midnight.
         first = clock.local_day(self.time_zone, moment) - 1
         for day in calendar.from_day(self.days, first):
-            for tick in of_day(day):
-                if tick > moment:
-                    moment = tick
-                    yield tick
+            midnight = clock.calm_midnight(self.time_zone, day)
+            if midnight is None:
+                for tick in of_changed_day(self, day):
+                    if tick > moment:
+                        moment = tick
+                        yield tick
+            else:
+                place = bisect_right(self.times, (moment - midnight) // 60)
+                for time in self.times[place:]:
+                    yield midnight + 60 * time
 
     def _before(self, moment: int) -> Iterator[int]:
         last = clock.local_day(self.time_zone, moment) + 1
         for day in calendar.back_from_day(self.days, last):
-            for tick in reversed([*self._ticks_of(day)]):
-                if tick < moment:
-                    moment = tick
-                    yield tick
+            midnight = clock.calm_midnight(self.time_zone, day)
+            if midnight is None:
+                for tick in reversed(_ticks_of_changed_day(self, day)):
+                    if tick < moment:
+                        moment = tick
+                        yield tick
+            else:
+                place = bisect_left(self.times, -((midnight - moment) // 60))
+                for time in reversed(self.times[:place]):
+                    yield midnight + 60 * time
+
+
+_OfChangedDay = Callable[[Cron, int], Sequence[int]]
+
+
+@lru_cache(maxsize=4096)
+def _ticks_of_changed_day(cron: Cron, day: int) -> list[int]:
+    return clock.ticks_of_changed_day(
+        cron.time_zone,
+        day,
+        cron.times,
+        every_hour=cron.is_of_every_hour,
+        one_time=len(cron.times) == 1 and _is_counted_by_dagster(cron.text),
+    )
+
+
+@lru_cache(maxsize=4096)
+def _due_of_changed_day(cron: Cron, day: int) -> list[int]:
+    return clock.due_of_changed_day(
+        cron.time_zone, day, cron.times, every_hour=cron.is_of_every_hour
+    )
+
+
+def _ticks_of(cron: Cron, day: int) -> Sequence[int]:
+    midnight = clock.calm_midnight(cron.time_zone, day)
+    if midnight is None:
+        return _ticks_of_changed_day(cron, day)
+    return [midnight + 60 * time for time in cron.times]
 
 
 @lru_cache(maxsize=16_384)
@@ -223,8 +256,8 @@ def _missed(cron: Cron, other: Cron) -> tuple[int, ...]:
         sorted(
             tick
             for day in _days_to_compare(cron, other)
-            for tick in {*other._ticks_of(day)}.difference(
-                *(cron._ticks_of(near) for near in _near(cron, day))
+            for tick in {*_ticks_of(other, day)}.difference(
+                *(_ticks_of(cron, near) for near in _near(cron, day))
             )
         )
     )

@@ -157,7 +157,14 @@ def back_from_day(days: int, ordinal: int) -> Iterator[int]:
 
 
 def adjacent(days: int) -> bool:
-    """Whether two days of a set follow each other (within a year, or over its end)."""
-    last = sum(1 << (kind * SLOTS + SLOTS - 1 - (kind < _KINDS // 2)) for kind in range(_KINDS))
+    """Whether two days of a set follow each other."""
     first = sum(1 << (kind * SLOTS) for kind in range(_KINDS))
-    return bool(days & (days << 1) & ~first) or bool(days & last and days & first)
+    if days & (days << 1) & ~first:
+        return True
+    starts = {kind % 7 for kind in range(_KINDS) if days >> (kind * SLOTS) & 1}
+    return any(
+        (kind % 7 + length) % 7 in starts
+        for kind in range(_KINDS)
+        for length in (SLOTS - (kind < _KINDS // 2),)
+        if days >> (kind * SLOTS + length - 1) & 1
+    )

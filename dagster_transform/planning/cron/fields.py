@@ -30,9 +30,9 @@ _WEEKDAYS = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"]
 _LAST_DAY = "l"
 _ANY = frozenset({"*", "?"})
 _NTH = re.compile(r"(?P<weekday>[^#]+)#(?P<n>[1-5])|l(?P<last>[0-7])", re.ASCII)
-_RANGE = re.compile(r"(?P<low>[^-/]+)-(?P<high>[^-/]+)(?:/(?P<step>\d+))?", re.ASCII)
-_START = re.compile(r"(?P<low>[^-/]+)/(?P<step>\d+)", re.ASCII)
-_NUMBER = re.compile(r"\d+", re.ASCII)
+_RANGE = re.compile(r"(?P<low>[^-/]+)-(?P<high>[^-/]+)(?:/(?P<step>\d{1,9}))?", re.ASCII)
+_START = re.compile(r"(?P<low>[^-/]+)/(?P<step>\d{1,9})", re.ASCII)
+_NUMBER = re.compile(r"\d{1,9}", re.ASCII)
 _REMEDY = 'Write five fields (minute, hour, day, month, weekday), for example "30 6 * * mon-fri".'
 
 
@@ -234,12 +234,19 @@ def _day_fields(text: str, day: str, month: str, weekday: str) -> DayFields:
         what = "weekdays of each week and nth weekdays of the month don't go together"
         raise CronError(text, what, remedy=_REMEDY)
     weekdays = _values(text, ",".join(plain), _WEEKDAY) if plain else frozenset()
+    # As croniter counts: beside an asterisk, a field that has all is one too.
+    if len(days) + last == len(_all(_DAY)) and "*" in weekday:
+        any_day = True
+    if weekdays == _all(_WEEKDAY) and "*" in day:
+        any_weekday = True
     nothing: frozenset[int] = frozenset()
+    if nth and not any_day:
+        what = "days of the month and nth weekdays of the month don't go together"
+        raise CronError(text, what, remedy=_REMEDY)
     if nth:
-        # croniter looks at no day of the month where there are such weekdays.
         return DayFields(nothing, False, months, nothing, frozenset(nth))
     if any_day and any_weekday:
-        return DayFields(days, False, months, nothing, frozenset())
+        return DayFields(_all(_DAY), False, months, nothing, frozenset())
     if any_day:
         return DayFields(nothing, False, months, weekdays, frozenset())
     return DayFields(days, last, months, nothing if any_weekday else weekdays, frozenset())

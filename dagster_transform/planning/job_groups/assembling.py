@@ -9,7 +9,7 @@ from dagster_transform.graph import Graph
 from dagster_transform.planning.advice import finer_than_upstream
 from dagster_transform.planning.job_groups.drafts import Draft, Nodes, groups_of
 from dagster_transform.planning.job_groups.labels import Labels
-from dagster_transform.planning.job_groups.naming import name_groups
+from dagster_transform.planning.job_groups.naming import EarlierName, name_groups
 from dagster_transform.planning.job_groups.quotient import edges_between, topological
 from dagster_transform.planning.job_groups.reasons import Reasons
 from dagster_transform.planning.job_groups.units import longest_chain
@@ -60,7 +60,11 @@ def assemble(
     names = name_groups(
         in_order,
         [
-            (group.name, [number_of[node] for node in group.nodes if node in number_of])
+            EarlierName(
+                group.name,
+                group.cron,
+                tuple(number_of[node] for node in group.nodes if node in number_of),
+            )
             for group in earlier
         ],
     )

@@ -69,7 +69,7 @@ def keep_as_it_is(
     if start is None:
         raise JobGroupError(
             "A node that is pinned to a job group makes a circle of groups.",
-            remedy="In transform.yaml, pin it to another group, or generate the groups anew.",
+            remedy="Pin it elsewhere (`pinned` in transform.yaml), or generate the groups anew.",
         )
     return start
 
@@ -206,7 +206,7 @@ def _refuse_missed(graph: Graph, nodes: Nodes, group: JobGroup, pinned: Sequence
         raise JobGroupError(
             f"{names} can't be pinned to the job group {group.name}: its cron {group.cron} has not "
             "all of their ticks.",
-            remedy="In transform.yaml, pin them to another group, or pin all that is to be in it.",
+            remedy="Pin them elsewhere (`pinned` in transform.yaml), or all that is to be there.",
         )
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from dagster_transform.planning.cron import Cron
 from dagster_transform.planning.job_groups.drafts import Draft
@@ -20,6 +21,21 @@ _OF_MONTH = re.compile(r"[\d,\-/]+ [\d,\-/]+ [\dL]+ \* \*")
 _OF_WEEK = re.compile(r"[\d,\-/]+ [\d,\-/]+ \* \* \d")
 _OF_DAY = re.compile(r"[\d,\-/]+ \d+ \* \* \*")
 _OF_YEAR = re.compile(r"\d+ \d+ \d+ \d+ \*")
+
+
+@dataclass(frozen=True, slots=True)
+class EarlierName:
+    """A group of an earlier plan, as far as it concerns who gets its name.
+
+    Attributes:
+        name: Its name.
+        cron: When it ticked.
+        members: The numbers of its nodes that there still are.
+    """
+
+    name: JobGroupName
+    cron: Cron
+    members: tuple[int, ...]
 
 
 def base_name(cron: Cron, apart: Sequence[str]) -> str:
@@ -37,15 +53,14 @@ def is_of_cadence(name: str, cron: Cron, apart: Sequence[str]) -> bool:
     return re.fullmatch(re.escape(base_name(cron, apart)) + r"(_\d+)?", name) is not None
 
 
-def name_groups(
-    drafts: Sequence[Draft], earlier: Sequence[tuple[JobGroupName, Iterable[int]]]
-) -> list[JobGroupName]:
+def name_groups(drafts: Sequence[Draft], earlier: Sequence[EarlierName]) -> list[JobGroupName]:
     """A name for each group.
 
     Args:
         drafts: The groups, in the order of the plan.
-        earlier: The groups of the earlier plan: name, and numbers of its nodes. A name that has no
-            group any more goes to the one without a name that has most of its nodes.
+        earlier: The groups of the earlier plan. A name that has no group any more goes to the one
+            without a name that has most of its nodes; where none of its nodes is left, to one of
+            the same cadence: a model may have been renamed.
     """
     names = {place: draft.name for place, draft in enumerate(drafts) if draft.name is not None}
     place_of = {
@@ -54,20 +69,28 @@ def name_groups(
         if draft.name is None
         for node in draft.members
     }
-    free = [(name, members) for name, members in earlier if name not in set(names.values())]
+    used = set(names.values())
     shared = [
-        (-count, number, place, name)
-        for number, (name, members) in enumerate(free)
+        (-count, number, place, group.name)
+        for number, group in enumerate(earlier)
+        if group.name not in used
         for place, count in Counter(
-            place_of[member] for member in members if member in place_of
+            place_of[member] for member in group.members if member in place_of
         ).items()
     ]
     for _, _, place, name in sorted(shared):
         if place not in names and name not in names.values():
             names[place] = name
-    taken = {*names.values(), *(name for name, _ in earlier)}
+    left = [group for group in earlier if not group.members and group.name not in names.values()]
+    taken = {*names.values(), *(group.name for group in earlier)}
     for place, draft in enumerate(drafts):
-        if place not in names:
+        if place in names:
+            continue
+        deserted = next((group for group in left if group.cron == draft.cron), None)
+        if deserted is not None:
+            left.remove(deserted)
+            names[place] = deserted.name
+        else:
             names[place] = _unused(base_name(draft.cron, draft.apart), taken)
             taken.add(names[place])
     return [names[place] for place in range(len(drafts))]

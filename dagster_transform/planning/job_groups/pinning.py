@@ -41,7 +41,7 @@ def refuse_circles(graph: Graph, nodes: Nodes, drafts: Sequence[Draft]) -> None:
         raise JobGroupError(
             f"Job groups with the nodes that are pinned to them would depend on each other in a "
             f"circle: {text}.",
-            remedy="In transform.yaml, pin what lies between to the same group, or pin less.",
+            remedy="Pin what lies between to the same group (`pinned` in transform.yaml), or less.",
         ) from None
 
 
@@ -55,8 +55,8 @@ def pinned_draft(graph: Graph, nodes: Nodes, name: JobGroupName, members: list[i
         raise JobGroupError(
             f"{some(graph.nodes[nodes.ids[node]].name for node in members)} are pinned to the job "
             f"group {name}, and no cron has the ticks of all of them: {crons}.",
-            remedy="In transform.yaml, pin nodes of different cadences or time zones to different "
-            "groups.",
+            remedy="In transform.yaml (`pinned`), pin nodes of different cadences or time zones to "
+            "different groups.",
         )
     aparts = {label.apart for label in labels}
     apart = aparts.pop() if len(aparts) == 1 else ()

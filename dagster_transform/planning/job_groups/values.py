@@ -64,7 +64,6 @@ class JobGroup:
         checks: When its checks run: a word as in transform.yaml's `checks`; None: as there.
     """
 
-    # More than twelve attributes would be too many; this is what people see and edit of a group.
     name: JobGroupName
     cron: Cron
     nodes: tuple[NodeId, ...]

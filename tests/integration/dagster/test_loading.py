@@ -99,6 +99,17 @@ def test_loading_definitions_imports_no_framework_and_no_data_frames(folder: Pat
     assert not loaded & {"sqlmesh", "sqlglot", "dbt", "pandas", "duckdb", "psycopg2"}
 
 
+def test_loading_definitions_imports_nothing_that_only_a_run_needs(folder: Path) -> None:
+    code = (
+        "import sys, dagster_transform; dagster_transform.build_transform_definitions('.'); "
+        "print([m for m in sys.modules if m.startswith('dagster_transform.')])"
+    )
+    loaded = python(code, folder)
+    assert "dagster_transform.dagster.jobs.plan'" in loaded
+    for package in ("walk", "claims", "runs.carry_out", "sqlmesh.plans", "dbt.runs"):
+        assert f"'dagster_transform.{package}" not in loaded
+
+
 # -- graph files that don't fit --------------------------------------------------------------------
 
 

@@ -2,7 +2,15 @@ from __future__ import annotations
 
 import pytest
 
-from dagster_transform.graph import Graph, Node, Relation, SelectionError, Source, select
+from dagster_transform.graph import (
+    Graph,
+    Node,
+    NodeFinder,
+    Relation,
+    SelectionError,
+    Source,
+    select,
+)
 
 
 def node(project: str, reference: str, name: str, *deps: str, **fields: object) -> Node:
@@ -61,6 +69,8 @@ GRAPH = Graph.of(
         ("delays+", {DELAYS, ODD, DAILY}),
         ("+delays+", {STG, DELAYS, ODD, DAILY}),
         ("+tag:core", {STG, DELAYS, DAILY}),
+        ("staging.stg_flights", {STG}),
+        ("flights/marts/delays", {DELAYS}),
         ("stg_flights,delays", {STG, DELAYS}),
         ("  stg_flights ,\n delays ", {STG, DELAYS}),
         ("+*", {STG, DELAYS, ODD, DAILY}),
@@ -113,3 +123,25 @@ def test_a_plus_alone_is_an_error(expression: str) -> None:
 
 def test_everything_of_an_empty_graph_is_nothing() -> None:
     assert select(Graph.of(), "*") == frozenset()
+
+
+def test_a_finder_finds_what_a_selection_does() -> None:
+    finder = NodeFinder(GRAPH)
+    for name in ("marts.delays", "DELAYS", "delays", DELAYS, "flights.marts.delays"):
+        assert finder.of_name(name) == finder.of_term(name) == select(GRAPH, name) == {DELAYS}
+    for term in ("tag:core", "stg_*", "+delays", "delays+"):
+        assert finder.of_name(term) == frozenset()
+        assert finder.of_term(term) == select(GRAPH, term)
+        assert not finder.is_plain(term)
+    assert finder.is_plain("delays")
+    assert finder.is_plain(DELAYS)  # a project is no attribute
+    with pytest.raises(SelectionError):
+        finder.of_term("delay")
+    assert finder.close_to("delay") == ["delays"]
+
+
+def test_a_finder_finds_all_nodes_of_one_name() -> None:
+    graph = Graph.of([node("a", "m.x", "x"), node("b", "m.y", "x"), node("b", "m.z", "z")])
+    finder = NodeFinder(graph)
+    assert finder.of_name("x") == {"a:m.x", "b:m.y"}
+    assert finder.of_name("z") == {"b:m.z"}

@@ -59,7 +59,7 @@ def test_a_circle_that_pinning_makes_is_printed(with_previous: bool) -> None:
     with pytest.raises(JobGroupError) as refused:
         plan(*HOURLY_BETWEEN, previous=previous, a="mine", c="mine")
     assert "a (job group mine) -> b -> c (job group mine)" in str(refused.value)
-    assert "pin what lies between" in str(refused.value.remedy)
+    assert "Pin what lies between" in str(refused.value.remedy)
     assert len(plan(*HOURLY_BETWEEN, a="mine", b="mine", c="mine").groups) == 1
 
 

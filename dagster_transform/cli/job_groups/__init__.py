@@ -1,0 +1,1 @@
+"""`dagster-transform job-groups`: making, checking and showing job groups."""

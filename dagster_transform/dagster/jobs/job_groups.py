@@ -1,0 +1,260 @@
+"""Job groups in Dagster: a job and a schedule for each, or one job that all their schedules
+launch."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from typing import Any
+
+import dagster as dg
+
+from dagster_transform.config import TransformConfig
+from dagster_transform.config.job_group_file import (
+    JobGroupEntry,
+    JobGroupFile,
+    read_job_group_file,
+)
+from dagster_transform.dagster._compat_jobs import job_of_its_own
+from dagster_transform.dagster.definitions.assets import multi_asset
+from dagster_transform.dagster.execution.transform import Transform
+from dagster_transform.dagster.schedules.job_groups import broken_schedule, group_schedule
+from dagster_transform.dagster.translation.inner_names import op_name
+from dagster_transform.dagster.translation.specs import Translation, part_of, with_tags
+from dagster_transform.dagster.translation.translator import LONGEST_TAG
+from dagster_transform.errors import TransformError
+from dagster_transform.graph import Graph, name_of_key
+from dagster_transform.planning.cron import Cron, CronError
+from dagster_transform.planning.job_groups.file import load_job_groups
+from dagster_transform.planning.job_groups.settings import job_group_settings, not_in_environment
+from dagster_transform.planning.job_groups.values import JobGroup, JobGroupPlan
+from dagster_transform.runs.tags import JOB_GROUP
+
+_log = logging.getLogger("dagster_transform")
+_RETRY = {"dagster/retry_strategy": "FROM_ASSET_FAILURE"}
+_NAMED = 10
+
+
+class JobGroupJobError(TransformError):
+    """A job group can't have the job that it should have."""
+
+
+@dataclass(frozen=True, slots=True)
+class GroupOps:
+    """What the ops of job groups are made of.
+
+    Attributes:
+        name: The name of the transform's op.
+        made: The graph in Dagster's terms.
+        transform: What the ops work with.
+        executor: Of their jobs.
+    """
+
+    name: str
+    made: Translation
+    transform: Transform
+    executor: dg.ExecutorDefinition
+
+
+@dataclass(frozen=True, slots=True)
+class GroupJobs:
+    """What Dagster has of job groups.
+
+    Attributes:
+        jobs: Asset jobs.
+        schedules: One for each group.
+    """
+
+    jobs: tuple[Any, ...] = ()
+    schedules: tuple[dg.ScheduleDefinition, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class JobGroups:
+    """The job groups of a transform, as its file has them.
+
+    Attributes:
+        file: The file.
+        plan: What it says of the graph; None: that can't be used.
+        error: Why not.
+        missing: Keys of nodes that the file has in a group and that can't be loaded, by group.
+    """
+
+    file: JobGroupFile
+    plan: JobGroupPlan | None
+    error: TransformError | None = None
+    missing: Mapping[str, tuple[dg.AssetKey, ...]] = field(default_factory=dict)
+
+    def tagged(self, made: Translation) -> Translation:
+        """A graph in Dagster's terms, each asset tagged with its group."""
+        if self.plan is None:
+            return made
+        tags = {
+            made.keys.assets[node_id]: {JOB_GROUP: group.name[:LONGEST_TAG]}
+            for group in self.plan.groups
+            for node_id in group.nodes
+        }
+        return with_tags(made, tags)
+
+    def build(self, ops: GroupOps, taken: Collection[str]) -> GroupJobs:
+        """The jobs and schedules of the groups.
+
+        Args:
+            ops: What their ops are made of.
+            taken: Names of other jobs and of ops.
+
+        Raises:
+            JobGroupJobError: A group has the name of another job or of an op.
+        """
+        config, made = ops.transform.config, ops.made
+        shared_name = f"{op_name(ops.name)}_job_groups"
+        planned = () if self.plan is None else [group.name for group in self.plan.groups]
+        for each in (*self.file.entries, *planned):
+            if each in taken or each == shared_name:
+                raise JobGroupJobError(
+                    f"Job group {each} of {config.job_group_file}: a job or an op has that name.",
+                    remedy="Call the group otherwise.",
+                )
+        every_key = [spec.key for spec in made.specs.values()]
+        every_key += [key for keys in self.missing.values() for key in keys]
+        shared = dg.define_asset_job(
+            shared_name,
+            selection=dg.AssetSelection.assets(*every_key),
+            description="What the schedules of the job groups launch: of each the nodes due.",
+            run_tags=_RETRY,
+            executor_def=ops.executor,
+        )
+        status = (
+            dg.DefaultScheduleStatus.RUNNING
+            if config.job_groups.schedules == "running"
+            else dg.DefaultScheduleStatus.STOPPED
+        )
+        if self.plan is None:
+            # Without its schedules Dagster would forget which of them were switched on.
+            error = self.error
+            assert error is not None  # noqa: S101 - so is JobGroups
+            broken = tuple(
+                broken_schedule(each, _cron_of(entry), shared, status, error)
+                for each, entry in self.file.entries.items()
+            )
+            return GroupJobs((shared,), broken)
+        each_has_one = config.job_groups.jobs == "each"
+        loaded = datetime.now(timezone.utc)
+        jobs: list[Any] = [] if each_has_one else [shared]
+        schedules = []
+        for group in self.plan.groups:
+            missing = self.missing.get(group.name, ())
+            job = shared
+            if each_has_one and (group.nodes or missing):
+                job = _own_job(ops, group, missing)
+                jobs.append(job)
+            elif each_has_one and shared not in jobs:
+                jobs.append(shared)  # for the schedule of a group that has no node any more
+            schedules.append(
+                group_schedule(
+                    group,
+                    self.plan.crons,
+                    made.keys.assets,
+                    job,
+                    status,
+                    loaded=loaded,
+                    always=missing,
+                )
+            )
+        return GroupJobs(tuple(jobs), tuple(schedules))
+
+
+def read_job_groups(
+    config: TransformConfig,
+    made: Translation,
+    transform: Transform,
+    missing: Mapping[str, Collection[dg.AssetKey]],
+) -> JobGroups | None:
+    """The job groups of a transform; None: it has no job group file.
+
+    What does not fit the graph any more (a node whose cron has changed, a circle that a new
+    dependency makes) is told by the schedules: the rest of the code location loads.
+
+    Args:
+        config: Where the file is.
+        made: The graph in Dagster's terms.
+        transform: The graph.
+        missing: Keys of nodes that can't be loaded, as far as they are known, by project.
+
+    Raises:
+        ConfigError: The file itself can't be used.
+    """
+    if not config.job_group_file.exists():
+        return None
+    file = read_job_group_file(config.job_group_file)
+    graph = made.keys.named(transform.graph)
+    settings = job_group_settings(config, graph)
+    missing_of = {name: _missing(entry, graph, missing) for name, entry in file.entries.items()}
+    try:
+        loaded = load_job_groups(
+            file,
+            graph,
+            settings,
+            now=datetime.now(timezone.utc),
+            left_out=not_in_environment(config, graph),
+        )
+    except TransformError as error:
+        _log.error("%s", error)
+        return JobGroups(file, None, error, missing_of)
+    # Nodes that are not there because their project can't be loaded have been told of.
+    drift = [] if missing else loaded.drift
+    for problem in drift[:_NAMED]:
+        _log.warning("%s", problem)
+    if len(drift) > _NAMED:
+        _log.warning("%d more: run `dagster-transform job-groups check`.", len(drift) - _NAMED)
+    return JobGroups(file, loaded.plan, None, missing_of)
+
+
+def _missing(
+    entry: JobGroupEntry, graph: Graph, missing: Mapping[str, Collection[dg.AssetKey]]
+) -> tuple[dg.AssetKey, ...]:
+    """What stands in Dagster for nodes of a group that can't be loaded."""
+    known = {name_of_key(key.path): key for keys in missing.values() for key in keys}
+    found = dict.fromkeys(known[node] for node in entry.nodes if node in known)
+    names = {node.name for node in graph.nodes.values()}
+    if any(node not in names and node not in known for node in entry.nodes):
+        # It may be one of a project of which not even that is known.
+        unknown = [project for project, keys in missing.items() if not keys]
+        found |= dict.fromkeys(dg.AssetKey([project, "not_loaded"]) for project in unknown)
+    return tuple(found)
+
+
+def _own_job(ops: GroupOps, group: JobGroup, missing: Collection[dg.AssetKey]) -> Any:
+    """The job of a group, with an op of its own."""
+    made = ops.made
+    keys = [*(made.keys.assets[node_id] for node_id in group.nodes), *missing]
+    job = dg.define_asset_job(
+        group.name,
+        selection=dg.AssetSelection.assets(*keys),
+        description=_about(group),
+        run_tags={**_RETRY, JOB_GROUP: group.name, **group.tags},
+        executor_def=ops.executor,
+    )
+    if missing:
+        return job  # what can't be loaded is red, in this job too
+    assets = frozenset(made.keys.assets[node_id] for node_id in group.nodes)
+    return job_of_its_own(
+        job,
+        lambda: multi_asset(
+            f"{op_name(ops.name)}_{group.name}", part_of(made, assets), ops.transform
+        ),
+    )
+
+
+def _about(group: JobGroup) -> str:
+    said = (group.description, f"Ticks {group.cron.describe()}.", group.reason)
+    return "\n\n".join(each for each in said if each)
+
+
+def _cron_of(entry: JobGroupEntry) -> Cron:
+    try:
+        return Cron.parse(entry.cron, entry.time_zone)
+    except CronError:
+        return Cron.parse("@daily")  # it launches nothing, and says why

@@ -1,0 +1,3 @@
+"""When Dagster launches what: schedules."""
+
+from __future__ import annotations

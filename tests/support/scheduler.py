@@ -1,0 +1,123 @@
+"""Dagster's own scheduler over a transform, at times that a test says; what it launches stays in
+the queue."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from typing import Any
+
+import dagster as dg
+from dagster._core.remote_origin import InProcessCodeLocationOrigin
+from dagster._core.scheduler.instigation import InstigatorTick
+from dagster._core.test_utils import (
+    InProcessTestWorkspaceLoadTarget,
+    create_test_daemon_workspace_context,
+    freeze_time,
+)
+from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
+from dagster._scheduler.scheduler import launch_scheduled_runs
+
+from tests.support.stories import Story
+from tests.support.transforms import Transform
+
+QUEUE = (
+    "telemetry: {enabled: false}\n"
+    "run_coordinator:\n"
+    "  module: dagster._core.run_coordinator\n"
+    "  class: QueuedRunCoordinator\n"
+)
+
+
+class Scheduler:
+    """The scheduler of a daemon that looks when it is told to.
+
+    Args:
+        transform: Whose schedules.
+        process: The workspace.
+    """
+
+    def __init__(self, transform: Transform, process: Any) -> None:
+        self._transform = transform
+        self._process = process
+        self._iterations: dict[str, Any] = {}
+
+    @property
+    def instance(self) -> dg.DagsterInstance:
+        return self._transform.instance
+
+    def schedules(self) -> dict[str, Any]:
+        context = self._process.create_request_context()
+        (name,) = context.code_location_names
+        (repository,) = context.get_code_location(name).get_repositories().values()
+        return {schedule.name: schedule for schedule in repository.get_schedules()}
+
+    def start(self, now: datetime, *names: str) -> None:
+        """Switch schedules on; all, if none is named."""
+        with freeze_time(now):
+            for name, schedule in self.schedules().items():
+                if not names or name in names:
+                    self.instance.start_schedule(schedule)
+
+    def look(self, now: datetime) -> None:
+        """Evaluate and launch what has become due by now."""
+        with freeze_time(now):
+            for _ in launch_scheduled_runs(
+                self._process, logging.getLogger("scheduler"), now, self._iterations
+            ):
+                pass
+
+    def look_each(self, start: datetime, end: datetime, every: timedelta) -> None:
+        """Look again and again, from a moment up to another."""
+        now = start
+        while now <= end:
+            self.look(now)
+            now += every
+
+    def forget(self) -> None:
+        """What the daemon has in memory, as a restart does."""
+        self._iterations.clear()
+
+    def runs(self) -> list[dg.DagsterRun]:
+        """What was launched, oldest first."""
+        return list(reversed(list(self.instance.get_runs())))
+
+    def execute(self, run: dg.DagsterRun) -> Story:
+        """Take a run out of the queue and execute it, in this process."""
+        event = dg.DagsterEvent(
+            event_type_value=dg.DagsterEventType.RUN_STARTING.value, job_name=run.job_name
+        )
+        self.instance.report_dagster_event(event, run_id=run.run_id)
+        starting = self.instance.get_run_by_id(run.run_id)
+        assert starting is not None
+        return self._transform.execute(starting)
+
+    def ticks(self, name: str) -> list[InstigatorTick]:
+        """The ticks of a schedule, oldest first."""
+        schedule = self.schedules()[name]
+        found = self.instance.get_ticks(schedule.get_remote_origin_id(), schedule.selector_id)
+        return list(reversed(list(found)))
+
+
+@contextmanager
+def scheduler_of(transform: Transform) -> Iterator[Scheduler]:
+    """A daemon's scheduler, with the code location as its files are now."""
+    (transform.home / "dagster.yaml").write_text(QUEUE, encoding="utf-8")
+    sys.modules.pop(transform.module.stem, None)
+    origin = LoadableTargetOrigin(
+        executable_path=sys.executable,
+        python_file=str(transform.module),
+        attribute="defs",
+        working_directory=str(transform.folder),
+    )
+    target = InProcessTestWorkspaceLoadTarget(InProcessCodeLocationOrigin(origin))
+    with create_test_daemon_workspace_context(target, transform.instance) as process:
+        yield Scheduler(transform, process)
+
+
+def launched(run: dg.DagsterRun) -> set[str]:
+    """The assets that a run selects."""
+    return {key.to_user_string() for key in run.asset_selection or ()}
