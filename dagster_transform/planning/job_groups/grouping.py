@@ -27,7 +27,7 @@ from dagster_transform.planning.job_groups.values import (
     MergeCadences,
 )
 
-_MOST_COMPARED = 200
+_MOST_COMPARED = 1_000
 """So many groups are compared with each other, each with each; where there are more, whole cadences
 are merged first."""
 _MOST_JOINED = 2_000

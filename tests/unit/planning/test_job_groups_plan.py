@@ -218,12 +218,12 @@ def test_names_and_what_people_have_written_stay() -> None:
 
 
 def test_a_new_node_goes_to_the_group_with_most_of_what_it_has_to_do_with() -> None:
-    nodes = [*star("a", 10), *star("b", 10)]
+    nodes = [*star("a", 12), *star("b", 10)]
     before = split(*nodes)
-    new = timed_node("new", "@daily", ["b0", "b3", "a1"])
-    after = split(*nodes, new, previous=before)
-    assert memberships(after)["p:new"] == memberships(before)["p:b0"]
-    assert {**memberships(before), "p:new": memberships(after)["p:new"]} == memberships(after)
+    for read in ("a", "b"):  # the larger group and the smaller one
+        new = timed_node("new", "@daily", [f"{read}0", f"{read}3"])
+        after = memberships(split(*nodes, new, previous=before))
+        assert after == {**memberships(before), "p:new": memberships(before)[f"p:{read}0"]}
 
 
 def test_nodes_move_only_where_groups_would_have_a_circle() -> None:
@@ -247,3 +247,11 @@ def test_placing_leaves_all_else_as_it_is() -> None:
     assert groups_by_name(placed) == {"hourly": ["a0", "a1", "d"]}  # no new schedule for one node
     apart = place_new_nodes(graph, {}, NEVER, before)
     assert groups_by_name(apart) == {"hourly": ["a0", "a1"], "daily": ["d"]}
+
+
+def test_a_full_group_takes_no_new_node() -> None:
+    wanted = replace(NEEDED, largest=3)
+    before = split(*star("a", 3), wanted=wanted)
+    graph = Graph.of([*star("a", 3), timed_node("x", "@daily", ["a0"])])
+    placed = place_new_nodes(graph, {}, wanted, before)
+    assert groups_by_name(placed) == {"daily": ["a0", "a1", "a2"], "daily_2": ["x"]}
