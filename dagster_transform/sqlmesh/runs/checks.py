@@ -37,6 +37,7 @@ class Checks:
         self._settings = settings
         self._passed: dict[str, set[str]] = {}  # snapshot -> its audits that hold nothing back
         self._lock = threading.Lock()
+        self._audits: dict[Any, list[Audit]] = {}  # snapshot -> its audits
         between = settings.audit_between
         self._between = [] if between is None else [audited_time(*between, settings.now)]
 
@@ -55,7 +56,7 @@ class Checks:
         """
         evaluation = self._assessment.evaluation
         snapshot, batches = self._assessment.judged(reference, evaluation)
-        audits = audits_of(snapshot, evaluation)
+        audits = self._audits_of(snapshot, evaluation)
         audit = _called(check, audits)
         if audit is None:
             called = self._settings.called(snapshot.name)
@@ -75,6 +76,13 @@ class Checks:
             return Report(check.id, Outcome.WAITING, reason)
         result = self._audit(check, audit, snapshot, self._between or batches)
         return Report(check.id, Outcome.CHECKED, checks=(result,))
+
+    def _audits_of(self, snapshot: Any, evaluation: Evaluation) -> list[Audit]:
+        """What `audits_of` says, once: it writes all their arguments as SQL."""
+        with self._lock:
+            if snapshot.snapshot_id not in self._audits:
+                self._audits[snapshot.snapshot_id] = audits_of(snapshot, evaluation)
+            return self._audits[snapshot.snapshot_id]
 
     def _audit(
         self, check: Check, audit: Audit, snapshot: Any, batches: Sequence[Interval]
