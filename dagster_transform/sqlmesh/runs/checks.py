@@ -11,6 +11,7 @@ from sqlmesh.utils.date import now_timestamp
 
 from dagster_transform.graph import Check, Graph, UnknownIdError
 from dagster_transform.planning import Outcome
+from dagster_transform.sqlmesh import _compat
 from dagster_transform.sqlmesh.check_names import EXTERNAL_AUDIT, STANDALONE_AUDIT
 from dagster_transform.sqlmesh.intervals import Interval
 from dagster_transform.sqlmesh.runs.audited_time import audited_time
@@ -38,6 +39,7 @@ class Checks:
         self._passed: dict[str, set[str]] = {}  # snapshot -> its audits that hold nothing back
         self._lock = threading.Lock()
         self._audits: dict[Any, list[Audit]] = {}  # snapshot -> its audits
+        self._adapters: dict[int, Any] = {}  # id of the adapter -> the one for rendering
         between = settings.audit_between
         self._between = [] if between is None else [audited_time(*between, settings.now)]
 
@@ -84,12 +86,27 @@ class Checks:
                 self._audits[snapshot.snapshot_id] = audits_of(snapshot, evaluation)
             return self._audits[snapshot.snapshot_id]
 
+    def _rendering(self, adapter: Any) -> Any:
+        """The adapter with which queries are rendered: where nothing is built, no table changes."""
+        if self._assessment.work:
+            return adapter
+        with self._lock:
+            if id(adapter) not in self._adapters:
+                self._adapters[id(adapter)] = _compat.asking_for_columns_once(adapter)
+            return self._adapters[id(adapter)]
+
     def _audit(
         self, check: Check, audit: Audit, snapshot: Any, batches: Sequence[Interval]
     ) -> CheckResult:
         evaluation = self._assessment.evaluation
         return run_audit(
-            check.id, audit, snapshot, evaluation, batches, sample_rows=self._settings.sample_rows
+            check.id,
+            audit,
+            snapshot,
+            evaluation,
+            batches,
+            sample_rows=self._settings.sample_rows,
+            adapter=self._rendering(evaluation.adapter_of(snapshot)),
         )
 
     def _run_own(
