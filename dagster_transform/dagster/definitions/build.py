@@ -11,7 +11,6 @@ import dagster as dg
 from dagster_transform import dbt, sqlmesh
 from dagster_transform.config import DbtProject, TransformConfig, load_config
 from dagster_transform.dagster._compat import executes_a_run
-from dagster_transform.dagster._compat_events import keep_engines
 from dagster_transform.dagster.definitions.assets import build_transform_assets, multi_asset
 from dagster_transform.dagster.definitions.fitting import fit
 from dagster_transform.dagster.definitions.loading import Loaded, load_graphs
@@ -106,7 +105,10 @@ def build_transform_definitions(
         if found.graph.nodes:
             assets.append(multi_asset(name, made, transform, not_there))
     if begins:
-        keep_engines()
+        # Not with this module: it brings SQLAlchemy, which loading definitions does without.
+        from dagster_transform.dagster._compat_events import store_events_faster
+
+        store_events_faster()
         if spare is None:  # else it may be all about dbt
             sqlmesh.import_early()
     chosen = transform_executor() if executor is True else executor or None
