@@ -13,9 +13,9 @@ from rich.text import Text
 
 from dagster_transform.cli.drift_texts import drift_lines
 from dagster_transform.cli.job_groups.as_json import differences_as_json
+from dagster_transform.cli.job_groups.costs import cost_of_jobs
 from dagster_transform.cli.job_groups.graphs import Prepared, prepared, prepared_elsewhere
 from dagster_transform.cli.job_groups.progress import steps
-from dagster_transform.cli.job_groups.costs import cost_of_jobs
 from dagster_transform.cli.job_groups.reading import (
     consoles,
     past_builds,
