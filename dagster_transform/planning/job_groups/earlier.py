@@ -182,7 +182,7 @@ def _staying(
         if label.apart != apart:
             why = "`keep_apart` tells them from its other nodes"
         elif before != label.cron:
-            why = "their cron has changed"
+            why = "the cron has changed"
         elif only is not None and label.cron != only:
             why = "their cadence is another one, and merge_cadences is `never`"
         elif only is None and not group.cron.covers(label.cron):

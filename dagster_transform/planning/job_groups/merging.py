@@ -124,8 +124,6 @@ class _Joins:
             group, other, cron = found
             self._join(group, other, cron)
             self.join_equal([(cron, self.drafts[group].apart)])
-            while self.too_many() and self.merge_least(only_new=False):
-                pass
 
     def _sharing(self) -> tuple[int, int, Cron] | None:
         """Two groups that can share a cron, and that cron: of the cadences with the fewest groups

@@ -255,3 +255,21 @@ def test_a_full_group_takes_no_new_node() -> None:
     graph = Graph.of([*star("a", 3), timed_node("x", "@daily", ["a0"])])
     placed = place_new_nodes(graph, {}, wanted, before)
     assert groups_by_name(placed) == {"daily": ["a0", "a1", "a2"], "daily_2": ["x"]}
+
+
+def test_a_node_whose_cron_has_changed_is_placed_anew() -> None:
+    before = split(*star("a", 3), timed_node("w", "@weekly"))
+    moved = timed_node("a2", "@weekly", ["a0"])
+    after = split(*star("a", 2), moved, timed_node("w", "@weekly"), previous=before)
+    assert groups_by_name(after) == {"daily": ["a0", "a1"], "weekly": ["a2", "w"]}
+    assert after.warnings == ("a2 can't stay in the job group daily: the cron has changed.",)
+
+
+def test_what_the_settings_have_told_apart_since_leaves_its_group() -> None:
+    nodes = [*chain("*/15 * * * *", "@hourly"), timed_node("q", "@hourly", project="q")]
+    before = split(*nodes, wanted=ALWAYS)
+    now = replace(NEVER, keep_apart=("project",))
+    after = split(*nodes, wanted=now, previous=before)
+    assert len(after.groups) == 3
+    assert {group.name for group in before.groups} <= {group.name for group in after.groups}
+    assert any("merge_cadences is `never`" in warning for warning in after.warnings)
