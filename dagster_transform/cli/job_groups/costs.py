@@ -26,6 +26,6 @@ def cost_of_jobs(groups: Sequence[JobGroup], jobs: str) -> str:
     if jobs == "shared":
         return f"Dagster gets one job for all of them; one for each would load {more} longer."
     return (
-        f"Dagster gets {counted(len(groups), 'job')}, which load {more} longer than one job for all "
-        "(`job_groups: {jobs: shared}`)."
+        f"Dagster gets {counted(len(groups), 'job')}, which load {more} longer than one job for "
+        "all (`job_groups: {jobs: shared}`)."
     )

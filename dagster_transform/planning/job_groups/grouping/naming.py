@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dagster_transform.planning.cron import Cron
-from dagster_transform.planning.job_groups.drafts import Draft
+from dagster_transform.planning.job_groups.grouping.drafts import Draft
 from dagster_transform.planning.job_groups.values import JobGroupName
 
 _OTHER = re.compile(r"[^a-z0-9]+")
