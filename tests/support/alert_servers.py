@@ -105,8 +105,10 @@ def smtp_server(*, login: Callable[[str], bool] | None = None) -> Iterator[Inbox
                     taken = login(line.split(" ")[2])
                     self.say("235 welcome" if taken else "535 wrong password")
                 elif word == "RCPT":
-                    to.append(line.split("<")[1].split(">")[0])
-                    self.say("550 unknown" if to[-1].startswith("nobody@") else "250 fine")
+                    address = line.split("<")[1].split(">")[0]
+                    known = not address.startswith("nobody@")
+                    to += [address] * known
+                    self.say("250 fine" if known else "550 unknown")
                 elif word == "DATA":
                     self.say("354 go on")
                     lines: list[bytes] = []

@@ -15,6 +15,7 @@ class AlertError(TransformError):
 
     Attributes:
         again: Whether trying again may help.
+        sent: Whether somebody has got it all the same: it is not sent to them again.
     """
 
     def __init__(
@@ -23,9 +24,11 @@ class AlertError(TransformError):
         *,
         remedy: str | None = None,
         again: bool = False,
+        sent: bool = False,
         secrets: Iterable[str] = (),
     ) -> None:
         self.again = again
+        self.sent = sent
         super().__init__(without(cause, secrets), remedy=remedy)
 
 

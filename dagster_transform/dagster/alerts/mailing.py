@@ -39,6 +39,7 @@ def mail(channel: EmailChannel, to: Sequence[str], message: Message) -> None:
             raise AlertError(
                 f"{host} took the message, but not for {', '.join(sorted(refused))}.",
                 remedy="Check these addresses.",
+                sent=True,
             )
     except smtplib.SMTPAuthenticationError as error:
         raise AlertError(

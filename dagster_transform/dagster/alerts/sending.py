@@ -11,7 +11,6 @@ from dagster_transform.config.alerts import EmailChannel
 from dagster_transform.dagster.alerts.errors import AlertError
 from dagster_transform.dagster.alerts.mailing import mail
 from dagster_transform.dagster.alerts.posting import post
-from dagster_transform.errors import TransformError
 from dagster_transform.runs.alerts.messages import Message
 from dagster_transform.runs.alerts.routing import Target
 
@@ -27,7 +26,7 @@ class Letter:
     message: Message
 
 
-def send_all(letters: Sequence[Letter], limit: float) -> list[TransformError | None]:
+def send_all(letters: Sequence[Letter], limit: float) -> list[AlertError | None]:
     """Send messages, all at once.
 
     Args:
@@ -39,7 +38,7 @@ def send_all(letters: Sequence[Letter], limit: float) -> list[TransformError | N
         For each whether it could be sent: why not, or None.
     """
     end = time.monotonic() + limit
-    found: list[TransformError | None] = [
+    found: list[AlertError | None] = [
         AlertError(
             f"Not sent within {limit:g} s.",
             remedy="Check that the server answers; `alerts: {limit: ...}` is how long a run waits.",
@@ -62,7 +61,7 @@ def send_all(letters: Sequence[Letter], limit: float) -> list[TransformError | N
     return list(found)
 
 
-def _attempts(letter: Letter, end: float) -> TransformError | None:
+def _attempts(letter: Letter, end: float) -> AlertError | None:
     delay = _FIRST_DELAY
     for left in range(letter.target.channel.retries, -1, -1):
         try:

@@ -83,6 +83,9 @@ def _tell(news: RunNews, alerts: Alerts, memory: _Memory, log: RunLog) -> None:
         if error is None:
             memory.settle(keys)
             log.info(f"Alert sent through {target.shown}: {letter.message.title}")
+        elif error.sent:
+            memory.settle(keys)
+            log.warning(f"Alert through {target.shown} was not sent to all. {error}")
         else:
             memory.put_back(keys)
             log.warning(f"Alert through {target.shown} was not sent. {error}")

@@ -86,9 +86,7 @@ def test_what_is_wrong_is_said_at_its_place(channel: str, message: str) -> None:
 def test_a_url_that_is_none_is_said_without_it(monkeypatch: pytest.MonkeyPatch) -> None:
     for url in ("ftp://very-secret/x", "very-secret", "http:///very-secret", "https://a\nb"):
         monkeypatch.setenv("HOOK", url)
-        (line,) = errors(
-            "projects: {}\nalerts: {channels: {c: {type: slack, url: '${HOOK}'}}}\n"
-        )
+        (line,) = errors("projects: {}\nalerts: {channels: {c: {type: slack, url: '${HOOK}'}}}\n")
         assert "c.url: must be a URL that begins with http:// or https://" in line
         assert "very-secret" not in line
 

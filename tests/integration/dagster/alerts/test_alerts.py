@@ -219,9 +219,7 @@ def test_a_check_that_is_an_error_is_told_with_a_link(
     assert len(team.take()) == 1
 
 
-def test_a_server_that_is_down_for_a_moment_is_asked_again(
-    world: Transform, pager: Inbox
-) -> None:
+def test_a_server_that_is_down_for_a_moment_is_asked_again(world: Transform, pager: Inbox) -> None:
     words(world, "a|b")
     pager.answers = [503, 429]
     pager.attempts = 0
