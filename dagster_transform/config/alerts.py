@@ -44,7 +44,12 @@ def _secret_http(value: SecretStr | None) -> SecretStr | None:
 def _is_http(text: str) -> bool:
     try:
         parts = urlsplit(text)
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and text.isprintable()
+        return (
+            parts.scheme in ("http", "https")
+            and bool(parts.hostname)
+            and text.isprintable()
+            and " " not in text
+        )
     except ValueError:
         return False
 

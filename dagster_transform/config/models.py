@@ -30,7 +30,7 @@ from dagster_transform.config.fields import (
     path_from,
 )
 from dagster_transform.config.job_groups import JobGroups
-from dagster_transform.config.projects import DbtProject, SqlmeshProject
+from dagster_transform.config.projects import DbtProject, JanitorSchedule, SqlmeshProject
 from dagster_transform.errors import TransformError, redact
 
 CONFIG_FILE = "transform.yaml"
@@ -250,6 +250,8 @@ def _report_invalid(document: ConfigDocument, details: ErrorDetails) -> None:
         # Between a project and its keys pydantic has the framework, or "[key]".
         model = _MODELS.get(str(where[2]), model)
         where = where[:2] + where[3:]
+        if where[2:3] == ("janitor",) and len(where) > 3:
+            model = JanitorSchedule
     if where[:1] == ("job_groups",) and len(where) > 1:
         model = JobGroups
     tag = "framework"

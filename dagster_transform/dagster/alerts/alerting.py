@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import Any
 
+from dagster_transform.config import TransformConfig
 from dagster_transform.dagster.alerts.telling import alerting_run, tell
 from dagster_transform.dagster.execution.claims_store import open_claims
 from dagster_transform.dagster.execution.transform import Transform
-from dagster_transform.runs.alerts.incidents import RunNotes
+from dagster_transform.runs.alerts.incidents import RunNotes, news_of_job
 from dagster_transform.runs.events import RunEvent
 from dagster_transform.runs.rounds import Selection
 from dagster_transform.runs.summary import RunSummary
@@ -49,3 +50,16 @@ class Alerting:
             lambda: open_claims(self._context.instance, self._config),
             self._context.log,
         )
+
+
+def tell_of_job(context: Any, config: TransformConfig, project: str, reason: str) -> None:
+    """Tell people of a job that builds no nodes. Raises nothing.
+
+    Args:
+        context: Dagster's context of its op.
+        config: Who is to be told, and where claims are kept.
+        project: The project that it is about.
+        reason: Why it has failed; "": it has not, which is told to whom was told that it had.
+    """
+    news = news_of_job(alerting_run(context, config.alerts, ()), project, reason)
+    tell(news, config.alerts, lambda: open_claims(context.instance, config), context.log)

@@ -55,9 +55,9 @@ def post(channel: SlackChannel | WebhookChannel, message: Message) -> None:
             secrets=secrets,
         ) from None
     except (OSError, http.client.HTTPException) as error:
-        why = error.reason if isinstance(error, urllib.error.URLError) else error
+        why = str(getattr(error, "reason", None) or error)
         raise AlertError(
-            f"{server} can't be reached: {str(why) or type(why).__name__}.",
+            f"{server} can't be reached: {why or type(error).__name__}.",
             remedy="Check that it runs, and that this machine reaches it.",
             again=True,
             secrets=secrets,
@@ -80,7 +80,7 @@ def _said(error: urllib.error.HTTPError) -> str:
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
     """Another server would get what is meant for this one: its credentials, too."""
 
-    def redirect_request(self, *_: object) -> None:  # type: ignore[override]
+    def redirect_request(self, *_: object) -> None:
         return None
 
 

@@ -122,6 +122,19 @@ class RunNews:
         return id.removeprefix(own) if id.startswith(own) else self.called(UnitId(id))
 
 
+def news_of_job(run: AlertingRun, project: str, reason: str) -> RunNews:
+    """What people may be told of a job that builds no nodes.
+
+    Args:
+        run: Its run.
+        project: The project that it is about.
+        reason: Why it has failed; "": it has not.
+    """
+    id, text = f"run:{run.key}:{run.job}", _first_line(reason)
+    failed = Incident(id, run.job, Wrong.FAILED, text, (project,))
+    return RunNews(run, (failed,) if text else (), frozenset(), True, 0, (), str)
+
+
 class RunNotes:
     """Notes what becomes of nodes and checks while a run goes on.
 

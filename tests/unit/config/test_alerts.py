@@ -1,4 +1,4 @@
-"""`alerts` of transform.yaml: what is wrong is said at its place, and no secret is written there."""
+"""`alerts` of transform.yaml: what is wrong is said at its place; no secret is written there."""
 
 from __future__ import annotations
 
@@ -84,7 +84,13 @@ def test_what_is_wrong_is_said_at_its_place(channel: str, message: str) -> None:
 
 
 def test_a_url_that_is_none_is_said_without_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    for url in ("ftp://very-secret/x", "very-secret", "http:///very-secret", "https://a\nb"):
+    for url in (
+        "ftp://very-secret/x",
+        "very-secret",
+        "http:///very-secret",
+        "https://a\nb",
+        "http://a/very-secret x",
+    ):
         monkeypatch.setenv("HOOK", url)
         (line,) = errors("projects: {}\nalerts: {channels: {c: {type: slack, url: '${HOOK}'}}}\n")
         assert "c.url: must be a URL that begins with http:// or https://" in line

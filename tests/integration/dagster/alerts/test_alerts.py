@@ -1,4 +1,4 @@
-"""Runs tell whoever has to know, once, over real servers; a server that does not answer fails none."""
+"""Runs tell whoever has to know, once, over real servers; one that does not answer fails none."""
 
 from __future__ import annotations
 
