@@ -156,12 +156,13 @@ class Alerts(Model):
     Attributes:
         webserver_url: Of Dagster's UI, for links to runs; None: what the environment variable
             DAGSTER_WEBSERVER_URL says; without either a message has the run's id alone.
-        limit: Seconds that sending may take at the end of a run, over all channels.
+        limit: Seconds that sending may take at the end of a run, over all channels;
+            at most 240.
         channels: Where messages go, by name.
     """
 
     webserver_url: Annotated[OptionalText, AfterValidator(_http)] = None
-    limit: Seconds = 30.0
+    limit: Annotated[Seconds, Field(le=240)] = 30.0  # whoever tells has five minutes
     channels: dict[ChannelName, Channel] = Field(default_factory=dict)
 
 

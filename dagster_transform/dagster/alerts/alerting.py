@@ -31,7 +31,9 @@ class Alerting:
         self._context = context
         self._config = transform.config
         graph = transform.keys.named(transform.graph)
-        self._notes = RunNotes(graph, selection.nodes, waited=waited)
+        judged = {graph.checks[c].target for c in selection.checks if c in graph.checks}
+        nodes = {*selection.nodes, *(n for n in judged if graph.is_node(n))}
+        self._notes = RunNotes(graph, nodes, waited=waited)
         selected = [*selection.nodes, *selection.checks]
         self._run = alerting_run(context, transform.config.alerts, selected)
 

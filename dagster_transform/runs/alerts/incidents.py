@@ -140,7 +140,7 @@ class RunNotes:
 
     Args:
         graph: The graph as the run sees it, its nodes called as people call them.
-        selected: The nodes that the run was to build: whose run it is.
+        selected: The nodes that the run was to build or to judge: whose run it is.
         waited: Whether the run waits for what others hold: what it did not get after all, it has
             failed to build.
     """

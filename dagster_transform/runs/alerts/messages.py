@@ -12,6 +12,8 @@ from dagster_transform.runs.alerts.routing import Alert
 
 _SHOWN = 20
 """Lines of one kind in a message; the run has all of them."""
+_LISTED = 200
+"""Entries of one kind for programs; servers refuse what is too large."""
 _FORMAT = 1
 _SAID = {
     Wrong.FAILED: "failed",
@@ -93,6 +95,7 @@ def _some(lines: Sequence[str]) -> list[str]:
 
 def _data(alert: Alert, title: str, recovered: list[str], news: RunNews) -> dict[str, Any]:
     def of(*wrongs: Wrong) -> list[dict[str, Any]]:
+        found = [incident for incident in alert.fresh if incident.wrong in wrongs]
         return [
             {
                 "name": incident.name,
@@ -102,8 +105,7 @@ def _data(alert: Alert, title: str, recovered: list[str], news: RunNews) -> dict
                 "owners": list(incident.owners),
                 "tags": list(incident.tags),
             }
-            for incident in alert.fresh
-            if incident.wrong in wrongs
+            for incident in found[:_LISTED]
         ]
 
     run = news.run
@@ -117,9 +119,11 @@ def _data(alert: Alert, title: str, recovered: list[str], news: RunNews) -> dict
         "failed": of(Wrong.FAILED),
         "failed_checks": of(Wrong.CHECK_ERROR, Wrong.CHECK_WARN),
         "waiting": of(Wrong.WAITING),
-        "recovered": recovered,
+        "recovered": recovered[:_LISTED],
         "blocked": news.blocked,
-        "claimed": [{"names": list(r.names), "reason": r.reason} for r in news.claimed],
+        "claimed": [
+            {"names": list(r.names[:_SHOWN]), "reason": r.reason} for r in news.claimed[:_SHOWN]
+        ],
         "told_before": alert.known,
     }
 

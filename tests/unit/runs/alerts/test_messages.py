@@ -77,3 +77,12 @@ def test_a_hundred_failures_are_twenty_lines_and_a_number() -> None:
     assert "nightly: 100 failed" in text
     assert text.count("failed: no") == 20
     assert "... and 80 more, which the run has." in text
+    assert len(compose(alert, (), found).data["failed"]) == 100
+
+
+def test_what_is_too_much_for_a_server_is_cut_for_programs() -> None:
+    many = graph(*(node(f"a:n{i:03}") for i in range(300)))
+    found = news(*(NodeObserved(id, Outcome.FAILED, "no") for id in many.nodes), of=many)
+    data = compose(alert_for(Target("t", slack()), found, (), NOW), (), found).data
+    assert len(data["failed"]) == 200
+    assert data["title"] == "nightly: 300 failed"
