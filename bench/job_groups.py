@@ -67,6 +67,7 @@ def measure(shape: str, count: int, runs: int) -> dict[str, Any]:
     graph, more = Graph.of(nodes), Graph.of([*nodes, _node("new", [nodes[0].id], "@daily")])
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     times: dict[str, list[float]] = {"afresh": [], "again": []}
+    plan = None
     for _ in range(runs):
         began = time.perf_counter()
         plan = plan_job_groups(graph, {}, JobGroupSettings())
@@ -74,6 +75,7 @@ def measure(shape: str, count: int, runs: int) -> dict[str, Any]:
         began = time.perf_counter()
         plan_job_groups(more, {}, JobGroupSettings(), plan)
         times["again"].append(time.perf_counter() - began)
+    assert plan is not None
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     unit = 1 if sys.platform == "darwin" else 1024
     return {
@@ -104,9 +106,10 @@ def _nodes(count: int, coarsening: float) -> list[Any]:
 
 
 def _node(name: str, deps: list[Any], cron: str) -> Any:
+    from dagster_transform.databases.identity import ConnectionIdentity
     from dagster_transform.graph import Node, Relation, node_id
 
-    relation = Relation("duckdb:/bench", "bench", "marts", name)
+    relation = Relation(ConnectionIdentity("duckdb:/bench"), "bench", "marts", name)
     return Node(
         node_id("p", name), "p", "sqlmesh", name, name, "FULL", relation,
         deps=tuple(deps), cron=cron,

@@ -6,8 +6,9 @@ import random
 from collections.abc import Iterable, Mapping
 
 from dagster_transform.graph import Graph, Node, NodeId, Relation
-from dagster_transform.planning.cron import MINIMUM_CADENCE, Cron, clamped
-from dagster_transform.planning.job_groups import JobGroupPlan, JobGroupSettings
+from dagster_transform.planning.cron import Cron, clamped
+from dagster_transform.planning.job_groups import JobGroupPlan, JobGroupSettings, MergeCadences
+from dagster_transform.planning.job_groups.grouping.labels import apart_by
 
 
 def timed_node(
@@ -78,7 +79,11 @@ def assert_sound(graph: Graph, plan: JobGroupPlan, settings: JobGroupSettings) -
         # 5. nothing faster than the minimum
         assert clamped(group.cron) == group.cron
         assert group.reason.endswith(".")
-    assert MINIMUM_CADENCE.total_seconds() == 300
+        if not any(node in settings.pinned for node in group.nodes):
+            apart = apart_by(settings.keep_apart)
+            assert len({apart(graph.nodes[node]) for node in group.nodes}) == 1
+            if settings.merge_cadences is MergeCadences.NEVER:
+                assert {crons[node] for node in group.nodes} == {group.cron}
     # 3. no circle: each group comes after what it reads, nodes too
     places = {group.name: place for place, group in enumerate(plan.groups)}
     assert len(places) == len(plan.groups)

@@ -44,7 +44,8 @@ def simulate(
         max_concurrent_models: How many nodes a run builds at a time, where its group does not say.
         progress: Called with each moment in which something ticks, before that is looked at.
     """
-    queue = _Queue(plan, graph, durations, max_concurrent_models)
+    nodes = _Nodes.of(plan, graph, durations)
+    queue = _Queue(nodes, max_concurrent_models)
     for tick, launched in groupby(_ticks(plan.groups, start, end), key=lambda found: found[0]):
         progress(tick)
         now = (tick - start).total_seconds()
@@ -61,22 +62,20 @@ def simulate(
         start=_moment(0, start),
         end=end.astimezone(timezone.utc),
         launches=tuple(run.as_launch(start) for run in queue.runs),
-        waits=tuple(
-            _as_wait(queue, run, on, queue.waits[run, on], start) for run, on in sorted(queue.waits)
-        ),
+        waits=tuple(_as_wait(queue, run, on, nodes, start) for run, on in sorted(queue.waits)),
         peak_groups=queue.peak_groups,
         peak_nodes=queue.peak_nodes,
     )
 
 
-def _as_wait(queue: _Queue, run: int, on: int, waited: _Waited, start: datetime) -> Wait:
-    mine, other = queue.runs[run], queue.runs[on]
+def _as_wait(queue: _Queue, run: int, on: int, nodes: _Nodes, start: datetime) -> Wait:
+    mine, other, waited = queue.runs[run], queue.runs[on], queue.waits[run, on]
     return Wait(
         group=mine.group.name,
         tick=mine.tick,
         on_group=other.group.name,
         on_tick=other.tick,
-        nodes=tuple(queue.ids[node] for node in sorted(waited.nodes)),
+        nodes=tuple(nodes.ids[node] for node in sorted(waited.nodes)),
         since=_moment(waited.since, start),
         until=_moment(waited.until, start),
     )
@@ -158,22 +157,40 @@ class _Waited:
     nodes: set[int]
 
 
+@dataclass(frozen=True, slots=True)
+class _Nodes:
+    """The nodes of a graph as numbers, in its order.
+
+    Attributes:
+        ids, numbers: Both ways.
+        reads: As `_scheduled_upstream` has it.
+        seconds: How long a build takes.
+    """
+
+    ids: Sequence[NodeId]
+    numbers: Mapping[NodeId, int]
+    reads: Sequence[tuple[int, ...]]
+    seconds: Sequence[float]
+
+    @classmethod
+    def of(cls, plan: JobGroupPlan, graph: Graph, durations: Mapping[NodeId, float]) -> _Nodes:
+        """Those of a graph."""
+        numbers = {node_id: number for number, node_id in enumerate(graph.order)}
+        return cls(
+            ids=graph.order,
+            numbers=numbers,
+            reads=_scheduled_upstream(graph, plan, numbers),
+            seconds=[expected_seconds(graph.nodes[id], durations) for id in graph.order],
+        )
+
+
 class _Queue:
     """All that is under way. Times are seconds since the start."""
 
     # More than twelve attributes: the whole state of a simulation, in one place.
 
-    def __init__(
-        self,
-        plan: JobGroupPlan,
-        graph: Graph,
-        durations: Mapping[NodeId, float],
-        slots: int,
-    ) -> None:
-        self.ids: Sequence[NodeId] = graph.order
-        self._numbers = {node_id: number for number, node_id in enumerate(graph.order)}
-        self._reads = _scheduled_upstream(graph, plan, self._numbers)
-        self._takes = [expected_seconds(graph.nodes[id], durations) for id in graph.order]
+    def __init__(self, nodes: _Nodes, slots: int) -> None:
+        self._nodes = nodes
         self._slots = slots
         self._last: dict[int, _Build] = {}  # by node, its last build that is not done
         self._under_way: list[tuple[float, _Build]] = []
@@ -195,13 +212,15 @@ class _Queue:
             self.runs.append(run)
             runs.append(run)
             for node_id in nodes:
-                build = _Build(run, self._numbers[node_id], self._builds)
+                build = _Build(run, self._nodes.numbers[node_id], self._builds)
                 self._builds += 1
                 fresh.append((build, self._last.get(build.node)))
                 self._last[build.node] = build
         # Only now: what is launched in one moment waits for each other, whatever comes first.
         for build, before in fresh:
-            awaited = [self._last[node] for node in self._reads[build.node] if node in self._last]
+            awaited = [
+                self._last[node] for node in self._nodes.reads[build.node] if node in self._last
+            ]
             for other in awaited if before is None else (*awaited, before):
                 other.then.append(build)
                 if other.run is build.run:
@@ -265,7 +284,7 @@ class _Queue:
                 if not run.begun:
                     run.begun, run.at = True, now
                 self._building[run.group.name] += 1
-                heappush(self._under_way, (now + self._takes[build.node], build))
+                heappush(self._under_way, (now + self._nodes.seconds[build.node], build))
         self.peak_groups = max(self.peak_groups, sum(map(bool, self._building.values())))
         self.peak_nodes = max(self.peak_nodes, len(self._under_way))
 

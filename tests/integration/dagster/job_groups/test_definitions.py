@@ -8,7 +8,6 @@ from typing import Any
 
 import dagster as dg
 import pytest
-import yaml
 
 from tests.support.grouped import FILE, grouped, write_groups
 from tests.support.scheduler import launched, scheduler_of

@@ -102,7 +102,8 @@ CLOCKS = {
 }
 FILE = """
     job_groups:
-      hours: {cron: "@hourly", time_zone: Europe/Zurich, nodes: [w/mart/hour, w/mart/two, w/mart/day]}
+      hours:
+        {cron: "@hourly", time_zone: Europe/Zurich, nodes: [w/mart/hour, w/mart/two, w/mart/day]}
       nights: {cron: "30 2 * * *", time_zone: Europe/Zurich, nodes: [w/mart/night]}
 """
 

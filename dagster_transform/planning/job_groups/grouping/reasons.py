@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Collection, Sequence
 
 from dagster_transform.planning.cron import Cron
-from dagster_transform.planning.job_groups.drafts import Draft, Nodes
-from dagster_transform.planning.job_groups.labels import some
+from dagster_transform.planning.job_groups.grouping.drafts import Draft, Nodes
+from dagster_transform.planning.job_groups.grouping.labels import some
 from dagster_transform.planning.job_groups.values import (
     JobGroupName,
     JobGroupSettings,
@@ -101,9 +102,7 @@ class Reasons:
         side_by_side: list[int] = []
         between: dict[int, list[int]] = {}
         stage_of: list[int] = []
-        for other in self._alike[draft.cron, draft.apart]:
-            if other == group or self._drafts[other].pinned:
-                continue
+        for other in self._nearest(group):
             low, high = min(group, other), max(group, other)
             if not self._above[high] >> low & 1:
                 side_by_side.append(other)
@@ -114,7 +113,8 @@ class Reasons:
                 if self._above[high] >> number & 1 and self._above[number] >> low & 1
             ]
             # Those of its own cadence say nothing: something lies between it and them.
-            others = [number for number in middle if number not in self._alike_set(draft)]
+            alike = (draft.cron, draft.apart)
+            others = [n for n in middle if (self._drafts[n].cron, self._drafts[n].apart) != alike]
             if others:
                 between.setdefault(others[0] if other < group else others[-1], []).append(other)
             elif not middle and low in self._reads[high]:
@@ -135,8 +135,13 @@ class Reasons:
             )
         return found
 
-    def _alike_set(self, draft: Draft) -> Collection[int]:
-        return self._alike[draft.cron, draft.apart]
+    def _nearest(self, group: int) -> list[int]:
+        """The groups of its cadence that are next to it in the plan, some before and behind."""
+        draft = self._drafts[group]
+        alike = self._alike[draft.cron, draft.apart]
+        place = bisect_left(alike, group)
+        near = alike[max(place - _MOST_COMPARED, 0) : place + _MOST_COMPARED + 1]
+        return [other for other in near if other != group and not self._drafts[other].pinned]
 
     def _called(self, groups: Sequence[int]) -> str:
         return some([self._names[group] for group in groups])

@@ -99,3 +99,21 @@ def test_no_more_is_merged_than_what_is_not_pinned() -> None:
     assert replace(found, warnings=()) == replace(
         plan_job_groups(Graph.of(nodes[::-1]), {}, wanted), warnings=()
     )
+
+
+def test_a_pinned_group_gets_no_other_cron() -> None:
+    nodes = [timed_node("a", "0 6 * * *"), timed_node("b", "0 18 * * *")]
+    wanted = JobGroupSettings(max_job_groups=1, pinned={"p:a": "daily"})
+    found = plan_job_groups(Graph.of(nodes), {}, wanted)
+    assert {group.name: group.cron.text for group in found.groups} == {
+        "daily": "0 6 * * *",
+        "daily_2": "0 18 * * *",
+    }
+
+
+def test_a_pinned_group_is_not_cut() -> None:
+    nodes = [timed_node(name) for name in "abc"]
+    wanted = JobGroupSettings(largest=2, pinned={node.id: "mine" for node in nodes})
+    found = plan_job_groups(Graph.of(nodes), {}, wanted)
+    assert groups_by_name(found) == {"mine": ["a", "b", "c"]}
+    assert "mine has 3" in found.warnings[0]

@@ -9,19 +9,20 @@ least goes first.
 
 from __future__ import annotations
 
-from bisect import insort
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import combinations
+from itertools import chain, combinations, starmap
 
 from dagster_transform.planning.cron import Cron
-from dagster_transform.planning.job_groups.drafts import Draft, common_cron
-from dagster_transform.planning.job_groups.quotient import Quotient, numbers
+from dagster_transform.planning.job_groups.grouping.drafts import Draft, common_cron
+from dagster_transform.planning.job_groups.grouping.quotient import Quotient, numbers
 from dagster_transform.planning.job_groups.values import JobGroupSettings, MergeCadences
 
 _Key = tuple[Cron, tuple[str, ...]]
-_MOST_CADENCES = 64
-"""Of so many cadences each pair is looked at for a cron that both can share."""
+_MOST_COMPARED = 32
+"""Of so many cadences all pairs are compared, for the best cron that two can share."""
+_MOST_TRIED = 128
+"""Of so many, any pair that can share a cron will do where those have none."""
 
 
 def merge(
@@ -73,6 +74,7 @@ class _Joins:
         self.keys: dict[_Key, int] = {}
         self._settings = settings
         self._covering: dict[_Key, list[_Key]] = {}
+        self._pairs: dict[tuple[_Key, _Key], _Pair | None] = {}
         self._pinned = 0
         for group, draft in enumerate(drafts):
             self._enter(group, draft)
@@ -115,33 +117,40 @@ class _Joins:
 
     def share_crons(self) -> None:
         """Join groups under a cron that has the ticks of both, while there are too many."""
-        if not self.too_many():
-            return
-        pairs: list[_Pair] = []
-        few_first = sorted(self.keys, key=lambda key: (self.keys[key].bit_count(), _text(key)))
-        for first, second in combinations(few_first[:_MOST_CADENCES], 2):
-            _enter_pair(pairs, first, second)
         while self.too_many():
-            found = next(self._sharing(pairs), None)
+            found = self._sharing()
             if found is None:
                 return
             group, other, cron = found
-            known = list(self.keys)
             self._join(group, other, cron)
-            key = (cron, self.drafts[group].apart)
-            if key not in known:
-                for each in known[:_MOST_CADENCES]:
-                    _enter_pair(pairs, each, key)
-            while self.too_many() and self.merge_least(only_new=False):
-                pass
+            self.join_equal([(cron, self.drafts[group].apart)])
 
-    def _sharing(self, pairs: Sequence[_Pair]) -> Iterator[tuple[int, int, Cron]]:
-        """Groups that can share a cron, and that cron, the best first."""
-        for pair in pairs:
+    def _sharing(self) -> tuple[int, int, Cron] | None:
+        """Two groups that can share a cron, and that cron: of the cadences with the fewest groups
+        the pair whose cron ticks least; where none of them can, any other."""
+        live = [key for key, groups in self.keys.items() if groups & ~self._pinned]
+        live.sort(key=lambda key: (self.keys[key].bit_count(), _text(key)))
+        few = sorted(filter(None, starmap(self._pair, combinations(live[:_MOST_COMPARED], 2))))
+        rest = filter(None, starmap(self._pair, combinations(live[:_MOST_TRIED], 2)))
+        for pair in chain(few, rest):
+            second = self.keys[pair.second] & ~self._pinned
             for group in numbers(self.keys[pair.first] & ~self._pinned):
-                others = self.quotient.joinable(group) & self.keys[pair.second] & ~self._pinned
-                for other in numbers(others):
-                    yield group, other, pair.cron
+                other = next(numbers(self.quotient.joinable(group) & second), None)
+                if other is not None:
+                    return group, other, pair.cron
+        return None
+
+    def _pair(self, first: _Key, second: _Key) -> _Pair | None:
+        """Two cadences as a pair, if they can share a cron."""
+        if first[1] != second[1] or first[0].time_zone != second[0].time_zone:
+            return None
+        if (first, second) not in self._pairs:
+            cron = common_cron((first[0], second[0]))
+            texts = (_text(first), _text(second))
+            self._pairs[first, second] = (
+                None if cron is None else _Pair(cron.per_day, texts, cron, first, second)
+            )
+        return self._pairs[first, second]
 
     def _join_one(self, key: _Key, group: int) -> bool:
         """Join a group with one other of its cadence; False: there is none."""
@@ -149,17 +158,18 @@ class _Joins:
         if not of_key >> group & 1:
             return False  # has been joined meanwhile
         for other in numbers(self.quotient.joinable(group) & of_key):
-            if self.drafts[other].name is None:
-                self._join(group, other)
+            whole, part = self.drafts[group], self.drafts[other]
+            if whole.name is None and part.name is None:
+                self._join(group, other)  # too large a one is split again
                 return True
-            if self.drafts[group].name is None:
-                self._join(other, group)
+            if (whole.name is None or part.name is None) and self._fits(whole, part):
+                self._join(*((group, other) if whole.name else (other, group)))
                 return True
         return False
 
     def _finer(self, group: int, only_new: bool, may_be_large: bool) -> list[int]:
         """Groups that a group can go into."""
-        draft, largest = self.drafts[group], self._settings.largest
+        draft = self.drafts[group]
         covering = 0
         for key in self._covering_keys((draft.cron, draft.apart)):
             covering |= self.keys.get(key, 0)
@@ -167,24 +177,18 @@ class _Joins:
             other
             for other in numbers(self.quotient.joinable(group) & covering)
             if not (only_new and draft.name and self.drafts[other].name)
-            and (
-                may_be_large
-                or largest is None
-                or len(draft.members) + len(self.drafts[other].members) <= largest
-            )
+            and (may_be_large or self._fits(draft, self.drafts[other]))
         ]
+
+    def _fits(self, draft: Draft, other: Draft) -> bool:
+        largest = self._settings.largest
+        return largest is None or len(draft.members) + len(other.members) <= largest
 
     def _covering_keys(self, key: _Key) -> list[_Key]:
         if self._settings.merge_cadences is MergeCadences.NEVER:
             return [key]
         if key not in self._covering:
-            self._covering[key] = [
-                other
-                for other in self.keys
-                if other[1] == key[1]
-                and other[0].time_zone == key[0].time_zone
-                and other[0].covers(key[0])
-            ]
+            self._covering[key] = [other for other in self.keys if _covers(other, key)]
         return self._covering[key]
 
     def _distance(self, group: int, other: int) -> tuple[float, bool, int, int]:
@@ -216,7 +220,9 @@ class _Joins:
         key = (draft.cron, draft.apart)
         if key not in self.keys:
             self.keys[key] = 0
-            self._covering.clear()
+            for other, finer in self._covering.items():
+                if _covers(key, other):
+                    finer.append(key)
         self.keys[key] |= 1 << group
 
     def _leave(self, group: int, draft: Draft) -> None:
@@ -236,13 +242,8 @@ class _Pair:
     second: _Key = field(compare=False)
 
 
-def _enter_pair(pairs: list[_Pair], first: _Key, second: _Key) -> None:
-    """Enter two cadences where they can share a cron, in order."""
-    if first[1] != second[1] or first[0].time_zone != second[0].time_zone:
-        return
-    cron = common_cron((first[0], second[0]))
-    if cron is not None:
-        insort(pairs, _Pair(cron.per_day, (_text(first), _text(second)), cron, first, second))
+def _covers(key: _Key, other: _Key) -> bool:
+    return key[1] == other[1] and key[0].covers(other[0])
 
 
 def _text(key: _Key) -> tuple[str, ...]:

@@ -218,12 +218,12 @@ def test_names_and_what_people_have_written_stay() -> None:
 
 
 def test_a_new_node_goes_to_the_group_with_most_of_what_it_has_to_do_with() -> None:
-    nodes = [*star("a", 10), *star("b", 10)]
+    nodes = [*star("a", 12), *star("b", 10)]
     before = split(*nodes)
-    new = timed_node("new", "@daily", ["b0", "b3", "a1"])
-    after = split(*nodes, new, previous=before)
-    assert memberships(after)["p:new"] == memberships(before)["p:b0"]
-    assert {**memberships(before), "p:new": memberships(after)["p:new"]} == memberships(after)
+    for read in ("a", "b"):  # the larger group and the smaller one
+        new = timed_node("new", "@daily", [f"{read}0", f"{read}3"])
+        after = memberships(split(*nodes, new, previous=before))
+        assert after == {**memberships(before), "p:new": memberships(before)[f"p:{read}0"]}
 
 
 def test_nodes_move_only_where_groups_would_have_a_circle() -> None:
@@ -247,3 +247,29 @@ def test_placing_leaves_all_else_as_it_is() -> None:
     assert groups_by_name(placed) == {"hourly": ["a0", "a1", "d"]}  # no new schedule for one node
     apart = place_new_nodes(graph, {}, NEVER, before)
     assert groups_by_name(apart) == {"hourly": ["a0", "a1"], "daily": ["d"]}
+
+
+def test_a_full_group_takes_no_new_node() -> None:
+    wanted = replace(NEEDED, largest=3)
+    before = split(*star("a", 3), wanted=wanted)
+    graph = Graph.of([*star("a", 3), timed_node("x", "@daily", ["a0"])])
+    placed = place_new_nodes(graph, {}, wanted, before)
+    assert groups_by_name(placed) == {"daily": ["a0", "a1", "a2"], "daily_2": ["x"]}
+
+
+def test_a_node_whose_cron_has_changed_is_placed_anew() -> None:
+    before = split(*star("a", 3), timed_node("w", "@weekly"))
+    moved = timed_node("a2", "@weekly", ["a0"])
+    after = split(*star("a", 2), moved, timed_node("w", "@weekly"), previous=before)
+    assert groups_by_name(after) == {"daily": ["a0", "a1"], "weekly": ["a2", "w"]}
+    assert after.warnings == ("a2 can't stay in the job group daily: the cron has changed.",)
+
+
+def test_what_the_settings_have_told_apart_since_leaves_its_group() -> None:
+    nodes = [*chain("*/15 * * * *", "@hourly"), timed_node("q", "@hourly", project="q")]
+    before = split(*nodes, wanted=ALWAYS)
+    now = replace(NEVER, keep_apart=("project",))
+    after = split(*nodes, wanted=now, previous=before)
+    assert len(after.groups) == 3
+    assert {group.name for group in before.groups} <= {group.name for group in after.groups}
+    assert any("merge_cadences is `never`" in warning for warning in after.warnings)
