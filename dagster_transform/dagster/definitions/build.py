@@ -68,7 +68,8 @@ def build_transform_definitions(
         project that can't be loaded is an asset `<project>/not_loaded` whose description says why,
         and whose materialisation fails with it; the others load, and nothing of them is built over
         that one. So is one that Dagster can't show together with those before it in transform.yaml.
-        Where an environment has what the project's files have not, `<project>/not_in_files` names it.
+        Where an environment has what the project's files have not, `<project>/not_in_files` names
+        it.
 
     Raises:
         ConfigError: The configuration is wrong.

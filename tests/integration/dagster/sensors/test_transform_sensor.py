@@ -247,14 +247,17 @@ def test_a_run_that_has_said_why_it_failed_is_not_followed_up(
     scheduler: Scheduler, transform: Transform
 ) -> None:
     scheduler.look(MIDNIGHT)
-    model = transform.projects[0].folder / "models" / "mart.events.sql"
-    assert model.exists()
-    (run,) = scheduler.runs()
+    (lost,) = scheduler.runs()
+    scheduler.begin(lost)
+    scheduler.lose(lost)
+    scheduler.sense(MIDNIGHT + timedelta(seconds=10))
+    scheduler.sense(MIDNIGHT + timedelta(seconds=20))
+    again = scheduler.runs()[1]
     transform.projects[0].database.execute("DROP SCHEMA IF EXISTS sqlmesh CASCADE")
-    assert not scheduler.execute(run).success
+    assert not scheduler.execute(again).success
     for seconds in (30, 60, 90):
         scheduler.sense(MIDNIGHT + timedelta(seconds=seconds))
-    assert [group for group, _ in groups(scheduler)].count("hourly") == 1
+    assert [group for group, _ in groups(scheduler)].count("hourly") == 2
 
 
 def test_claims_of_an_ended_run_are_kept_until_their_lease_has_ended(
