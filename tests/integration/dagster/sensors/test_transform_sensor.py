@@ -247,16 +247,30 @@ def test_a_run_that_has_said_why_it_failed_is_not_followed_up(
     scheduler: Scheduler, transform: Transform
 ) -> None:
     scheduler.look(MIDNIGHT)
+    (run,) = scheduler.runs()
+    transform.projects[0].database.execute("DROP SCHEMA IF EXISTS sqlmesh CASCADE")
+    assert not scheduler.execute(run).success
+    for seconds in (30, 60, 90):
+        scheduler.sense(MIDNIGHT + timedelta(seconds=seconds))
+    assert [group for group, _ in groups(scheduler)].count("hourly") == 1
+
+
+def test_a_lost_run_is_followed_up_once_whatever_becomes_of_its_successor(
+    scheduler: Scheduler,
+) -> None:
+    # What Dagster stores of a run that is tagged has the time that it is told: near the real one.
+    now = datetime.now(timezone.utc)
+    scheduler.look(MIDNIGHT)
     (lost,) = scheduler.runs()
     scheduler.begin(lost)
     scheduler.lose(lost)
-    scheduler.sense(MIDNIGHT + timedelta(seconds=10))
-    scheduler.sense(MIDNIGHT + timedelta(seconds=20))
+    scheduler.sense(now + timedelta(seconds=30))
     again = scheduler.runs()[1]
-    transform.projects[0].database.execute("DROP SCHEMA IF EXISTS sqlmesh CASCADE")
-    assert not scheduler.execute(again).success
-    for seconds in (30, 60, 90):
-        scheduler.sense(MIDNIGHT + timedelta(seconds=seconds))
+    scheduler.begin(again)
+    scheduler.instance.add_run_tags(again.run_id, {"dagster_transform/told": "true"})
+    scheduler.lose(again)
+    for seconds in (60, 90, 120):
+        scheduler.sense(now + timedelta(seconds=seconds))
     assert [group for group, _ in groups(scheduler)].count("hourly") == 2
 
 
