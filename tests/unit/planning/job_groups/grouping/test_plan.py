@@ -273,3 +273,8 @@ def test_what_the_settings_have_told_apart_since_leaves_its_group() -> None:
     assert len(after.groups) == 3
     assert {group.name for group in before.groups} <= {group.name for group in after.groups}
     assert any("merge_cadences is `never`" in warning for warning in after.warnings)
+
+
+def test_a_node_in_no_group_that_groups_read_is_warned_about() -> None:
+    plan = split(timed_node("a", None), timed_node("b", "@daily", "a"))
+    assert plan.warnings == ("a is in no group, and nobody builds it before b, which read it.",)
