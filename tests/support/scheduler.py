@@ -31,6 +31,13 @@ QUEUE = (
     "  class: QueuedRunCoordinator\n"
 )
 
+OF_A_JANITOR = "_janitor_schedule"
+
+
+def own_schedules(repository: Any) -> list[dg.ScheduleDefinition]:
+    """The schedules of a code location but those of janitors, which every SQLMesh project has."""
+    return [s for s in repository.schedule_defs if not s.name.endswith(OF_A_JANITOR)]
+
 
 class Scheduler:
     """The scheduler of a daemon that looks when it is told to.
@@ -50,10 +57,12 @@ class Scheduler:
         return self._transform.instance
 
     def schedules(self) -> dict[str, Any]:
+        """By name; not those of janitors, which no test of job groups starts."""
         context = self._process.create_request_context()
         (name,) = context.code_location_names
         (repository,) = context.get_code_location(name).get_repositories().values()
-        return {schedule.name: schedule for schedule in repository.get_schedules()}
+        found = {schedule.name: schedule for schedule in repository.get_schedules()}
+        return {name: each for name, each in found.items() if not name.endswith(OF_A_JANITOR)}
 
     def start(self, now: datetime, *names: str) -> None:
         """Switch schedules on; all, if none is named."""
