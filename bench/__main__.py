@@ -40,6 +40,8 @@ OWN_PROJECT: dict[str, Any] = {
 }
 # Not a project's: it measures itself.
 WITHOUT_PROJECT: dict[str, Any] = {claims.NAME: claims, job_groups.NAME: job_groups}
+# What is measured together.
+ALONG = {job_groups.NAME: (load_job_groups.NAME,)}
 ABOUT = {
     name: module.ABOUT for name, module in {**BENCHMARKS, **OWN_PROJECT, **WITHOUT_PROJECT}.items()
 }
@@ -72,7 +74,7 @@ def main() -> None:
     if given.runs < 1 or given.models < 30:
         parser.error("--runs must be at least 1 and --models at least 30")
     console = Console(highlight=False, soft_wrap=True)
-    chosen = [given.only] if given.only else list(ABOUT)
+    chosen = [given.only, *ALONG.get(given.only, ())] if given.only else list(ABOUT)
 
     console.print("Compiling bytecode")
     for folder in (*map(_folder, _COMPILED), ROOT / "dagster_transform", ROOT / "bench"):

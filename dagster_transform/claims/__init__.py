@@ -23,7 +23,15 @@ from dagster_transform.claims.errors import (
 )
 from dagster_transform.claims.ids import ClaimId, RunId, new_claim_id
 from dagster_transform.claims.lease.heartbeat import Keeper, Lost
-from dagster_transform.claims.ports import Grants, History, Pauses, PendingWork, Recovery, Store
+from dagster_transform.claims.ports import (
+    Grants,
+    History,
+    Pauses,
+    PendingWork,
+    Recovery,
+    Store,
+    ToldAlerts,
+)
 from dagster_transform.claims.store.opening import open_store
 from dagster_transform.claims.values import (
     WHOLE,
@@ -35,6 +43,7 @@ from dagster_transform.claims.values import (
     OwnerKind,
     PendingNode,
     Timing,
+    Told,
     Want,
 )
 
@@ -66,6 +75,8 @@ __all__ = [
     "StoreVersionError",
     "Timing",
     "TimingError",
+    "Told",
+    "ToldAlerts",
     "UnknownStoreError",
     "UpgradeError",
     "Want",

@@ -15,6 +15,7 @@ from dagster_transform.claims.values import (
     Owner,
     PendingNode,
     Timing,
+    Told,
     Want,
 )
 from dagster_transform.databases.backends import BackendId
@@ -200,7 +201,49 @@ class PendingWork(Protocol):
         ...
 
 
-class Store(Grants, Recovery, Pauses, History, PendingWork, Protocol):
+class ToldAlerts(Protocol):
+    """What channels of alerts were told, so that they are told once, whichever run it is.
+
+    What is to be told is noted, taken, sent, and then settled: a run that dies in between has taken
+    it for five minutes, after which another one may. A key is a channel and a subject.
+    """
+
+    def note(self, keys: Iterable[tuple[str, str]]) -> None:
+        """Note that something is not well; what is noted already stays as it is."""
+        ...
+
+    def noted(self) -> list[Told]:
+        """All that is not well, as far as it was noted; by channel and subject."""
+        ...
+
+    def take(self, keys: Iterable[tuple[str, str]], run_id: RunId) -> list[Told]:
+        """Take what nobody else is about to tell, by compare-and-set.
+
+        Returns:
+            What is the run's to tell now, in the order of `keys`; taken again, it still is.
+        """
+        ...
+
+    def settle(
+        self,
+        run_id: RunId,
+        *,
+        told: Collection[tuple[str, str]] = (),
+        over: Collection[tuple[str, str]] = (),
+        put_back: Collection[tuple[str, str]] = (),
+    ) -> None:
+        """End what a run has taken; what it has not is left alone.
+
+        Args:
+            run_id: The run.
+            told: The channel knows of it now.
+            over: It is well again: it is forgotten.
+            put_back: It could not be told: the next run may.
+        """
+        ...
+
+
+class Store(Grants, Recovery, Pauses, History, PendingWork, ToldAlerts, Protocol):
     """A claims store in all its roles; whoever needs one of them asks for that one.
 
     Each method is one short transaction (`acquire`: a second one where a resource is new) and may

@@ -178,6 +178,23 @@ class ClaimEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class Told:
+    """What a channel of alerts has been told of something that is not well, or is to be told.
+
+    Attributes:
+        channel: The channel's name, with the address where it has several.
+        subject: What it is about: a node's or check's id, and what is wrong with it.
+        since: When it was noted first, aware, UTC.
+        told_at: When the channel was told, aware, UTC; None: it was not yet.
+    """
+
+    channel: str
+    subject: str
+    since: datetime
+    told_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class PendingNode:
     """A node that could not go at its tick.
 

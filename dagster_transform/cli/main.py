@@ -55,6 +55,7 @@ def main() -> None:
 
     \b
       sqlmesh  environment, gateway, plan, column_lineage, catalog_in_key
+               janitor: the cron of its schedule
       dbt      target, profiles_dir, vars, state, cron, time_zone
       both     select, exclude: which nodes are assets
                key_prefix: comes before their keys

@@ -17,6 +17,7 @@ from typing import Annotated
 from pydantic import Field, PrivateAttr, StringConstraints, ValidationError
 from pydantic_core import ErrorDetails
 
+from dagster_transform.config.alerts import CHANNELS, Alerts, report_written_secrets
 from dagster_transform.config.checks import CheckJob
 from dagster_transform.config.document import ConfigDocument, ConfigError, Where
 from dagster_transform.config.explaining import explain
@@ -29,7 +30,7 @@ from dagster_transform.config.fields import (
     path_from,
 )
 from dagster_transform.config.job_groups import JobGroups
-from dagster_transform.config.projects import DbtProject, SqlmeshProject
+from dagster_transform.config.projects import DbtProject, JanitorSchedule, SqlmeshProject
 from dagster_transform.errors import TransformError, redact
 
 CONFIG_FILE = "transform.yaml"
@@ -87,6 +88,7 @@ class TransformConfig(Model):
             as many as the connections allow.
         check_jobs: Jobs that run checks and build nothing, by name.
         job_groups: How nodes are split into job groups, and what becomes of these in Dagster.
+        alerts: Who is told what became of runs.
         tags: Concurrency tags: how many nodes of each may be built at the same moment, over all
             runs that share a claims store. A node has the tags that its project gives it.
         connections: How many nodes and checks may be under way at the same moment over a connection
@@ -108,6 +110,7 @@ class TransformConfig(Model):
     check_concurrency: Count | None = None
     check_jobs: dict[ProjectName, CheckJob] = Field(default_factory=dict)
     job_groups: JobGroups = Field(default_factory=JobGroups)
+    alerts: Alerts = Field(default_factory=Alerts)
     tags: dict[str, Count] = Field(default_factory=dict)
     connections: dict[str, Count] = Field(default_factory=dict)
     artifacts: OptionalText = None
@@ -210,6 +213,8 @@ def load_config(path: str | Path | None = None) -> TransformConfig:
         for details in error.errors(include_url=False, include_input=False):
             _report_invalid(document, details)
         config = None
+    if config is not None:
+        report_written_secrets(document, config.alerts)
     if config is None or document.problems:
         # Not chained: pydantic's text says the same thing worse.
         raise ConfigError(document.problems) from None
@@ -218,9 +223,18 @@ def load_config(path: str | Path | None = None) -> TransformConfig:
     return config
 
 
+def _in_alerts(where: Where) -> tuple[Where, type[Model], str]:
+    """A place in `alerts` without the type that pydantic has between a channel and its keys; what
+    knows its keys; and the key that says which type a channel has."""
+    if len(where) > 3 and where[1] == "channels":
+        return where[:3] + where[4:], CHANNELS.get(str(where[3]), Alerts), "type"
+    return where, Alerts, "type"
+
+
 _MODELS: Mapping[str, type[Model]] = {"sqlmesh": SqlmeshProject, "dbt": DbtProject}
 _WORDS = {
     "framework": f"must be {' or '.join(map(repr, _MODELS))}",
+    "type": f"must be {' or '.join(map(repr, CHANNELS))}",
     "string_pattern_mismatch": (
         "a project's name has letters, digits and underscores, and does not begin with a digit"
     ),
@@ -236,11 +250,16 @@ def _report_invalid(document: ConfigDocument, details: ErrorDetails) -> None:
         # Between a project and its keys pydantic has the framework, or "[key]".
         model = _MODELS.get(str(where[2]), model)
         where = where[:2] + where[3:]
+        if where[2:3] == ("janitor",) and len(where) > 3:
+            model = JanitorSchedule
     if where[:1] == ("job_groups",) and len(where) > 1:
         model = JobGroups
+    tag = "framework"
+    if where[:1] == ("alerts",):
+        where, model, tag = _in_alerts(where)
     if kind in {"union_tag_invalid", "union_tag_not_found"}:
-        where = (*where, "framework")
-        kind = "framework" if where in document.marks else "missing"
+        where = (*where, tag)
+        kind = tag if where in document.marks else "missing"
     if kind != "missing":
         where = document.nearest(where)
     if where not in document.reported:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field
+from pydantic_core import PydanticCustomError
 
 from dagster_transform.config.checks import ProjectChecks, as_when
 from dagster_transform.config.fields import (
@@ -26,6 +27,12 @@ from dagster_transform.config.fields import (
     TimeZone,
     Variables,
 )
+
+
+def _given(value: object) -> object:
+    if value in ("", None):
+        raise PydanticCustomError("cron", "must be a cron; schedule: stopped is for never")
+    return value
 
 
 class _Project(Model):
@@ -66,6 +73,21 @@ class _Project(Model):
         }
 
 
+class JanitorSchedule(Model):
+    """When the janitor of a SQLMesh project runs.
+
+    Attributes:
+        cron: Its ticks; by default at a minute at which hardly anything else starts, since the
+            janitor has the environment alone.
+        time_zone: IANA name of the zone in which `cron` is meant; None is UTC.
+        schedule: Whether the schedule runs from the start.
+    """
+
+    cron: Annotated[Cron, BeforeValidator(_given)] = "17 3 * * *"
+    time_zone: TimeZone = None
+    schedule: Literal["stopped", "running"] = "stopped"
+
+
 class SqlmeshProject(_Project):
     """A SQLMesh project.
 
@@ -76,6 +98,7 @@ class SqlmeshProject(_Project):
         plan: Whether a run may apply a plan by itself.
         column_lineage: Whether `prepare` finds out what each column is computed from.
         catalog_in_key: Whether asset keys are `[catalog, schema, model]`; else `[schema, model]`.
+        janitor: When its janitor runs.
     """
 
     framework: Literal["sqlmesh"]
@@ -85,6 +108,7 @@ class SqlmeshProject(_Project):
     plan: Literal["never", "auto"] = "never"
     column_lineage: bool = True
     catalog_in_key: bool = True
+    janitor: JanitorSchedule = Field(default_factory=JanitorSchedule)
 
     _MAKES_THE_GRAPH = (*_Project._MAKES_THE_GRAPH, "catalog_in_key")
 

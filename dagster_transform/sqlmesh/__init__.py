@@ -100,16 +100,18 @@ def project_shared_resources(
 
 
 def import_early() -> None:
-    """Import SQLMesh on a thread of its own; whoever needs it next waits for that, or hears what
-    went wrong.
+    """Import SQLMesh, and what opening a project imports besides, on a thread of its own; whoever
+    needs it next waits for that, or hears what went wrong.
 
-    It takes a second of computing, and a process that is about to execute a run waits for that
-    long for Dagster's storage.
+    It takes more than a second of computing, and a process that is about to execute a run waits
+    meanwhile for Dagster's storage, for servers and for the disk.
     """
 
     def load() -> None:
         with suppress(Exception):
             _import_sqlmesh()
+            import_module("pandas")  # SQLMesh's loader does
+            import_module(f"{__name__}.runs.project_run")
 
     threading.Thread(target=load, name="import-sqlmesh", daemon=True).start()
 

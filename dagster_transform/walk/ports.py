@@ -138,7 +138,7 @@ class Worker(Protocol):
 
     @property
     def capacity(self) -> int:
-        """Units that it can do at the same moment, at least 1."""
+        """Units that it takes at the same moment, at least 1; a few of them may wait in it."""
 
     @property
     def exclusive(self) -> frozenset[ResourceKey]:

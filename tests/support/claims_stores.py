@@ -23,7 +23,7 @@ from dagster_transform.claims.tickets import Precedence, tickets
 from dagster_transform.planning import ResourceKey
 
 TIMING = Timing(lease=60, heartbeat=15, poll=2)
-TABLES = ("resource", "batch", "lease", "waiter", "event", "pending")
+TABLES = ("resource", "batch", "lease", "waiter", "event", "pending", "told")
 
 
 @dataclass

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dagster_transform.graph import Graph, Node, NodeId, Relation
 from dagster_transform.planning.cron import Cron, clamped
 from dagster_transform.planning.job_groups import JobGroupPlan, JobGroupSettings, MergeCadences
-from dagster_transform.planning.job_groups.labels import apart_by
+from dagster_transform.planning.job_groups.grouping.labels import apart_by
 
 
 def timed_node(

@@ -30,7 +30,7 @@ from sqlalchemy import (
 from dagster_transform.claims.errors import StoreVersionError
 
 PREFIX = "dagster_transform_"
-VERSION = 1
+VERSION = 2
 
 metadata = MetaData()
 _Id = BigInteger().with_variant(Integer, "sqlite")  # only INTEGER counts up by itself there
@@ -127,8 +127,19 @@ pending = Table(
     Index(f"{PREFIX}pending_since", "since"),
 )
 
+told = Table(
+    f"{PREFIX}told",
+    metadata,
+    Column("channel", Text, primary_key=True),
+    Column("subject", Text, primary_key=True),
+    Column("since", _Seconds, nullable=False),
+    Column("told_at", _Seconds),  # null: it is noted, and nobody has been told of it
+    Column("taken_by", Text),  # the run that is about to tell
+    Column("taken_at", _Seconds),
+)
+
 Upgrade = Callable[[Connection], None]
-UPGRADES: Mapping[int, Sequence[Upgrade]] = {}
+UPGRADES: Mapping[int, Sequence[Upgrade]] = {1: [told.create]}
 """What takes the tables of a version to the next one."""
 
 

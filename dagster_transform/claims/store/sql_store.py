@@ -7,9 +7,10 @@ from dagster_transform.claims.store.history import SqlHistory
 from dagster_transform.claims.store.pauses import SqlPauses
 from dagster_transform.claims.store.pending import SqlPendingWork
 from dagster_transform.claims.store.recovery import SqlRecovery
+from dagster_transform.claims.store.told import SqlToldAlerts
 
 
-class SqlStore(SqlGrants, SqlRecovery, SqlPauses, SqlHistory, SqlPendingWork):
+class SqlStore(SqlGrants, SqlRecovery, SqlPauses, SqlHistory, SqlPendingWork, SqlToldAlerts):
     """Claims in a database: reads what admission needs to know, and writes what it decides.
 
     The contract is `Store`'s; the arguments are those of `SqlTransactions`.

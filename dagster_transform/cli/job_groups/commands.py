@@ -13,6 +13,7 @@ from rich.text import Text
 
 from dagster_transform.cli.drift_texts import drift_lines
 from dagster_transform.cli.job_groups.as_json import differences_as_json
+from dagster_transform.cli.job_groups.costs import cost_of_jobs
 from dagster_transform.cli.job_groups.graphs import Prepared, prepared, prepared_elsewhere
 from dagster_transform.cli.job_groups.progress import steps
 from dagster_transform.cli.job_groups.reading import (
@@ -127,6 +128,7 @@ def generate(
         plan = now.generated(source)
         text = now.text_of(plan)
     print_plan(plan, now, out, err)
+    out.print(f"\n{cost_of_jobs(plan.groups, config.job_groups.jobs)}", markup=False)
     _print_drift(known, out)
     if source == ENVIRONMENT and not_in_environment(config, now.graph):
         out.print("\nWhat only the files have comes with a plan; `--from files` takes it at once.")

@@ -11,7 +11,6 @@ import dagster as dg
 from dagster_transform import dbt, sqlmesh
 from dagster_transform.config import DbtProject, TransformConfig, load_config
 from dagster_transform.dagster._compat import executes_a_run
-from dagster_transform.dagster._compat_events import keep_engines
 from dagster_transform.dagster.definitions.assets import build_transform_assets, multi_asset
 from dagster_transform.dagster.definitions.fitting import fit
 from dagster_transform.dagster.definitions.loading import Loaded, load_graphs
@@ -20,6 +19,7 @@ from dagster_transform.dagster.execution.run_options import TransformResource
 from dagster_transform.dagster.execution.transform import Transform
 from dagster_transform.dagster.jobs.build import build_sqlmesh_jobs
 from dagster_transform.dagster.jobs.checks import build_check_jobs
+from dagster_transform.dagster.schedules.janitor import janitor_schedules
 from dagster_transform.dagster.translation.inner_names import op_name
 from dagster_transform.dagster.translation.specs import Translation, translate
 from dagster_transform.dagster.translation.translator import TransformTranslator
@@ -64,7 +64,7 @@ def build_transform_definitions(
         Definitions with the assets, their checks, the resource `transform`, two jobs for each
         SQLMesh project (`<project>_plan` and `<project>_janitor`), `<project>_checks` where checks
         run apart, those of `check_jobs`, and those of job groups where there is a job group file,
-        with their schedules. A project that can't be loaded
+        with their schedules; those of janitors are stopped at first. A project that can't be loaded
         is an asset `<project>/not_loaded` whose description says why, and whose materialisation
         fails with it; the others load, and nothing of them is built over that one. So is one that
         Dagster can't show together with those before it in transform.yaml. Where an
@@ -106,7 +106,10 @@ def build_transform_definitions(
         if found.graph.nodes:
             assets.append(multi_asset(name, made, transform, not_there))
     if begins:
-        keep_engines()
+        # Not with this module: it brings SQLAlchemy, which loading definitions does without.
+        from dagster_transform.dagster._compat_events import store_events_faster
+
+        store_events_faster()
         if spare is None:  # else it may be all about dbt
             sqlmesh.import_early()
     chosen = transform_executor() if executor is True else executor or None
@@ -119,8 +122,8 @@ def build_transform_definitions(
     for job in jobs:
         taken |= {job.name, *(op.name for op in job.nodes)}
     checks = build_check_jobs(config, found.graph, made.keys, taken)
+    schedules = [*janitor_schedules(config, jobs), *checks.schedules]
     jobs += checks.jobs
-    schedules = [*checks.schedules]
     if groups is not None:
         taken |= {job.name for job in checks.jobs}
         from dagster_transform.dagster.jobs.job_groups import GroupOps

@@ -6,6 +6,7 @@ from collections.abc import Collection, Generator, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
@@ -49,6 +50,9 @@ from dagster_transform.runs.summary import RunSummary
 from dagster_transform.runs.tags import JOB_GROUP
 from dagster_transform.walk import Unclaimed
 
+if TYPE_CHECKING:
+    from dagster_transform.dagster.alerts.alerting import Alerting
+
 _NAMED = 10
 """Checks that a warning names."""
 _RESTATE = """\
@@ -77,25 +81,49 @@ def run_transform(
         {keys.nodes[key] for key in context.selected_asset_keys if key in keys.nodes},
         {keys.check_ids[key] for key in context.selected_asset_check_keys},
     )
+    alerting = _alerting(context, transform, resource, selection)
     try:
         run = _Run(context, transform, resource)
         graph = run.graph
         selection = replace(selection, checks={*selection.checks, *run.asked_for(selection.nodes)})
         writer = EventWriter(context, graph, keys, transform.translator, run.ticks)
         rounds = look_ahead(run.project_runs, selection)
-        summary = yield from writer.outputs(
-            carry_out_rounds(
-                graph,
-                rounds,
-                lambda one, held_back: run.carry_out(one, held_back, writer),
-                writer,
-                fail_fast=run.options.limits.fail_fast,
-            )
+        events = carry_out_rounds(
+            graph,
+            rounds,
+            lambda one, held_back: run.carry_out(one, held_back, writer),
+            writer,
+            fail_fast=run.options.limits.fail_fast,
         )
+        summary = yield from writer.outputs(alerting.watch(events) if alerting else events)
     except TransformError as error:
+        if alerting:
+            alerting.tell(None, error)
         raise _refused(error) from None
+    except Exception as error:
+        if alerting:
+            alerting.tell(None, error)
+        raise
+    if alerting:
+        alerting.tell(summary)
     if failure := failure_of(summary):
         raise failure
+
+
+def _alerting(
+    context: dg.AssetExecutionContext,
+    transform: Transform,
+    resource: TransformResource,
+    selection: Selection,
+) -> Alerting | None:
+    """Tells people what becomes of the op; None where nobody is to be told."""
+    if not transform.config.alerts.channels:
+        return None
+    # Here, because who has no channels need not import what sends messages.
+    from dagster_transform.dagster.alerts.alerting import Alerting
+
+    waited = not resource.skips_claimed(context.run.tags)
+    return Alerting(context, transform, selection, waited=waited)
 
 
 class _Run:

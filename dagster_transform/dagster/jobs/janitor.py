@@ -31,6 +31,11 @@ class JanitorConfig(dg.Config):
     )
 
 
+def janitor_name(project: str) -> str:
+    """The name of a project's job."""
+    return f"{project}_janitor"
+
+
 def build_janitor_job(project: str, config: TransformConfig) -> dg.JobDefinition:
     """`<project>_janitor`: a job of one op.
 
@@ -38,13 +43,13 @@ def build_janitor_job(project: str, config: TransformConfig) -> dg.JobDefinition
         project: A SQLMesh project of `config`.
         config: Where the projects are.
     """
-    name = f"{project}_janitor"
+    name = janitor_name(project)
     settings = config.project(project)
     if not isinstance(settings, SqlmeshProject):
         raise TypeError(f"{project} is no SQLMesh project")
     about = (
         f"Drops what has expired in SQLMesh project {project}: environments with their views, "
-        "tables that no environment uses; and compacts the state's intervals. Schedule it daily: "
+        "tables that no environment uses; and compacts the state's intervals. Start its schedule: "
         "no other run does it."
     )
 
@@ -57,7 +62,12 @@ def build_janitor_job(project: str, config: TransformConfig) -> dg.JobDefinition
     def janitor_op(context):  # type: ignore[no-untyped-def]  # Dagster reads the annotation
         from dagster_transform.sqlmesh.janitor.report import as_markdown
 
-        done = _sweep(context, project, settings, config, JanitorConfig(**context.op_config))
+        try:
+            asked = JanitorConfig(**context.op_config)
+            done = _sweep(context, project, settings, config, asked)
+        except Exception as error:
+            _tell(context, config, project, getattr(error, "description", None) or str(error))
+            raise
         text = as_markdown(done)
         (context.log.warning if done.failures else context.log.info)(text)
         metadata: dict[str, Any] = {
@@ -66,7 +76,10 @@ def build_janitor_job(project: str, config: TransformConfig) -> dg.JobDefinition
             **{f"dagster_transform/{key}": n for key, n in done.counts.items()},
         }
         yield dg.Output(None, _OUTPUT, metadata=metadata)
-        if done.failures and not done.tolerated:
+        failed = bool(done.failures) and not done.tolerated
+        what = f"{len(done.failures)} could not be dropped: {done.failures[0]}" if failed else ""
+        _tell(context, config, project, what)
+        if failed:
             listing = "\n- ".join(done.failures)
             raise dg.Failure(
                 description=f"{len(done.failures)} could not be dropped; all else is done:\n"
@@ -80,6 +93,17 @@ def build_janitor_job(project: str, config: TransformConfig) -> dg.JobDefinition
         janitor_op()
 
     return janitor_job
+
+
+def _tell(
+    context: dg.OpExecutionContext, config: TransformConfig, project: str, reason: str
+) -> None:
+    """Tell people why the sweep has failed; or, of "", that it has not, who was told so before."""
+    if config.alerts.channels:
+        # Here, because who has no channels need not import what sends messages.
+        from dagster_transform.dagster.alerts.alerting import tell_of_job
+
+        tell_of_job(context, config, project, reason)
 
 
 def _sweep(

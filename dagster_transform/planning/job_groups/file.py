@@ -14,7 +14,7 @@ from dagster_transform.planning.job_groups.grouping import (
     place_new_nodes,
     plan_job_groups,
 )
-from dagster_transform.planning.job_groups.labels import label_nodes
+from dagster_transform.planning.job_groups.grouping.labels import label_nodes
 from dagster_transform.planning.job_groups.members import Members, members_of, selections_of
 from dagster_transform.planning.job_groups.validity import circular, crons_of, unfit_members
 from dagster_transform.planning.job_groups.values import (

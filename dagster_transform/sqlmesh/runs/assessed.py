@@ -31,7 +31,14 @@ class Assessed:
 
 @dataclass(frozen=True, slots=True)
 class Open:
-    """What a run works with from `open` to `close`."""
+    """What a run works with from `open` to `close`.
+
+    Attributes:
+        threads: They do its units.
+        backends: Where they build.
+        in_line: Units that may wait for a thread.
+    """
 
     threads: UnitThreads
     backends: ProjectBackends
+    in_line: int

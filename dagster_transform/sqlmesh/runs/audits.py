@@ -50,6 +50,7 @@ def run_audit(
     batches: Sequence[Interval],
     *,
     sample_rows: int = 0,
+    adapter: Any = None,
 ) -> CheckResult:
     """Run one audit over each batch.
 
@@ -60,6 +61,8 @@ def run_audit(
         evaluation: What the run's nodes share.
         batches: Time ranges that it judges; not empty.
         sample_rows: How many of the rows that it finds wrong are read.
+        adapter: The engine adapter with which its query is rendered; None: the one that carries it
+            out.
 
     Raises:
         Exception: Whatever the audit's query raised.
@@ -77,6 +80,7 @@ def run_audit(
             end=end,
             execution_time=evaluation.execution_time,
             deployability_index=evaluation.deployability,
+            **({} if adapter is None else {"engine_adapter": adapter}),
         )
         for start, end in batches
     ]
@@ -86,8 +90,8 @@ def run_audit(
     dialect = snapshot.node.dialect
     sample: Sample = ()
     if failed and sample_rows:
-        adapter = evaluation.adapter_of(snapshot)
-        sample = sample_of(*_compat.first_rows(adapter, shown.query, sample_rows), sample_rows)
+        reading = evaluation.adapter_of(snapshot)
+        sample = sample_of(*_compat.first_rows(reading, shown.query, sample_rows), sample_rows)
     return CheckResult(
         check,
         passed=not failed,

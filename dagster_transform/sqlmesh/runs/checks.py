@@ -11,6 +11,7 @@ from sqlmesh.utils.date import now_timestamp
 
 from dagster_transform.graph import Check, Graph, UnknownIdError
 from dagster_transform.planning import Outcome
+from dagster_transform.sqlmesh import _compat
 from dagster_transform.sqlmesh.check_names import EXTERNAL_AUDIT, STANDALONE_AUDIT
 from dagster_transform.sqlmesh.intervals import Interval
 from dagster_transform.sqlmesh.runs.audited_time import audited_time
@@ -37,6 +38,8 @@ class Checks:
         self._settings = settings
         self._passed: dict[str, set[str]] = {}  # snapshot -> its audits that hold nothing back
         self._lock = threading.Lock()
+        self._audits: dict[Any, list[Audit]] = {}  # snapshot -> its audits
+        self._adapters: dict[int, Any] = {}  # id of the adapter -> the one for rendering
         between = settings.audit_between
         self._between = [] if between is None else [audited_time(*between, settings.now)]
 
@@ -55,7 +58,7 @@ class Checks:
         """
         evaluation = self._assessment.evaluation
         snapshot, batches = self._assessment.judged(reference, evaluation)
-        audits = audits_of(snapshot, evaluation)
+        audits = self._audits_of(snapshot, evaluation)
         audit = _called(check, audits)
         if audit is None:
             called = self._settings.called(snapshot.name)
@@ -76,12 +79,34 @@ class Checks:
         result = self._audit(check, audit, snapshot, self._between or batches)
         return Report(check.id, Outcome.CHECKED, checks=(result,))
 
+    def _audits_of(self, snapshot: Any, evaluation: Evaluation) -> list[Audit]:
+        """What `audits_of` says, once: it writes all their arguments as SQL."""
+        with self._lock:
+            if snapshot.snapshot_id not in self._audits:
+                self._audits[snapshot.snapshot_id] = audits_of(snapshot, evaluation)
+            return self._audits[snapshot.snapshot_id]
+
+    def _rendering(self, adapter: Any) -> Any:
+        """The adapter with which queries are rendered: where nothing is built, no table changes."""
+        if self._assessment.work:
+            return adapter
+        with self._lock:
+            if id(adapter) not in self._adapters:
+                self._adapters[id(adapter)] = _compat.asking_for_columns_once(adapter)
+            return self._adapters[id(adapter)]
+
     def _audit(
         self, check: Check, audit: Audit, snapshot: Any, batches: Sequence[Interval]
     ) -> CheckResult:
         evaluation = self._assessment.evaluation
         return run_audit(
-            check.id, audit, snapshot, evaluation, batches, sample_rows=self._settings.sample_rows
+            check.id,
+            audit,
+            snapshot,
+            evaluation,
+            batches,
+            sample_rows=self._settings.sample_rows,
+            adapter=self._rendering(evaluation.adapter_of(snapshot)),
         )
 
     def _run_own(

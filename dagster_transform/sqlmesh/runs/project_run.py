@@ -53,6 +53,9 @@ Logger = Callable[[str, str], None]
 
 _STOP_TIMEOUT = 1.0
 """Seconds that an idle thread gets to end when the run closes."""
+_IN_LINE = 2
+"""Checks that wait for a thread, where there is nothing but checks: one that has ended is followed
+at once, whatever is being stored then."""
 
 
 class SqlmeshProjectRun:
@@ -86,10 +89,8 @@ class SqlmeshProjectRun:
 
     @property
     def capacity(self) -> int:
-        """What SQLMesh calls `concurrent_tasks` of the connection: 1 for DuckDB. Of several
-        gateways that have something to do, the least."""
-        connections = self._assessed.connections if self._assessed is not None else ()
-        return min((int(c.concurrent_tasks) for c in connections), default=1)
+        """As many as there are threads, and those in line."""
+        return self._threads() + (self._open.in_line if self._open is not None else 0)
 
     @property
     def exclusive(self) -> frozenset[ResourceKey]:
@@ -209,8 +210,10 @@ class SqlmeshProjectRun:
                 self._say(remarks.of_other_versions(name, command, self._settings, nodes, known))
             if skipped := remarks.of_skipped_audits(self._judged(units), known):
                 self._log("info", skipped)
-        threads = UnitThreads(self.capacity, f"sqlmesh-{self._project.name}", self._end_statements)
-        self._open = Open(threads, backends)
+        name = f"sqlmesh-{self._project.name}"
+        threads = UnitThreads(self._threads(), name, self._end_statements)
+        only_checks = all(unit.kind is UnitKind.CHECK for unit in units)
+        self._open = Open(threads, backends, in_line=_IN_LINE if only_checks else 0)
 
     def _judged(self, units: Sequence[Unit]) -> list[Node]:
         """The nodes of units of any kind, each once."""
@@ -352,6 +355,12 @@ class SqlmeshProjectRun:
         return Report(unit.id, Outcome.PROMOTED, seconds=perf_counter() - began)
 
     # -- small things ---------------------------------------------------------------------------
+
+    def _threads(self) -> int:
+        """What SQLMesh calls `concurrent_tasks` of the connection: 1 for DuckDB. Of several
+        gateways that have something to do, the least."""
+        connections = self._assessed.connections if self._assessed is not None else ()
+        return min((int(c.concurrent_tasks) for c in connections), default=1)
 
     def _say(self, text: str) -> None:
         if text:

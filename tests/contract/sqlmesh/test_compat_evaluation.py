@@ -43,6 +43,42 @@ def test_results_of_audits(planned: Any) -> None:
     }, "a model's audits_with_args no longer have `blocking` among the arguments"  # fmt: skip
 
 
+def test_audits_ask_for_columns_once(planned: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """EngineAdapter.with_settings and .columns; SnapshotEvaluator._audit: `engine_adapter`."""
+    evaluator = planned.snapshot_evaluator
+    from sqlmesh.core.snapshot import DeployabilityIndex
+
+    (snapshot,) = planned.snapshots.values()
+    kind, asked = type(evaluator.adapter), []
+    columns = kind.columns
+
+    def note(adapter: Any, *args: Any, **kwargs: Any) -> Any:
+        asked.append(args)
+        return columns(adapter, *args, **kwargs)
+
+    monkeypatch.setattr(kind, "columns", note)
+    counts = []
+    for adapter in (evaluator.adapter, _compat.asking_for_columns_once(evaluator.adapter)):
+        asked.clear()
+        results = [
+            _compat.run_audit(
+                evaluator, audit, arguments, snapshot=snapshot, snapshots={}, start="2024-03-01",
+                end=NOW, execution_time=NOW, engine_adapter=adapter,
+                deployability_index=DeployabilityIndex.all_deployable(),
+            )
+            for audit, arguments in snapshot.model.audits_with_args * 2
+        ]  # fmt: skip
+        counts.append((len(asked), [result.query.sql() for result in results]))
+    (natively, queries), (once, same_queries) = counts
+    assert natively == 4, "SQLMesh asks less often: asking_for_columns_once may not be needed"
+    assert once == 1, "audits no longer ask the `engine_adapter` that they are given"
+    assert same_queries == queries
+    table = snapshot.table_name()
+    asking = _compat.asking_for_columns_once(evaluator.adapter)
+    assert asking.columns(table) == asking.columns(table) == evaluator.adapter.columns(table)
+    assert asking._connection_pool is evaluator.adapter._connection_pool
+
+
 def test_expand_range_as_interval() -> None:
     _compat.import_sqlmesh()
     from sqlmesh.core import scheduler

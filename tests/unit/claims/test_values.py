@@ -106,3 +106,14 @@ def test_tables_of_an_older_version_are_upgraded_once_and_keep_what_they_hold(
         after = store_at(url)
     assert steps == [1]
     assert [holder.run_id for holder in after.holders()] == ["run"]
+
+
+def test_tables_of_version_1_get_that_of_alerts(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'claims.db'}"
+    before = store_at(url)
+    with before._database.engine.begin() as connection:  # as version 1 had made them
+        connection.execute(text("DROP TABLE dagster_transform_told"))
+        connection.execute(update(version).values(version=1))
+    after = store_at(url)
+    after.note([("mail", "p:a#failed")])
+    assert [told.subject for told in store_at(url).noted()] == ["p:a#failed"]

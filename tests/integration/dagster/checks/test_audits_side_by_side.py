@@ -51,8 +51,15 @@ MODELS = {
 
 
 @pytest.fixture
-def transform(tmp_path: Path, postgres_database: PostgresDatabase) -> Iterator[Transform]:
-    database = Database.in_postgres(postgres_database, concurrent_tasks=6)
+def tasks() -> int:
+    return 6
+
+
+@pytest.fixture
+def transform(
+    tmp_path: Path, postgres_database: PostgresDatabase, tasks: int
+) -> Iterator[Transform]:
+    database = Database.in_postgres(postgres_database, concurrent_tasks=tasks)
     database.execute(
         "CREATE SCHEMA src",
         "CREATE TABLE src.times (who TEXT, began TIMESTAMP, ended TIMESTAMP)",
@@ -114,3 +121,29 @@ def test_checks_alone_are_side_by_side_too_and_as_many_as_are_asked_for(
     assert max(at_once) <= 3  # two, and the one that has just ended
     whole = max(ended for _, ended in found) - min(began for began, _ in found)
     assert whole > 3 * SECONDS
+
+
+@pytest.mark.parametrize("tasks", [2])
+def test_of_checks_alone_no_more_run_than_the_connection_has_tasks(transform: Transform) -> None:
+    assert transform.run(["mart.six"], [], execution_time=NOW).success
+    transform.projects[0].database.execute("DELETE FROM src.times")
+    run = transform.run([], [f"mart.six:{name}" for name in SIX], execution_time=NOW)
+    assert run.success
+    assert len(run.checks) == 6
+    found = sorted(times(transform).values())
+    at_once = [sum(b < ended and began < e for b, e in found) for began, ended in found]
+    assert max(at_once) <= 3  # two, and the one that has just ended
+    assert max(ended for _, ended in found) - min(began for began, _ in found) > 3 * SECONDS
+
+
+@pytest.mark.parametrize("tasks", [2])
+def test_checks_that_wait_for_a_connection_do_not_run_once_one_has_failed(
+    transform: Transform,
+) -> None:
+    assert transform.run(["mart.six", "mart.bad"], [], execution_time=NOW, retries=0)
+    transform.projects[0].database.execute("DELETE FROM src.times")
+    checks = ["mart.bad:number_of_rows", *(f"mart.six:{name}" for name in SIX)]
+    run = transform.run([], checks, execution_time=NOW, fail_fast=True)
+    assert not run.success
+    assert run.checks == {"bad:number_of_rows": False}
+    assert times(transform) == {}, "what had begun was ended on the server"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from dagster_transform.planning.job_groups.labels import Label
-from dagster_transform.planning.job_groups.units import NO_LABEL, Units
+from dagster_transform.planning.job_groups.grouping.labels import Label
+from dagster_transform.planning.job_groups.grouping.units import NO_LABEL, Units
 
 
 def finer_labels(units: Units, labels: Sequence[Label]) -> list[tuple[int, int]]:

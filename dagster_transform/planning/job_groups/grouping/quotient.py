@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from heapq import heappop, heappush
 
-from dagster_transform.planning.job_groups.units import NO_LABEL, Units
+from dagster_transform.planning.job_groups.grouping.units import NO_LABEL, Units
 
 
 def edges_between(units: Units, groups: Sequence[int]) -> list[set[int]]:

@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 
 from dagster_transform.planning.cron import Cron
-from dagster_transform.planning.job_groups.drafts import Draft, Nodes
-from dagster_transform.planning.job_groups.labels import some
+from dagster_transform.planning.job_groups.grouping.drafts import Draft, Nodes
+from dagster_transform.planning.job_groups.grouping.labels import some
 from dagster_transform.planning.job_groups.values import (
     JobGroupName,
     JobGroupSettings,

@@ -11,9 +11,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from math import ceil
 
-from dagster_transform.planning.job_groups.components import components
-from dagster_transform.planning.job_groups.drafts import Draft, Nodes, common_cron
-from dagster_transform.planning.job_groups.units import depths_of, longest_chain
+from dagster_transform.planning.job_groups.grouping.components import components
+from dagster_transform.planning.job_groups.grouping.drafts import Draft, Nodes, common_cron
+from dagster_transform.planning.job_groups.grouping.units import depths_of, longest_chain
 from dagster_transform.planning.job_groups.values import JobGroupSettings
 from dagster_transform.planning.values import DEFAULT_MODELS
 

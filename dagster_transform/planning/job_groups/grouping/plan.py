@@ -6,21 +6,30 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from dagster_transform.graph import Graph, NodeId
-from dagster_transform.planning.job_groups.assembling import assemble
-from dagster_transform.planning.job_groups.cadences import (
+from dagster_transform.planning.job_groups.grouping.assembling import assemble
+from dagster_transform.planning.job_groups.grouping.cadences import (
     fewest_merges,
     finer_labels,
     relabelled,
 )
-from dagster_transform.planning.job_groups.drafts import Draft, Nodes, common_cron, groups_of
-from dagster_transform.planning.job_groups.earlier import Start, keep_as_it_is, keep_what_is_valid
-from dagster_transform.planning.job_groups.labels import label_nodes
-from dagster_transform.planning.job_groups.merging import join_equal, merge
-from dagster_transform.planning.job_groups.peeling import peel
-from dagster_transform.planning.job_groups.pinning import pinned_drafts
-from dagster_transform.planning.job_groups.quotient import edges_between
-from dagster_transform.planning.job_groups.splitting import split
-from dagster_transform.planning.job_groups.units import NO_LABEL, Units, contract
+from dagster_transform.planning.job_groups.grouping.drafts import (
+    Draft,
+    Nodes,
+    common_cron,
+    groups_of,
+)
+from dagster_transform.planning.job_groups.grouping.earlier import (
+    Start,
+    keep_as_it_is,
+    keep_what_is_valid,
+)
+from dagster_transform.planning.job_groups.grouping.labels import label_nodes
+from dagster_transform.planning.job_groups.grouping.merging import join_equal, merge
+from dagster_transform.planning.job_groups.grouping.peeling import peel
+from dagster_transform.planning.job_groups.grouping.pinning import pinned_drafts
+from dagster_transform.planning.job_groups.grouping.quotient import edges_between
+from dagster_transform.planning.job_groups.grouping.splitting import split
+from dagster_transform.planning.job_groups.grouping.units import NO_LABEL, Units, contract
 from dagster_transform.planning.job_groups.values import (
     JobGroupPlan,
     JobGroupSettings,

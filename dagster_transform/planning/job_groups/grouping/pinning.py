@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dagster_transform.graph import Graph
-from dagster_transform.planning.job_groups.drafts import Draft, Nodes, common_cron, groups_of
 from dagster_transform.planning.job_groups.errors import JobGroupError
-from dagster_transform.planning.job_groups.labels import some
-from dagster_transform.planning.job_groups.naming import is_of_cadence
-from dagster_transform.planning.job_groups.units import UnitsInCircle, contract, numbers_of
+from dagster_transform.planning.job_groups.grouping.drafts import (
+    Draft,
+    Nodes,
+    common_cron,
+    groups_of,
+)
+from dagster_transform.planning.job_groups.grouping.labels import some
+from dagster_transform.planning.job_groups.grouping.naming import is_of_cadence
+from dagster_transform.planning.job_groups.grouping.units import UnitsInCircle, contract, numbers_of
 from dagster_transform.planning.job_groups.values import JobGroupName
 
 

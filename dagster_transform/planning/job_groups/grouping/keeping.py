@@ -13,9 +13,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from dagster_transform.planning.cron import Cron
-from dagster_transform.planning.job_groups.drafts import Nodes
-from dagster_transform.planning.job_groups.quotient import numbers
-from dagster_transform.planning.job_groups.units import NO_LABEL, Units
+from dagster_transform.planning.job_groups.grouping.drafts import Nodes
+from dagster_transform.planning.job_groups.grouping.quotient import numbers
+from dagster_transform.planning.job_groups.grouping.units import NO_LABEL, Units
 
 NOWHERE = -1
 

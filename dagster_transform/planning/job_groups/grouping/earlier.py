@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from dagster_transform.graph import Graph
-from dagster_transform.planning.job_groups.drafts import Draft, Nodes, common_cron
 from dagster_transform.planning.job_groups.errors import JobGroupError
-from dagster_transform.planning.job_groups.keeping import NOWHERE, Home, keep
-from dagster_transform.planning.job_groups.labels import Label, some
-from dagster_transform.planning.job_groups.pinning import pinned_draft
+from dagster_transform.planning.job_groups.grouping.drafts import Draft, Nodes, common_cron
+from dagster_transform.planning.job_groups.grouping.keeping import NOWHERE, Home, keep
+from dagster_transform.planning.job_groups.grouping.labels import Label, some
+from dagster_transform.planning.job_groups.grouping.pinning import pinned_draft
 from dagster_transform.planning.job_groups.values import (
     JobGroup,
     JobGroupName,

@@ -16,7 +16,10 @@ def at(hour: int, minute: int = 0) -> datetime:
     return datetime(2026, 11, 3, hour, minute, tzinfo=timezone.utc)
 
 
-def window(tick: datetime, memory: TickMemory | None, loaded: datetime = at(0)) -> TickWindow:
+MIDNIGHT = at(0)
+
+
+def window(tick: datetime, memory: TickMemory | None, loaded: datetime = MIDNIGHT) -> TickWindow:
     return tick_window(HOURLY, tick, memory, loaded)
 
 

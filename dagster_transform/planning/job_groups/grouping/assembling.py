@@ -7,12 +7,12 @@ from dataclasses import replace
 
 from dagster_transform.graph import Graph
 from dagster_transform.planning.advice import finer_than_upstream
-from dagster_transform.planning.job_groups.drafts import Draft, Nodes, groups_of
-from dagster_transform.planning.job_groups.labels import Labels
-from dagster_transform.planning.job_groups.naming import EarlierName, name_groups
-from dagster_transform.planning.job_groups.quotient import edges_between, topological
-from dagster_transform.planning.job_groups.reasons import Reasons
-from dagster_transform.planning.job_groups.units import longest_chain
+from dagster_transform.planning.job_groups.grouping.drafts import Draft, Nodes, groups_of
+from dagster_transform.planning.job_groups.grouping.labels import Labels
+from dagster_transform.planning.job_groups.grouping.naming import EarlierName, name_groups
+from dagster_transform.planning.job_groups.grouping.quotient import edges_between, topological
+from dagster_transform.planning.job_groups.grouping.reasons import Reasons
+from dagster_transform.planning.job_groups.grouping.units import longest_chain
 from dagster_transform.planning.job_groups.values import (
     JobGroup,
     JobGroupPlan,

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dagster_transform.planning.cron import Cron
-from dagster_transform.planning.job_groups.drafts import Draft
+from dagster_transform.planning.job_groups.grouping.drafts import Draft
 from dagster_transform.planning.job_groups.values import JobGroupName
 
 _OTHER = re.compile(r"[^a-z0-9]+")
@@ -59,8 +59,8 @@ def name_groups(drafts: Sequence[Draft], earlier: Sequence[EarlierName]) -> list
     Args:
         drafts: The groups, in the order of the plan.
         earlier: The groups of the earlier plan. A name that has no group any more goes to the one
-            without a name that has most of its nodes; where none of its nodes is left, to one of
-            the same cadence: a model may have been renamed.
+            without a name that has most of its nodes; where no node of it is left, to one of the
+            same cadence: a model may have been renamed.
     """
     names = {place: draft.name for place, draft in enumerate(drafts) if draft.name is not None}
     place_of = {

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field, replace
 from itertools import chain, combinations, starmap
 
 from dagster_transform.planning.cron import Cron
-from dagster_transform.planning.job_groups.drafts import Draft, common_cron
-from dagster_transform.planning.job_groups.quotient import Quotient, numbers
+from dagster_transform.planning.job_groups.grouping.drafts import Draft, common_cron
+from dagster_transform.planning.job_groups.grouping.quotient import Quotient, numbers
 from dagster_transform.planning.job_groups.values import JobGroupSettings, MergeCadences
 
 _Key = tuple[Cron, tuple[str, ...]]

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from dagster_transform.graph import Graph, InputId, NodeId
 from dagster_transform.planning.cron import Cron, coarsest_covering
 from dagster_transform.planning.job_groups.expected_durations import expected_seconds
-from dagster_transform.planning.job_groups.labels import Label, Labels
-from dagster_transform.planning.job_groups.units import NO_LABEL, Units, units_in_order
+from dagster_transform.planning.job_groups.grouping.labels import Label, Labels
+from dagster_transform.planning.job_groups.grouping.units import NO_LABEL, Units, units_in_order
 from dagster_transform.planning.job_groups.values import JobGroupName
 
 

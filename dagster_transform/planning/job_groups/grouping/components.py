@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dagster_transform.planning.job_groups.drafts import Draft, groups_of
-from dagster_transform.planning.job_groups.units import NO_LABEL, Units, lying_within
+from dagster_transform.planning.job_groups.grouping.drafts import Draft, groups_of
+from dagster_transform.planning.job_groups.grouping.units import NO_LABEL, Units, lying_within
 
 _NOTHING: frozenset[int] = frozenset()
 

@@ -9,7 +9,7 @@ exactly. The label with the most changes below it does well; from which end depe
 
 from __future__ import annotations
 
-from dagster_transform.planning.job_groups.units import NO_LABEL, Units
+from dagster_transform.planning.job_groups.grouping.units import NO_LABEL, Units
 
 
 def peel(units: Units, labels: int) -> list[int]:

@@ -1,0 +1,1 @@
+"""Alerts, purely: what of a run is told, to whom, and in which words. Sending is elsewhere."""
