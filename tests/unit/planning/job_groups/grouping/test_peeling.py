@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dagster_transform.planning.job_groups.peeling import peel
-from dagster_transform.planning.job_groups.units import NO_LABEL, units_in_order
+from dagster_transform.planning.job_groups.grouping.peeling import peel
+from dagster_transform.planning.job_groups.grouping.units import NO_LABEL, units_in_order
 
 
 def test_a_peel_takes_all_of_a_label_that_reads_nothing_left() -> None:
