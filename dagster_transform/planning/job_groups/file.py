@@ -38,8 +38,8 @@ class LoadedJobGroups:
         plan: The groups of the file, and in them the nodes that the file does not have. A group of
             which no node is left is there too: its schedule must not lose its state.
         drift: What has changed since the file was written and does no harm, in the order of the
-            file: nodes that are new, are no more, have no cron any more, or had to make way; and where the
-            file is not as transform.yaml wants it.
+            file: nodes that are new, are no more, have no cron any more, or had to make way; and
+            where the file is not as transform.yaml wants it.
         selections: What people have written as `select`, by group.
     """
 
