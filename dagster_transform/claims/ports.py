@@ -188,8 +188,20 @@ class PendingWork(Protocol):
         """What waits to be launched, oldest first."""
         ...
 
-    def launch(self, nodes: Iterable[PendingNode], run_id: RunId) -> list[PendingNode]:
+    def remembered(self) -> list[PendingNode]:
+        """All that was postponed and not withdrawn, launched or not, oldest first."""
+        ...
+
+    def launch(
+        self, nodes: Iterable[PendingNode], run_id: RunId, *, instead_of: RunId | None = None
+    ) -> list[PendingNode]:
         """Mark nodes as launched in a run, by compare-and-set.
+
+        Args:
+            nodes: Which.
+            run_id: The run, or the key under which it is asked for.
+            instead_of: What they may be marked as launched in until now: a run that has never
+                appeared.
 
         Returns:
             Those that are this run's now; others were launched or withdrawn by somebody else.

@@ -17,6 +17,7 @@ from dagster_transform.graph import (
     read_graph_file,
 )
 from dagster_transform.planning import ResourceKey, ResourceKeyError, ResourceKind
+from dagster_transform.planning.resource_keys import table_of
 from dagster_transform.sqlmesh import SqlmeshSettings, project_shared_resources
 
 
@@ -112,7 +113,7 @@ def key_of_node(config: TransformConfig, called: str) -> ResourceKey:
         names = " or ".join(f"{n.project}:{n.name}" for n in found)
         raise NotClaimableError(f"Several projects have a {called}.", remedy=f"Say {names}.")
     (node,) = found
-    if (key := _table_of(node)) is None:
+    if (key := table_of(node)) is None:
         raise NotClaimableError(
             f"The table of {called} is not known: its files differ from the environment.",
             remedy=f"Run `dagster-transform prepare`, or pause project {node.project} as a whole.",
@@ -127,7 +128,7 @@ def names_of_tables(config: TransformConfig) -> dict[ResourceKey, str]:
     for project in config.projects:
         with suppress(GraphFileError):
             graph = read_graph_file(config.graph_path(project), project).graph
-            tables = ((_table_of(node), node) for node in graph.nodes.values())
+            tables = ((table_of(node), node) for node in graph.nodes.values())
             found |= {key: _names(node)[0] for key, node in tables if key is not None}
     return found
 
@@ -136,8 +137,3 @@ def _names(node: Node) -> tuple[str, ...]:
     """All that a person may call a node, the asset key first."""
     key = name_of_key(default_key(node))
     return key, node.name, f"{node.project}:{key}", f"{node.project}:{node.name}", node.id
-
-
-def _table_of(node: Node) -> ResourceKey | None:
-    table = node.physical if node.framework == "sqlmesh" else node.relation
-    return None if table is None else ResourceKey.table(table)

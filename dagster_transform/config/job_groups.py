@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
-from dagster_transform.config.fields import Count, Model, OptionalPath, Texts
+from dagster_transform.config.fields import Count, Model, OptionalPath, Seconds, Texts
 
 _APART = ("project", "schema", "owner")
 _TAG = "tag:"
@@ -43,6 +43,9 @@ class JobGroups(Model):
         pinned: By group, the nodes that are in it, as a selection (`tag:daily`, `marts.delays+`).
         jobs: `each`: each group has a job of its own; `shared`: all are launched through one.
         schedules: Whether schedules run from the start.
+        max_wait: For how many seconds work that could not go at its tick may wait for its claims
+            and upstreams, before it is given up.
+        sensor_interval: How often the transform's sensor looks, in seconds; 5 at least.
     """
 
     file: OptionalPath = None
@@ -56,3 +59,5 @@ class JobGroups(Model):
     pinned: dict[str, Texts] = Field(default_factory=dict)
     jobs: Literal["each", "shared"] = "each"
     schedules: Literal["stopped", "running"] = "stopped"
+    max_wait: Seconds = 86400.0
+    sensor_interval: Annotated[int, Field(ge=5)] = 30

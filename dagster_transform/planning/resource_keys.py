@@ -6,7 +6,7 @@ from enum import Enum
 
 from dagster_transform.databases.identity import ConnectionIdentity
 from dagster_transform.errors import TransformError
-from dagster_transform.graph import Relation
+from dagster_transform.graph import Node, Relation
 
 
 class ResourceKind(str, Enum):
@@ -101,3 +101,10 @@ class ResourceKey(str):
     def name(self) -> str:
         """What it names, without the kind."""
         return self.partition(":")[2]
+
+
+def table_of(node: Node) -> ResourceKey | None:
+    """The table that building a node writes now; None: that is not known, for its files differ from
+    the environment."""
+    table = node.physical if node.framework == "sqlmesh" else node.relation
+    return None if table is None else ResourceKey.table(table)

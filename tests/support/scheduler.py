@@ -1,5 +1,5 @@
-"""Dagster's own scheduler over a transform, at times that a test says; what it launches stays in
-the queue."""
+"""Dagster's own scheduler and sensor daemon over a transform, at times that a test says; what they
+launch stays in the queue."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import dagster as dg
+from dagster._core.events import JobFailureData
 from dagster._core.remote_origin import InProcessCodeLocationOrigin
 from dagster._core.scheduler.instigation import InstigatorTick
 from dagster._core.test_utils import (
@@ -19,6 +20,7 @@ from dagster._core.test_utils import (
     freeze_time,
 )
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
+from dagster._daemon.sensor import execute_sensor_iteration
 from dagster._scheduler.scheduler import launch_scheduled_runs
 
 from tests.support.stories import Story
@@ -56,13 +58,37 @@ class Scheduler:
     def instance(self) -> dg.DagsterInstance:
         return self._transform.instance
 
-    def schedules(self) -> dict[str, Any]:
-        """By name; not those of janitors, which no test of job groups starts."""
+    def _repository(self) -> Any:
         context = self._process.create_request_context()
         (name,) = context.code_location_names
         (repository,) = context.get_code_location(name).get_repositories().values()
-        found = {schedule.name: schedule for schedule in repository.get_schedules()}
+        return repository
+
+    def schedules(self) -> dict[str, Any]:
+        """By name; not those of janitors, which no test of job groups starts."""
+        found = {schedule.name: schedule for schedule in self._repository().get_schedules()}
         return {name: each for name, each in found.items() if not name.endswith(OF_A_JANITOR)}
+
+    def sensors(self) -> dict[str, Any]:
+        return {sensor.name: sensor for sensor in self._repository().get_sensors()}
+
+    def stop_sensors(self) -> None:
+        """Switch all sensors off."""
+        for sensor in self.sensors().values():
+            self.instance.stop_sensor(sensor.get_remote_origin_id(), sensor.selector_id, sensor)
+
+    def sense(self, now: datetime) -> None:
+        """Evaluate the sensors whose interval is over by now, and launch what they ask for."""
+        with freeze_time(now):
+            logger = logging.getLogger("sensors")
+            for _ in execute_sensor_iteration(self._process, logger, None, None):
+                pass
+
+    def sensor_ticks(self, name: str = "transform_sensor") -> list[InstigatorTick]:
+        """The evaluations of a sensor, oldest first."""
+        sensor = self.sensors()[name]
+        found = self.instance.get_ticks(sensor.get_remote_origin_id(), sensor.selector_id)
+        return list(reversed(list(found)))
 
     def start(self, now: datetime, *names: str) -> None:
         """Switch schedules on; all, if none is named."""
@@ -94,12 +120,25 @@ class Scheduler:
         """What was launched, oldest first."""
         return list(reversed(list(self.instance.get_runs())))
 
-    def execute(self, run: dg.DagsterRun) -> Story:
-        """Take a run out of the queue and execute it, in this process."""
+    def begin(self, run: dg.DagsterRun) -> None:
+        """Let Dagster believe that a run has started; nothing executes it."""
+        self._report(run, dg.DagsterEventType.RUN_STARTING)
+        self._report(run, dg.DagsterEventType.RUN_START)
+
+    def lose(self, run: dg.DagsterRun) -> None:
+        """Let Dagster find out that the process of a run has died."""
+        self._report(run, dg.DagsterEventType.RUN_FAILURE)
+
+    def _report(self, run: dg.DagsterRun, event_type: dg.DagsterEventType) -> None:
+        data = JobFailureData(error=None) if event_type is dg.DagsterEventType.RUN_FAILURE else None
         event = dg.DagsterEvent(
-            event_type_value=dg.DagsterEventType.RUN_STARTING.value, job_name=run.job_name
+            event_type_value=event_type.value, job_name=run.job_name, event_specific_data=data
         )
         self.instance.report_dagster_event(event, run_id=run.run_id)
+
+    def execute(self, run: dg.DagsterRun) -> Story:
+        """Take a run out of the queue and execute it, in this process."""
+        self._report(run, dg.DagsterEventType.RUN_STARTING)
         starting = self.instance.get_run_by_id(run.run_id)
         assert starting is not None
         return self._transform.execute(starting)
@@ -112,8 +151,9 @@ class Scheduler:
 
 
 @contextmanager
-def scheduler_of(transform: Transform) -> Iterator[Scheduler]:
-    """A daemon's scheduler, with the code location as its files are now."""
+def scheduler_of(transform: Transform, *, sensors: bool = False) -> Iterator[Scheduler]:
+    """A daemon's scheduler, with the code location as its files are now; its sensors are switched
+    off unless a test asks for them."""
     (transform.home / "dagster.yaml").write_text(QUEUE, encoding="utf-8")
     sys.modules.pop(transform.module.stem, None)
     origin = LoadableTargetOrigin(
@@ -124,7 +164,10 @@ def scheduler_of(transform: Transform) -> Iterator[Scheduler]:
     )
     target = InProcessTestWorkspaceLoadTarget(InProcessCodeLocationOrigin(origin))
     with create_test_daemon_workspace_context(target, transform.instance) as process:
-        yield Scheduler(transform, process)
+        scheduler = Scheduler(transform, process)
+        if not sensors:
+            scheduler.stop_sensors()
+        yield scheduler
 
 
 def launched(run: dg.DagsterRun) -> set[str]:

@@ -64,11 +64,12 @@ def build_transform_definitions(
         Definitions with the assets, their checks, the resource `transform`, two jobs for each
         SQLMesh project (`<project>_plan` and `<project>_janitor`), `<project>_checks` where checks
         run apart, those of `check_jobs`, and those of job groups where there is a job group file,
-        with their schedules; those of janitors are stopped at first. A project that can't be loaded
-        is an asset `<project>/not_loaded` whose description says why, and whose materialisation
-        fails with it; the others load, and nothing of them is built over that one. So is one that
-        Dagster can't show together with those before it in transform.yaml. Where an
-        environment has what the project's files have not, `<project>/not_in_files` names it.
+        with their schedules and a sensor `<name>_sensor`; those of janitors are stopped at first. A
+        project that can't be loaded is an asset `<project>/not_loaded` whose description says why,
+        and whose materialisation fails with it; the others load, and nothing of them is built over
+        that one. So is one that Dagster can't show together with those before it in transform.yaml.
+        Where an environment has what the project's files have not, `<project>/not_in_files` names
+        it.
 
     Raises:
         ConfigError: The configuration is wrong.
@@ -124,6 +125,7 @@ def build_transform_definitions(
     checks = build_check_jobs(config, found.graph, made.keys, taken)
     schedules = [*janitor_schedules(config, jobs), *checks.schedules]
     jobs += checks.jobs
+    sensors: list[dg.SensorDefinition] = []
     if groups is not None:
         taken |= {job.name for job in checks.jobs}
         from dagster_transform.dagster.jobs.job_groups import GroupOps
@@ -132,10 +134,12 @@ def build_transform_definitions(
         grouped = groups.build(ops, taken)
         jobs += grouped.jobs
         schedules += grouped.schedules
+        sensors += grouped.sensors
     return dg.Definitions(
         assets=assets,
         jobs=jobs,
         schedules=schedules,
+        sensors=sensors,
         resources={"transform": TransformResource()},
         executor=chosen,
         metadata=_errors(errors),

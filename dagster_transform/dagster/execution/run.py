@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from dagster_transform.claims import RunId
+from dagster_transform.dagster._compat import tag_run
 from dagster_transform.dagster.execution.claims import (
     claim_policy,
     held_claims,
@@ -47,7 +48,7 @@ from dagster_transform.runs.participants import Participants
 from dagster_transform.runs.projects import ProjectRuns
 from dagster_transform.runs.rounds import Round, Selection, carry_out_rounds
 from dagster_transform.runs.summary import RunSummary
-from dagster_transform.runs.tags import JOB_GROUP
+from dagster_transform.runs.tags import JOB_GROUP, TOLD
 from dagster_transform.walk import Unclaimed
 
 if TYPE_CHECKING:
@@ -84,6 +85,7 @@ def run_transform(
     alerting = _alerting(context, transform, resource, selection)
     try:
         run = _Run(context, transform, resource)
+        later = bool(run.project_runs.scope.later)
         graph = run.graph
         selection = replace(selection, checks={*selection.checks, *run.asked_for(selection.nodes)})
         writer = EventWriter(context, graph, keys, transform.translator, run.ticks)
@@ -97,17 +99,32 @@ def run_transform(
         )
         summary = yield from writer.outputs(alerting.watch(events) if alerting else events)
     except TransformError as error:
+        _tell_end(context, later=False)
         if alerting:
             alerting.tell(None, error)
         raise _refused(error) from None
     except Exception as error:
+        _tell_end(context, later=False)
         if alerting:
             alerting.tell(None, error)
         raise
+    _tell_end(context, later=later)
     if alerting:
         alerting.tell(summary)
     if failure := failure_of(summary):
         raise failure
+
+
+def _tell_end(context: dg.AssetExecutionContext, *, later: bool) -> None:
+    """Note on a run of a job group that it has said what it came to. One that fails without was
+    lost, and is followed up.
+
+    Args:
+        context: Dagster's context of the op.
+        later: Whether the run has an op after this one.
+    """
+    if JOB_GROUP in context.run.tags and not later:
+        tag_run(context.instance, context.run.run_id, {TOLD: "true"})
 
 
 def _alerting(

@@ -1,5 +1,5 @@
 """Job groups in Dagster: a job and a schedule for each, or one job that all their schedules
-launch."""
+launch, and the sensor that launches what could not go at its tick."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ from dagster_transform.dagster._compat_jobs import job_of_its_own
 from dagster_transform.dagster.definitions.assets import multi_asset
 from dagster_transform.dagster.execution.transform import Transform
 from dagster_transform.dagster.schedules.job_groups import broken_schedule, group_schedule
+from dagster_transform.dagster.schedules.launching import Launching
+from dagster_transform.dagster.sensors.transform import broken_sensor, transform_sensor
 from dagster_transform.dagster.translation.inner_names import op_name
 from dagster_transform.dagster.translation.specs import Translation, part_of, with_tags
 from dagster_transform.dagster.translation.translator import LONGEST_TAG
@@ -65,10 +67,12 @@ class GroupJobs:
     Attributes:
         jobs: Asset jobs.
         schedules: One for each group.
+        sensors: The transform's sensor.
     """
 
     jobs: tuple[Any, ...] = ()
     schedules: tuple[dg.ScheduleDefinition, ...] = ()
+    sensors: tuple[dg.SensorDefinition, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +103,7 @@ class JobGroups:
         return with_tags(made, tags)
 
     def build(self, ops: GroupOps, taken: Collection[str]) -> GroupJobs:
-        """The jobs and schedules of the groups.
+        """The jobs and schedules of the groups, and the transform's sensor.
 
         Args:
             ops: What their ops are made of.
@@ -117,6 +121,7 @@ class JobGroups:
                     f"Job group {each} of {config.job_group_file}: a job or an op has that name.",
                     remedy="Call the group otherwise.",
                 )
+        graph, sensor_name = ops.transform.graph, f"{op_name(ops.name)}_sensor"
         every_key = [spec.key for spec in made.specs.values()]
         every_key += [key for keys in self.missing.values() for key in keys]
         shared = dg.define_asset_job(
@@ -139,10 +144,13 @@ class JobGroups:
                 broken_schedule(each, _cron_of(entry), shared, status, error)
                 for each, entry in self.file.entries.items()
             )
-            return GroupJobs((shared,), broken)
+            sensor = broken_sensor(sensor_name, shared, config.job_groups.sensor_interval, error)
+            return GroupJobs((shared,), broken, (sensor,))
         each_has_one = config.job_groups.jobs == "each"
         loaded = datetime.now(timezone.utc)
+        launching = Launching(config, self.plan, graph, made.keys, sensor_name, shared_name)
         jobs: list[Any] = [] if each_has_one else [shared]
+        job_of: dict[str, Any] = {}
         schedules = []
         for group in self.plan.groups:
             missing = self.missing.get(group.name, ())
@@ -152,18 +160,12 @@ class JobGroups:
                 jobs.append(job)
             elif each_has_one and shared not in jobs:
                 jobs.append(shared)  # for the schedule of a group that has no node any more
+            job_of[group.name] = job
             schedules.append(
-                group_schedule(
-                    group,
-                    self.plan.crons,
-                    made.keys.assets,
-                    job,
-                    status,
-                    loaded=loaded,
-                    always=missing,
-                )
+                group_schedule(group, launching, job, status, loaded=loaded, always=missing)
             )
-        return GroupJobs(tuple(jobs), tuple(schedules))
+        sensors = (transform_sensor(launching, job_of),) if job_of else ()
+        return GroupJobs(tuple(jobs), tuple(schedules), sensors)
 
 
 def read_job_groups(

@@ -7,10 +7,13 @@ issue 13597). So each tick remembers where it began.
 
 from __future__ import annotations
 
+import hashlib
 import json
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from dagster_transform.graph import NodeId
 from dagster_transform.planning.cron import Cron
 
 
@@ -22,24 +25,56 @@ class TickMemory:
         cron: The cron that it was a tick of, with its zone.
         until: The tick itself, aware: what was due by then is launched.
         since: From when on it did that, aware.
+        launched: Which nodes a run was asked for, as `marked` writes them; None: that has not been
+            decided yet.
     """
 
     cron: str
     until: datetime
     since: datetime
+    launched: str | None = None
 
     def to_text(self) -> str:
         """As it is stored."""
-        return json.dumps([self.cron, self.until.isoformat(), self.since.isoformat()])
+        return json.dumps(
+            [self.cron, self.until.isoformat(), self.since.isoformat(), self.launched]
+        )
 
     @classmethod
     def from_text(cls, text: str | None) -> TickMemory | None:
         """What was stored; None where that is nothing, or of another version."""
         try:
-            cron, until, since = json.loads(text or "")
-            return cls(str(cron), datetime.fromisoformat(until), datetime.fromisoformat(since))
+            cron, until, since, *more = json.loads(text or "")
+            launched = str(more[0]) if more and more[0] is not None else None
+            return cls(
+                str(cron), datetime.fromisoformat(until), datetime.fromisoformat(since), launched
+            )
         except (ValueError, TypeError):
             return None
+
+
+def marked(nodes: Sequence[NodeId], chosen: Collection[NodeId]) -> str:
+    """Which nodes of a group are chosen, as short text: a bit for each.
+
+    Args:
+        nodes: The group's.
+        chosen: Some of them.
+    """
+    bits = sum(1 << place for place, node in enumerate(nodes) if node in chosen)
+    return f"{_digest(nodes)}:{bits:x}"
+
+
+def chosen_of(nodes: Sequence[NodeId], text: str | None) -> tuple[NodeId, ...] | None:
+    """The nodes that `marked` has written; None: it was of other nodes, or of none."""
+    digest, _, bits = (text or "").partition(":")
+    if digest != _digest(nodes) or not bits:
+        return None
+    number = int(bits, 16)
+    return tuple(node for place, node in enumerate(nodes) if number >> place & 1)
+
+
+def _digest(nodes: Sequence[NodeId]) -> str:
+    return hashlib.sha256("\0".join(nodes).encode()).hexdigest()[:12]
 
 
 @dataclass(frozen=True, slots=True)

@@ -125,6 +125,21 @@ def test_pending_nodes_are_launched_once(store: SqlStore, clock: Clock) -> None:
     assert store.launch(nodes, "run1") == []
 
 
+def test_what_was_launched_in_a_run_that_never_appeared_is_launched_again_once(
+    store: SqlStore,
+) -> None:
+    nodes = [PendingNode("hourly", tick, node) for tick in ("1", "2") for node in "ab"]
+    store.postpone(nodes)
+    assert store.launch(nodes[1:], "key1") == nodes[1:]
+    assert store.launch(nodes, "key2", instead_of="key0") == nodes[:1]
+    assert store.launch(nodes, "key3", instead_of="key1") == nodes[1:]
+    assert store.launch(nodes, "key4", instead_of="key1") == []
+    assert store.postponed() == []
+    assert [(n.tick, n.node, n.launched_run_id) for n in store.remembered()] == [
+        ("1", "a", "key2"), ("1", "b", "key3"), ("2", "a", "key3"), ("2", "b", "key3")
+    ]  # fmt: skip
+
+
 def test_it_says_where_it_is_without_the_password(store: SqlStore) -> None:
     assert "unused" not in store.url
     assert store.shared == (store.url != "memory")

@@ -1,4 +1,4 @@
-"""Notes of schedules, kept while Dagster's scheduler evaluates them and at no other time."""
+"""Notes of schedules, which of them Dagster evaluates now, and what it says of sensors and runs."""
 
 from __future__ import annotations
 
@@ -9,14 +9,23 @@ import dagster as dg
 import pytest
 
 from dagster_transform.dagster._compat import last_metadata
-from dagster_transform.dagster._compat_schedules import ScheduleNotes
+from dagster_transform.dagster._compat_schedules import (
+    evaluated_now,
+    instigators,
+    location_of,
+    run_key_of,
+    runs_of_keys,
+    runs_under_way,
+    ticking,
+)
 from tests.support.scheduler import scheduler_of
 from tests.support.sqlmesh_projects import utc
 from tests.support.transforms import Transform
 
 CODE = """
 import dagster as dg
-from dagster_transform.dagster._compat_schedules import ScheduleNotes
+from datetime import timezone
+from dagster_transform.dagster import _compat_schedules as private
 
 
 @dg.op
@@ -30,13 +39,26 @@ def idle():
 
 @dg.schedule(cron_schedule="@hourly", job=idle)
 def noting(context):
-    notes = ScheduleNotes(context.instance, "noting", context.scheduled_execution_time)
-    before = notes.read()
-    notes.write((before or "") + "x")
+    every = private.instigators(context.instance)
+    tick = context.scheduled_execution_time.astimezone(timezone.utc)
+    (mine,) = private.ticking(context.instance, every, "noting", tick)
+    before = private.read_notes(context.instance, [mine]).get(mine)
+    private.write_note(context.instance, mine, (before or "") + "x")
     return dg.SkipReason(str(before))
 
 
-defs = dg.Definitions(jobs=[idle], schedules=[noting])
+@dg.sensor(job=idle, minimum_interval_seconds=5)
+def looking(context):
+    every = private.instigators(context.instance)
+    place = private.location_of_sensor(context)
+    now = private.evaluated_now(context.instance, every, "looking", place)
+    (mine,) = [each for each in every if each.is_sensor]
+    if context.cursor:
+        return dg.SkipReason(f"{now} {place == mine.location} {mine.on}")
+    return dg.SensorResult(run_requests=[dg.RunRequest("a key")], cursor="seen")
+
+
+defs = dg.Definitions(jobs=[idle], schedules=[noting], sensors=[looking])
 """
 
 
@@ -54,17 +76,41 @@ def test_a_note_is_there_at_the_next_tick(transform: Transform) -> None:
     transform.close()
 
 
-def test_who_only_looks_reads_nothing_and_writes_nothing(transform: Transform) -> None:
+def test_who_only_looks_is_known_as_such(transform: Transform) -> None:
     with scheduler_of(transform) as scheduler:
         scheduler.start(utc("2026-11-03 05:30"))
         scheduler.look(utc("2026-11-03 06:00"))
+        every = instigators(transform.instance)
         for hour in (6, 9):
             moment = utc(f"2026-11-03 {hour:02}:00")
-            notes = ScheduleNotes(transform.instance, "noting", moment)
-            assert notes.read() is None
-            notes.write("mine")
-        scheduler.look(utc("2026-11-03 07:00"))
-        assert scheduler.ticks("noting")[-1].skip_reason == "x"
+            assert ticking(transform.instance, every, "noting", moment) == []
+        (schedule,) = [each for each in every if not each.is_sensor]
+        assert (schedule.name, schedule.on) == ("noting", True)
+        assert schedule.started == utc("2026-11-03 05:30")
+    transform.close()
+
+
+def test_an_evaluation_of_a_sensor_knows_where_it_is_and_its_runs_have_their_keys(
+    transform: Transform,
+) -> None:
+    with scheduler_of(transform, sensors=True) as scheduler:
+        sensor = scheduler.sensors()["looking"]
+        transform.instance.start_sensor(sensor)
+        scheduler.sense(utc("2026-11-03 06:00"))
+        scheduler.sense(utc("2026-11-03 06:01"))
+        assert scheduler.sensor_ticks("looking")[-1].skip_reason == "True True True"
+        scheduler.stop_sensors()
+        every = instigators(transform.instance)
+        assert [(each.name, each.on) for each in every if each.is_sensor] == [("looking", False)]
+        assert not evaluated_now(transform.instance, every, "looking", every[0].location)
+        (record,) = runs_under_way(transform.instance)
+        assert run_key_of(record.dagster_run) == "a key"
+        assert location_of(record.dagster_run) == every[0].location
+        found = runs_of_keys(transform.instance, {"a key", "another"})
+        assert [(key, found[key].dagster_run.run_id) for key in found] == [
+            ("a key", record.dagster_run.run_id)
+        ]
+        assert runs_of_keys(transform.instance, set()) == {}
     transform.close()
 
 

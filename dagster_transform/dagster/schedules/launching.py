@@ -1,0 +1,109 @@
+"""What ticks and the transform's sensor launch from, and the runs that they ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+
+import dagster as dg
+
+from dagster_transform.config import TransformConfig
+from dagster_transform.dagster.translation.keys import Keys
+from dagster_transform.graph import Graph, NodeId, names_of
+from dagster_transform.planning import ResourceKey
+from dagster_transform.planning.job_groups.values import JobGroup, JobGroupPlan
+from dagster_transform.planning.resource_keys import table_of
+from dagster_transform.planning.situation import Scheduled
+from dagster_transform.runs.tags import ATTEMPT, JOB_GROUP, OWNERS, TICK
+
+
+@dataclass(frozen=True)
+class Launching:
+    """What ticks and the sensor launch from: known when definitions load.
+
+    Attributes:
+        config: Where claims are kept, and for how long work may wait.
+        plan: The job groups.
+        graph: The combined graph.
+        keys: Keys of the graph.
+        sensor: The name of the transform's sensor.
+        shared_job: The name of the job through which groups are launched that have none.
+    """
+
+    config: TransformConfig
+    plan: JobGroupPlan
+    graph: Graph
+    keys: Keys
+    sensor: str
+    shared_job: str
+
+    @cached_property
+    def scheduled(self) -> Scheduled:
+        """The nodes of job groups; made at the first tick, and not where definitions load."""
+        return Scheduled.of(self.plan, self.graph, names_of(self.keys.named(self.graph)))
+
+    @cached_property
+    def tables(self) -> dict[ResourceKey, NodeId]:
+        """By table, the node that writes it, as far as that is known."""
+        found = ((table_of(node), node.id) for node in self.graph.nodes.values())
+        return {key: node_id for key, node_id in found if key is not None}
+
+    @cached_property
+    def groups(self) -> dict[str, JobGroup]:
+        """By name."""
+        return {group.name: group for group in self.plan.groups}
+
+
+def schedule_name(group: str) -> str:
+    """The name of a job group's schedule. Dagster keeps by it whether the schedule is switched
+    on."""
+    return f"{group}_schedule"
+
+
+def run_request(
+    group: JobGroup,
+    keys: Iterable[dg.AssetKey],
+    *,
+    run_key: str,
+    tick: datetime,
+    attempt: int = 0,
+    job_name: str | None = None,
+) -> dg.RunRequest:
+    """A run of some of a job group.
+
+    Args:
+        group: The group.
+        keys: Of what it builds.
+        run_key: Dagster launches one run for a key.
+        tick: The first tick that it answers for, aware and in UTC.
+        attempt: How often what it builds was lost with its run before.
+        job_name: What a sensor launches; None: what the schedule does.
+    """
+    return dg.RunRequest(
+        run_key=run_key,
+        job_name=job_name,
+        asset_selection=list(keys),
+        # None is planned: what is up to date then keeps its results, and the run carries out
+        # those of what it builds (`asked_for` in execution/run.py).
+        asset_check_keys=[],
+        run_config=_run_config(group),
+        tags={
+            **group.tags,
+            JOB_GROUP: group.name,
+            TICK: tick.isoformat(),
+            **({OWNERS: ", ".join(group.owners)} if group.owners else {}),
+            **({ATTEMPT: str(attempt)} if attempt else {}),
+        },
+    )
+
+
+def _run_config(group: JobGroup) -> dict[str, Any]:
+    options: dict[str, Any] = {}
+    if group.max_concurrent_models is not None:
+        options["max_concurrent_models"] = group.max_concurrent_models
+    if group.checks is not None:
+        options["checks"] = {"when": group.checks}
+    return {"resources": {"transform": {"config": options}}} if options else {}

@@ -1,0 +1,181 @@
+"""What is known at a moment of the nodes that job groups launch, and what is in a node's way. Pure.
+
+Schedules and the transform's sensor read it once, as a whole, and decide from it alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from dagster_transform.graph import Graph, NodeId
+from dagster_transform.planning.cron import Cron
+from dagster_transform.planning.job_groups.values import JobGroupName, JobGroupPlan
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Who holds a node's table.
+
+    Attributes:
+        run_id: The run; of a pause, who has paused.
+        since: Aware.
+        reason: In words; "" is none.
+        paused: Whether a person has paused it.
+    """
+
+    run_id: str
+    since: datetime
+    reason: str = ""
+    paused: bool = False
+
+    def in_words(self) -> str:
+        """`held by run ... since ...`."""
+        why = f" ({self.reason})" if self.reason else ""
+        who = self.run_id or "somebody"
+        since = f"since {_minute(self.since)}"
+        return f"paused by {who} {since}{why}" if self.paused else f"held by run {who} {since}{why}"
+
+
+@dataclass(frozen=True, slots=True)
+class UnderWay:
+    """A run that has not ended, of a node that it has not built yet.
+
+    Attributes:
+        run_id: The run.
+        since: When it was created, aware.
+        tick: The tick that it answers for, the first one where there are several, aware; None: a
+            person has launched it.
+    """
+
+    run_id: str
+    since: datetime
+    tick: datetime | None = None
+
+    def in_words(self) -> str:
+        """`held by run ... since ...`."""
+        return f"held by run {self.run_id} since {_minute(self.since)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Scheduled:
+    """The nodes of job groups, as ticks see them.
+
+    Attributes:
+        groups: By node, its group.
+        crons: By node, its cron.
+        reads: By node, the nodes of job groups that it reads, directly or through nodes that nobody
+            schedules.
+        order: All of them, each after what it reads.
+        called: What people call a node.
+    """
+
+    groups: Mapping[NodeId, JobGroupName]
+    crons: Mapping[NodeId, Cron]
+    reads: Mapping[NodeId, tuple[NodeId, ...]]
+    order: tuple[NodeId, ...]
+    called: Callable[[NodeId], str] = field(compare=False)
+
+    @classmethod
+    def of(cls, plan: JobGroupPlan, graph: Graph, called: Callable[[NodeId], str]) -> Scheduled:
+        """The nodes of a plan.
+
+        Args:
+            plan: The job groups.
+            graph: Of their nodes.
+            called: What people call a node.
+        """
+        groups = {node: group.name for node, group in plan.group_of().items()}
+        above: dict[NodeId, tuple[NodeId, ...]] = {}
+        for node in graph.order:
+            mine: dict[NodeId, None] = {}
+            for dep in graph.upstream(node):
+                if not graph.is_node(dep):
+                    continue
+                mine.update(dict.fromkeys([dep] if dep in groups else above[dep]))
+            above[node] = tuple(mine)
+        order = tuple(node for node in graph.order if node in groups)
+        return cls(
+            groups=groups,
+            crons={node: plan.crons[node] for node in order},
+            reads={node: above[node] for node in order},
+            order=order,
+            called=called,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """What is known at a moment.
+
+    Attributes:
+        holds: By node, who holds its table.
+        under_way: By node, the runs under way that are still to build it.
+        pending: By node, the ticks (aware) that are still owed a run: it could not go, or its run
+            was asked for and has not appeared yet.
+        launched_until: Of each job group whose schedule is on, up to when its ticks have been
+            evaluated, aware.
+    """
+
+    holds: Mapping[NodeId, Hold] = field(default_factory=dict)
+    under_way: Mapping[NodeId, tuple[UnderWay, ...]] = field(default_factory=dict)
+    pending: Mapping[NodeId, tuple[datetime, ...]] = field(default_factory=dict)
+    launched_until: Mapping[JobGroupName, datetime] = field(default_factory=dict)
+
+    def held(self, node: NodeId, *, by_runs_to_come: bool = True) -> str | None:
+        """Who holds a node's table or has paused it, in words; None: nobody.
+
+        Args:
+            node: The node.
+            by_runs_to_come: Whether a run holds it, too, that is under way and will only get to it.
+        """
+        if (hold := self.holds.get(node)) is not None:
+            return hold.in_words()
+        runs = self.under_way.get(node) if by_runs_to_come else None
+        return runs[0].in_words() if runs else None
+
+    def awaited(
+        self,
+        node: NodeId,
+        tick: datetime,
+        scheduled: Scheduled,
+        going: Collection[NodeId],
+    ) -> str | None:
+        """Which upstream of a node is due by a tick and not done, in words; None: none.
+
+        Args:
+            node: The node.
+            tick: The tick, aware. What became due after it is not waited for: of an upstream that
+                is always being built, its readers would never go.
+            scheduled: What it reads.
+            going: What is launched in the same run, which has an order of its own.
+        """
+        for above in scheduled.reads[node]:
+            if above in going:
+                continue
+            if (due := self._owed(above, tick, scheduled)) is not None:
+                return _waits(above, due, scheduled)
+            for run in self.under_way.get(above, ()):
+                if run.tick is None or run.tick <= tick:
+                    due = run.tick
+                    by = f"which run {run.run_id} is to build"
+                    return f"{_waits(above, due, scheduled)}, {by}"
+        return None
+
+    def _owed(self, node: NodeId, tick: datetime, scheduled: Scheduled) -> datetime | None:
+        """The first tick up to `tick` for which no run was launched that is to build a node."""
+        found = [moment for moment in self.pending.get(node, ()) if moment <= tick]
+        until = self.launched_until.get(scheduled.groups[node])
+        if until is not None and until < tick:
+            found += [*scheduled.crons[node].due(until, tick)][:1]
+        return min(found, default=None)
+
+
+def _waits(node: NodeId, due: datetime | None, scheduled: Scheduled) -> str:
+    at = f", due at {_minute(due)}" if due is not None else ""
+    return f"waits for {scheduled.called(node)} of job group {scheduled.groups[node]}{at}"
+
+
+def _minute(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M} UTC"

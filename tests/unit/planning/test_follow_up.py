@@ -1,0 +1,147 @@
+"""What is launched of what could not go at its tick, or was lost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+from dagster_transform.planning.follow_up import (
+    GRACE,
+    MOST_ATTEMPTS,
+    FollowUp,
+    GroupLaunch,
+    LaunchKey,
+    LostRun,
+    Owed,
+    RunState,
+    follow_up,
+    lost_work,
+    won_nodes,
+)
+from dagster_transform.planning.job_groups.values import JobGroupName
+from dagster_transform.planning.situation import Hold, Situation
+from tests.support.ticking import HOUR, MIDNIGHT, ids, names, owed, scheduled
+
+A, B, C, D, E, F = ids("abcdef")
+SOON = MIDNIGHT + timedelta(minutes=1)
+NO_RUNS: Mapping[str, RunState] = {}
+
+
+def decide(
+    rows: list[Owed],
+    situation: Situation | None = None,
+    runs: Mapping[str, RunState] = NO_RUNS,
+    now: datetime = SOON,
+) -> FollowUp:
+    if situation is None:
+        pending: dict[object, tuple[datetime, ...]] = {}
+        for row in rows:
+            if row.launched not in runs:
+                pending[row.node] = (*pending.get(row.node, ()), row.tick)
+        situation = Situation(pending=pending)  # type: ignore[arg-type]
+    return follow_up(rows, runs, situation, scheduled(), now=now, max_wait=timedelta(days=1))
+
+
+def shown(found: FollowUp) -> list[tuple[str, str]]:
+    return [(launch.job_group, names(launch.nodes)) for launch in found.launches]
+
+
+def test_what_can_go_goes_in_one_run_of_its_group_and_readers_of_other_groups_wait() -> None:
+    found = decide([owed("f"), owed("e"), owed("c"), owed("a", job_group="hourly")])
+    assert shown(found) == [("hourly", "a"), ("daily", "ef")] or shown(found) == [
+        ("daily", "ef"), ("hourly", "a")
+    ]  # fmt: skip
+    assert list(found.waiting.values()) == [
+        "waits for a of job group hourly, due at 2026-11-03 00:00 UTC"
+    ]
+
+
+def test_the_longest_wait_comes_first() -> None:
+    early, later = MIDNIGHT - HOUR, MIDNIGHT
+    rows = [owed("a", job_group="hourly", since=later), owed("d", since=early)]
+    assert shown(decide(rows)) == [("daily", "d"), ("hourly", "a")]
+
+
+def test_several_ticks_of_a_node_go_at_once() -> None:
+    rows = [owed("a", MIDNIGHT - n * HOUR, job_group="hourly") for n in range(3)]
+    (launch,) = decide(rows).launches
+    assert (names(launch.nodes), len(launch.owed)) == ("a", 3)
+    assert launch.tick == MIDNIGHT - 2 * HOUR
+
+
+def test_what_is_held_waits_and_what_reads_it_too() -> None:
+    rows = [owed("e"), owed("f")]
+    known = Situation(holds={E: Hold("r", MIDNIGHT)}, pending={E: (MIDNIGHT,), F: (MIDNIGHT,)})
+    found = decide(rows, known)
+    assert found.launches == ()
+    assert [why.partition(" since")[0].partition(",")[0] for why in found.waiting.values()] == [
+        "held by run r", "waits for e of job group daily"
+    ]  # fmt: skip
+
+
+def test_what_was_launched_is_launched_once_and_forgotten_when_its_run_has_ended() -> None:
+    key = str(LaunchKey("x", 1, MIDNIGHT))
+    row = owed("d", launched=key)
+    assert decide([row]) == FollowUp((), (), {}, {})  # its run may still appear
+    assert decide([row], runs={key: RunState.UNDER_WAY}) == FollowUp((), (), {}, {})
+    much_later = MIDNIGHT + 5 * HOUR  # and its run may take long
+    assert decide([row], runs={key: RunState.UNDER_WAY}, now=much_later).launches == ()
+    assert decide([row], runs={key: RunState.ENDED}).done == (row,)
+
+
+def test_a_run_that_never_appeared_is_asked_for_again() -> None:
+    row = owed("d", launched=str(LaunchKey("x", 1, MIDNIGHT)))
+    assert decide([row], now=MIDNIGHT + GRACE).launches == ()
+    assert shown(decide([row], now=MIDNIGHT + GRACE + timedelta(seconds=1))) == [("daily", "d")]
+
+
+def test_another_tick_of_what_was_just_asked_for_waits() -> None:
+    key = str(LaunchKey("x", 1, MIDNIGHT))
+    found = decide([owed("d", launched=key), owed("d", MIDNIGHT + HOUR)])
+    assert found.launches == ()
+    assert list(found.waiting.values()) == ["a run of it was asked for and has not appeared yet"]
+
+
+def test_what_waits_for_too_long_is_given_up_and_waited_for_no_more() -> None:
+    old = owed("a", job_group="hourly", since=MIDNIGHT - timedelta(days=1))
+    found = decide([old, owed("c")])
+    assert found.given_up == {old: "it has waited since 2026-11-02 00:00 UTC: because"}
+    assert shown(found) == [("daily", "c")]
+
+
+def test_what_is_in_no_group_any_more_is_given_up() -> None:
+    elsewhere, unknown = owed("a", job_group="daily"), owed("z")
+    assert decide([elsewhere, unknown]).given_up == {
+        elsewhere: "p:a is not in job group daily any more",
+        unknown: "p:z is not in job group daily any more",
+    }
+
+
+def test_who_has_won_the_oldest_of_a_node_launches_it() -> None:
+    first, second = owed("d", MIDNIGHT - HOUR), owed("d")
+    launch = GroupLaunch(JobGroupName("daily"), (D, E), (first, second, owed("e")))
+    assert names(won_nodes(launch, [first])) == "d"
+    assert names(won_nodes(launch, [second, owed("e")])) == "e"
+
+
+def test_keys_and_ticks_are_read_as_they_are_written() -> None:
+    key = LaunchKey("place/daily/abc#1@x", 3, MIDNIGHT)
+    assert LaunchKey.parse(str(key)) == key
+    assert LaunchKey.parse("some-run-id") is None
+    again = Owed("daily", D, MIDNIGHT, 2, SOON)
+    assert Owed.read_tick(again.tick_text) == (MIDNIGHT, 2)
+    assert Owed.read_tick(owed("d").tick_text) == (MIDNIGHT, 0)
+    assert Owed.read_tick("nonsense") is None
+
+
+def test_what_a_lost_run_has_not_built_is_owed_a_few_times() -> None:
+    run = LostRun("r", "daily", MIDNIGHT, 0, (D, E), (D,))
+    (row,), refused = lost_work(run, SOON)
+    assert refused is None
+    assert (row.node, row.tick, row.attempt, row.since) == (E, MIDNIGHT, 1, SOON)
+    assert row.reason == "lost with run r, whose process has died"
+    assert lost_work(LostRun("r", "daily", MIDNIGHT, 0, (D,), (D,)), SOON) == ((), None)
+    rows, refused = lost_work(LostRun("r", "daily", MIDNIGHT, MOST_ATTEMPTS, (D,), ()), SOON)
+    assert rows == ()
+    assert refused is not None
+    assert "for the 4th time" in refused
