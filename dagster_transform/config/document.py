@@ -118,6 +118,8 @@ class ConfigDocument:
             mark = error.problem_mark or error.context_mark
             said = ", ".join(part for part in (error.context, error.problem) if part)
             at = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+            if error.context == "while scanning an alias":
+                said += "; put what begins with * (a cron, a selection) in quotes"
             raise self._unreadable(f"not valid YAML: {said}", at) from None
         except yaml.reader.ReaderError as error:
             before = text[: error.position]

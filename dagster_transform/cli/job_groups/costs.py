@@ -25,7 +25,8 @@ def cost_of_jobs(groups: Sequence[JobGroup], jobs: str) -> str:
     more = f"about {seconds:.1f} s" if seconds >= 0.1 else "less than 0.1 s"
     if jobs == "shared":
         return f"Dagster gets one job for all of them; one for each would load {more} longer."
+    loads = "loads" if len(groups) == 1 else "load"
     return (
-        f"Dagster gets {counted(len(groups), 'job')}, which load {more} longer than one job for "
+        f"Dagster gets {counted(len(groups), 'job')}, which {loads} {more} longer than one job for "
         "all (`job_groups: {jobs: shared}`)."
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -18,6 +19,9 @@ from dagster_transform.config import TransformConfig, load_config
 from dagster_transform.errors import TransformError
 from dagster_transform.graph import NodeId
 from dagster_transform.planning.job_groups.values import JobGroupPlan
+
+_WIDTH_OF_FILES = 200
+"""Characters of a line of a table in a file or a CI log."""
 
 translator_option = click.option(
     "--translator",
@@ -83,11 +87,17 @@ def say_stale(config: TransformConfig, known: Prepared, err: Console) -> None:
 
 def print_plan(plan: JobGroupPlan, now: Situation, out: Console, err: Console) -> None:
     """Shows the groups of a plan, what is in none, and its warnings."""
-    print_groups(plan.groups, Console(highlight=False))
+    print_groups(plan.groups, table_console())
     for line in unscheduled_lines(plan, now.graph):
         out.print(f"\n{line}", markup=False)
     for warning in plan.warnings:
         err.print(f"\nWarning: {warning}", markup=False)
+
+
+def table_console() -> Console:
+    """Standard output for tables: where it is no terminal, nothing is cut."""
+    wide = None if sys.stdout.isatty() or "COLUMNS" in os.environ else _WIDTH_OF_FILES
+    return Console(highlight=False, width=wide)
 
 
 def write_output(text: str, output: Path | None) -> None:

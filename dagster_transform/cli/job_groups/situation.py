@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 
 from dagster_transform.cli.job_groups.graphs import Prepared
@@ -16,6 +16,7 @@ from dagster_transform.planning.job_groups.file import (
     as_written,
     load_job_groups,
     plan_without,
+    with_empty_groups,
 )
 from dagster_transform.planning.job_groups.members import selections_of
 from dagster_transform.planning.job_groups.settings import job_group_settings, not_in_environment
@@ -101,7 +102,12 @@ class Situation:
         left_out = not_in_environment(self.config, self.graph) if source == ENVIRONMENT else {}
         written = self.written()
         before = written.plan if written else None
-        return plan_without(self.graph, self.durations, self.settings, before, left_out)
+        plan = plan_without(self.graph, self.durations, self.settings, before, left_out)
+        if before is None:
+            return plan
+        # A group without nodes has what people have written of it, and its schedule's state.
+        empty = tuple(group for group in before.groups if not group.nodes)
+        return with_empty_groups(plan, replace(before, groups=empty))
 
     def text_of(self, plan: JobGroupPlan) -> str:
         """The file's text of job groups: those that it has come in its order, so that little

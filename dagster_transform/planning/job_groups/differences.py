@@ -104,8 +104,11 @@ def _nodes(
             yield Difference(What.APPEARS, name, after=now)
         elif renamed.get(JobGroupName(was), was) != now:
             yield Difference(What.MOVES, name, was, now)
+        if id not in before.graph.nodes or id not in after.graph.nodes:
+            continue
         crons = before.plan.crons.get(id), after.plan.crons.get(id)
-        if id in before.graph.nodes and id in after.graph.nodes and crons[0] != crons[1]:
+        # One that is in no group may merely be left out of a plan.
+        if crons[0] != crons[1] and (all(crons) or was or now):
             words = [cron.describe() if cron else "" for cron in crons]
             yield Difference(What.CADENCE, name, *words)
 

@@ -14,7 +14,7 @@ from dagster_transform.planning.job_groups.grouping import (
     place_new_nodes,
     plan_job_groups,
 )
-from dagster_transform.planning.job_groups.grouping.labels import label_nodes
+from dagster_transform.planning.job_groups.grouping.labels import apart_by, label_nodes
 from dagster_transform.planning.job_groups.members import Members, members_of, selections_of
 from dagster_transform.planning.job_groups.validity import circular, crons_of, unfit_members
 from dagster_transform.planning.job_groups.values import (
@@ -38,7 +38,8 @@ class LoadedJobGroups:
         plan: The groups of the file, and in them the nodes that the file does not have. A group of
             which no node is left is there too: its schedule must not lose its state.
         drift: What has changed since the file was written and does no harm, in the order of the
-            file: nodes that are new, are no more, have no cron any more, or had to make way.
+            file: nodes that are new, are no more, have no cron any more, or had to make way; and
+            where the file is not as transform.yaml wants it.
         selections: What people have written as `select`, by group.
     """
 
@@ -93,8 +94,12 @@ def load_job_groups(
     placed = written.plan.group_of()
     aside = {id: why for id, why in (left_out or {}).items() if id not in placed}
     plan = place_new_nodes(unscheduled(graph, aside), durations or {}, settings, written.plan)
-    plan = _with_empty_groups(_with_left_out(plan, graph, aside), written.plan)
-    drift = (*written.drift, *_not_as_in_file(file, graph, written.plan, plan))
+    plan = with_empty_groups(_with_left_out(plan, graph, aside), written.plan)
+    drift = (
+        *written.drift,
+        *_not_as_in_file(file, graph, written.plan, plan),
+        *_unlike(file, graph, written.plan, settings),
+    )
     return LoadedJobGroups(plan, tuple(sorted(drift, key=_place)), written.selections)
 
 
@@ -161,7 +166,7 @@ def _group(name: JobGroupName, entry: JobGroupEntry, cron: Cron, members: Member
     )
 
 
-def _with_empty_groups(plan: JobGroupPlan, written: JobGroupPlan) -> JobGroupPlan:
+def with_empty_groups(plan: JobGroupPlan, written: JobGroupPlan) -> JobGroupPlan:
     """The plan with the groups of the file of which no node is left."""
     there = {group.name for group in plan.groups}
     empty = [group for group in written.groups if group.name not in there]
@@ -201,3 +206,19 @@ def _with_left_out(
 
 def _place(problem: ConfigProblem) -> tuple[int, int]:
     return problem.line, problem.column
+
+
+def _unlike(
+    file: JobGroupFile, graph: Graph, written: JobGroupPlan, settings: JobGroupSettings
+) -> Iterator[ConfigProblem]:
+    """What the file has otherwise than transform.yaml wants it: `generate` makes it so."""
+    for id, group in written.group_of().items():
+        wanted = settings.pinned.get(id)
+        if wanted is not None and wanted != group.name:
+            said = f"{graph.nodes[id].name} is here, and pinned to {wanted} in transform.yaml"
+            yield file.problem(group.name, f"{said}: `job-groups generate` moves it")
+    apart = apart_by(settings.keep_apart)
+    for group in written.groups:
+        if settings.keep_apart and len({apart(graph.nodes[id]) for id in group.nodes}) > 1:
+            said = f"has nodes that keep_apart ({', '.join(settings.keep_apart)}) keeps apart"
+            yield file.problem(group.name, f"{said}: `job-groups generate` parts them")

@@ -74,23 +74,24 @@ def unfit_members(
         if (cron := group_crons.get(name)) is None:
             continue
         unfit = [id for id in ids if not cron.covers(node_crons[id])]
+        of_zone = [node_crons[id] for id in ids if node_crons[id].time_zone == cron.time_zone]
+        right = coarsest_covering(of_zone) if unfit else None
         for id in unfit[:_SHOWN]:
             group, where = members.places[id]
-            said = _unfit(graph.nodes[id].name, cron, node_crons[id], now)
+            said = _unfit(graph.nodes[id].name, cron, node_crons[id], right, now)
             yield file.problem(group, said, *where)
         if len(unfit) > _SHOWN:
             more = f"and {len(unfit) - _SHOWN} more nodes that its cron does not fit"
             yield file.problem(name, more, "nodes")
 
 
-def _unfit(name: str, group: Cron, node: Cron, now: datetime) -> str:
+def _unfit(name: str, group: Cron, node: Cron, right: Cron | None, now: datetime) -> str:
     if node.time_zone != group.time_zone:
         return (
             f"{name} is due by the time of {node.time_zone}, and the group ticks by that of "
             f"{group.time_zone}: groups have one time zone, so move the node to another"
         )
-    both = coarsest_covering((group, node))
-    remedy = f"give the group the cron {both.text!r}, or move the node" if both else "move the node"
+    remedy = f"give the group the cron {right.text!r}, or move the node" if right else "move it"
     missed = first_missed(group, node, now)
     when = f": the first tick that it would miss is {missed:%Y-%m-%d %H:%M} UTC" if missed else ""
     return (

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from dagster_transform.graph import Graph
+from dagster_transform.graph import Graph, NodeId
 from dagster_transform.planning.advice import finer_than_upstream
+from dagster_transform.planning.cron import Cron
 from dagster_transform.planning.job_groups.grouping.drafts import Draft, Nodes, groups_of
-from dagster_transform.planning.job_groups.grouping.labels import Labels
+from dagster_transform.planning.job_groups.grouping.labels import Labels, some
 from dagster_transform.planning.job_groups.grouping.naming import EarlierName, name_groups
 from dagster_transform.planning.job_groups.grouping.quotient import edges_between, topological
 from dagster_transform.planning.job_groups.grouping.reasons import Reasons
@@ -32,6 +33,7 @@ def assemble(
     settings: JobGroupSettings,
     previous: JobGroupPlan | None,
     warnings: Iterable[str],
+    as_in_file: bool = False,
 ) -> JobGroupPlan:
     """The plan that groups make.
 
@@ -43,6 +45,7 @@ def assemble(
         settings: What people want.
         previous: The earlier plan, which names and what people have written come from.
         warnings: What there is to say already.
+        as_in_file: Whether the groups are those of a file, which nobody has merged or cut.
     """
     earlier = previous.groups if previous else ()
     places = {group.name: place for place, group in enumerate(earlier)}
@@ -90,10 +93,44 @@ def assemble(
     said = (
         *labels.warnings,
         *warnings,
-        *_too_many(in_order, settings),
-        *_too_large(groups, settings),
+        *([] if as_in_file else _too_many(in_order, settings)),
+        *([] if as_in_file else _too_large(groups, settings)),
+        *(_other_sizes(groups, settings) if as_in_file else []),
+        *_read_from_no_group(graph, crons),
     )
     return JobGroupPlan(tuple(groups), crons, labels.unscheduled, (*said, *_traps(graph, crons)))
+
+
+def _other_sizes(groups: Sequence[JobGroup], settings: JobGroupSettings) -> list[str]:
+    """What the groups of a file have otherwise than people want it."""
+    found = []
+    if len(groups) > settings.max_job_groups:
+        found.append(f"{len(groups)} job groups, and max_job_groups is {settings.max_job_groups}")
+    if settings.largest is not None:
+        found += [
+            f"{len(group.nodes)} nodes in {group.name}, and `largest` is {settings.largest}"
+            for group in groups
+            if len(group.nodes) > settings.largest
+        ]
+    remedy = "`dagster-transform job-groups generate` makes the groups as that says"
+    return [f"The file has {'; '.join(found)}: {remedy}."] if found else []
+
+
+def _read_from_no_group(graph: Graph, crons: Mapping[NodeId, Cron]) -> list[str]:
+    """Nodes that nobody schedules and that nodes of groups read: these are built all the same."""
+    found = []
+    for node_id in graph.order:
+        if node_id not in crons:
+            readers = [each for each in graph.downstream(node_id) if each in crons]
+            if readers:
+                names = some(graph.nodes[each].name for each in readers)
+                found.append((graph.nodes[node_id].name, names))
+    said = [
+        f"{name} is in no group, and nobody builds it before {readers}, which read it."
+        for name, readers in found[:_MOST_TRAPS]
+    ]
+    more = len(found) - _MOST_TRAPS
+    return [*said, f"{more} more nodes are in no group and are read by some."] if more > 0 else said
 
 
 def _too_many(drafts: Sequence[Draft], settings: JobGroupSettings) -> list[str]:

@@ -19,7 +19,7 @@ def finer_labels(units: Units, labels: Sequence[Label]) -> list[tuple[int, int]]
     counts = Counter(units.labels)
     alike: dict[tuple[str, tuple[str, ...]], list[int]] = {}
     for number, label in enumerate(labels):
-        if counts[number] and label.pinned is None:
+        if counts[number]:  # pinned nodes are in blocks, whose labels are of their own
             alike.setdefault((label.cron.time_zone, label.apart), []).append(number)
     found = []
     for numbers in alike.values():

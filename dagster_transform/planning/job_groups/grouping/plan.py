@@ -119,6 +119,7 @@ def place_new_nodes(
         settings=open_settings,
         previous=previous,
         warnings=start.warnings,
+        as_in_file=True,
     )
 
 

@@ -64,7 +64,7 @@ class Reasons:
             if label is not None:
                 counts[label.cron] += 1
         kept_apart = ", ".join(
-            f"{entry.removeprefix('tag:') if value else f'no {entry}'} {value}".strip()
+            _kept_apart(entry, value)
             for entry, value in zip(self._settings.keep_apart, draft.apart, strict=False)
         )
         of = f" ({kept_apart}, kept apart)" if kept_apart else ""
@@ -145,6 +145,11 @@ class Reasons:
 
     def _called(self, groups: Sequence[int]) -> str:
         return some([self._names[group] for group in groups])
+
+
+def _kept_apart(entry: str, value: str) -> str:
+    """`tag finance`, `no tag:finance`, `owner ada`."""
+    return f"{entry.partition(':')[0]} {value}" if value else f"no {entry}"
 
 
 def some_in_order(parts: Sequence[str]) -> str:

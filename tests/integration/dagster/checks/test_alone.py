@@ -10,6 +10,7 @@ import pytest
 from dagster import DagsterEventType as Kind
 
 from tests.support.judged import ALL, MARTS, NOW, Judged, results
+from tests.support.scheduler import own_schedules
 from tests.support.stories import Story
 
 
@@ -38,7 +39,7 @@ def test_checks_selected_alone_run_all_whatever_their_time(built: Judged, when: 
 def test_a_project_whose_checks_run_apart_has_a_job_for_them(built: Judged) -> None:
     built.say({"when": "apart", "cron": "0 6 * * *"})
     repository = built.repository()
-    schedules = {s.name: (s.cron_schedule, s.job_name) for s in repository.schedule_defs}
+    schedules = {s.name: (s.cron_schedule, s.job_name) for s in own_schedules(repository)}
     assert schedules == {
         "d_checks_schedule": ("0 6 * * *", "d_checks"),
         "p_checks_schedule": ("0 6 * * *", "p_checks"),
@@ -103,7 +104,7 @@ def test_jobs_by_tag_and_project(built: Judged) -> None:
         "staging": {"projects": ["d"]},
     }
     built.say(check_jobs=jobs)
-    (schedule,) = built.repository().schedule_defs
+    (schedule,) = own_schedules(built.repository())
     assert (schedule.cron_schedule, schedule.execution_timezone) == ("@daily", "Europe/Berlin")
     run = launch(built, "finance")
     assert results(run) == {name: ALL[name] for name in ALL if name.startswith("a:")}

@@ -10,7 +10,7 @@ import dagster as dg
 import pytest
 
 from tests.support.grouped import FILE, grouped, write_groups
-from tests.support.scheduler import launched, scheduler_of
+from tests.support.scheduler import launched, own_schedules, scheduler_of
 from tests.support.sqlmesh_projects import utc
 from tests.support.transforms import Transform
 
@@ -45,7 +45,7 @@ def test_each_group_has_a_job_and_a_schedule(transform: Transform) -> None:
     repository = transform.repository()
     assert own_jobs(repository) == {"hourly", "daily", "hourly_2"}
     assert selected(repository, "daily") == {"w/mart/days"}
-    schedules = {schedule.name: schedule for schedule in repository.schedule_defs}
+    schedules = {schedule.name: schedule for schedule in own_schedules(repository)}
     assert set(schedules) == {"hourly_schedule", "daily_schedule", "hourly_2_schedule"}
     daily = schedules["daily_schedule"]
     assert (daily.cron_schedule, daily.execution_timezone) == ("0 0 * * *", "UTC")
@@ -60,8 +60,8 @@ def test_one_job_for_all_groups(transform: Transform) -> None:
     assert selected(repository, "transform_job_groups") == {
         "w/mart/events", "w/mart/days", "w/mart/again"
     }  # fmt: skip
-    assert {schedule.job_name for schedule in repository.schedule_defs} == {"transform_job_groups"}
-    assert {schedule.default_status for schedule in repository.schedule_defs} == {
+    assert {schedule.job_name for schedule in own_schedules(repository)} == {"transform_job_groups"}
+    assert {schedule.default_status for schedule in own_schedules(repository)} == {
         dg.DefaultScheduleStatus.RUNNING
     }
 
@@ -87,7 +87,7 @@ def test_without_a_file_there_is_nothing(transform: Transform) -> None:
     (transform.folder / "job_groups.yaml").unlink()
     repository = transform.repository()
     assert own_jobs(repository) == set()
-    assert not repository.schedule_defs
+    assert not own_schedules(repository)
 
 
 def test_a_new_model_goes_to_a_group_by_rule(
@@ -108,7 +108,7 @@ def test_a_model_that_nobody_has_planned_yet_is_in_no_group(transform: Transform
     write_groups(transform, FILE.replace("[w/mart/again]", "[]"))
     repository = transform.repository()
     assert own_jobs(repository) == {"hourly", "daily", "transform_job_groups"}
-    assert "hourly_2_schedule" in {schedule.name for schedule in repository.schedule_defs}
+    assert "hourly_2_schedule" in {schedule.name for schedule in own_schedules(repository)}
 
 
 def test_a_name_that_a_job_has_already_is_refused(transform: Transform) -> None:
@@ -128,7 +128,7 @@ def test_what_does_not_fit_the_graph_any_more_is_told_by_the_ticks(transform: Tr
     write_groups(transform, FILE.replace('cron: "@daily"', 'cron: "0 6 * * *"'))
     repository = transform.repository()
     assert len(repository.asset_graph.materializable_asset_keys) == 3
-    assert {schedule.name for schedule in repository.schedule_defs} == {
+    assert {schedule.name for schedule in own_schedules(repository)} == {
         "hourly_schedule", "daily_schedule", "hourly_2_schedule"
     }  # fmt: skip
     with scheduler_of(transform) as scheduler:

@@ -24,7 +24,7 @@ def test_a_job_for_each_of_many() -> None:
 
 
 def test_few_cost_next_to_nothing() -> None:
-    assert "1 job, which load less than 0.1 s longer" in cost_of_jobs(groups(1, 3), "each")
+    assert "1 job, which loads less than 0.1 s longer" in cost_of_jobs(groups(1, 3), "each")
 
 
 def test_one_for_all() -> None:

@@ -75,7 +75,7 @@ def test_a_tick_that_is_missed_is_said() -> None:
         (
             "job_groups.yaml:2:40: job_groups.late.nodes[1]: db/s/report is due by '0 6 * * 1', "
             "which the group's cron '0 0 * * *' does not have: the first tick that it would miss "
-            "is 2026-03-02 06:00 UTC; give the group the cron '0 0,6 * * *', or move the node"
+            "is 2026-03-02 06:00 UTC; give the group the cron '0 * * * *', or move the node"
         ),
         (
             "job_groups.yaml:2:53: job_groups.late.nodes[3]: db/s/swiss is due by the time of "

@@ -273,3 +273,28 @@ def test_what_the_settings_have_told_apart_since_leaves_its_group() -> None:
     assert len(after.groups) == 3
     assert {group.name for group in before.groups} <= {group.name for group in after.groups}
     assert any("merge_cadences is `never`" in warning for warning in after.warnings)
+
+
+def test_a_node_in_no_group_that_groups_read_is_warned_about() -> None:
+    plan = split(timed_node("a", None), timed_node("b", "@daily", "a"))
+    assert plan.warnings == ("a is in no group, and nobody builds it before b, which read it.",)
+
+
+def test_a_node_leaves_a_group_that_people_have_given_a_cron_without_its_ticks() -> None:
+    before = split(timed_node("a"), timed_node("b", "0 6 * * *", ["a"]))
+    nightly, morning = before.groups
+    joined = replace(morning, nodes=("p:a", "p:b"))
+    after = split(timed_node("a"), timed_node("b", "0 6 * * *", ["a"]),
+                  previous=replace(before, groups=(joined,)))  # fmt: skip
+    assert {(group.cron, group.nodes) for group in after.groups} == {
+        (nightly.cron, ("p:a",)),
+        (morning.cron, ("p:b",)),
+    }
+    assert "has not all of their ticks" in after.warnings[0]
+
+
+def test_nodes_that_are_kept_apart_since_leave_their_group() -> None:
+    nodes = [timed_node("a"), timed_node("b"), timed_node("c", project="q")]
+    before = split(*nodes)
+    after = split(*nodes, wanted=replace(NEEDED, keep_apart=("project",)), previous=before)
+    assert groups_by_name(after) == {"daily": ["a", "b"], "q_daily": ["c"]}
