@@ -4,14 +4,14 @@ launch, and the sensor that launches what could not go at its tick."""
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any
 
 import dagster as dg
 
-from dagster_transform.config import TransformConfig
+from dagster_transform.config import ConfigError, ConfigProblem, TransformConfig
 from dagster_transform.config.job_group_file import (
     JobGroupEntry,
     JobGroupFile,
@@ -22,14 +22,14 @@ from dagster_transform.dagster.definitions.assets import multi_asset
 from dagster_transform.dagster.execution.transform import Transform
 from dagster_transform.dagster.schedules.job_groups import broken_schedule, group_schedule
 from dagster_transform.dagster.schedules.launching import Launching
-from dagster_transform.dagster.sensors.transform import broken_sensor, transform_sensor
+from dagster_transform.dagster.sensors.transform import transform_sensor
 from dagster_transform.dagster.translation.inner_names import op_name
 from dagster_transform.dagster.translation.specs import Translation, part_of, with_tags
 from dagster_transform.dagster.translation.translator import LONGEST_TAG
 from dagster_transform.errors import TransformError
 from dagster_transform.graph import Graph, name_of_key
 from dagster_transform.planning.cron import Cron, CronError
-from dagster_transform.planning.job_groups.file import load_job_groups
+from dagster_transform.planning.job_groups.file import as_written, load_job_groups
 from dagster_transform.planning.job_groups.settings import job_group_settings, not_in_environment
 from dagster_transform.planning.job_groups.values import JobGroup, JobGroupPlan
 from dagster_transform.runs.tags import JOB_GROUP
@@ -81,20 +81,18 @@ class JobGroups:
 
     Attributes:
         file: The file.
-        plan: What it says of the graph; None: that can't be used.
-        error: Why not.
+        plan: What it says of the graph.
+        errors: Why a group can't be used as it is, by its name; its schedule says so at each tick.
         missing: Keys of nodes that the file has in a group and that can't be loaded, by group.
     """
 
     file: JobGroupFile
-    plan: JobGroupPlan | None
-    error: TransformError | None = None
+    plan: JobGroupPlan
+    errors: Mapping[str, TransformError] = field(default_factory=dict)
     missing: Mapping[str, tuple[dg.AssetKey, ...]] = field(default_factory=dict)
 
     def tagged(self, made: Translation) -> Translation:
         """A graph in Dagster's terms, each asset tagged with its group."""
-        if self.plan is None:
-            return made
         tags = {
             made.keys.assets[node_id]: {JOB_GROUP: group.name[:LONGEST_TAG]}
             for group in self.plan.groups
@@ -108,20 +106,10 @@ class JobGroups:
         Args:
             ops: What their ops are made of.
             taken: Names of other jobs and of ops.
-
-        Raises:
-            JobGroupJobError: A group has the name of another job or of an op.
         """
         config, made = ops.transform.config, ops.made
-        shared_name = f"{op_name(ops.name)}_job_groups"
-        planned = () if self.plan is None else [group.name for group in self.plan.groups]
-        for each in (*self.file.entries, *planned):
-            if each in taken or each == shared_name:
-                raise JobGroupJobError(
-                    f"Job group {each} of {config.job_group_file}: a job or an op has that name.",
-                    remedy="Call the group otherwise.",
-                )
-        graph, sensor_name = ops.transform.graph, f"{op_name(ops.name)}_sensor"
+        shared_name, sensor_name = (f"{op_name(ops.name)}_{x}" for x in ("job_groups", "sensor"))
+        refused = {*taken, shared_name}
         every_key = [spec.key for spec in made.specs.values()]
         every_key += [key for keys in self.missing.values() for key in keys]
         shared = dg.define_asset_job(
@@ -136,36 +124,40 @@ class JobGroups:
             if config.job_groups.schedules == "running"
             else dg.DefaultScheduleStatus.STOPPED
         )
-        if self.plan is None:
-            # Without its schedules Dagster would forget which of them were switched on.
-            error = self.error
-            assert error is not None  # noqa: S101 - so is JobGroups
-            broken = tuple(
-                broken_schedule(each, _cron_of(entry), shared, status, error)
-                for each, entry in self.file.entries.items()
-            )
-            sensor = broken_sensor(sensor_name, shared, config.job_groups.sensor_interval, error)
-            return GroupJobs((shared,), broken, (sensor,))
-        each_has_one = config.job_groups.jobs == "each"
         loaded = datetime.now(timezone.utc)
-        launching = Launching(config, self.plan, graph, made.keys, sensor_name, shared_name)
-        jobs: list[Any] = [] if each_has_one else [shared]
+        launching = Launching(
+            config, self.plan, ops.transform.graph, made.keys, sensor_name, shared_name
+        )
         job_of: dict[str, Any] = {}
         schedules = []
         for group in self.plan.groups:
-            missing = self.missing.get(group.name, ())
+            missing, error = self.missing.get(group.name, ()), self.errors.get(group.name)
             job = shared
-            if each_has_one and (group.nodes or missing):
+            if group.name in refused:
+                error = error or JobGroupJobError(
+                    f"Job group {group.name} of {config.job_group_file}: Dagster has a job or an "
+                    "op of that name.",
+                    remedy="Call the group otherwise.",
+                )
+            elif config.job_groups.jobs == "each" and (group.nodes or missing):
                 job = _own_job(ops, group, missing)
-                jobs.append(job)
-            elif each_has_one and shared not in jobs:
-                jobs.append(shared)  # for the schedule of a group that has no node any more
             job_of[group.name] = job
             schedules.append(
-                group_schedule(group, launching, job, status, loaded=loaded, always=missing)
+                broken_schedule(group.name, group.cron, job, status, error)
+                if error is not None
+                else group_schedule(group, launching, job, status, loaded=loaded, always=missing)
             )
+        # Without its schedule Dagster would forget whether it was switched on.
+        for name, entry in self.file.entries.items():
+            if name not in job_of:
+                job_of[name] = shared
+                error = self.errors.get(name) or JobGroupJobError(f"Job group {name} has no cron.")
+                schedules.append(broken_schedule(name, _cron_of(entry), shared, status, error))
         sensors = (transform_sensor(launching, job_of),) if job_of else ()
-        return GroupJobs(tuple(jobs), tuple(schedules), sensors)
+        jobs = {job.name: job for job in job_of.values()}
+        if config.job_groups.jobs == "shared":
+            jobs[shared_name] = shared
+        return GroupJobs(tuple(jobs.values()), tuple(schedules), sensors)
 
 
 def read_job_groups(
@@ -194,24 +186,35 @@ def read_job_groups(
     graph = made.keys.named(transform.graph)
     settings = job_group_settings(config, graph)
     missing_of = {name: _missing(entry, graph, missing) for name, entry in file.entries.items()}
+    now = datetime.now(timezone.utc)
     try:
         loaded = load_job_groups(
-            file,
-            graph,
-            settings,
-            now=datetime.now(timezone.utc),
-            left_out=not_in_environment(config, graph),
+            file, graph, settings, now=now, left_out=not_in_environment(config, graph)
         )
     except TransformError as error:
         _log.error("%s", error)
-        return JobGroups(file, None, error, missing_of)
+        # The groups that are right go on.
+        written = as_written(file, graph, settings, now=now)
+        return JobGroups(file, written.plan, _by_group(written.errors), missing_of)
     # Nodes that are not there because their project can't be loaded have been told of.
     drift = [] if missing else loaded.drift
     for problem in drift[:_NAMED]:
         _log.warning("%s", problem)
     if len(drift) > _NAMED:
         _log.warning("%d more: run `dagster-transform job-groups check`.", len(drift) - _NAMED)
-    return JobGroups(file, loaded.plan, None, missing_of)
+    return JobGroups(file, loaded.plan, missing=missing_of)
+
+
+def _by_group(problems: Iterable[ConfigProblem]) -> dict[str, TransformError]:
+    """What is wrong, by the group that it is wrong with."""
+    found: dict[str, list[ConfigProblem]] = {}
+    for problem in problems:
+        _, _, rest = problem.where.partition(".")
+        found.setdefault(rest.split(".")[0], []).append(problem)
+    return {
+        name: ConfigError(those, remedy="Mend the file; `job-groups check` says whether it is.")
+        for name, those in found.items()
+    }
 
 
 def _missing(
@@ -236,7 +239,7 @@ def _own_job(ops: GroupOps, group: JobGroup, missing: Collection[dg.AssetKey]) -
         group.name,
         selection=dg.AssetSelection.assets(*keys),
         description=_about(group),
-        run_tags={**_RETRY, JOB_GROUP: group.name, **group.tags},
+        run_tags={**_RETRY, **group.tags, JOB_GROUP: group.name},
         executor_def=ops.executor,
     )
     if missing:

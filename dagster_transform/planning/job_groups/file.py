@@ -143,6 +143,11 @@ def as_written(
     node_crons = {id: label.cron for id, label in labels.by_node.items()}
     members = members_of(file, graph, node_crons)
     crons, errors = crons_of(file)
+    errors += [
+        file.problem(name, f"Dagster has a job or an op called {name}: call the group otherwise")
+        for name in file.entries
+        if settings.is_reserved(name)
+    ]
     errors += members.errors
     errors += unfit_members(file, members, graph, crons, node_crons, now=now)
     errors += circular(file, members, graph)

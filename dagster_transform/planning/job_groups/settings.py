@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 from dagster_transform.config import SqlmeshProject, TransformConfig
 from dagster_transform.graph import (
@@ -45,6 +46,7 @@ def job_group_settings(config: TransformConfig, graph: Graph) -> JobGroupSetting
         merge_cadences=MergeCadences(said.merge_cadences),
         keep_apart=said.keep_apart,
         pinned=_pinned(config, graph),
+        reserved=frozenset(_names_of_jobs(config)),
     )
 
 
@@ -63,6 +65,14 @@ def not_in_environment(config: TransformConfig, graph: Graph) -> dict[NodeId, st
         ):
             found[node.id] = f"environment {project.environment} does not have it yet"
     return found
+
+
+def _names_of_jobs(config: TransformConfig) -> Iterator[str]:
+    """Names of other jobs, and of the op and the job of a transform that is called as it is by
+    default: Dagster has one set of names for jobs and ops."""
+    yield from ("transform", "transform_job_groups", *config.check_jobs)
+    for project in config.projects:
+        yield from (f"{project}_{job}" for job in ("plan", "janitor", "checks"))
 
 
 def _pinned(config: TransformConfig, graph: Graph) -> dict[NodeId, JobGroupName]:

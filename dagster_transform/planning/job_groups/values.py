@@ -36,6 +36,7 @@ class JobGroupSettings:
         keep_apart: Nodes that differ in one of these share no group: `project`, `schema`, `owner`,
             or `tag:<pattern>` (which have the tag, and which have not; `*` stands for any text).
         pinned: The group of nodes that people have placed by hand.
+        reserved: Names that no group can have.
     """
 
     max_job_groups: int = 20
@@ -44,6 +45,11 @@ class JobGroupSettings:
     merge_cadences: MergeCadences = MergeCadences.NEEDED
     keep_apart: tuple[str, ...] = ()
     pinned: Mapping[NodeId, JobGroupName] = field(default_factory=dict)
+    reserved: frozenset[str] = frozenset()
+
+    def is_reserved(self, name: str) -> bool:
+        """Whether Dagster has a job or an op of this name already, or keeps it for itself."""
+        return name in self.reserved or name.startswith("__")
 
 
 @dataclass(frozen=True, slots=True)

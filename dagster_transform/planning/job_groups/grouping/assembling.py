@@ -70,6 +70,7 @@ def assemble(
             )
             for group in earlier
         ],
+        settings,
     )
     reasons = Reasons(nodes, in_order, names, reads, settings)
     written = {group.name: group for group in earlier}

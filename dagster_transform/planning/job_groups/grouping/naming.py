@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from dagster_transform.planning.cron import Cron
 from dagster_transform.planning.job_groups.grouping.drafts import Draft
-from dagster_transform.planning.job_groups.values import JobGroupName
+from dagster_transform.planning.job_groups.values import JobGroupName, JobGroupSettings
 
 _OTHER = re.compile(r"[^a-z0-9]+")
 _EVERY = re.compile(r"every (\d+) (minutes|hours)")
@@ -53,7 +53,9 @@ def is_of_cadence(name: str, cron: Cron, apart: Sequence[str]) -> bool:
     return re.fullmatch(re.escape(base_name(cron, apart)) + r"(_\d+)?", name) is not None
 
 
-def name_groups(drafts: Sequence[Draft], earlier: Sequence[EarlierName]) -> list[JobGroupName]:
+def name_groups(
+    drafts: Sequence[Draft], earlier: Sequence[EarlierName], settings: JobGroupSettings
+) -> list[JobGroupName]:
     """A name for each group.
 
     Args:
@@ -61,6 +63,7 @@ def name_groups(drafts: Sequence[Draft], earlier: Sequence[EarlierName]) -> list
         earlier: The groups of the earlier plan. A name that has no group any more goes to the one
             without a name that has most of its nodes; where no node of it is left, to one of the
             same cadence: a model may have been renamed.
+        settings: Which names no group can have.
     """
     names = {place: draft.name for place, draft in enumerate(drafts) if draft.name is not None}
     place_of = {
@@ -91,14 +94,14 @@ def name_groups(drafts: Sequence[Draft], earlier: Sequence[EarlierName]) -> list
             left.remove(deserted)
             names[place] = deserted.name
         else:
-            names[place] = _unused(base_name(draft.cron, draft.apart), taken)
+            names[place] = _unused(base_name(draft.cron, draft.apart), taken, settings)
             taken.add(names[place])
     return [names[place] for place in range(len(drafts))]
 
 
-def _unused(base: str, taken: set[JobGroupName]) -> JobGroupName:
+def _unused(base: str, taken: set[JobGroupName], settings: JobGroupSettings) -> JobGroupName:
     name, number = JobGroupName(base), 1
-    while name in taken:
+    while name in taken or settings.is_reserved(name):
         number += 1
         name = JobGroupName(f"{base}_{number}")
     return name
