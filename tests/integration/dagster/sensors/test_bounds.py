@@ -99,7 +99,7 @@ def looked(instance: dg.DagsterInstance, launching: Launching, _: JobGroup) -> L
     )
 
 
-@pytest.mark.parametrize(("ask", "most"), [(ticked, 12), (looked, 20)])
+@pytest.mark.parametrize(("ask", "most"), [(ticked, 12), (looked, 14)])
 def test_the_number_of_queries(
     tmp_path: Path, ask: Callable[[dg.DagsterInstance, Launching, JobGroup], object], most: int
 ) -> None:
