@@ -190,9 +190,11 @@ class Together:
                 getattr(transaction, how)()
                 self.committed |= how == "commit"
         finally:
-            for connection, _ in opened:
-                connection.close()  # and undo what is not committed
-            self.storage._db_lock.release()
+            try:
+                for connection, _ in opened:
+                    connection.close()  # and undo what is not committed
+            finally:
+                self.storage._db_lock.release()
 
 
 class _Current(threading.local):
