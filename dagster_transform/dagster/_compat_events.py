@@ -84,6 +84,14 @@ class KeptEngines:
             engine = self._engines[url] = self.make(url, **_with_one_connection(settings))
         return engine
 
+    def kept(self, url: str) -> Any:
+        """The engine with a connection that is kept open to a file; None: there is none yet. Only
+        Dagster knows with which settings one is made."""
+        engine = self._engines.get(url) if self._process == os.getpid() else None
+        if engine is None or not os.path.exists(engine.url.database):
+            return None
+        return engine if isinstance(engine.pool, _OneConnection) else None
+
     def close(self) -> None:
         """Keep nothing any more: the last connections are closed."""
         while self._engines:
@@ -135,7 +143,7 @@ class Together:
 
     def connection(self, shard: str) -> AbstractContextManager[Any]:
         """What Dagster's `_connect` gives: a connection in a transaction."""
-        if self._over or shard not in self._shards:
+        if self._over or shard not in self._shards or not self._has_begun():
             self.end()
             return self._connect(self.storage, shard)  # type: ignore[no-any-return]
         return self._in_transaction(shard)
@@ -152,8 +160,6 @@ class Together:
 
     @contextmanager
     def _in_transaction(self, shard: str) -> Iterator[Any]:
-        if self._began is None:
-            self._begin()
         connection, _ = self._open[shard]
         try:
             yield connection
@@ -163,22 +169,37 @@ class Together:
         if self._began is not None and monotonic() - self._began > _LONGEST:
             self._close("commit")
 
-    def _begin(self) -> None:
-        storage = self.storage
-        for shard in self._shards:
-            if shard not in storage._initialized_dbs:
-                with self._connect(storage, shard):
-                    pass  # the file is there now, with its tables
-        storage._db_lock.acquire()
+    def _has_begun(self) -> bool:
+        """Begin where that is still to be done; False: the files have no connections of ours."""
+        if self._began is not None:
+            return True
+        engines = self._engines()
+        if engines is None:
+            return False
+        self.storage._db_lock.acquire()
         self._began = monotonic()
         try:
-            for shard in self._shards:
-                url = storage.conn_string_for_shard(shard)
-                connection = vars(sqlite_event_log)["create_engine"](url).connect()
+            for shard, engine in engines.items():
+                connection = engine.connect()
                 self._open[shard] = (connection, connection.begin())
         except BaseException:
             self.give_up()
             raise
+        return True
+
+    def _engines(self) -> dict[str, Any] | None:
+        """Those of both files. Where one is missing Dagster opens the files: the first time it
+        makes them, the second time a connection is kept."""
+        urls = {shard: self.storage.conn_string_for_shard(shard) for shard in self._shards}
+        for _ in range(3):
+            kept = vars(sqlite_event_log)["create_engine"].kept
+            found = {shard: kept(url) for shard, url in urls.items()}
+            if None not in found.values():
+                return found
+            for shard in self._shards:
+                with self._connect(self.storage, shard):
+                    pass
+        return None
 
     def _close(self, how: str) -> None:
         if self._began is None:
