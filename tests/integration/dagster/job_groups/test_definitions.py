@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
@@ -26,10 +27,14 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Transform]:
 
 
 @pytest.fixture
-def transform(prepared: Transform) -> Transform:
+def transform(prepared: Transform) -> Iterator[Transform]:
+    """With nothing in Dagster's storage."""
     prepared.configure()
     write_groups(prepared, FILE)
-    return prepared
+    yield prepared
+    prepared.close()
+    shutil.rmtree(prepared.home)
+    prepared.home.mkdir()
 
 
 def own_jobs(repository: Any) -> set[str]:
