@@ -13,7 +13,7 @@ from dagster import DagsterEventType as Kind
 
 from dagster_transform import TransformResource
 from dagster_transform.config import TransformConfig
-from dagster_transform.dagster.execution.run_options import RunOptionError
+from dagster_transform.runs.options import RunOptionError
 from tests.support.postgres import PostgresDatabase
 from tests.support.sqlmesh_projects import Database, Project, utc
 from tests.support.stories import OUTCOME
