@@ -8,7 +8,7 @@ from collections.abc import Generator
 
 import pytest
 
-from dagster_transform.dagster.jobs import plan as plan_job
+from dagster_transform.dagster.jobs import planning
 from dagster_transform.runs.events import RunEvent
 from dagster_transform.runs.summary import RunSummary
 from tests.support.plan_jobs import (
@@ -97,7 +97,7 @@ def test_a_walk_that_ends_without_a_promotion_is_a_failure(
         yield from ()
         return RunSummary(failed=False, rows=(), good=0)
 
-    monkeypatch.setattr(plan_job, "carry_out", ends_at_once)
+    monkeypatch.setattr(planning, "carry_out", ends_at_once)
     edit(planned)
     story = apply(planned)
     assert not story.success
