@@ -165,8 +165,8 @@ def read_job_groups(
     made: Translation,
     transform: Transform,
     missing: Mapping[str, Collection[dg.AssetKey]],
-) -> JobGroups | None:
-    """The job groups of a transform; None: it has no job group file.
+) -> JobGroups:
+    """The job groups of a transform that has a job group file.
 
     What does not fit the graph any more (a node whose cron has changed, a circle that a new
     dependency makes) is told by the schedules: the rest of the code location loads.
@@ -180,8 +180,6 @@ def read_job_groups(
     Raises:
         ConfigError: The file itself can't be used.
     """
-    if not config.job_group_file.exists():
-        return None
     file = read_job_group_file(config.job_group_file)
     graph = made.keys.named(transform.graph)
     settings = job_group_settings(config, graph)

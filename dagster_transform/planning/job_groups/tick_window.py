@@ -1,8 +1,8 @@
 """What a tick answers for: all that became due since the tick before it. Pure.
 
-Dagster evaluates one tick of a schedule several times where it has to try again, makes up a few
-that it has missed, and may fire at once for a time that is over when a cron was changed (dagster
-issue 13597). So each tick remembers where it began.
+Dagster evaluates one tick of a schedule several times where it has to try again, makes up for none
+that it has missed but the last one, and may fire at once for a time that is over when a cron was
+changed (dagster issue 13597). So each tick remembers where it began.
 """
 
 from __future__ import annotations

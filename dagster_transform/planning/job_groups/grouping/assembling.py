@@ -21,7 +21,7 @@ from dagster_transform.planning.job_groups.values import (
     MergeCadences,
 )
 
-_MOST_TRAPS = 10
+_MOST_OF_A_SORT = 10
 
 
 def assemble(
@@ -121,17 +121,15 @@ def _read_from_no_group(graph: Graph, crons: Mapping[NodeId, Cron]) -> list[str]
     """Nodes that nobody schedules and that nodes of groups read: these are built all the same."""
     found = []
     for node_id in graph.order:
-        if node_id not in crons:
-            readers = [each for each in graph.downstream(node_id) if each in crons]
-            if readers:
-                names = some(graph.nodes[each].name for each in readers)
-                found.append((graph.nodes[node_id].name, names))
-    said = [
-        f"{name} is in no group, and nobody builds it before {readers}, which read it."
-        for name, readers in found[:_MOST_TRAPS]
-    ]
-    more = len(found) - _MOST_TRAPS
-    return [*said, f"{more} more nodes are in no group and are read by some."] if more > 0 else said
+        if node_id in crons:
+            continue
+        readers = [each for each in graph.downstream(node_id) if each in crons]
+        if readers:
+            name, names = graph.nodes[node_id].name, some(graph.nodes[r].name for r in readers)
+            found.append(
+                f"{name} is in no group, and nobody builds it before {names}, which read it."
+            )
+    return _first_of(found, "nodes are in no group and are read by some")
 
 
 def _too_many(drafts: Sequence[Draft], settings: JobGroupSettings) -> list[str]:
@@ -167,9 +165,10 @@ def _too_large(groups: Sequence[JobGroup], settings: JobGroupSettings) -> list[s
 
 def _traps(graph: Graph, nodes: Iterable[str]) -> list[str]:
     found = finer_than_upstream(graph, [node for node in graph.nodes if node in nodes])
-    more = len(found) - _MOST_TRAPS
-    return (
-        [*found[:_MOST_TRAPS], f"{more} more nodes are finer than what they read."]
-        if more > 0
-        else found
-    )
+    return _first_of(found, "nodes are finer than what they read")
+
+
+def _first_of(warnings: list[str], what: str) -> list[str]:
+    """At most ten warnings of one sort, and how many more there are."""
+    more = len(warnings) - _MOST_OF_A_SORT
+    return [*warnings[:_MOST_OF_A_SORT], f"{more} more {what}."] if more > 0 else warnings
