@@ -9,12 +9,13 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from croniter import croniter
+from dagster._check import CheckError
 from dagster._utils.schedules import (
     cron_string_iterator,
     is_valid_cron_string,
     reverse_cron_string_iterator,
 )
-from hypothesis import assume, example, given, settings
+from hypothesis import assume, example, given, reject, settings
 from hypothesis import strategies as st
 from sqlmesh.utils.cron import CroniterCache
 
@@ -51,8 +52,13 @@ def utc(found: list[datetime]) -> list[datetime]:
 
 
 def of_dagster(cron: Cron, start: datetime, end: datetime) -> list[datetime]:
+    """Nothing is compared where Dagster's own iterator fails: its check that no tick is before the
+    start is wrong on the day of a change of clocks in zones that are not whole hours from UTC."""
     found = cron_string_iterator(start.timestamp(), cron.cron_schedule, cron.time_zone)
-    return utc([*takewhile(lambda tick: tick.timestamp() < end.timestamp(), found)])
+    try:
+        return utc([*takewhile(lambda tick: tick.timestamp() < end.timestamp(), found)])
+    except CheckError:
+        reject()
 
 
 @given(crons(), ANY_ZONE)

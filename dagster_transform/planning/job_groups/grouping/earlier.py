@@ -40,10 +40,15 @@ class Start:
 
 
 def keep_what_is_valid(
-    graph: Graph, nodes: Nodes, previous: JobGroupPlan, settings: JobGroupSettings
+    graph: Graph,
+    nodes: Nodes,
+    previous: JobGroupPlan,
+    settings: JobGroupSettings,
+    *,
+    crowded: bool = False,
 ) -> Start | None:
     """The groups of an earlier plan, with those of their nodes that may stay, and with new ones
-    where they fit.
+    where they fit; `crowded`: also where what reads them has to move for that.
 
     Returns:
         None where the plan is better made anew: pinned nodes leave no other way.
@@ -54,7 +59,7 @@ def keep_what_is_valid(
     if len(previous.groups) > _MOST_GROUPS:
         return None
 
-    return _start(graph, nodes, previous, settings, as_it_is=False)
+    return _start(graph, nodes, previous, settings, as_it_is=False, crowded=crowded)
 
 
 def keep_as_it_is(
@@ -65,7 +70,7 @@ def keep_as_it_is(
     Raises:
         JobGroupError: The group that a new node is pinned to misses its ticks.
     """
-    start = _start(graph, nodes, previous, settings, as_it_is=True)
+    start = _start(graph, nodes, previous, settings, as_it_is=True, crowded=False)
     if start is None:
         raise JobGroupError(
             "A node that is pinned to a job group makes a circle of groups.",
@@ -81,6 +86,7 @@ def _start(
     settings: JobGroupSettings,
     *,
     as_it_is: bool,
+    crowded: bool,
 ) -> Start | None:
     """The groups, `as_it_is` or as they may be; None where pinned nodes would have to leave."""
     members, pinned = _members(nodes, previous)
@@ -110,6 +116,7 @@ def _start(
         [_home(nodes, draft) for draft in drafts],
         largest=settings.largest,
         covering=not never and (as_it_is or full),
+        crowded=crowded,
     )
     for node in kept.moved:
         if _is_pinned(nodes.label(node)):

@@ -3,14 +3,16 @@
 The earlier groups are put in an order in which each reads earlier ones only, as far as the graph
 allows it; then one pass through the nodes keeps each where it was unless something that it reads
 has come to lie below that, and places new ones between what they read and what reads them. So
-there is no circle among the groups, and few nodes move. Another pass goes from below; what moves
-fewer nodes counts.
+there is no circle among the groups, and few nodes move. Another pass goes from below, and others
+start with what is least cut where the nodes that have to move lie on both sides of a group; what
+moves the fewest nodes counts.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from dagster_transform.planning.cron import Cron
 from dagster_transform.planning.job_groups.grouping.drafts import Nodes
@@ -50,6 +52,21 @@ class Kept:
     moved: Sequence[int]
 
 
+@dataclass(frozen=True, slots=True)
+class _Rules:
+    """Where a node may go that is in no group, or has to leave its own.
+
+    Attributes:
+        takers: By label, the groups that take its nodes, the better ones first.
+        largest: How many nodes it may make of a group.
+        crowded: Whether it goes anywhere rather than to a new group.
+    """
+
+    takers: Callable[[int], tuple[Sequence[int], ...]]
+    largest: int | None
+    crowded: bool
+
+
 def keep(
     nodes: Nodes,
     earlier: Sequence[int],
@@ -57,6 +74,7 @@ def keep(
     *,
     largest: int | None,
     covering: bool,
+    crowded: bool = False,
 ) -> Kept:
     """Keep the nodes of an earlier plan where they are, and place new ones beside them.
 
@@ -67,15 +85,51 @@ def keep(
         homes: The groups by number, each after those that it depended on.
         largest: How many nodes a new one may make of a group.
         covering: Whether new nodes go to a group of a finer cadence where none has theirs.
+        crowded: Whether they go to any group of theirs rather than to a new one, which would have
+            another merged: what reads them moves behind them then.
     """
     ranks = _ranks(nodes.units, earlier, len(homes))
-    takers = _takers(nodes, homes, covering=covering)
-    down = _pass(nodes.units, earlier, ranks, takers, largest)
-    if not down.moved:
+    rules = _Rules(_takers(nodes, homes, covering=covering), largest, crowded)
+    down = _pass(nodes.units, earlier, ranks, rules)
+    if not (down.moved or crowded):
         return down
     mirrored = [len(homes) - 1 - rank for rank in ranks]
-    up = _pass(nodes.units.reversed(), earlier, mirrored, takers, largest)
-    return up if len(up.moved) < len(down.moved) else down
+    below = nodes.units.reversed()
+    found = [down, _pass(below, earlier, mirrored, rules)]
+    if cut := _cut(nodes.units, earlier, ranks):
+        staying = [NOWHERE if unit in cut else home for unit, home in enumerate(earlier)]
+        for units, places in ((nodes.units, ranks), (below, mirrored)):
+            kept = _pass(units, staying, places, rules)
+            away = [unit for unit in sorted(cut) if kept.homes[unit] != earlier[unit]]
+            found.append(Kept(kept.homes, [*away, *kept.moved]))
+    if not crowded:
+        return min(found, key=lambda kept: len(kept.moved))
+    scheduled = [unit for unit, label in enumerate(nodes.units.labels) if label != NO_LABEL]
+
+    def homeless(kept: Kept) -> int:
+        return sum(kept.homes[unit] == NOWHERE for unit in scheduled)
+
+    return min(found, key=lambda kept: (homeless(kept), len(kept.moved)))
+
+
+def _cut(units: Units, earlier: Sequence[int], ranks: Sequence[int]) -> set[int]:
+    """The fewest nodes without which none has a smaller place than what it reads, where one place
+    parts those that lie above it from those below: of two nodes that are the wrong way round, one
+    is then always among them."""
+    own = [NOWHERE if home == NOWHERE else ranks[home] for home in earlier]
+    highest = list(own)
+    for unit in units.order:
+        highest[unit] = max([own[unit], *(highest[above] for above in units.up[unit])])
+    lowest = [len(ranks) if rank == NOWHERE else rank for rank in own]
+    for unit in reversed(units.order):
+        lowest[unit] = min([lowest[unit], *(lowest[below] for below in units.down[unit])])
+    behind = [unit for unit, rank in enumerate(own) if rank != NOWHERE and rank < highest[unit]]
+    before = [unit for unit, rank in enumerate(own) if rank != NOWHERE and rank > lowest[unit]]
+    cuts = (
+        {u for u in behind if own[u] < place} | {u for u in before if own[u] > place}
+        for place in range(len(ranks))
+    )
+    return min(cuts, key=len, default=set())
 
 
 def _takers(
@@ -133,8 +187,7 @@ def _pass(
     units: Units,
     earlier: Sequence[int],
     ranks: Sequence[int],
-    takers: Callable[[int], tuple[Sequence[int], ...]],
-    largest: int | None,
+    rules: _Rules,
 ) -> Kept:
     """One pass from above.
 
@@ -166,7 +219,13 @@ def _pass(
         # What reads it has to move behind it: the nearer it stays, the less does.
         pushes = most[unit] < least
         up_to = 2 * len(ranks) if pushes else most[unit]
-        fitting = _fitting(takers(label), ranks, sizes, range(least, up_to + 1), largest)
+        fitting = _fitting(
+            rules.takers(label), ranks, sizes, range(least, up_to + 1), rules.largest
+        )
+        if rules.crowded and (pushes or not fitting):
+            pushes, everywhere = True, range(least, 2 * len(ranks))
+            all_of_them = [*chain.from_iterable(rules.takers(label))]
+            fitting = _fitting([all_of_them], ranks, sizes, everywhere, rules.largest)
         if not fitting:
             places[unit] = least | 1
             continue

@@ -69,16 +69,48 @@ def plan_job_groups(
     """
     labels = label_nodes(graph, settings)
     nodes = Nodes.of(graph, labels, durations)
-    start = None
-    if previous is not None and previous.groups:
-        start = keep_what_is_valid(graph, nodes, previous, settings)
-    if start is None:
+    found = _keep(graph, nodes, settings, previous) if previous and previous.groups else None
+    if found is None:
         start = Start(pinned_drafts(graph, nodes))
-    drafts = _group(nodes, start.drafts, settings, merge)
+        found = start, _group(nodes, start.drafts, settings, merge)
+    start, drafts = found
     drafts = split(nodes, drafts, settings)
     return assemble(
         graph, labels, nodes, drafts, settings=settings, previous=previous, warnings=start.warnings
     )
+
+
+def _keep(
+    graph: Graph, nodes: Nodes, settings: JobGroupSettings, previous: JobGroupPlan
+) -> tuple[Start, list[Draft]] | None:
+    """What an earlier plan begins with, and what becomes of it; None: it is better made anew."""
+    start = keep_what_is_valid(graph, nodes, previous, settings)
+    if start is None:
+        return None
+    drafts = _group(nodes, start.drafts, settings, merge)
+    if {draft.name for draft in start.drafts} <= {draft.name for draft in drafts}:
+        return start, drafts
+    # A group had to go to make room for a new one: there may be less change without that one.
+    other = keep_what_is_valid(graph, nodes, previous, settings, crowded=True)
+    if other is None:
+        return start, drafts
+    others = _group(nodes, other.drafts, settings, merge)
+    if _change(nodes, previous, others) < _change(nodes, previous, drafts):
+        return other, others
+    return start, drafts
+
+
+def _change(nodes: Nodes, previous: JobGroupPlan, drafts: Sequence[Draft]) -> tuple[int, int]:
+    """How much groups change a plan: how many of its names are lost, with which a schedule loses
+    its state; and how many nodes are not in the group that they were in."""
+    names = {draft.name for draft in drafts}
+    were = {node: group.name for group in previous.groups for node in group.nodes}
+    moved = sum(
+        were.get(nodes.ids[member], draft.name) != draft.name
+        for draft in drafts
+        for member in draft.members
+    )
+    return sum(group.name not in names for group in previous.groups), moved
 
 
 def place_new_nodes(
