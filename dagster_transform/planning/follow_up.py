@@ -6,15 +6,17 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum
+from types import MappingProxyType
 
 from dagster_transform.graph import NodeId
 from dagster_transform.planning.job_groups.values import JobGroupName
 from dagster_transform.planning.situation import Scheduled, Situation
 
-MOST_ATTEMPTS = 3
-"""So often what was lost with its run is launched again."""
+NOTHING_BUILT: Mapping[NodeId, datetime] = MappingProxyType({})
 GRACE = timedelta(minutes=5)
 """A run that was asked for and has not appeared by then is asked for again."""
+_NAMED = 3
+"""Nodes that a reason names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,9 @@ class Owed:
         since: From when on it waits, aware.
         reason: Why, in words.
         launched: Under which key a run was asked for; None: none was.
+        awaits: Nodes that were not well in the run that has left it out: one of them has to be
+            built first; empty: it waits for nothing of the kind.
+        began: When that run began, aware; None: it was left out by no run.
     """
 
     job_group: str
@@ -66,6 +71,8 @@ class Owed:
     since: datetime
     reason: str = ""
     launched: str | None = None
+    awaits: tuple[NodeId, ...] = ()
+    began: datetime | None = None
 
     @property
     def tick_text(self) -> str:
@@ -139,6 +146,8 @@ def follow_up(
     *,
     now: datetime,
     max_wait: timedelta,
+    built: Mapping[NodeId, datetime] = NOTHING_BUILT,
+    whole: Collection[NodeId] = (),
 ) -> FollowUp:
     """What becomes of what is owed.
 
@@ -149,6 +158,9 @@ def follow_up(
         scheduled: The nodes of all job groups.
         now: Aware.
         max_wait: What has waited for longer is given up.
+        built: When nodes were last built, aware: those that are awaited, and those of `whole`.
+        whole: Nodes of which a build by anybody is all that is owed, as a dbt model's is; of a
+            SQLMesh model it may have been of other intervals.
     """
     done: list[Owed] = []
     given_up: dict[Owed, str] = {}
@@ -165,6 +177,8 @@ def follow_up(
             asked.add(each.node)
         elif scheduled.groups.get(each.node) != each.job_group:
             given_up[each] = f"{each.node} is not in job group {each.job_group} any more"
+        elif _is_answered(each, situation, scheduled, built, whole):
+            done.append(each)
         elif now - each.since > max_wait:
             given_up[each] = f"it has waited since {each.since:%Y-%m-%d %H:%M} UTC: {each.reason}"
         else:
@@ -179,6 +193,8 @@ def follow_up(
         why = seen.held(node)
         if why is None and node in asked:
             why = "a run of it was asked for and has not appeared yet"
+        if why is None:
+            why = _unrecovered(mine, built, with_it, scheduled)
         if why is None:
             last = max(each.tick for each in mine)
             why = seen.awaited(node, last, scheduled, with_it)
@@ -204,55 +220,45 @@ def won_nodes(launch: GroupLaunch, won: Collection[Owed]) -> tuple[NodeId, ...]:
     return tuple(node for node in launch.nodes if oldest[node] in won)
 
 
-@dataclass(frozen=True, slots=True)
-class LostRun:
-    """A run of a job group that Dagster calls failed and that has not said what it came to: its
-    process has died.
-
-    Attributes:
-        run_id: The run.
-        job_group: Its group.
-        tick: The tick that it answers for, aware.
-        attempt: How often what it builds was lost before.
-        nodes: What it was to build.
-        built: What of that is built since it was created, by this run or another.
-    """
-
-    run_id: str
-    job_group: str
-    tick: datetime
-    attempt: int
-    nodes: Sequence[NodeId]
-    built: Collection[NodeId]
-
-
-def lost_work(run: LostRun, now: datetime) -> tuple[tuple[Owed, ...], str | None]:
-    """What is owed because a run was lost.
-
-    Args:
-        run: The run.
-        now: Aware.
-
-    Returns:
-        What is owed; and why it is not launched again, where it was lost too often: nothing is owed
-        then.
-    """
-    left = [node for node in run.nodes if node not in run.built]
-    if not left:
-        return (), None
-    if run.attempt >= MOST_ATTEMPTS:
-        return (), (
-            f"{len(left)} nodes of job group {run.job_group} were lost with run {run.run_id}, for "
-            f"the {run.attempt + 1}th time: they are not launched again before their next tick"
-        )
-    reason = f"lost with run {run.run_id}, whose process has died"
-    return tuple(
-        Owed(run.job_group, node, run.tick, run.attempt + 1, now, reason) for node in left
-    ), None
-
-
 def _oldest_first(each: Owed) -> tuple[datetime, datetime, int, str]:
     return (each.since, each.tick, each.attempt, each.node)
+
+
+def _is_answered(
+    each: Owed,
+    situation: Situation,
+    scheduled: Scheduled,
+    built: Mapping[NodeId, datetime],
+    whole: Collection[NodeId],
+) -> bool:
+    """Whether what a run has left out is owed no more: another run was launched for a later tick,
+    or has built it."""
+    if each.began is None:
+        return False
+    until = situation.launched_until.get(scheduled.groups[each.node])
+    if each.awaits and until is not None:
+        later = scheduled.crons[each.node].due(each.tick, until)
+        if next(iter(later), None) is not None:
+            return True
+    return each.node in whole and each.node in built and built[each.node] >= each.began
+
+
+def _unrecovered(
+    mine: Sequence[Owed],
+    built: Mapping[NodeId, datetime],
+    going: Collection[NodeId],
+    scheduled: Scheduled,
+) -> str | None:
+    """Why a node that runs have left out is left out still; None: it need not be."""
+    for each in mine:
+        if each.began is None or not each.awaits:
+            return None
+        if any(node in going or built.get(node, each.began) > each.began for node in each.awaits):
+            return None
+    first = mine[0]
+    names = ", ".join(scheduled.called(node) for node in first.awaits[:_NAMED])
+    more = len(first.awaits) - _NAMED
+    return f"waits until {names}{f' or one of {more} more' if more > 0 else ''} is built"
 
 
 def _never_appeared(key: str, now: datetime) -> bool:

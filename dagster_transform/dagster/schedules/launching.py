@@ -52,6 +52,11 @@ class Launching:
         return {key: node_id for key, node_id in found if key is not None}
 
     @cached_property
+    def whole(self) -> frozenset[NodeId]:
+        """Nodes of which every build is a whole one: dbt's."""
+        return frozenset(n for n, node in self.graph.nodes.items() if node.framework == "dbt")
+
+    @cached_property
     def groups(self) -> dict[str, JobGroup]:
         """By name."""
         return {group.name: group for group in self.plan.groups}

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta, timezone
 
 import dagster as dg
 
-from dagster_transform.claims import Holder, OwnerKind, PendingNode, Store
+from dagster_transform.claims import Holder, OwnerKind, Store
 from dagster_transform.dagster._compat import last_materialized
 from dagster_transform.dagster._compat_schedules import (
     Instigator,
@@ -22,6 +22,7 @@ from dagster_transform.dagster._compat_schedules import (
     runs_of_keys,
     runs_under_way,
 )
+from dagster_transform.dagster.execution.owed_rows import owed_of
 from dagster_transform.dagster.schedules.launching import Launching, schedule_name
 from dagster_transform.graph import NodeId
 from dagster_transform.planning.follow_up import Owed, RunState
@@ -92,7 +93,7 @@ def read_known(
     memories: dict[str, TickMemory | None] = {
         name: TickMemory.from_text(notes.get(schedule)) for name, schedule in of_group.items()
     }
-    owed = tuple(_owed(store.remembered(), location))
+    owed = tuple(owed_of(store.remembered(), location))
     asked = {each.launched for each in owed if each.launched is not None}
     asked_runs = runs_of_keys(instance, asked)
     lost = {key for key, record in asked_runs.items() if is_lost(record, location)}
@@ -107,7 +108,8 @@ def read_known(
     records = runs_under_way(instance)
     pending: dict[NodeId, list[datetime]] = {}
     for each in owed:
-        if each.launched not in runs or each.launched in lost:
+        # What awaits a recovery holds up no tick: that builds it, if it can, and answers for it.
+        if not each.awaits and (each.launched not in runs or each.launched in lost):
             pending.setdefault(each.node, []).append(each.tick)
     until: dict[str, datetime] = {}
     for name, schedule in of_group.items():
@@ -154,19 +156,6 @@ def is_lost(record: dg.RunRecord, location: str) -> bool:
         and datetime.now(timezone.utc) - changed < LOST_SINCE
         and location_of(run) in (None, location)
     )
-
-
-def as_row(owed: Owed, location: str) -> PendingNode:
-    """What is owed, as it is stored: job groups of two code locations may have one name."""
-    return PendingNode(f"{location}/{owed.job_group}", owed.tick_text, owed.node, owed.reason)
-
-
-def _owed(rows: Iterable[PendingNode], location: str) -> Iterable[Owed]:
-    for row in rows:
-        place, _, group = row.job_group.rpartition("/")
-        tick = Owed.read_tick(row.tick)
-        if place == location and tick is not None and row.since is not None:
-            yield Owed(group, row.node, *tick, row.since, row.reason, row.launched_run_id)
 
 
 def _launched(

@@ -17,8 +17,9 @@ from dagster_transform.dagster._compat_schedules import (
     write_note,
 )
 from dagster_transform.dagster.execution.claims_store import open_claims
+from dagster_transform.dagster.execution.owed_rows import as_row
 from dagster_transform.dagster.schedules.launching import Launching, schedule_name
-from dagster_transform.dagster.schedules.situation import as_row, read_known, sensor_is_on
+from dagster_transform.dagster.schedules.situation import read_known, sensor_is_on
 from dagster_transform.graph import NodeId
 from dagster_transform.planning.cron import Cron
 from dagster_transform.planning.follow_up import Owed

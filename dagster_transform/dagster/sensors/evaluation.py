@@ -19,10 +19,10 @@ from dagster_transform.dagster._compat_schedules import (
     location_of_sensor,
 )
 from dagster_transform.dagster.execution.claims_store import open_claims
+from dagster_transform.dagster.execution.owed_rows import as_row
 from dagster_transform.dagster.schedules.launching import Launching, run_request
 from dagster_transform.dagster.schedules.situation import (
     LOST_SINCE,
-    as_row,
     is_lost,
     last_built,
     read_known,
@@ -33,12 +33,11 @@ from dagster_transform.planning.follow_up import (
     FollowUp,
     GroupLaunch,
     LaunchKey,
-    LostRun,
     Owed,
     follow_up,
-    lost_work,
     won_nodes,
 )
+from dagster_transform.planning.owed_by_runs import LostRun, lost_work
 from dagster_transform.planning.reconcile import HeldLease, reconcile
 from dagster_transform.runs.tags import ATTEMPT, FOLLOWED_UP, JOB_GROUP, TICK
 
@@ -130,6 +129,8 @@ def look(
         launching.scheduled,
         now=now,
         max_wait=timedelta(seconds=launching.config.job_groups.max_wait),
+        built=_built(instance, launching, known.owed),
+        whole=launching.whole,
     )
     if forgotten := [*decided.done, *decided.given_up]:
         store.withdraw(as_row(each, location) for each in forgotten)
@@ -148,6 +149,19 @@ def look(
                 )
             )
     return Looked(tuple(requests), decided, (*released, *lost))
+
+
+def _built(
+    instance: dg.DagsterInstance, launching: Launching, owed: Iterable[Owed]
+) -> dict[NodeId, datetime]:
+    """When nodes were last built on which it depends whether runs' left-overs can go; a query for
+    500, none where there is nothing of the kind."""
+    left = [each for each in owed if each.began is not None]
+    asked = {node for each in left for node in each.awaits}
+    asked |= {each.node for each in left} & launching.whole
+    known = sorted(node for node in asked if node in launching.keys.assets)
+    found = last_built(instance, known, launching) if known else {}
+    return {node: datetime.fromtimestamp(at, timezone.utc) for node, at in found.items()}
 
 
 # -- claims ------------------------------------------------------------------------------------
