@@ -42,7 +42,7 @@ def group_schedule(
         from dagster_transform.dagster.schedules.ticks import decide
 
         tick = context.scheduled_execution_time.astimezone(timezone.utc)
-        decided = decide(context.instance, group, launching, tick, loaded)
+        decided = decide(context.instance, group, launching, tick, loaded=loaded, log=context.log)
         if not decided.launched and (decided.over or not always):
             return dg.SkipReason(decided.said)
         keys = [*(launching.keys.assets[node] for node in decided.launched), *always]

@@ -32,6 +32,7 @@ from dagster_transform.planning.job_groups.tick_window import (
 )
 from dagster_transform.planning.job_groups.values import JobGroup
 from dagster_transform.planning.tick_plan import plan_tick
+from dagster_transform.runs.ports import RunLog
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,9 @@ def decide(
     group: JobGroup,
     launching: Launching,
     tick: datetime,
+    *,
     loaded: datetime,
+    log: RunLog,
 ) -> Decided:
     """What a tick launches; the rest of what is due is remembered as pending.
 
@@ -66,6 +69,7 @@ def decide(
         launching: What there is.
         tick: In UTC.
         loaded: When this process has read the job group file, aware.
+        log: The tick's.
 
     Raises:
         ClaimsError: The claims store can't be used. The next tick launches what was due, then.
@@ -99,6 +103,13 @@ def decide(
         return Decided(due)
     plan = plan_tick(group.name, due, tick, known.situation, scheduled, followed_up=followed_up)
     if mine is not None:
+        if plan.postponed and followed_up:
+            # Here, because few ticks postpone anything: it imports what sends messages.
+            from dagster_transform.dagster.sensors.alerts import tell_if_stuck
+
+            tell_if_stuck(
+                instance, store, launching, location=location, every=every, tick=tick, log=log
+            )
         store.postpone(
             as_row(Owed(group.name, node, tick, 0, tick, reason), location)
             for node, reason in plan.postponed.items()

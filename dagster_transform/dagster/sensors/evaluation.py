@@ -74,6 +74,11 @@ def evaluate(
     lines = _lines(looked.decided, launching, cursor != context.cursor)
     for line in (*looked.said, *lines):
         context.log.info(line)
+    if launching.config.alerts.channels:
+        # Here, because who has no channels need not import what sends messages.
+        from dagster_transform.dagster.sensors.alerts import tell_of_waits
+
+        tell_of_waits(looked.decided, store, launching, location, context.log)
     if looked.requests:
         return dg.SensorResult(run_requests=list(looked.requests), cursor=cursor)
     return dg.SensorResult(skip_reason=_why_nothing(looked.decided, launching), cursor=cursor)

@@ -4,6 +4,7 @@ how many nodes and runs there are, and import no framework."""
 from __future__ import annotations
 
 import json
+import logging
 import subprocess
 import sys
 import uuid
@@ -84,7 +85,7 @@ def situation(
 
 
 def ticked(instance: dg.DagsterInstance, launching: Launching, group: JobGroup) -> object:
-    return decide(instance, group, launching, TICK, TICK)
+    return decide(instance, group, launching, TICK, loaded=TICK, log=logging.getLogger("tick"))
 
 
 def looked(instance: dg.DagsterInstance, launching: Launching, _: JobGroup) -> Looked:
