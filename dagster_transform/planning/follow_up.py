@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import Enum
 from types import MappingProxyType
@@ -11,6 +11,7 @@ from types import MappingProxyType
 from dagster_transform.graph import NodeId
 from dagster_transform.planning.job_groups.values import JobGroupName
 from dagster_transform.planning.situation import Scheduled, Situation
+from dagster_transform.planning.tag_room import TagRoom
 
 NOTHING_BUILT: Mapping[NodeId, datetime] = MappingProxyType({})
 GRACE = timedelta(minutes=5)
@@ -162,36 +163,59 @@ def follow_up(
         whole: Nodes of which a build by anybody is all that is owed, as a dbt model's is; of a
             SQLMesh model it may have been of other intervals.
     """
-    done: list[Owed] = []
-    given_up: dict[Owed, str] = {}
-    waiting: dict[Owed, str] = {}
-    open_: dict[NodeId, list[Owed]] = {}
-    asked: set[NodeId] = set()
+    found = _Sorted()
     for each in sorted(owed, key=_oldest_first):
         state = runs.get(each.launched) if each.launched is not None else None
         if state is RunState.ENDED:
-            done.append(each)
+            found.done.append(each)
         elif state is RunState.UNDER_WAY:
             continue
         elif each.launched is not None and not _never_appeared(each.launched, now):
-            asked.add(each.node)
+            found.asked.add(each.node)
         elif scheduled.groups.get(each.node) != each.job_group:
-            given_up[each] = f"{each.node} is not in job group {each.job_group} any more"
+            found.given_up[each] = f"{each.node} is not in job group {each.job_group} any more"
         elif _is_answered(each, situation, scheduled, built, whole):
-            done.append(each)
+            found.done.append(each)
         elif now - each.since > max_wait:
-            given_up[each] = f"it has waited since {each.since:%Y-%m-%d %H:%M} UTC: {each.reason}"
+            since = f"{each.since:%Y-%m-%d %H:%M} UTC"
+            found.given_up[each] = f"it has waited since {since}: {each.reason}"
         else:
-            open_.setdefault(each.node, []).append(each)
+            found.open.setdefault(each.node, []).append(each)
+    return _launch(found, situation, scheduled, built)
+
+
+@dataclass(slots=True)
+class _Sorted:
+    """What is owed, sorted by what there is to do.
+
+    Attributes:
+        done: To be forgotten.
+        given_up: Likewise, and why.
+        asked: Nodes of which a run was asked for that has not appeared yet.
+        open: By node, what may be launched.
+    """
+
+    done: list[Owed] = field(default_factory=list)
+    given_up: dict[Owed, str] = field(default_factory=dict)
+    asked: set[NodeId] = field(default_factory=set)
+    open: dict[NodeId, list[Owed]] = field(default_factory=dict)
+
+
+def _launch(
+    found: _Sorted, situation: Situation, scheduled: Scheduled, built: Mapping[NodeId, datetime]
+) -> FollowUp:
+    """What of it can go, each node after what it reads."""
+    waiting: dict[Owed, str] = {}
     going: dict[JobGroupName, dict[NodeId, list[Owed]]] = {}
-    seen = replace(situation, pending=_still_pending(situation, given_up))
+    room = TagRoom(situation, scheduled)
+    seen = replace(situation, pending=_still_pending(situation, found.given_up))
     for node in scheduled.order:
-        if (mine := open_.get(node)) is None:
+        if (mine := found.open.get(node)) is None:
             continue
         group = scheduled.groups[node]
         with_it = going.setdefault(group, {})
         why = seen.held(node)
-        if why is None and node in asked:
+        if why is None and node in found.asked:
             why = "a run of it was asked for and has not appeared yet"
         if why is None:
             why = _unrecovered(mine, built, with_it, scheduled)
@@ -199,7 +223,10 @@ def follow_up(
             last = max(each.tick for each in mine)
             why = seen.awaited(node, last, scheduled, with_it)
         if why is None:
+            why = room.why_not(node, group)
+        if why is None:
             with_it[node] = mine
+            room.take(node, group)
         else:
             waiting.update(dict.fromkeys(mine, why))
     launches = [
@@ -208,7 +235,7 @@ def follow_up(
         if nodes
     ]
     launches.sort(key=lambda launch: min(_oldest_first(each) for each in launch.owed))
-    return FollowUp(tuple(launches), tuple(done), given_up, waiting)
+    return FollowUp(tuple(launches), tuple(found.done), found.given_up, waiting)
 
 
 def won_nodes(launch: GroupLaunch, won: Collection[Owed]) -> tuple[NodeId, ...]:

@@ -8,10 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from types import MappingProxyType
 
 from dagster_transform.graph import Graph, NodeId
+from dagster_transform.planning.concurrency_tags import tags_of
 from dagster_transform.planning.cron import Cron
 from dagster_transform.planning.job_groups.values import JobGroupName, JobGroupPlan
+
+NO_LIMITS: Mapping[str, int] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +73,8 @@ class Scheduled:
             schedules.
         order: All of them, each after what it reads.
         called: What people call a node.
+        tags: By node, the concurrency tags that it has; not in it are nodes without.
+        limits: How many slots each of those has.
     """
 
     groups: Mapping[NodeId, JobGroupName]
@@ -76,15 +82,24 @@ class Scheduled:
     reads: Mapping[NodeId, tuple[NodeId, ...]]
     order: tuple[NodeId, ...]
     called: Callable[[NodeId], str] = field(compare=False)
+    tags: Mapping[NodeId, tuple[str, ...]] = field(default_factory=dict)
+    limits: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, plan: JobGroupPlan, graph: Graph, called: Callable[[NodeId], str]) -> Scheduled:
+    def of(
+        cls,
+        plan: JobGroupPlan,
+        graph: Graph,
+        called: Callable[[NodeId], str],
+        limits: Mapping[str, int] = NO_LIMITS,
+    ) -> Scheduled:
         """The nodes of a plan.
 
         Args:
             plan: The job groups.
             graph: Of their nodes.
             called: What people call a node.
+            limits: How many slots each concurrency tag has.
         """
         groups = {node: group.name for node, group in plan.group_of().items()}
         above: dict[NodeId, tuple[NodeId, ...]] = {}
@@ -102,6 +117,8 @@ class Scheduled:
             reads={node: above[node] for node in order},
             order=order,
             called=called,
+            tags={n: tags for n in order if (tags := tags_of(graph.nodes[n], limits))},
+            limits=limits,
         )
 
 

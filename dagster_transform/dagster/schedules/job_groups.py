@@ -45,8 +45,9 @@ def group_schedule(
         decided = decide(context.instance, group, launching, tick, loaded=loaded, log=context.log)
         if not decided.launched and (decided.over or not always):
             return dg.SkipReason(decided.said)
-        keys = [*(launching.keys.assets[node] for node in decided.launched), *always]
-        return run_request(group, keys, run_key=tick.isoformat(), tick=tick)
+        return run_request(
+            launching, group, decided.launched, run_key=tick.isoformat(), tick=tick, always=always
+        )
 
     return dg.ScheduleDefinition(
         name=name,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -17,7 +17,7 @@ from dagster_transform.planning import ResourceKey
 from dagster_transform.planning.job_groups.values import JobGroup, JobGroupPlan
 from dagster_transform.planning.resource_keys import table_of
 from dagster_transform.planning.situation import Scheduled
-from dagster_transform.runs.tags import ATTEMPT, JOB_GROUP, OWNERS, TICK
+from dagster_transform.runs.tags import ATTEMPT, JOB_GROUP, OWNERS, TICK, concurrency_key
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,8 @@ class Launching:
     @cached_property
     def scheduled(self) -> Scheduled:
         """The nodes of job groups; made at the first tick, and not where definitions load."""
-        return Scheduled.of(self.plan, self.graph, names_of(self.keys.named(self.graph)))
+        called = names_of(self.keys.named(self.graph))
+        return Scheduled.of(self.plan, self.graph, called, self.config.tags)
 
     @cached_property
     def tables(self) -> dict[ResourceKey, NodeId]:
@@ -69,28 +70,33 @@ def schedule_name(group: str) -> str:
 
 
 def run_request(
+    launching: Launching,
     group: JobGroup,
-    keys: Iterable[dg.AssetKey],
+    nodes: Collection[NodeId],
     *,
     run_key: str,
     tick: datetime,
     attempt: int = 0,
     job_name: str | None = None,
+    always: Iterable[dg.AssetKey] = (),
 ) -> dg.RunRequest:
     """A run of some of a job group.
 
     Args:
+        launching: What there is.
         group: The group.
-        keys: Of what it builds.
+        nodes: What it builds.
         run_key: Dagster launches one run for a key.
         tick: The first tick that it answers for, aware and in UTC.
         attempt: How often what it builds was lost with its run before.
         job_name: What a sensor launches; None: what the schedule does.
+        always: Further keys that it selects.
     """
+    concurrency = {tag for node in nodes for tag in launching.scheduled.tags.get(node, ())}
     return dg.RunRequest(
         run_key=run_key,
         job_name=job_name,
-        asset_selection=list(keys),
+        asset_selection=[*(launching.keys.assets[node] for node in nodes), *always],
         # None is planned: what is up to date then keeps its results, and the run carries out
         # those of what it builds (`asked_for` in execution/run.py).
         asset_check_keys=[],
@@ -99,6 +105,7 @@ def run_request(
             **group.tags,
             JOB_GROUP: group.name,
             TICK: tick.isoformat(),
+            **{concurrency_key(tag): "true" for tag in sorted(concurrency)},
             **({OWNERS: ", ".join(group.owners)} if group.owners else {}),
             **({ATTEMPT: str(attempt)} if attempt else {}),
         },

@@ -145,8 +145,9 @@ def look(
         if nodes:
             requests.append(
                 run_request(
+                    launching,
                     launching.groups[launch.job_group],
-                    [launching.keys.assets[node] for node in nodes],
+                    nodes,
                     run_key=key,
                     tick=launch.tick,
                     attempt=launch.attempt,
