@@ -12,7 +12,6 @@ from pathlib import Path
 
 import dagster as dg
 from dagster._core.scheduler.instigation import TickStatus
-from dagster_shared.record import copy
 
 from dagster_transform.claims import WHOLE, Owner, OwnerKind, RunId, Store, Want, new_claim_id
 from dagster_transform.cli.job_groups.graphs import prepared
@@ -162,9 +161,7 @@ class Driver:
                 self._scheduler.lose(run)
                 self.happened["lost runs"] += 1
                 continue
-            timed = {"execution_time": now.isoformat()}
-            config = {"resources": {"transform": {"config": timed}}}
-            self._scheduler.execute(copy(run, run_config=config))
+            self._scheduler.execute(run, execution_time=now.isoformat())
             self.happened["runs"] += 1
 
     def _sql(self, statement: str) -> None:

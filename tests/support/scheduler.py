@@ -22,6 +22,7 @@ from dagster._core.test_utils import (
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from dagster._daemon.sensor import execute_sensor_iteration
 from dagster._scheduler.scheduler import launch_scheduled_runs
+from dagster_shared.record import copy
 
 from tests.support.stories import Story
 from tests.support.transforms import Transform
@@ -136,11 +137,14 @@ class Scheduler:
         )
         self.instance.report_dagster_event(event, run_id=run.run_id)
 
-    def execute(self, run: dg.DagsterRun) -> Story:
-        """Take a run out of the queue and execute it, in this process."""
+    def execute(self, run: dg.DagsterRun, **options: Any) -> Story:
+        """Take a run out of the queue and execute it, in this process; with further run options."""
         self._report(run, dg.DagsterEventType.RUN_STARTING)
         starting = self.instance.get_run_by_id(run.run_id)
         assert starting is not None
+        if options:
+            config = {"resources": {"transform": {"config": options}}}
+            starting = copy(starting, run_config=config)
         return self._transform.execute(starting)
 
     def ticks(self, name: str) -> list[InstigatorTick]:

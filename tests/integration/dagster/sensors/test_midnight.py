@@ -8,7 +8,6 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
-from dagster_shared.record import copy
 
 from tests.support.grouped import grouped
 from tests.support.scheduler import launched, scheduler_of
@@ -79,9 +78,7 @@ def test_the_daily_model_reads_all_hours_of_its_day_as_soon_as_they_are_there(
             status = transform.instance.get_run_by_id(hourly.run_id)
             assert status is not None
             assert status.status is dg.DagsterRunStatus.STARTED
-            options = {"execution_time": end.isoformat()}
-            config = {"resources": {"transform": {"config": options}}}
-            assert scheduler.execute(copy(found[0], run_config=config)).success
+            assert scheduler.execute(found[0], execution_time=end.isoformat()).success
         assert of_the_day() == hours
         assert len(days()) == len(set(days()))
     finally:
