@@ -18,6 +18,8 @@ TOLD = "dagster_transform/told"
 that has failed without was lost: its process has died."""
 FOLLOWED_UP = "dagster_transform/followed_up"
 """Of a run that was lost: that what it has not built is followed up."""
+UNRENEWED = "dagster_transform/claims_not_renewed_since"
+"""Of a run: when the transform's sensor has seen that nobody renews its claims."""
 
 _NOT_IN_KEYS = re.compile(r"[^A-Za-z0-9_.-]")
 _LONGEST_KEY = 63  # after the slash, for Dagster

@@ -9,6 +9,7 @@ from typing import Any
 import dagster as dg
 
 from dagster_transform.dagster.schedules.launching import Launching, run_request, schedule_name
+from dagster_transform.dagster.schedules.one_at_a_time import one_at_a_time
 from dagster_transform.errors import TransformError
 from dagster_transform.planning.cron import Cron
 from dagster_transform.planning.job_groups.values import JobGroup
@@ -42,7 +43,10 @@ def group_schedule(
         from dagster_transform.dagster.schedules.ticks import decide
 
         tick = context.scheduled_execution_time.astimezone(timezone.utc)
-        decided = decide(context.instance, group, launching, tick, loaded=loaded, log=context.log)
+        with one_at_a_time(group.name):
+            decided = decide(
+                context.instance, group, launching, tick, loaded=loaded, log=context.log
+            )
         if not decided.launched and (decided.over or not always):
             return dg.SkipReason(decided.said)
         return run_request(

@@ -19,6 +19,7 @@ from dagster_transform.dagster._compat_schedules import (
 from dagster_transform.dagster.execution.claims_store import open_claims
 from dagster_transform.dagster.execution.owed_rows import as_row
 from dagster_transform.dagster.schedules.launching import Launching, schedule_name
+from dagster_transform.dagster.schedules.one_at_a_time import note_decided, wait_for_run
 from dagster_transform.dagster.schedules.situation import read_known, sensor_is_on
 from dagster_transform.graph import NodeId
 from dagster_transform.planning.cron import Cron
@@ -89,6 +90,8 @@ def decide(
     due = due_at(group, crons, window.since, tick)
     is_newest = window.memory.until == tick
     if is_newest and (again := chosen_of(group.nodes, window.memory.launched)) is not None:
+        if mine is not None and again:
+            wait_for_run(instance, group.name, tick)
         return Decided(again, "What is due of this tick waits for something.")
     if len(evaluated) > 1 or not due:
         _note(instance, mine, _remember(window.memory, group, due if is_newest else None))
@@ -115,6 +118,7 @@ def decide(
             for node, reason in plan.postponed.items()
         )
         _note(instance, mine, _remember(window.memory, group, plan.launched if is_newest else None))
+        note_decided(group.name, tick)
         if not followed_up:
             # What is launched now is what earlier ticks owe, too.
             gone_on = set(plan.launched)

@@ -28,6 +28,7 @@ from dagster_transform.dagster.schedules.situation import (
     read_known,
     selected_nodes,
 )
+from dagster_transform.dagster.sensors.dead_runs import fail_dead_runs
 from dagster_transform.graph import NodeId
 from dagster_transform.planning.follow_up import (
     FollowUp,
@@ -126,7 +127,7 @@ def look(
     """
     lost = _owe_lost_work(instance, store, launching, location, now)
     known = read_known(instance, store, launching, location, among=among)
-    released = _release(instance, store, known.holders)
+    released = _release(instance, store, known.holders, now)
     decided = follow_up(
         known.owed,
         known.runs,
@@ -173,21 +174,26 @@ def _built(
 # -- claims ------------------------------------------------------------------------------------
 
 
-def _release(instance: dg.DagsterInstance, store: Store, holders: Iterable[Holder]) -> list[str]:
-    """Release what runs have left behind that have ended; what is to be said of it."""
+def _release(
+    instance: dg.DagsterInstance, store: Store, holders: Iterable[Holder], now: datetime
+) -> list[str]:
+    """Release what runs have left behind that have ended, and let those fail that are dead; what is
+    to be said of it."""
     leases = [_lease(each, expired=False) for each in holders if _is_of_run(each)]
     leases += [_lease(each, expired=True) for each in store.expired() if _is_of_run(each)]
     runs = sorted({lease.run_id for lease in leases})
     if not runs:
         return []
-    ended = {r.run_id for r in instance.get_runs(dg.RunsFilter(run_ids=runs)) if r.is_finished}
+    found = instance.get_runs(dg.RunsFilter(run_ids=runs))
+    dead = fail_dead_runs(instance, leases, found, now)
+    ended = {run.run_id for run in found if run.is_finished}
     released = reconcile(leases, ended).released
     keys_of: dict[str, list[HeldLease]] = {}
     for lease in released:
         keys_of.setdefault(lease.claim_id, []).append(lease)
     for claim_id, mine in keys_of.items():
         store.release(ClaimId(claim_id), [lease.resource_key for lease in mine])
-    return [
+    return dead + [
         f"Released {len(mine)} claims of run {mine[0].run_id}, which has ended without doing so."
         for mine in keys_of.values()
     ]
@@ -199,7 +205,12 @@ def _is_of_run(holder: Holder) -> bool:
 
 def _lease(holder: Holder, *, expired: bool) -> HeldLease:
     return HeldLease(
-        holder.claim_id, holder.resource_key, holder.run_id, expired, bool(holder.backends)
+        holder.claim_id,
+        holder.resource_key,
+        holder.run_id,
+        expired,
+        bool(holder.backends),
+        holder.expires_at,
     )
 
 
