@@ -63,6 +63,19 @@ class UnderWay:
 
 
 @dataclass(frozen=True, slots=True)
+class ReadAsset:
+    """Another asset of the code location that a node reads: nobody knows when it is due.
+
+    Attributes:
+        name: Its key.
+        built_at: When it was last materialised, aware; None: never.
+    """
+
+    name: str
+    built_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class Scheduled:
     """The nodes of job groups, as ticks see them.
 
@@ -133,12 +146,14 @@ class Situation:
             was asked for and has not appeared yet.
         launched_until: Of each job group whose schedule is on, up to when its ticks have been
             evaluated, aware.
+        read_assets: By node, other assets of the code location that it reads and waits for.
     """
 
     holds: Mapping[NodeId, Hold] = field(default_factory=dict)
     under_way: Mapping[NodeId, tuple[UnderWay, ...]] = field(default_factory=dict)
     pending: Mapping[NodeId, tuple[datetime, ...]] = field(default_factory=dict)
     launched_until: Mapping[JobGroupName, datetime] = field(default_factory=dict)
+    read_assets: Mapping[NodeId, tuple[ReadAsset, ...]] = field(default_factory=dict)
 
     def held(self, node: NodeId, *, by_runs_to_come: bool = True) -> str | None:
         """Who holds a node's table or has paused it, in words; None: nobody.
@@ -168,6 +183,9 @@ class Situation:
             scheduled: What it reads.
             going: What is launched in the same run, which has an order of its own.
         """
+        for asset in self.read_assets.get(node, ()):
+            if asset.built_at is None or asset.built_at < tick:
+                return f"waits for {asset.name}, not materialised since {_minute(tick)}"
         for above in scheduled.reads[node]:
             if above in going:
                 continue

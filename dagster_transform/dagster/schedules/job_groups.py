@@ -45,7 +45,13 @@ def group_schedule(
         tick = context.scheduled_execution_time.astimezone(timezone.utc)
         with one_at_a_time(group.name):
             decided = decide(
-                context.instance, group, launching, tick, loaded=loaded, log=context.log
+                context.instance,
+                group,
+                launching,
+                tick,
+                loaded=loaded,
+                log=context.log,
+                others=launching.others(context.repository_def),
             )
         if not decided.launched and (decided.over or not always):
             return dg.SkipReason(decided.said)

@@ -12,7 +12,7 @@ import dagster as dg
 
 from dagster_transform.config import TransformConfig
 from dagster_transform.dagster.translation.keys import Keys
-from dagster_transform.graph import Graph, NodeId, names_of
+from dagster_transform.graph import Graph, InputId, NodeId, names_of
 from dagster_transform.planning import ResourceKey
 from dagster_transform.planning.job_groups.values import JobGroup, JobGroupPlan
 from dagster_transform.planning.resource_keys import table_of
@@ -56,6 +56,27 @@ class Launching:
     def whole(self) -> frozenset[NodeId]:
         """Nodes of which every build is a whole one: dbt's."""
         return frozenset(n for n, node in self.graph.nodes.items() if node.framework == "dbt")
+
+    def others(self, repository: dg.RepositoryDefinition | None) -> dict[NodeId, set[dg.AssetKey]]:
+        """By node of job groups, the other assets of the code location that it reads, directly or
+        through nodes that nobody schedules; none where nobody is to wait for these.
+
+        Args:
+            repository: The code location's; None: not known.
+        """
+        if self.config.job_groups.upstream_assets != "wait" or repository is None:
+            return {}
+        known = repository.asset_graph.materializable_asset_keys - self.keys.nodes.keys()
+        above: dict[InputId, set[dg.AssetKey]] = {}
+        for node in self.graph.order:
+            found: set[dg.AssetKey] = set()
+            for dep in self.graph.upstream(node):
+                if not self.graph.is_node(dep):
+                    found |= {self.keys.assets[dep]} & known
+                elif dep not in self.scheduled.groups:
+                    found |= above[dep]
+            above[node] = found
+        return {n: above[n] for n in self.scheduled.order if above[n]}
 
     @cached_property
     def groups(self) -> dict[str, JobGroup]:

@@ -6,9 +6,10 @@ A tick has sixty seconds. Nothing here imports a framework.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
+from types import MappingProxyType
 
 import dagster as dg
 
@@ -27,11 +28,12 @@ from dagster_transform.dagster.schedules.launching import Launching, schedule_na
 from dagster_transform.graph import NodeId
 from dagster_transform.planning.follow_up import Owed, RunState
 from dagster_transform.planning.job_groups.tick_window import TickMemory, chosen_of
-from dagster_transform.planning.situation import Hold, Situation, UnderWay
+from dagster_transform.planning.situation import Hold, ReadAsset, Situation, UnderWay
 from dagster_transform.runs.tags import FOLLOWED_UP, JOB_GROUP, TICK, TOLD
 
 LOST_SINCE = timedelta(days=1)
 """Runs that were lost longer ago are not followed up."""
+NO_OTHERS: Mapping[NodeId, Collection[dg.AssetKey]] = MappingProxyType({})
 _WILL_RETRY = "dagster/will_retry"
 _AT_ONCE = 500
 """Nodes that one query asks for."""
@@ -66,9 +68,10 @@ def read_known(
     *,
     among: Iterable[Instigator],
     own: tuple[str, datetime] | None = None,
+    others: Mapping[NodeId, Collection[dg.AssetKey]] = NO_OTHERS,
 ) -> Known:
     """Read what is known, in at most seven queries and one more for each 500 nodes that runs under
-    way are to build.
+    way are to build, and for each 500 other assets that are waited for.
 
     Args:
         instance: Dagster's.
@@ -77,6 +80,7 @@ def read_known(
         location: The code location.
         among: All schedules and sensors, as `instigators` gives them.
         own: The job group and tick that is evaluated now; None: none is.
+        others: By node, other assets that it reads and waits for.
 
     Raises:
         ClaimsError: The claims store can't be used.
@@ -130,6 +134,7 @@ def read_known(
         under_way=_under_way(instance, records, launching),
         pending={node: tuple(sorted(ticks)) for node, ticks in pending.items()},
         launched_until={launching.groups[name].name: at for name, at in until.items()},
+        read_assets=_read_assets(instance, others),
     )
     return Known(location, situation, owed, runs, holders, launched)
 
@@ -180,6 +185,21 @@ def _launched(
         if run_key_of(run) == run.tags[TICK] and location_of(run) in (None, location):
             found[run.tags[JOB_GROUP], run.tags[TICK]] = record
     return found
+
+
+def _read_assets(
+    instance: dg.DagsterInstance, others: Mapping[NodeId, Collection[dg.AssetKey]]
+) -> dict[NodeId, tuple[ReadAsset, ...]]:
+    every = sorted({key for keys in others.values() for key in keys})
+    built = _materialized(instance, every)
+    found = {
+        key: ReadAsset(
+            key.to_user_string(),
+            datetime.fromtimestamp(built[key], timezone.utc) if key in built else None,
+        )
+        for key in every
+    }
+    return {node: tuple(found[key] for key in sorted(keys)) for node, keys in others.items()}
 
 
 def _holds(holders: Iterable[Holder], launching: Launching) -> dict[NodeId, Hold]:
@@ -234,8 +254,13 @@ def last_built(
     """When nodes were last materialised, in seconds since 1970; a query for 500."""
     keys = launching.keys.assets
     wanted = {keys[node]: node for node in nodes}
-    some, found = list(wanted), dict[NodeId, float]()
-    for start in range(0, len(some), _AT_ONCE):
-        last = last_materialized(instance, some[start : start + _AT_ONCE])
-        found.update((wanted[key], at) for key, at in last.items())
+    return {wanted[key]: at for key, at in _materialized(instance, list(wanted)).items()}
+
+
+def _materialized(
+    instance: dg.DagsterInstance, keys: Sequence[dg.AssetKey]
+) -> dict[dg.AssetKey, float]:
+    found: dict[dg.AssetKey, float] = {}
+    for start in range(0, len(keys), _AT_ONCE):
+        found |= last_materialized(instance, keys[start : start + _AT_ONCE])
     return found

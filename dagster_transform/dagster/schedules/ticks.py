@@ -3,7 +3,7 @@ remembered before a run is asked for."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -20,7 +20,7 @@ from dagster_transform.dagster.execution.claims_store import open_claims
 from dagster_transform.dagster.execution.owed_rows import as_row
 from dagster_transform.dagster.schedules.launching import Launching, schedule_name
 from dagster_transform.dagster.schedules.one_at_a_time import note_decided, wait_for_run
-from dagster_transform.dagster.schedules.situation import read_known, sensor_is_on
+from dagster_transform.dagster.schedules.situation import NO_OTHERS, read_known, sensor_is_on
 from dagster_transform.graph import NodeId
 from dagster_transform.planning.cron import Cron
 from dagster_transform.planning.follow_up import Owed
@@ -59,6 +59,7 @@ def decide(
     *,
     loaded: datetime,
     log: RunLog,
+    others: Mapping[NodeId, Collection[dg.AssetKey]] = NO_OTHERS,
 ) -> Decided:
     """What a tick launches; the rest of what is due is remembered as pending.
 
@@ -71,6 +72,7 @@ def decide(
         tick: In UTC.
         loaded: When this process has read the job group file, aware.
         log: The tick's.
+        others: By node, other assets that it reads and waits for.
 
     Raises:
         ClaimsError: The claims store can't be used. The next tick launches what was due, then.
@@ -100,7 +102,15 @@ def decide(
     followed_up = sensor_is_on(every, launching.sensor, location)
     store = open_claims(instance, launching.config)
     scheduled = launching.scheduled
-    known = read_known(instance, store, launching, location, among=every, own=(group.name, tick))
+    known = read_known(
+        instance,
+        store,
+        launching,
+        location,
+        among=every,
+        own=(group.name, tick),
+        others=others,
+    )
     if (group.name, tick.isoformat()) in known.launched:
         # Dagster finds that run by its key and launches no other one.
         return Decided(due)

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
@@ -23,6 +23,7 @@ from dagster_transform.dagster.execution.owed_rows import as_row
 from dagster_transform.dagster.schedules.launching import Launching, run_request
 from dagster_transform.dagster.schedules.situation import (
     LOST_SINCE,
+    NO_OTHERS,
     is_lost,
     last_built,
     read_known,
@@ -70,7 +71,16 @@ def evaluate(
         # Somebody looks at what it would do: that changes nothing.
         return dg.SensorResult(skip_reason="It launches and releases only while it is switched on.")
     store = open_claims(instance, launching.config)
-    looked = look(instance, store, launching, jobs, location=location, among=every, now=now)
+    looked = look(
+        instance,
+        store,
+        launching,
+        jobs,
+        location=location,
+        among=every,
+        now=now,
+        others=launching.others(context.repository_def),
+    )
     cursor = _cursor(looked.decided)
     lines = _lines(looked.decided, launching, cursor != context.cursor)
     for line in (*looked.said, *lines):
@@ -109,6 +119,7 @@ def look(
     location: str,
     among: Iterable[Instigator],
     now: datetime,
+    others: Mapping[NodeId, Collection[dg.AssetKey]] = NO_OTHERS,
 ) -> Looked:
     """Release, follow up and mark what is launched. The number of queries depends on how many runs
     are launched or were lost, and not on how many nodes or runs there are.
@@ -121,12 +132,13 @@ def look(
         location: The code location.
         among: All schedules and sensors.
         now: Aware.
+        others: By node, other assets that it reads and waits for.
 
     Raises:
         ClaimsError: The claims store can't be used.
     """
     lost = _owe_lost_work(instance, store, launching, location, now)
-    known = read_known(instance, store, launching, location, among=among)
+    known = read_known(instance, store, launching, location, among=among, others=others)
     released = _release(instance, store, known.holders, now)
     decided = follow_up(
         known.owed,
