@@ -37,7 +37,7 @@ from dagster_transform.dbt.files.run_results import (
     same_relation,
 )
 from dagster_transform.errors import words_of
-from dagster_transform.graph import CheckId, Node, NodeId, Source
+from dagster_transform.graph import CheckId, InputId, Node, NodeId, Source
 from dagster_transform.planning.outside_work import ToTell, to_tell
 
 _VERSION = 1
@@ -130,7 +130,7 @@ class Artifacts:
             if check.project == self.name
         }
         graph = self.transform.graph
-        there: dict[str, Node | Source] = {**graph.nodes, **graph.sources}
+        there: dict[InputId, Node | Source] = {**dict(graph.nodes.items()), **dict(graph.sources.items())}
         for path in paths:
             try:
                 invocation = read_invocation(path)
@@ -194,7 +194,10 @@ class Artifacts:
         keys, graph = self.transform.keys.checks, self.transform.graph
         of_key = {keys[check]: check for check in judged}
         last = last_evaluations(instance, list(of_key))
-        known = {of_key[key]: at for key, (_, at, _) in last.items()}
+        known = {
+            of_key[key]: max(at, _moment_of(found.metadata.get(_JUDGED_AT)))
+            for key, (found, at, _) in last.items()
+        }
         held = set(busy)
         found = to_tell(
             {check: result.at for check, (result, _) in judged.items()},
@@ -231,6 +234,10 @@ def _is_here(judged: Node | Source | None, invocation: Invocation) -> bool:
     same name in all targets of dbt's."""
     name = None if judged is None else invocation.relations.get(judged.reference)
     return judged is not None and name is not None and same_relation(name, str(judged.relation))
+
+
+def _moment_of(value: dg.MetadataValue[Any] | None) -> float:
+    return value.value if isinstance(value, dg.TimestampMetadataValue) else 0.0
 
 
 def _metadata(invocation: Invocation) -> dict[str, Any]:

@@ -10,8 +10,8 @@ from typing import Any
 import dagster as dg
 
 from dagster_transform.claims import Holder, OwnerKind, Store
-from dagster_transform.dagster._compat import last_materialized
 from dagster_transform.dagster._compat_schedules import location_of, runs_under_way
+from dagster_transform.dagster._compat_synced import last_told
 from dagster_transform.dagster.execution.transform import Transform
 from dagster_transform.dagster.translation.metadata import OUTCOME, REASON
 from dagster_transform.graph import NodeId
@@ -20,8 +20,6 @@ from dagster_transform.planning.outside_work import ToTell, to_tell
 from dagster_transform.planning.resource_keys import table_of
 
 BUILT_AT = "dagster_transform/built_at"
-_AT_ONCE = 500
-"""Assets that one query asks for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,11 +100,8 @@ def tell_builds(
     """
     keys = nodes.transform.keys.assets
     wanted = {keys[node]: node for node in built_at}
-    every, known = list(wanted), dict[NodeId, float]()
-    for start in range(0, len(every), _AT_ONCE):
-        last = last_materialized(instance, every[start : start + _AT_ONCE])
-        known.update((wanted[key], at) for key, at in last.items())
-    found = to_tell(built_at, known, busy)
+    known = last_told(instance, list(wanted), BUILT_AT)
+    found = to_tell(built_at, {wanted[key]: at for key, at in known.items()}, busy)
     for node in found.now:
         instance.report_runless_asset_event(
             dg.AssetMaterialization(
