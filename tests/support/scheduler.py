@@ -35,6 +35,7 @@ QUEUE = (
 )
 
 OF_A_JANITOR = "_janitor_schedule"
+WATCHING = ("_environment_sensor", "_artifacts_sensor")
 
 
 def own_schedules(repository: Any) -> list[dg.ScheduleDefinition]:
@@ -73,9 +74,11 @@ class Scheduler:
     def sensors(self) -> dict[str, Any]:
         return {sensor.name: sensor for sensor in self._repository().get_sensors()}
 
-    def stop_sensors(self) -> None:
-        """Switch all sensors off."""
+    def stop_sensors(self, *endings: str) -> None:
+        """Switch sensors off: all, or those whose names end so."""
         for sensor in self.sensors().values():
+            if endings and not sensor.name.endswith(endings):
+                continue
             self.instance.stop_sensor(sensor.get_remote_origin_id(), sensor.selector_id, sensor)
 
     def sense(self, now: datetime) -> None:
@@ -155,9 +158,12 @@ class Scheduler:
 
 
 @contextmanager
-def scheduler_of(transform: Transform, *, sensors: bool = False) -> Iterator[Scheduler]:
+def scheduler_of(
+    transform: Transform, *, sensors: bool = False, watching: bool = False
+) -> Iterator[Scheduler]:
     """A daemon's scheduler, with the code location as its files are now; its sensors are switched
-    off unless a test asks for them."""
+    off unless a test asks for them, and those that watch what is done outside of Dagster unless it
+    asks for these: builds have real times, whatever time a test says it is."""
     (transform.home / "dagster.yaml").write_text(QUEUE, encoding="utf-8")
     sys.modules.pop(transform.module.stem, None)
     origin = LoadableTargetOrigin(
@@ -171,6 +177,8 @@ def scheduler_of(transform: Transform, *, sensors: bool = False) -> Iterator[Sch
         scheduler = Scheduler(transform, process)
         if not sensors:
             scheduler.stop_sensors()
+        elif not watching:
+            scheduler.stop_sensors(*WATCHING)
         yield scheduler
 
 
