@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta, timezone
 
 import dagster as dg
 
 from dagster_transform.claims import Store
+from dagster_transform.config import TransformConfig
 from dagster_transform.config.alerts import Alerts
 from dagster_transform.dagster._compat_schedules import Instigator, last_looks
 from dagster_transform.dagster.alerts.telling import alerting_sensor, tell
 from dagster_transform.dagster.schedules.launching import Launching
 from dagster_transform.graph import NodeId, names_of
 from dagster_transform.planning.follow_up import FollowUp
-from dagster_transform.runs.alerts.incidents import news_of_sensor, news_of_stuck_sensor
+from dagster_transform.runs.alerts.incidents import (
+    news_of_drift,
+    news_of_sensor,
+    news_of_stuck_sensor,
+)
 from dagster_transform.runs.ports import RunLog
 
 _LONGEST = 20.0
@@ -86,6 +91,33 @@ def tell_if_stuck(
         look = alerting_sensor(alerts, launching.sensor, location, datetime.now(timezone.utc))
         news = news_of_stuck_sensor(look, launching.config.projects, reason)
         tell(news, _in_time(alerts), lambda: store, log)
+
+
+def tell_of_drift(
+    config: TransformConfig,
+    store: Store,
+    sensor: str,
+    location: str,
+    *,
+    project: str,
+    lines: Sequence[str],
+    log: RunLog,
+) -> None:
+    """Tell people how a new graph file differs from the environment, and what of the job group file
+    does not fit any more. Raises nothing.
+
+    Args:
+        config: Who is to be told.
+        store: Where it is remembered what was told.
+        sensor: The environment sensor's name.
+        location: The code location.
+        project: Whose graph file it is.
+        lines: What there is to say; none: all fits, which is told to whom was told otherwise.
+        log: The sensor's.
+    """
+    if config.alerts.channels:
+        look = alerting_sensor(config.alerts, sensor, location, datetime.now(timezone.utc))
+        tell(news_of_drift(look, project, lines), _in_time(config.alerts), lambda: store, log)
 
 
 def _in_time(alerts: Alerts) -> Alerts:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from enum import Enum
@@ -39,6 +39,8 @@ class Wrong(str, Enum):
     """A node waits, or another run or a person holds it."""
     GIVEN_UP = "given up"
     """A node has waited for too long: its next tick builds it."""
+    DRIFT = "drift"
+    """The files differ from the environment, or the job group file from the graph."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +166,20 @@ def news_of_sensor(
             of = (node.project,), node.owners, node.tags
             found.append(Incident(id, name, wrong, text, *of, job_group))
     return RunNews(look, tuple(found), frozenset(), True, 0, (), called)
+
+
+def news_of_drift(look: AlertingRun, project: str, lines: Sequence[str]) -> RunNews:
+    """What people may be told of a new graph file.
+
+    Args:
+        look: The look of the sensor that has had it written.
+        project: Whose it is.
+        lines: What of it does not fit; none: all does, which is told to whom was told otherwise.
+    """
+    id = f"run:{look.key}:{project}"
+    text = _first_line("; ".join(lines))
+    found = Incident(id, project, Wrong.DRIFT, text, (project,))
+    return RunNews(look, (found,) if lines else (), frozenset(), True, 0, (), str)
 
 
 def news_of_stuck_sensor(look: AlertingRun, projects: Iterable[str], reason: str) -> RunNews:

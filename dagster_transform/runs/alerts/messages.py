@@ -21,6 +21,7 @@ _SAID = {
     Wrong.CHECK_WARN: "check failed (warning)",
     Wrong.WAITING: "waits for long",
     Wrong.GIVEN_UP: "is not waited for any more",
+    Wrong.DRIFT: "has drifted",
 }
 _COUNTED = {
     Wrong.FAILED: ("{} failed", "{} failed"),
@@ -28,6 +29,7 @@ _COUNTED = {
     Wrong.CHECK_WARN: ("{} check warns", "{} checks warn"),
     Wrong.WAITING: ("{} waits for long", "{} wait for long"),
     Wrong.GIVEN_UP: ("{} given up", "{} given up"),
+    Wrong.DRIFT: ("{} has drifted", "{} have drifted"),
 }
 
 
@@ -127,6 +129,7 @@ def _data(alert: Alert, title: str, recovered: list[str], news: RunNews) -> dict
         "failed_checks": of(Wrong.CHECK_ERROR, Wrong.CHECK_WARN),
         "waiting": of(Wrong.WAITING),
         "given_up": of(Wrong.GIVEN_UP),
+        "drift": of(Wrong.DRIFT),
         "recovered": recovered[:_LISTED],
         "blocked": news.blocked,
         "claimed": [

@@ -16,6 +16,7 @@ _EVENT: Mapping[Wrong, AlertEvent] = {
     Wrong.CHECK_WARN: "checks",
     Wrong.WAITING: "waiting",
     Wrong.GIVEN_UP: "waiting",
+    Wrong.DRIFT: "drift",
 }
 _BETWEEN = "\t"  # no name of a channel and no address has one
 
