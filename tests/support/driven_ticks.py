@@ -96,11 +96,14 @@ class Driver:
         return open_claims(self._transform.instance, load_config(self._transform.folder))
 
     def drive(self, start: datetime, end: datetime, *, calm_after: datetime) -> None:
+        """Tick and look; after a moment nothing goes wrong any more."""
         now = start
         while now <= end:
+            if now >= calm_after:
+                self._chosen = None
             if now.minute == 0:
                 self._scheduler.look(now)
-                if self._chosen is not None and now < calm_after:
+                if self._chosen is not None:
                     self._disturb(now, self._chosen)
             self._calm_down(now)
             self._scheduler.sense(now + timedelta(seconds=20))
@@ -192,7 +195,8 @@ def driven(
             scheduler.start(START - timedelta(minutes=30))
             driver = Driver(transform, scheduler, seed)
             end = START + hours * HOUR
-            driver.drive(START, end + 3 * HOUR, calm_after=end)
+            # The last tick is then at the end of these hours, and done some minutes later.
+            driver.drive(START, end + 3 * HOUR + 10 * LOOKS, calm_after=end)
             yield driver, scheduler, transform
     finally:
         transform.close()
