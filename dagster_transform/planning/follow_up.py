@@ -159,7 +159,8 @@ def follow_up(
         scheduled: The nodes of all job groups.
         now: Aware.
         max_wait: What has waited for longer is given up.
-        built: When nodes were last built, aware: those that are awaited, and those of `whole`.
+        built: When nodes were last built, aware: those that runs have left out, and those that
+            these await.
         whole: Nodes of which a build by anybody is all that is owed, as a dbt model's is; of a
             SQLMesh model it may have been of other intervals.
     """
@@ -259,7 +260,7 @@ def _is_answered(
     whole: Collection[NodeId],
 ) -> bool:
     """Whether what a run has left out is owed no more: another run was launched for a later tick,
-    or has built it."""
+    or has built it, over what has recovered."""
     if each.began is None:
         return False
     until = situation.launched_until.get(scheduled.groups[each.node])
@@ -267,7 +268,11 @@ def _is_answered(
         later = scheduled.crons[each.node].due(each.tick, until)
         if next(iter(later), None) is not None:
             return True
-    return each.node in whole and each.node in built and built[each.node] >= each.began
+    last = built.get(each.node, each.began)
+    if each.node in whole:
+        return last > each.began
+    recovered = [built[node] for node in each.awaits if built.get(node, each.began) > each.began]
+    return bool(recovered) and last >= max(recovered)
 
 
 def _unrecovered(

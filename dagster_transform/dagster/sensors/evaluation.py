@@ -176,8 +176,7 @@ def _built(
     """When nodes were last built on which it depends whether runs' left-overs can go; a query for
     500, none where there is nothing of the kind."""
     left = [each for each in owed if each.began is not None]
-    asked = {node for each in left for node in each.awaits}
-    asked |= {each.node for each in left} & launching.whole
+    asked = {node for each in left for node in (each.node, *each.awaits)}
     known = sorted(node for node in asked if node in launching.keys.assets)
     found = last_built(instance, known, launching) if known else {}
     return {node: datetime.fromtimestamp(at, timezone.utc) for node, at in found.items()}

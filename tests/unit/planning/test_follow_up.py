@@ -189,6 +189,17 @@ def test_what_was_held_goes_at_once_and_a_whole_build_answers_for_it() -> None:
     assert shown(follow([left(D)], whole=(D,))) == [("daily", "d")]
 
 
+def test_what_somebody_has_built_over_what_has_recovered_is_owed_no_more() -> None:
+    row = left(E, D)
+    assert follow([row], D, E).done == (row,)  # a run that Dagster has repeated, say
+    assert follow([row], E).done == ()
+    later = {E: BEGAN + timedelta(seconds=1), D: BEGAN + timedelta(seconds=2)}
+    found = follow_up(
+        [row], {}, Situation(), scheduled(), now=SOON, max_wait=timedelta(days=1), built=later
+    )
+    assert shown(found) == [("daily", "e")]
+
+
 def test_a_later_tick_answers_for_what_was_blocked() -> None:
     row = left(E, D)
     assert follow([row], D, until=MIDNIGHT + timedelta(hours=23)).done == ()
