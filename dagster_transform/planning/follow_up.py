@@ -12,6 +12,7 @@ from dagster_transform.graph import NodeId
 from dagster_transform.planning.job_groups.values import JobGroupName
 from dagster_transform.planning.situation import Scheduled, Situation
 from dagster_transform.planning.tag_room import TagRoom
+from dagster_transform.planning.upstreams import Upstreams
 
 NOTHING_BUILT: Mapping[NodeId, datetime] = MappingProxyType({})
 GRACE = timedelta(minutes=5)
@@ -210,6 +211,7 @@ def _launch(
     going: dict[JobGroupName, dict[NodeId, list[Owed]]] = {}
     room = TagRoom(situation, scheduled)
     seen = replace(situation, pending=_still_pending(situation, found.given_up))
+    upstreams = Upstreams(seen, scheduled)
     for node in scheduled.order:
         if (mine := found.open.get(node)) is None:
             continue
@@ -222,7 +224,7 @@ def _launch(
             why = _unrecovered(mine, built, with_it, scheduled)
         if why is None:
             last = max(each.tick for each in mine)
-            why = seen.awaited(node, last, scheduled, with_it)
+            why = upstreams.awaited(node, last, with_it)
         if why is None:
             why = room.why_not(node, group)
         if why is None:

@@ -13,6 +13,10 @@ from dagster_transform.planning.values import Outcome
 
 MOST_ATTEMPTS = 3
 """So often what was lost with its run, or left out by it, is launched again."""
+_STEPS = 100
+"""So far up is looked for what has no data yet."""
+_MOST = 200
+"""So many of it are remembered, the nearest: some of it is built with the others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,15 +92,16 @@ def left_out_work(
 ) -> tuple[Owed, ...]:
     """What is owed because a run has left it out.
 
-    What another run or a person held is launched as soon as nobody does. What was blocked, or
-    waited for intervals, is launched once something that it reads and that was not well in this run
-    has been built since; where there is nothing of the kind (a signal said no) nobody could know
-    when, and its group's next tick tries it. What failed is not repeated.
+    What another run or a person held is launched as soon as nobody does. What was blocked is
+    launched once something that it reads and that was not well in this run has been built since;
+    what waited for intervals, once anything above it has. Where there is nothing of the kind (a
+    signal said no) nobody could know when, and its group's next tick tries it. What failed is not
+    repeated.
 
     Args:
         run: The run.
         left: What it has not built, what that is instead, and why.
-        reads: The nodes that a node reads and that a schedule or a person builds.
+        reads: The nodes that a node reads and that have a cron.
         well: Nodes that the run has built, or that were up to date.
         now: Aware.
 
@@ -109,7 +114,8 @@ def left_out_work(
     for node, (outcome, reason) in left.items():
         awaits: tuple[NodeId, ...] = ()
         if outcome in (Outcome.BLOCKED, Outcome.WAITING):
-            awaits = tuple(above for above in reads(node) if above not in well)
+            most = 1 if outcome is Outcome.BLOCKED else _STEPS
+            awaits = tuple(above for above in _above(node, reads, most) if above not in well)
             if not awaits:
                 continue
         elif outcome is not Outcome.CLAIMED:
@@ -127,3 +133,18 @@ def left_out_work(
             )
         )
     return tuple(found)
+
+
+def _above(
+    node: NodeId, reads: Callable[[NodeId], Iterable[NodeId]], steps: int
+) -> Iterable[NodeId]:
+    """What lies so many steps above a node at most, the nearest first."""
+    found: dict[NodeId, None] = {}
+    edge = [node]
+    for _ in range(steps):
+        edge = [*dict.fromkeys(above for each in edge for above in reads(each))]
+        edge = [above for above in edge if above not in found]
+        if not edge or len(found) >= _MOST:
+            break
+        found.update(dict.fromkeys(edge))
+    return [*found][:_MOST]

@@ -5,7 +5,7 @@ Schedules and the transform's sensor read it once, as a whole, and decide from i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
@@ -38,7 +38,7 @@ class Hold:
         """`held by run ... since ...`."""
         why = f" ({self.reason})" if self.reason else ""
         who = self.run_id or "somebody"
-        since = f"since {_minute(self.since)}"
+        since = f"since {minute(self.since)}"
         return f"paused by {who} {since}{why}" if self.paused else f"held by run {who} {since}{why}"
 
 
@@ -59,7 +59,7 @@ class UnderWay:
 
     def in_words(self) -> str:
         """`held by run ... since ...`."""
-        return f"held by run {self.run_id} since {_minute(self.since)}"
+        return f"held by run {self.run_id} since {minute(self.since)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,50 +167,7 @@ class Situation:
         runs = self.under_way.get(node) if by_runs_to_come else None
         return runs[0].in_words() if runs else None
 
-    def awaited(
-        self,
-        node: NodeId,
-        tick: datetime,
-        scheduled: Scheduled,
-        going: Collection[NodeId],
-    ) -> str | None:
-        """Which upstream of a node is due by a tick and not done, in words; None: none.
 
-        Args:
-            node: The node.
-            tick: The tick, aware. What became due after it is not waited for: of an upstream that
-                is always being built, its readers would never go.
-            scheduled: What it reads.
-            going: What is launched in the same run, which has an order of its own.
-        """
-        for asset in self.read_assets.get(node, ()):
-            if asset.built_at is None or asset.built_at < tick:
-                return f"waits for {asset.name}, not materialised since {_minute(tick)}"
-        for above in scheduled.reads[node]:
-            if above in going:
-                continue
-            if (due := self._owed(above, tick, scheduled)) is not None:
-                return _waits(above, due, scheduled)
-            for run in self.under_way.get(above, ()):
-                if run.tick is None or run.tick <= tick:
-                    due = run.tick
-                    by = f"which run {run.run_id} is to build"
-                    return f"{_waits(above, due, scheduled)}, {by}"
-        return None
-
-    def _owed(self, node: NodeId, tick: datetime, scheduled: Scheduled) -> datetime | None:
-        """The first tick up to `tick` for which no run was launched that is to build a node."""
-        found = [moment for moment in self.pending.get(node, ()) if moment <= tick]
-        until = self.launched_until.get(scheduled.groups[node])
-        if until is not None and until < tick:
-            found += [*scheduled.crons[node].due(until, tick)][:1]
-        return min(found, default=None)
-
-
-def _waits(node: NodeId, due: datetime | None, scheduled: Scheduled) -> str:
-    at = f", due at {_minute(due)}" if due is not None else ""
-    return f"waits for {scheduled.called(node)} of job group {scheduled.groups[node]}{at}"
-
-
-def _minute(moment: datetime) -> str:
+def minute(moment: datetime) -> str:
+    """A moment in UTC, as reasons say it."""
     return f"{moment:%Y-%m-%d %H:%M} UTC"

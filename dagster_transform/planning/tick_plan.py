@@ -11,6 +11,7 @@ from dagster_transform.graph import NodeId
 from dagster_transform.planning.job_groups.values import JobGroupName
 from dagster_transform.planning.situation import Scheduled, Situation
 from dagster_transform.planning.tag_room import TagRoom
+from dagster_transform.planning.upstreams import Upstreams
 
 _NAMED = 3
 """Nodes that a reason is given for, where a tick launches nothing."""
@@ -53,7 +54,7 @@ def plan_tick(
     """What a tick launches, and what it postpones.
 
     A node waits while somebody builds it or holds its table, while an earlier tick of it waits,
-    while something that it reads is due by this tick and not done, and while as many runs as a
+    while something above it is due by this tick and not done, and while as many runs as a
     concurrency tag of it has slots are still to build nodes of that tag; the rest of the group goes
     ahead.
 
@@ -70,6 +71,7 @@ def plan_tick(
             due with each of its ticks.
     """
     room = TagRoom(situation, scheduled)
+    upstreams = Upstreams(situation if followed_up else Situation(), scheduled)
     launched: dict[NodeId, None] = {}
     postponed: dict[NodeId, str] = {}
     for node in due:
@@ -78,14 +80,9 @@ def plan_tick(
             first = min(situation.pending[node])
             why = f"waits for its own tick of {first:%Y-%m-%d %H:%M} UTC"
         if why is None:
-            mine = [above for above in scheduled.reads[node] if above in postponed]
-            if mine:
-                name = scheduled.called(mine[0])
-                why = f"waits for {name} of job group {group}, due at {tick:%Y-%m-%d %H:%M} UTC"
-            elif followed_up:
-                why = situation.awaited(node, tick, scheduled, launched)
-                if why is None:
-                    why = room.why_not(node, group)
+            why = upstreams.awaited(node, tick, launched, postponed)
+        if why is None and followed_up:
+            why = room.why_not(node, group)
         if why is None:
             launched[node] = None
             room.take(node, group)

@@ -229,7 +229,7 @@ def assert_all_is_done(
     built = database.rows("SELECT start FROM main.built WHERE name = 'days'")
     assert len(built) == len(set(built))
     store = driver.store
-    assert store.remembered() == []
+    assert store.remembered() == [], store.remembered()
     assert store.holders() == []
     assert store.expired() == []
     for name in (*scheduler.schedules(), "transform_sensor"):

@@ -51,7 +51,7 @@ def group_schedule(
                 tick,
                 loaded=loaded,
                 log=context.log,
-                others=launching.others(context.repository_def),
+                others=launching.others(context),
             )
         if not decided.launched and (decided.over or not always):
             return dg.SkipReason(decided.said)

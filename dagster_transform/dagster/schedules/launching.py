@@ -57,16 +57,25 @@ class Launching:
         """Nodes of which every build is a whole one: dbt's."""
         return frozenset(n for n, node in self.graph.nodes.items() if node.framework == "dbt")
 
-    def others(self, repository: dg.RepositoryDefinition | None) -> dict[NodeId, set[dg.AssetKey]]:
+    def others(
+        self, context: dg.ScheduleEvaluationContext | dg.SensorEvaluationContext
+    ) -> dict[NodeId, set[dg.AssetKey]]:
         """By node of job groups, the other assets of the code location that it reads, directly or
         through nodes that nobody schedules; none where nobody is to wait for these.
 
         Args:
-            repository: The code location's; None: not known.
+            context: Dagster's, which knows them, but where somebody only looks at what a tick would
+                do.
         """
-        if self.config.job_groups.upstream_assets != "wait" or repository is None:
+        if self.config.job_groups.upstream_assets != "wait":
             return {}
-        known = repository.asset_graph.materializable_asset_keys - self.keys.nodes.keys()
+        try:
+            assets = context.repository_def.asset_graph if context.repository_def else None
+        except dg.DagsterInvariantViolationError:
+            assets = None
+        if assets is None:
+            return {}
+        known = assets.materializable_asset_keys - self.keys.nodes.keys()
         above: dict[InputId, set[dg.AssetKey]] = {}
         for node in self.graph.order:
             found: set[dg.AssetKey] = set()

@@ -79,7 +79,7 @@ def evaluate(
         location=location,
         among=every,
         now=now,
-        others=launching.others(context.repository_def),
+        others=launching.others(context),
     )
     cursor = _cursor(looked.decided)
     lines = _lines(looked.decided, launching, cursor != context.cursor)

@@ -210,9 +210,10 @@ def test_a_later_tick_answers_for_what_was_blocked() -> None:
 
 def test_what_a_run_leaves_out_is_owed_if_somebody_can_know_when_it_may_go() -> None:
     run = GroupRun("daily", MIDNIGHT, 0, BEGAN)
-    reads = {E: [D], F: [E], C: [A]}
+    reads: dict[NodeId, list[NodeId]] = {E: [D], F: [E], C: [A], A: [], B: [F], D: [A]}
     outcomes = {
-        C: (Outcome.WAITING, "signal"), D: (Outcome.FAILED, ""), E: (Outcome.BLOCKED, "by d"),
+        B: (Outcome.WAITING, "no data"), C: (Outcome.WAITING, "signal"),
+        D: (Outcome.FAILED, ""), E: (Outcome.BLOCKED, "by d"),
         F: (Outcome.CLAIMED, "by run r"), A: (Outcome.CANCELLED, ""),
     }  # fmt: skip
 
@@ -220,6 +221,6 @@ def test_what_a_run_leaves_out_is_owed_if_somebody_can_know_when_it_may_go() -> 
         return left_out_work(run, outcomes, lambda node: reads[node], {A}, SOON)
 
     assert [(row.node, row.awaits, row.attempt) for row in owed_by(run)] == [
-        (E, (D,), 1), (F, (), 1)
+        (B, (F, E, D), 1), (E, (D,), 1), (F, (), 1)
     ]  # fmt: skip
     assert owed_by(replace(run, attempt=MOST_ATTEMPTS)) == ()

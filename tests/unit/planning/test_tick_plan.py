@@ -116,3 +116,12 @@ def test_no_more_runs_than_a_concurrency_tag_has_slots_are_launched_with_it() ->
     # Where nobody follows up, what could not go would wait for its next tick.
     plan = plan_tick(group, due, MIDNIGHT, known, found, followed_up=False)
     assert names(plan.launched) == "cdef"
+
+
+def test_what_is_due_further_up_is_waited_for_behind_what_is_not_due() -> None:
+    # `f` reads `e`, and that `d` through `x`: as if `e` were not due now.
+    known = Situation(pending={D: (MIDNIGHT,)})
+    plan = plan_tick(DAILY, (F,), MIDNIGHT, known, scheduled())
+    assert plan.postponed == {F: "waits for d of job group daily, due at 2026-11-03 00:00 UTC"}
+    plan = plan_tick(DAILY, (F,), MIDNIGHT, known, scheduled(), followed_up=False)
+    assert names(plan.launched) == "f"

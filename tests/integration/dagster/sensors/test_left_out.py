@@ -92,8 +92,7 @@ def test_a_later_tick_answers_for_what_was_left_out(
             if run.status is dg.DagsterRunStatus.QUEUED:
                 assert scheduler.execute(run).success
         scheduler.sense(MIDNIGHT + timedelta(minutes=minutes))
-    later = [("hourly", {EVENTS}, "0"), ("daily", {DAYS}, "1")]
-    later += [("hourly_2", {AGAIN}, "0"), ("hourly_2", {AGAIN}, "1")]
+    later = [("hourly", {EVENTS}, "0"), ("daily", {DAYS}, "1"), ("hourly_2", {AGAIN}, "0")]
     assert sorted(groups(scheduler)[3:], key=repr) == sorted(later, key=repr)
     assert owed(transform) == []
     assert transform.projects[0].database.content("mart.again") == [(2,)]
