@@ -21,6 +21,7 @@ from dagster_transform.dagster.jobs.build import build_sqlmesh_jobs
 from dagster_transform.dagster.jobs.checks import build_check_jobs
 from dagster_transform.dagster.jobs.pause import build_pause_jobs
 from dagster_transform.dagster.schedules.janitor import janitor_schedules
+from dagster_transform.dagster.translation.freshness import with_freshness
 from dagster_transform.dagster.translation.inner_names import op_name
 from dagster_transform.dagster.translation.specs import Translation, translate
 from dagster_transform.dagster.translation.translator import TransformTranslator
@@ -83,7 +84,10 @@ def build_transform_definitions(
     spare = _spare_process(config) if begins else None
     loaded = load_graphs(config)
     with kept("definitions"):
-        found = fit(loaded.graphs, lambda graph: translate(graph, translator))
+        found = fit(
+            loaded.graphs,
+            lambda graph: with_freshness(translate(graph, translator), graph, config),
+        )
         errors = {**loaded.errors, **found.errors}
         shown = set(found.made.keys.nodes)
         missing: dict[str, list[dg.AssetKey]] = {}
