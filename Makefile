@@ -32,7 +32,7 @@ export MAX_FORK_WORKERS := 1
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: install
 install: $(STAMP) ## Make .venv from requirements.lock, with this package as an editable install
@@ -44,6 +44,10 @@ demo: $(STAMP) $(HOME_FILE) ## Run the example from end to end, on real data; AR
 .PHONY: dev
 dev: $(STAMP) $(HOME_FILE) ## Start Dagster's UI and daemon on the example project
 	DAGSTER_HOME="$(CURDIR)/.dagster_home" $(BIN)/dagster dev -w workspace.yaml $(ARGS)
+
+.PHONY: deploy-local
+deploy-local: $(STAMP) ## Start the example with PostgreSQL, code server, webserver and daemon; ARGS="--port 3001"
+	@$(BIN)/python -m example_project.deployment $(ARGS)
 
 .PHONY: unit
 unit: $(STAMP) ## Run what takes seconds: no server, no dbt process, no browser
@@ -60,6 +64,10 @@ test-all: $(STAMP) $(CHROMIUM) ## Run all tests, those too that take minutes: we
 .PHONY: soak
 soak: $(STAMP) ## Build and audit side by side on PostgreSQL for a while; SECONDS=60
 	SOAK_SECONDS="$(SECONDS)" $(BIN)/python -m pytest -q tests/soak/builds_and_audits.py $(ARGS)
+
+.PHONY: deployed
+deployed: $(STAMP) ## Kill the processes of a deployment while schedules tick; SECONDS=1800
+	SOAK_SECONDS="$(SECONDS)" $(BIN)/python -m pytest -q -s tests/soak/deployed.py $(ARGS)
 
 .PHONY: crash
 crash: $(STAMP) ## Kill and stop processes that hold claims, and take claims' guards out
@@ -110,7 +118,7 @@ lock: $(BIN)/uv ## Write requirements.lock from pyproject.toml; UPGRADE=1 takes 
 
 .PHONY: clean
 clean: ## Remove all that the other targets made: .venv, the Dagster home, the demo's data, caches
-	rm -rf $(VENV) .dagster_home .tmp_dagster_home* .dagster_transform .cache build dist logs \
+	rm -rf $(VENV) .dagster_home .deployment .tmp_dagster_home* .dagster_transform .cache build dist logs \
 	  example_project/data example_project/logs example_project/.dagster_transform \
 	  example_project/dbt_project/{dbt_packages,logs,target} bench/results \
 	  .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis requirements.lock.*

@@ -21,6 +21,7 @@ from bench import (
     load,
     load_job_groups,
     one_of,
+    ticks,
 )
 from bench.measure import Result, measure, show, write
 from bench.project import ROOT, prepare
@@ -39,7 +40,7 @@ OWN_PROJECT: dict[str, Any] = {
     )
 }
 # Not a project's: it measures itself.
-WITHOUT_PROJECT: dict[str, Any] = {claims.NAME: claims, job_groups.NAME: job_groups}
+WITHOUT_PROJECT: dict[str, Any] = {each.NAME: each for each in (claims, job_groups, ticks)}
 # What is measured together.
 ALONG = {job_groups.NAME: (load_job_groups.NAME,)}
 ABOUT = {

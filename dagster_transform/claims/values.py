@@ -202,6 +202,9 @@ class PendingNode:
         tick: When the job group's schedule fired, as text.
         since: Aware, UTC; None for what is not stored yet.
         launched_run_id: The run that it was launched in; None while it waits.
+        awaits: Nodes of which one has to be built first that were not well in the run that has left
+            this one out; empty: it waits for nothing of the kind.
+        began: When that run began, aware; None: it was left out by no run.
     """
 
     job_group: str
@@ -210,3 +213,5 @@ class PendingNode:
     reason: str = ""
     since: datetime | None = None
     launched_run_id: RunId | None = None
+    awaits: tuple[NodeId, ...] = ()
+    began: datetime | None = None

@@ -14,8 +14,8 @@ from dagster_transform.config.document import ConfigDocument, Where
 from dagster_transform.config.fields import Count, Labels, Model, OptionalText, Seconds, Text, Texts
 
 WEBSERVER_VARIABLE = "DAGSTER_WEBSERVER_URL"
-AlertEvent = Literal["failure", "recovery", "checks", "waiting"]
-_EVENTS: tuple[AlertEvent, ...] = ("failure", "recovery", "checks", "waiting")
+AlertEvent = Literal["failure", "recovery", "checks", "waiting", "drift"]
+_EVENTS: tuple[AlertEvent, ...] = ("failure", "recovery", "checks", "waiting", "drift")
 _A_VARIABLE = re.compile(r"(?<!\$)\$\{[A-Za-z_][A-Za-z0-9_]*(?::-)?\}")
 _SECRET_HEADER = re.compile(r"auth|token|key|secret|cookie|signature", re.IGNORECASE)
 _FROM_A_VARIABLE = "is secret: write it as an environment variable, ${NAME}"
@@ -70,7 +70,8 @@ class _Channel(Model):
     """What all channels have: what is told there, and how long it may take.
 
     Attributes:
-        events: What is told: `failure`, `recovery`, `checks` (failed ones), `waiting` (for long).
+        events: What is told: `failure`, `recovery`, `checks` (failed ones), `waiting` (for long),
+            `drift` (files that differ from the environment, or from the job group file).
         severity: Which failed checks are told: `error`, or `warn`: those that are warnings, too.
         waiting_after: Seconds that a node waits, or is held by others, until it is told.
         projects: Only what is of one of these projects; empty: all. The same for the next three.

@@ -63,6 +63,12 @@ def _cron(value: str | None) -> str | None:
     raise PydanticCustomError("cron", f"must be {A_CRON}")
 
 
+def _web_address(value: str | None) -> str | None:
+    if value is None or re.match(r"https?://[^/\s]", value):
+        return value
+    raise PydanticCustomError("web_address", "must begin with http:// or https:// and a host")
+
+
 def _time_zone(value: str | None) -> str | None:
     if value is None or is_time_zone(value):
         return value
@@ -139,6 +145,7 @@ Folder = Annotated[Path, BeforeValidator(_not_empty), AfterValidator(_existing_f
 OptionalText = Annotated[str | None, BeforeValidator(_none_if_empty)]
 OptionalPath = Annotated[Path | None, BeforeValidator(_none_if_empty), AfterValidator(_placed_path)]
 OptionalUrl = Annotated[OptionalText, AfterValidator(_placed_url)]
+WebAddress = Annotated[OptionalText, AfterValidator(_web_address)]
 Cron = Annotated[OptionalText, AfterValidator(_cron)]
 TimeZone = Annotated[OptionalText, AfterValidator(_time_zone)]
 Text = Annotated[str, BeforeValidator(_not_empty)]

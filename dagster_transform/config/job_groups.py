@@ -45,6 +45,9 @@ class JobGroups(Model):
         schedules: Whether schedules run from the start.
         max_wait: For how many seconds work that could not go at its tick may wait for its claims
             and upstreams, before it is given up.
+        upstream_assets: What a tick does about other assets of the code location that a node reads
+            (Python assets): `wait` until each has been materialised since the tick, as
+            `AutomationCondition.on_cron` does; or `ignore` them.
         sensor_interval: How often the transform's sensor looks, in seconds; 5 at least.
     """
 
@@ -60,4 +63,5 @@ class JobGroups(Model):
     jobs: Literal["each", "shared"] = "each"
     schedules: Literal["stopped", "running"] = "stopped"
     max_wait: Seconds = 86400.0
+    upstream_assets: Literal["ignore", "wait"] = "ignore"
     sensor_interval: Annotated[int, Field(ge=5)] = 30

@@ -27,16 +27,24 @@ from dagster_transform.config.fields import (
     OptionalText,
     OptionalUrl,
     Seconds,
+    WebAddress,
     path_from,
 )
 from dagster_transform.config.job_groups import JobGroups
-from dagster_transform.config.projects import DbtProject, JanitorSchedule, SqlmeshProject
+from dagster_transform.config.projects import (
+    DbtProject,
+    JanitorSchedule,
+    SqlmeshProject,
+    WatchedEnvironment,
+    WatchedFolder,
+)
 from dagster_transform.errors import TransformError, redact
 
 CONFIG_FILE = "transform.yaml"
 JOB_GROUP_FILE = "job_groups.yaml"
 CONFIG_VARIABLE = "DAGSTER_TRANSFORM_CONFIG"
 ARTIFACTS_VARIABLE = "DAGSTER_TRANSFORM_ARTIFACTS"
+WEBSERVER_VARIABLE = "DAGSTER_TRANSFORM_WEBSERVER"
 _ARTIFACTS = ".dagster_transform"
 _SHOWN = 200
 """Characters of a path that a message shows."""
@@ -100,6 +108,9 @@ class TransformConfig(Model):
         artifacts: The folder where `prepare` and runs keep what they make: graph files, dbt's
             artifacts; made where it is missing. None: the environment variable
             DAGSTER_TRANSFORM_ARTIFACTS, else `.dagster_transform`. Relative to the file's folder.
+        webserver: Where Dagster's webserver is (`http://localhost:3000`), so that a code location
+            can be reloaded; None: the environment variable DAGSTER_TRANSFORM_WEBSERVER, else nobody
+            reloads it. A user and a password in it are sent.
         claims_url: Where claims are kept; None: the environment variable
             DAGSTER_TRANSFORM_CLAIMS_URL, else beside Dagster's own storage.
         claims_lease: Seconds after which a claim that nobody renews ends.
@@ -117,6 +128,7 @@ class TransformConfig(Model):
     tags: dict[str, Count] = Field(default_factory=dict)
     connections: dict[str, Count] = Field(default_factory=dict)
     artifacts: OptionalText = None
+    webserver: WebAddress = None
     claims_url: OptionalUrl = None
     claims_lease: Seconds = 60.0
     claims_heartbeat: Seconds = 15.0
@@ -162,6 +174,11 @@ class TransformConfig(Model):
         if self._document is None:
             return error
         return ConfigError([self._document.problem(where, error.cause)], remedy=error.remedy)
+
+    @property
+    def webserver_url(self) -> str | None:
+        """Where Dagster's webserver is, if anybody says so."""
+        return self.webserver or os.environ.get(WEBSERVER_VARIABLE, "").strip() or None
 
     def artifacts_path(self, name: str) -> Path:
         """The folder where the framework's own artifacts of a project are kept for its runs (dbt's
@@ -255,6 +272,8 @@ def _report_invalid(document: ConfigDocument, details: ErrorDetails) -> None:
         where = where[:2] + where[3:]
         if where[2:3] == ("janitor",) and len(where) > 3:
             model = JanitorSchedule
+        if where[2:3] == ("watch",) and len(where) > 3:
+            model = WatchedFolder if model is DbtProject else WatchedEnvironment
     if where[:1] == ("job_groups",) and len(where) > 1:
         model = JobGroups
     tag = "framework"

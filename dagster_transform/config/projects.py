@@ -88,6 +88,45 @@ class JanitorSchedule(Model):
     schedule: Literal["stopped", "running"] = "stopped"
 
 
+class Watch(Model):
+    """The sensor of a project that watches what is done outside of Dagster.
+
+    Attributes:
+        sensor: Whether the sensor runs from the start.
+        interval: How often it looks, in seconds; 5 at least.
+    """
+
+    sensor: Literal["stopped", "running"] = "running"
+    interval: Annotated[int, Field(ge=5)] = 60
+
+
+class WatchedEnvironment(Watch):
+    """The same of a SQLMesh project.
+
+    Attributes:
+        prepare: Whether it writes the graph file anew after a plan, in the code server's container,
+            which needs the memory that loading the project takes; else it says that it is to be.
+    """
+
+    prepare: bool = True
+
+
+class WatchedFolder(Watch):
+    """The same of a dbt project, which has no state: artifacts say what was done.
+
+    Attributes:
+        folder: Where run_results.json and manifest.json of invocations outside of Dagster are put,
+            or folders with them; it need not exist. None: nothing is watched.
+    """
+
+    folder: OptionalPath = None
+
+
+def _as_watched(value: object) -> object:
+    """A folder alone stands for all that is as by default."""
+    return {"folder": value} if isinstance(value, str | Path) else value
+
+
 class SqlmeshProject(_Project):
     """A SQLMesh project.
 
@@ -99,6 +138,7 @@ class SqlmeshProject(_Project):
         column_lineage: Whether `prepare` finds out what each column is computed from.
         catalog_in_key: Whether asset keys are `[catalog, schema, model]`; else `[schema, model]`.
         janitor: When its janitor runs.
+        watch: The sensor that watches its environment.
     """
 
     framework: Literal["sqlmesh"]
@@ -109,6 +149,7 @@ class SqlmeshProject(_Project):
     column_lineage: bool = True
     catalog_in_key: bool = True
     janitor: JanitorSchedule = Field(default_factory=JanitorSchedule)
+    watch: WatchedEnvironment = Field(default_factory=WatchedEnvironment)
 
     _MAKES_THE_GRAPH = (*_Project._MAKES_THE_GRAPH, "catalog_in_key")
 
@@ -131,6 +172,7 @@ class DbtProject(_Project):
             `state:` in `select` and `exclude`.
         cron: When a node is due that says nothing of its own about it; None: no schedule.
         time_zone: IANA name of the zone in which the crons of the project are meant; None is UTC.
+        watch: The folder of artifacts that is watched; a text alone is `folder`.
     """
 
     framework: Literal["dbt"]
@@ -141,6 +183,9 @@ class DbtProject(_Project):
     state: OptionalPath = None
     cron: Cron = None
     time_zone: TimeZone = None
+    watch: Annotated[WatchedFolder, BeforeValidator(_as_watched)] = Field(
+        default_factory=WatchedFolder
+    )
 
     _MAKES_THE_GRAPH = (*_Project._MAKES_THE_GRAPH, "vars", "cron", "time_zone")
 

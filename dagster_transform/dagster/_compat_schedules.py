@@ -87,6 +87,38 @@ def evaluated_now(
     return False
 
 
+@dataclass(frozen=True, slots=True)
+class LastLooks:
+    """The last evaluations of a sensor.
+
+    Attributes:
+        went_well: When the last one began that did not fail, aware; None: none did.
+        error: The first line of why the last one failed; "": it did not.
+    """
+
+    went_well: datetime | None
+    error: str
+
+
+def last_looks(
+    instance: dg.DagsterInstance, known: Iterable[Instigator], name: str, location: str
+) -> LastLooks | None:
+    """The last evaluations of a sensor; None: there was none yet, or nobody knows. Two queries."""
+    for each in known:
+        if not (each.is_sensor and each.name == name and each.location == location):
+            continue
+        of = each.origin_id, each.selector_id
+        last = next(iter(instance.get_ticks(*of, limit=1)), None)
+        if last is None:
+            return None
+        good = [TickStatus.SUCCESS, TickStatus.SKIPPED]
+        well = next(iter(instance.get_ticks(*of, limit=1, statuses=good)), None)
+        lines = last.error.message.strip().splitlines() if last.error is not None else []
+        at = None if well is None else datetime.fromtimestamp(well.timestamp, timezone.utc)
+        return LastLooks(at, lines[0] if lines else "")
+    return None
+
+
 def read_notes(
     instance: dg.DagsterInstance, known: Collection[Instigator]
 ) -> dict[Instigator, str]:

@@ -31,6 +31,27 @@ def tag_slots(node: Node, tags: Mapping[str, int]) -> list[Slot]:
     Raises:
         SlotError: A weight is no number above 0, or above the capacity.
     """
+    return [
+        Slot(ResourceKey.tag(name), taken, tags[name])
+        for name, taken in _weights(node, tags).items()
+    ]
+
+
+def tags_of(node: Node, tags: Mapping[str, int]) -> tuple[str, ...]:
+    """The concurrency tags that a node has; none where it asks for slots in a way that can't be:
+    its run says so.
+
+    Args:
+        node: Its tags and its `concurrency` property.
+        tags: Capacity of each concurrency tag.
+    """
+    try:
+        return tuple(_weights(node, tags))
+    except SlotError:
+        return ()
+
+
+def _weights(node: Node, tags: Mapping[str, int]) -> dict[str, int]:
     weights: dict[str, int] = {}
     for text in [*node.tags, *node.properties.get(CONCURRENCY, "").split()]:
         name, colon, weight = text.rpartition(":")
@@ -39,7 +60,7 @@ def tag_slots(node: Node, tags: Mapping[str, int]) -> list[Slot]:
         if name in tags:
             taken = 1 if name == text else _weight(node, name, weight, tags[name])
             weights[name] = max(taken, weights.get(name, 0))
-    return [Slot(ResourceKey.tag(name), taken, tags[name]) for name, taken in weights.items()]
+    return weights
 
 
 def _weight(node: Node, name: str, weight: str, capacity: int) -> int:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import Enum
+from types import MappingProxyType
 
 from dagster_transform.graph import NodeId
 from dagster_transform.planning.job_groups.values import JobGroupName
 from dagster_transform.planning.situation import Scheduled, Situation
+from dagster_transform.planning.tag_room import TagRoom
 
-MOST_ATTEMPTS = 3
-"""So often what was lost with its run is launched again."""
+NOTHING_BUILT: Mapping[NodeId, datetime] = MappingProxyType({})
 GRACE = timedelta(minutes=5)
 """A run that was asked for and has not appeared by then is asked for again."""
+_NAMED = 3
+"""Nodes that a reason names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,9 @@ class Owed:
         since: From when on it waits, aware.
         reason: Why, in words.
         launched: Under which key a run was asked for; None: none was.
+        awaits: Nodes that were not well in the run that has left it out: one of them has to be
+            built first; empty: it waits for nothing of the kind.
+        began: When that run began, aware; None: it was left out by no run.
     """
 
     job_group: str
@@ -66,6 +72,8 @@ class Owed:
     since: datetime
     reason: str = ""
     launched: str | None = None
+    awaits: tuple[NodeId, ...] = ()
+    began: datetime | None = None
 
     @property
     def tick_text(self) -> str:
@@ -139,6 +147,8 @@ def follow_up(
     *,
     now: datetime,
     max_wait: timedelta,
+    built: Mapping[NodeId, datetime] = NOTHING_BUILT,
+    whole: Collection[NodeId] = (),
 ) -> FollowUp:
     """What becomes of what is owed.
 
@@ -149,41 +159,75 @@ def follow_up(
         scheduled: The nodes of all job groups.
         now: Aware.
         max_wait: What has waited for longer is given up.
+        built: When nodes were last built, aware: those that runs have left out, and those that
+            these await.
+        whole: Nodes of which a build by anybody is all that is owed, as a dbt model's is; of a
+            SQLMesh model it may have been of other intervals.
     """
-    done: list[Owed] = []
-    given_up: dict[Owed, str] = {}
-    waiting: dict[Owed, str] = {}
-    open_: dict[NodeId, list[Owed]] = {}
-    asked: set[NodeId] = set()
+    found = _Sorted()
     for each in sorted(owed, key=_oldest_first):
         state = runs.get(each.launched) if each.launched is not None else None
         if state is RunState.ENDED:
-            done.append(each)
+            found.done.append(each)
         elif state is RunState.UNDER_WAY:
             continue
         elif each.launched is not None and not _never_appeared(each.launched, now):
-            asked.add(each.node)
+            found.asked.add(each.node)
         elif scheduled.groups.get(each.node) != each.job_group:
-            given_up[each] = f"{each.node} is not in job group {each.job_group} any more"
+            found.given_up[each] = f"{each.node} is not in job group {each.job_group} any more"
+        elif _is_answered(each, situation, scheduled, built, whole):
+            found.done.append(each)
         elif now - each.since > max_wait:
-            given_up[each] = f"it has waited since {each.since:%Y-%m-%d %H:%M} UTC: {each.reason}"
+            since = f"{each.since:%Y-%m-%d %H:%M} UTC"
+            found.given_up[each] = f"it has waited since {since}: {each.reason}"
         else:
-            open_.setdefault(each.node, []).append(each)
+            found.open.setdefault(each.node, []).append(each)
+    return _launch(found, situation, scheduled, built)
+
+
+@dataclass(slots=True)
+class _Sorted:
+    """What is owed, sorted by what there is to do.
+
+    Attributes:
+        done: To be forgotten.
+        given_up: Likewise, and why.
+        asked: Nodes of which a run was asked for that has not appeared yet.
+        open: By node, what may be launched.
+    """
+
+    done: list[Owed] = field(default_factory=list)
+    given_up: dict[Owed, str] = field(default_factory=dict)
+    asked: set[NodeId] = field(default_factory=set)
+    open: dict[NodeId, list[Owed]] = field(default_factory=dict)
+
+
+def _launch(
+    found: _Sorted, situation: Situation, scheduled: Scheduled, built: Mapping[NodeId, datetime]
+) -> FollowUp:
+    """What of it can go, each node after what it reads."""
+    waiting: dict[Owed, str] = {}
     going: dict[JobGroupName, dict[NodeId, list[Owed]]] = {}
-    seen = replace(situation, pending=_still_pending(situation, given_up))
+    room = TagRoom(situation, scheduled)
+    seen = replace(situation, pending=_still_pending(situation, found.given_up))
     for node in scheduled.order:
-        if (mine := open_.get(node)) is None:
+        if (mine := found.open.get(node)) is None:
             continue
         group = scheduled.groups[node]
         with_it = going.setdefault(group, {})
         why = seen.held(node)
-        if why is None and node in asked:
+        if why is None and node in found.asked:
             why = "a run of it was asked for and has not appeared yet"
+        if why is None:
+            why = _unrecovered(mine, built, with_it, scheduled)
         if why is None:
             last = max(each.tick for each in mine)
             why = seen.awaited(node, last, scheduled, with_it)
         if why is None:
+            why = room.why_not(node, group)
+        if why is None:
             with_it[node] = mine
+            room.take(node, group)
         else:
             waiting.update(dict.fromkeys(mine, why))
     launches = [
@@ -192,7 +236,7 @@ def follow_up(
         if nodes
     ]
     launches.sort(key=lambda launch: min(_oldest_first(each) for each in launch.owed))
-    return FollowUp(tuple(launches), tuple(done), given_up, waiting)
+    return FollowUp(tuple(launches), tuple(found.done), found.given_up, waiting)
 
 
 def won_nodes(launch: GroupLaunch, won: Collection[Owed]) -> tuple[NodeId, ...]:
@@ -204,55 +248,49 @@ def won_nodes(launch: GroupLaunch, won: Collection[Owed]) -> tuple[NodeId, ...]:
     return tuple(node for node in launch.nodes if oldest[node] in won)
 
 
-@dataclass(frozen=True, slots=True)
-class LostRun:
-    """A run of a job group that Dagster calls failed and that has not said what it came to: its
-    process has died.
-
-    Attributes:
-        run_id: The run.
-        job_group: Its group.
-        tick: The tick that it answers for, aware.
-        attempt: How often what it builds was lost before.
-        nodes: What it was to build.
-        built: What of that is built since it was created, by this run or another.
-    """
-
-    run_id: str
-    job_group: str
-    tick: datetime
-    attempt: int
-    nodes: Sequence[NodeId]
-    built: Collection[NodeId]
-
-
-def lost_work(run: LostRun, now: datetime) -> tuple[tuple[Owed, ...], str | None]:
-    """What is owed because a run was lost.
-
-    Args:
-        run: The run.
-        now: Aware.
-
-    Returns:
-        What is owed; and why it is not launched again, where it was lost too often: nothing is owed
-        then.
-    """
-    left = [node for node in run.nodes if node not in run.built]
-    if not left:
-        return (), None
-    if run.attempt >= MOST_ATTEMPTS:
-        return (), (
-            f"{len(left)} nodes of job group {run.job_group} were lost with run {run.run_id}, for "
-            f"the {run.attempt + 1}th time: they are not launched again before their next tick"
-        )
-    reason = f"lost with run {run.run_id}, whose process has died"
-    return tuple(
-        Owed(run.job_group, node, run.tick, run.attempt + 1, now, reason) for node in left
-    ), None
-
-
 def _oldest_first(each: Owed) -> tuple[datetime, datetime, int, str]:
     return (each.since, each.tick, each.attempt, each.node)
+
+
+def _is_answered(
+    each: Owed,
+    situation: Situation,
+    scheduled: Scheduled,
+    built: Mapping[NodeId, datetime],
+    whole: Collection[NodeId],
+) -> bool:
+    """Whether what a run has left out is owed no more: another run was launched for a later tick,
+    or has built it, over what has recovered."""
+    if each.began is None:
+        return False
+    until = situation.launched_until.get(scheduled.groups[each.node])
+    if each.awaits and until is not None:
+        later = scheduled.crons[each.node].due(each.tick, until)
+        if next(iter(later), None) is not None:
+            return True
+    last = built.get(each.node, each.began)
+    if each.node in whole:
+        return last > each.began
+    recovered = [built[node] for node in each.awaits if built.get(node, each.began) > each.began]
+    return bool(recovered) and last >= max(recovered)
+
+
+def _unrecovered(
+    mine: Sequence[Owed],
+    built: Mapping[NodeId, datetime],
+    going: Collection[NodeId],
+    scheduled: Scheduled,
+) -> str | None:
+    """Why a node that runs have left out is left out still; None: it need not be."""
+    for each in mine:
+        if each.began is None or not each.awaits:
+            return None
+        if any(node in going or built.get(node, each.began) > each.began for node in each.awaits):
+            return None
+    first = mine[0]
+    names = ", ".join(scheduled.called(node) for node in first.awaits[:_NAMED])
+    more = len(first.awaits) - _NAMED
+    return f"waits until {names}{f' or one of {more} more' if more > 0 else ''} is built"
 
 
 def _never_appeared(key: str, now: datetime) -> bool:

@@ -1,4 +1,5 @@
-"""Which claims of runs that have ended are released by the transform's sensor. Pure.
+"""Which claims of runs that have ended are released by the transform's sensor, and which runs have
+ended without Dagster knowing it. Pure.
 
 That Dagster says that a run has ended does not prove its process dead: a pod that nobody reaches
 may still write, and renews its claims meanwhile. So a claim is released only once its lease has
@@ -8,10 +9,15 @@ which whoever takes the claim over does.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from dagster_transform.planning.resource_keys import ResourceKey
+
+UNRENEWED_FOR = timedelta(seconds=60)
+"""For so long nobody has to renew the claims of a run, after that was seen first, before it is
+called dead: a machine that has slept wakes up with leases that have ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +30,7 @@ class HeldLease:
         run_id: The run.
         expired: Whether its lease has ended, by the store's clock.
         builds: Whether there are backends in which it is built, or was.
+        until: When its lease ends or has ended, aware; None: it has no end.
     """
 
     claim_id: str
@@ -31,6 +38,7 @@ class HeldLease:
     run_id: str
     expired: bool
     builds: bool
+    until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,3 +67,50 @@ def reconcile(leases: Iterable[HeldLease], ended: Collection[str]) -> Reconcilia
         if lease.run_id in ended:
             (released if lease.expired and not lease.builds else kept).append(lease)
     return Reconciliation(tuple(released), tuple(kept))
+
+
+@dataclass(frozen=True, slots=True)
+class Unrenewed:
+    """Runs that Dagster says go on, and whose claims nobody renews.
+
+    Attributes:
+        seen: Seen for the first time, to be noted.
+        dead: Seen long ago, and not renewed since: their processes are dead.
+    """
+
+    seen: tuple[str, ...]
+    dead: tuple[str, ...]
+
+
+def unrenewed(
+    leases: Iterable[HeldLease], started: Mapping[str, datetime | None], now: datetime
+) -> Unrenewed:
+    """Which runs have no process any more.
+
+    A run renews all that it holds as long as it lives, but where statements of others may go on:
+    such a lease ends by itself, and proves nothing.
+
+    Args:
+        leases: All that runs hold, expired ones included; no pauses.
+        started: The runs that Dagster says go on; and when it was noted of them, aware, that nobody
+            renews their claims.
+        now: Aware.
+    """
+    live: set[str] = set()
+    ended: dict[str, datetime] = {}
+    for lease in leases:
+        if not lease.expired:
+            live.add(lease.run_id)
+        elif lease.until is not None and not lease.builds:
+            ended[lease.run_id] = max(lease.until, ended.get(lease.run_id, lease.until))
+    seen: list[str] = []
+    dead: list[str] = []
+    for run_id, until in ended.items():
+        if run_id not in started or run_id in live:
+            continue
+        noted = started[run_id]
+        if noted is None or noted <= until:  # renewed since
+            seen.append(run_id)
+        elif now - noted >= UNRENEWED_FOR:
+            dead.append(run_id)
+    return Unrenewed(tuple(seen), tuple(dead))

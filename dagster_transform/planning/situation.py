@@ -8,10 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from types import MappingProxyType
 
 from dagster_transform.graph import Graph, NodeId
+from dagster_transform.planning.concurrency_tags import tags_of
 from dagster_transform.planning.cron import Cron
 from dagster_transform.planning.job_groups.values import JobGroupName, JobGroupPlan
+
+NO_LIMITS: Mapping[str, int] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,19 @@ class UnderWay:
 
 
 @dataclass(frozen=True, slots=True)
+class ReadAsset:
+    """Another asset of the code location that a node reads: nobody knows when it is due.
+
+    Attributes:
+        name: Its key.
+        built_at: When it was last materialised, aware; None: never.
+    """
+
+    name: str
+    built_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class Scheduled:
     """The nodes of job groups, as ticks see them.
 
@@ -69,6 +86,8 @@ class Scheduled:
             schedules.
         order: All of them, each after what it reads.
         called: What people call a node.
+        tags: By node, the concurrency tags that it has; not in it are nodes without.
+        limits: How many slots each of those has.
     """
 
     groups: Mapping[NodeId, JobGroupName]
@@ -76,15 +95,24 @@ class Scheduled:
     reads: Mapping[NodeId, tuple[NodeId, ...]]
     order: tuple[NodeId, ...]
     called: Callable[[NodeId], str] = field(compare=False)
+    tags: Mapping[NodeId, tuple[str, ...]] = field(default_factory=dict)
+    limits: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, plan: JobGroupPlan, graph: Graph, called: Callable[[NodeId], str]) -> Scheduled:
+    def of(
+        cls,
+        plan: JobGroupPlan,
+        graph: Graph,
+        called: Callable[[NodeId], str],
+        limits: Mapping[str, int] = NO_LIMITS,
+    ) -> Scheduled:
         """The nodes of a plan.
 
         Args:
             plan: The job groups.
             graph: Of their nodes.
             called: What people call a node.
+            limits: How many slots each concurrency tag has.
         """
         groups = {node: group.name for node, group in plan.group_of().items()}
         above: dict[NodeId, tuple[NodeId, ...]] = {}
@@ -102,6 +130,8 @@ class Scheduled:
             reads={node: above[node] for node in order},
             order=order,
             called=called,
+            tags={n: tags for n in order if (tags := tags_of(graph.nodes[n], limits))},
+            limits=limits,
         )
 
 
@@ -116,12 +146,14 @@ class Situation:
             was asked for and has not appeared yet.
         launched_until: Of each job group whose schedule is on, up to when its ticks have been
             evaluated, aware.
+        read_assets: By node, other assets of the code location that it reads and waits for.
     """
 
     holds: Mapping[NodeId, Hold] = field(default_factory=dict)
     under_way: Mapping[NodeId, tuple[UnderWay, ...]] = field(default_factory=dict)
     pending: Mapping[NodeId, tuple[datetime, ...]] = field(default_factory=dict)
     launched_until: Mapping[JobGroupName, datetime] = field(default_factory=dict)
+    read_assets: Mapping[NodeId, tuple[ReadAsset, ...]] = field(default_factory=dict)
 
     def held(self, node: NodeId, *, by_runs_to_come: bool = True) -> str | None:
         """Who holds a node's table or has paused it, in words; None: nobody.
@@ -151,6 +183,9 @@ class Situation:
             scheduled: What it reads.
             going: What is launched in the same run, which has an order of its own.
         """
+        for asset in self.read_assets.get(node, ()):
+            if asset.built_at is None or asset.built_at < tick:
+                return f"waits for {asset.name}, not materialised since {_minute(tick)}"
         for above in scheduled.reads[node]:
             if above in going:
                 continue

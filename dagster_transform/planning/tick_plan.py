@@ -10,6 +10,7 @@ from datetime import datetime
 from dagster_transform.graph import NodeId
 from dagster_transform.planning.job_groups.values import JobGroupName
 from dagster_transform.planning.situation import Scheduled, Situation
+from dagster_transform.planning.tag_room import TagRoom
 
 _NAMED = 3
 """Nodes that a reason is given for, where a tick launches nothing."""
@@ -52,7 +53,8 @@ def plan_tick(
     """What a tick launches, and what it postpones.
 
     A node waits while somebody builds it or holds its table, while an earlier tick of it waits,
-    and while something that it reads is due by this tick and not done; the rest of the group goes
+    while something that it reads is due by this tick and not done, and while as many runs as a
+    concurrency tag of it has slots are still to build nodes of that tag; the rest of the group goes
     ahead.
 
     Args:
@@ -67,6 +69,7 @@ def plan_tick(
             it nothing is waited for, or a daily node would never be built that reads one which is
             due with each of its ticks.
     """
+    room = TagRoom(situation, scheduled)
     launched: dict[NodeId, None] = {}
     postponed: dict[NodeId, str] = {}
     for node in due:
@@ -81,8 +84,11 @@ def plan_tick(
                 why = f"waits for {name} of job group {group}, due at {tick:%Y-%m-%d %H:%M} UTC"
             elif followed_up:
                 why = situation.awaited(node, tick, scheduled, launched)
+                if why is None:
+                    why = room.why_not(node, group)
         if why is None:
             launched[node] = None
+            room.take(node, group)
         else:
             postponed[node] = why
     return TickPlan(tuple(launched), postponed)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 JOB_GROUP = "dagster_transform/job_group"
 """Of a run that a job group's schedule launched, and of each node that is in the group: its
 name."""
@@ -16,3 +18,18 @@ TOLD = "dagster_transform/told"
 that has failed without was lost: its process has died."""
 FOLLOWED_UP = "dagster_transform/followed_up"
 """Of a run that was lost: that what it has not built is followed up."""
+UNRENEWED = "dagster_transform/claims_not_renewed_since"
+"""Of a run: when the transform's sensor has seen that nobody renews its claims."""
+
+_NOT_IN_KEYS = re.compile(r"[^A-Za-z0-9_.-]")
+_LONGEST_KEY = 63  # after the slash, for Dagster
+
+
+def concurrency_key(name: str) -> str:
+    """The key of a run's tag for a concurrency tag that its nodes have: its value is `true`. For
+    `tag_concurrency_limits` of an instance's run queue.
+
+    Args:
+        name: The concurrency tag's.
+    """
+    return f"dagster_transform/{_NOT_IN_KEYS.sub('_', f'concurrency.{name}')[:_LONGEST_KEY]}"

@@ -49,6 +49,17 @@ def duckdb_files(connection: Any) -> list[str]:
     return list(dict.fromkeys(path for path in found if path))
 
 
+def postgres_settings(connection: Any) -> dict[str, Any] | None:
+    """With what psycopg2 connects to the PostgreSQL server of a connection config, the password
+    among it; None where it is another database, or a role is to be taken on there."""
+    if str(connection.type_) != "postgres" or connection.role:
+        return None
+    names = ("host", "port", "user", "password", "connect_timeout", "sslmode", "keepalives_idle")
+    found = {name: getattr(connection, name, None) for name in names}
+    found["dbname"] = connection.database
+    return {name: value for name, value in found.items() if value is not None}
+
+
 def missing_files(connections: Iterable[Any]) -> list[str]:
     """The DuckDB files of connections that are not there: connecting would make them, empty."""
     found = [path for connection in connections for path in duckdb_files(connection)]

@@ -22,6 +22,7 @@ from dagster._core.test_utils import (
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from dagster._daemon.sensor import execute_sensor_iteration
 from dagster._scheduler.scheduler import launch_scheduled_runs
+from dagster_shared.record import copy
 
 from tests.support.stories import Story
 from tests.support.transforms import Transform
@@ -34,6 +35,7 @@ QUEUE = (
 )
 
 OF_A_JANITOR = "_janitor_schedule"
+WATCHING = ("_environment_sensor", "_artifacts_sensor")
 
 
 def own_schedules(repository: Any) -> list[dg.ScheduleDefinition]:
@@ -77,9 +79,11 @@ class Scheduler:
     def sensors(self) -> dict[str, Any]:
         return {sensor.name: sensor for sensor in self._repository().get_sensors()}
 
-    def stop_sensors(self) -> None:
-        """Switch all sensors off."""
+    def stop_sensors(self, *endings: str) -> None:
+        """Switch sensors off: all, or those whose names end so."""
         for sensor in self.sensors().values():
+            if endings and not sensor.name.endswith(endings):
+                continue
             self.instance.stop_sensor(sensor.get_remote_origin_id(), sensor.selector_id, sensor)
 
     def sense(self, now: datetime) -> None:
@@ -141,11 +145,14 @@ class Scheduler:
         )
         self.instance.report_dagster_event(event, run_id=run.run_id)
 
-    def execute(self, run: dg.DagsterRun) -> Story:
-        """Take a run out of the queue and execute it, in this process."""
+    def execute(self, run: dg.DagsterRun, **options: Any) -> Story:
+        """Take a run out of the queue and execute it, in this process; with further run options."""
         self._report(run, dg.DagsterEventType.RUN_STARTING)
         starting = self.instance.get_run_by_id(run.run_id)
         assert starting is not None
+        if options:
+            config = {"resources": {"transform": {"config": options}}}
+            starting = copy(starting, run_config=config)
         return self._transform.execute(starting)
 
     def ticks(self, name: str) -> list[InstigatorTick]:
@@ -156,9 +163,12 @@ class Scheduler:
 
 
 @contextmanager
-def scheduler_of(transform: Transform, *, sensors: bool = False) -> Iterator[Scheduler]:
+def scheduler_of(
+    transform: Transform, *, sensors: bool = False, watching: bool = False
+) -> Iterator[Scheduler]:
     """A daemon's scheduler, with the code location as its files are now; its sensors are switched
-    off unless a test asks for them."""
+    off unless a test asks for them, and those that watch what is done outside of Dagster unless it
+    asks for these: builds have real times, whatever time a test says it is."""
     (transform.home / "dagster.yaml").write_text(QUEUE, encoding="utf-8")
     sys.modules.pop(transform.module.stem, None)
     origin = LoadableTargetOrigin(
@@ -172,6 +182,8 @@ def scheduler_of(transform: Transform, *, sensors: bool = False) -> Iterator[Sch
         scheduler = Scheduler(transform, process)
         if not sensors:
             scheduler.stop_sensors()
+        elif not watching:
+            scheduler.stop_sensors(*WATCHING)
         yield scheduler
 
 

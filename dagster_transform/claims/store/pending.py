@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from datetime import datetime, timezone
 
@@ -29,6 +30,7 @@ class SqlPendingWork(SqlTransactions):
                     "node": node.node,
                     "reason": node.reason,
                     "since": now,
+                    "recovery": _recovery(node),
                 }
                 for node in sorted(found, key=_key)
             ]
@@ -59,6 +61,7 @@ class SqlPendingWork(SqlTransactions):
                     row.reason,
                     datetime.fromtimestamp(row.since, timezone.utc),
                     None if row.launched_run_id is None else RunId(row.launched_run_id),
+                    *_awaited(row.recovery),
                 )
                 for row in rows
             ]
@@ -113,6 +116,20 @@ class SqlPendingWork(SqlTransactions):
             pending.c.tick == tick,
             self._database.among(pending.c.node, names),
         )
+
+
+def _recovery(node: PendingNode) -> str | None:
+    if node.began is None:
+        return None
+    return json.dumps({"began": node.began.timestamp(), "awaits": node.awaits})
+
+
+def _awaited(recovery: str | None) -> tuple[tuple[NodeId, ...], datetime | None]:
+    if recovery is None:
+        return (), None
+    found = json.loads(recovery)
+    awaits = tuple(NodeId(UnitId(node)) for node in found["awaits"])
+    return awaits, datetime.fromtimestamp(found["began"], timezone.utc)
 
 
 def _by_tick(nodes: Iterable[PendingNode]) -> list[tuple[str, str, list[str]]]:

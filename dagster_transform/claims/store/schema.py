@@ -24,13 +24,14 @@ from sqlalchemy import (
     insert,
     inspect,
     select,
+    text,
     update,
 )
 
 from dagster_transform.claims.errors import StoreVersionError
 
 PREFIX = "dagster_transform_"
-VERSION = 2
+VERSION = 3
 
 metadata = MetaData()
 _Id = BigInteger().with_variant(Integer, "sqlite")  # only INTEGER counts up by itself there
@@ -124,6 +125,7 @@ pending = Table(
     Column("reason", Text, nullable=False),
     Column("since", _Seconds, nullable=False),
     Column("launched_run_id", Text),
+    Column("recovery", Text),  # JSON: what has to recover first; null: nothing
     Index(f"{PREFIX}pending_since", "since"),
 )
 
@@ -139,7 +141,13 @@ told = Table(
 )
 
 Upgrade = Callable[[Connection], None]
-UPGRADES: Mapping[int, Sequence[Upgrade]] = {1: [told.create]}
+
+
+def _add_recovery(connection: Connection) -> None:
+    connection.execute(text(f"ALTER TABLE {pending.name} ADD COLUMN recovery TEXT"))
+
+
+UPGRADES: Mapping[int, Sequence[Upgrade]] = {1: [told.create], 2: [_add_recovery]}
 """What takes the tables of a version to the next one."""
 
 

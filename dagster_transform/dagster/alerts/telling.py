@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from typing import Any
+from urllib.parse import quote
 
 from dagster_transform.claims import ClaimsError, RunId, Store, Told
 from dagster_transform.config.alerts import WEBSERVER_VARIABLE, Alerts
@@ -36,9 +37,27 @@ def alerting_run(context: Any, alerts: Alerts, selected: Iterable[UnitId]) -> Al
     job = "Selected assets" if run.job_name.startswith(_ASSET_JOB) else run.job_name
     what = "\n".join(sorted(selected)).encode()
     key = job_group or f"{run.job_name}:{hashlib.sha256(what).hexdigest()[:_DIGITS]}"
+    page = _page(alerts, f"runs/{run.run_id}")
+    return AlertingRun(RunId(run.run_id), job, job_group, key, page)
+
+
+def alerting_sensor(alerts: Alerts, sensor: str, location: str, now: datetime) -> AlertingRun:
+    """A look of the transform's sensor, for messages.
+
+    Args:
+        alerts: Where its page is.
+        sensor: Its name.
+        location: Its code location.
+        now: Aware.
+    """
+    key = f"{location}/{sensor}"
+    page = _page(alerts, f"locations/{quote(location)}/sensors/{quote(sensor)}")
+    return AlertingRun(RunId(f"{key}@{now.isoformat()}"), sensor, "", key, page, sensor)
+
+
+def _page(alerts: Alerts, path: str) -> str | None:
     base = alerts.webserver_url or os.environ.get(WEBSERVER_VARIABLE, "").strip()
-    url = f"{base.rstrip('/')}/runs/{run.run_id}" if base else None
-    return AlertingRun(RunId(run.run_id), job, job_group, key, url)
+    return f"{base.rstrip('/')}/{path}" if base else None
 
 
 def tell(news: RunNews, alerts: Alerts, open_store: Callable[[], Store], log: RunLog) -> None:
@@ -62,6 +81,8 @@ def _tell(news: RunNews, alerts: Alerts, memory: _Memory, log: RunLog) -> None:
     told = memory.noted()
     now = datetime.now(timezone.utc)
     due = [alert_for(target, news, told, now) for target in targets(alerts, news, told)]
+    if not any(alert.fresh or alert.noted or alert.over for alert in due):
+        return
     letters: list[Letter] = []
     sent: list[_Keys] = []
     for alert in memory.taken(due):

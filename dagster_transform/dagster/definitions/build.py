@@ -21,6 +21,7 @@ from dagster_transform.dagster.jobs.build import build_sqlmesh_jobs
 from dagster_transform.dagster.jobs.checks import build_check_jobs
 from dagster_transform.dagster.jobs.pause import build_pause_jobs
 from dagster_transform.dagster.schedules.janitor import janitor_schedules
+from dagster_transform.dagster.sensors.environment import watching_sensors
 from dagster_transform.dagster.translation.freshness import with_freshness
 from dagster_transform.dagster.translation.inner_names import op_name
 from dagster_transform.dagster.translation.specs import Translation, translate
@@ -131,7 +132,7 @@ def build_transform_definitions(
     checks = build_check_jobs(config, found.graph, made.keys, taken)
     schedules = [*janitor_schedules(config, jobs), *checks.schedules]
     jobs += checks.jobs
-    sensors: list[dg.SensorDefinition] = []
+    sensors: list[dg.SensorDefinition] = watching_sensors(config, transform)
     if groups is not None:
         taken |= {job.name for job in checks.jobs}
         from dagster_transform.dagster.jobs.job_groups import GroupOps

@@ -49,12 +49,13 @@ from dagster_transform.runs.participants import Participants
 from dagster_transform.runs.projects import ProjectRuns
 from dagster_transform.runs.rounds import Round, Selection, carry_out_rounds
 from dagster_transform.runs.summary import RunSummary
-from dagster_transform.runs.tags import JOB_GROUP, TOLD
+from dagster_transform.runs.tags import JOB_GROUP, TICK, TOLD
 from dagster_transform.runs.times import RunTimes
 from dagster_transform.walk import Unclaimed
 
 if TYPE_CHECKING:
     from dagster_transform.dagster.alerts.alerting import Alerting
+    from dagster_transform.dagster.execution.left_out import LeftOutWork
 
 _NAMED = 10
 """Checks that a warning names."""
@@ -85,6 +86,7 @@ def run_transform(
         {keys.check_ids[key] for key in context.selected_asset_check_keys},
     )
     alerting = _alerting(context, transform, resource, selection)
+    left_out = _left_out(context, transform)
     try:
         run = _Run(context, transform, resource)
         later = bool(run.project_runs.scope.later)
@@ -99,6 +101,8 @@ def run_transform(
             writer,
             fail_fast=run.options.limits.fail_fast,
         )
+        if left_out:
+            events = left_out.watch(events)
         summary = yield from writer.outputs(alerting.watch(events) if alerting else events)
         tell_timeline(context, run.times, names_of(graph))
     except TransformError as error:
@@ -111,6 +115,8 @@ def run_transform(
         if alerting:
             alerting.tell(None, error)
         raise
+    if left_out:  # before the run has said what it came to: a sensor that looks now waits for it
+        left_out.remember()
     _tell_end(context, later=later)
     if alerting:
         alerting.tell(summary)
@@ -144,6 +150,15 @@ def _alerting(
 
     waited = not resource.skips_claimed(context.run.tags)
     return Alerting(context, transform, selection, waited=waited)
+
+
+def _left_out(context: dg.AssetExecutionContext, transform: Transform) -> LeftOutWork | None:
+    """Remembers what a run of a job group leaves out; None in another run."""
+    if TICK not in context.run.tags:
+        return None
+    from dagster_transform.dagster.execution.left_out import LeftOutWork
+
+    return LeftOutWork(context, transform)
 
 
 class _Run:

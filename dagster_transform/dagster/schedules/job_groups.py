@@ -9,6 +9,7 @@ from typing import Any
 import dagster as dg
 
 from dagster_transform.dagster.schedules.launching import Launching, run_request, schedule_name
+from dagster_transform.dagster.schedules.one_at_a_time import one_at_a_time
 from dagster_transform.errors import TransformError
 from dagster_transform.planning.cron import Cron
 from dagster_transform.planning.job_groups.values import JobGroup
@@ -42,11 +43,21 @@ def group_schedule(
         from dagster_transform.dagster.schedules.ticks import decide
 
         tick = context.scheduled_execution_time.astimezone(timezone.utc)
-        decided = decide(context.instance, group, launching, tick, loaded)
+        with one_at_a_time(group.name):
+            decided = decide(
+                context.instance,
+                group,
+                launching,
+                tick,
+                loaded=loaded,
+                log=context.log,
+                others=launching.others(context.repository_def),
+            )
         if not decided.launched and (decided.over or not always):
             return dg.SkipReason(decided.said)
-        keys = [*(launching.keys.assets[node] for node in decided.launched), *always]
-        return run_request(group, keys, run_key=tick.isoformat(), tick=tick)
+        return run_request(
+            launching, group, decided.launched, run_key=tick.isoformat(), tick=tick, always=always
+        )
 
     return dg.ScheduleDefinition(
         name=name,

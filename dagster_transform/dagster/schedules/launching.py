@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -12,12 +12,12 @@ import dagster as dg
 
 from dagster_transform.config import TransformConfig
 from dagster_transform.dagster.translation.keys import Keys
-from dagster_transform.graph import Graph, NodeId, names_of
+from dagster_transform.graph import Graph, InputId, NodeId, names_of
 from dagster_transform.planning import ResourceKey
 from dagster_transform.planning.job_groups.values import JobGroup, JobGroupPlan
 from dagster_transform.planning.resource_keys import table_of
 from dagster_transform.planning.situation import Scheduled
-from dagster_transform.runs.tags import ATTEMPT, JOB_GROUP, OWNERS, TICK
+from dagster_transform.runs.tags import ATTEMPT, JOB_GROUP, OWNERS, TICK, concurrency_key
 
 
 @dataclass(frozen=True)
@@ -43,13 +43,40 @@ class Launching:
     @cached_property
     def scheduled(self) -> Scheduled:
         """The nodes of job groups; made at the first tick, and not where definitions load."""
-        return Scheduled.of(self.plan, self.graph, names_of(self.keys.named(self.graph)))
+        called = names_of(self.keys.named(self.graph))
+        return Scheduled.of(self.plan, self.graph, called, self.config.tags)
 
     @cached_property
     def tables(self) -> dict[ResourceKey, NodeId]:
         """By table, the node that writes it, as far as that is known."""
         found = ((table_of(node), node.id) for node in self.graph.nodes.values())
         return {key: node_id for key, node_id in found if key is not None}
+
+    @cached_property
+    def whole(self) -> frozenset[NodeId]:
+        """Nodes of which every build is a whole one: dbt's."""
+        return frozenset(n for n, node in self.graph.nodes.items() if node.framework == "dbt")
+
+    def others(self, repository: dg.RepositoryDefinition | None) -> dict[NodeId, set[dg.AssetKey]]:
+        """By node of job groups, the other assets of the code location that it reads, directly or
+        through nodes that nobody schedules; none where nobody is to wait for these.
+
+        Args:
+            repository: The code location's; None: not known.
+        """
+        if self.config.job_groups.upstream_assets != "wait" or repository is None:
+            return {}
+        known = repository.asset_graph.materializable_asset_keys - self.keys.nodes.keys()
+        above: dict[InputId, set[dg.AssetKey]] = {}
+        for node in self.graph.order:
+            found: set[dg.AssetKey] = set()
+            for dep in self.graph.upstream(node):
+                if not self.graph.is_node(dep):
+                    found |= {self.keys.assets[dep]} & known
+                elif dep not in self.scheduled.groups:
+                    found |= above[dep]
+            above[node] = found
+        return {n: above[n] for n in self.scheduled.order if above[n]}
 
     @cached_property
     def groups(self) -> dict[str, JobGroup]:
@@ -64,28 +91,33 @@ def schedule_name(group: str) -> str:
 
 
 def run_request(
+    launching: Launching,
     group: JobGroup,
-    keys: Iterable[dg.AssetKey],
+    nodes: Collection[NodeId],
     *,
     run_key: str,
     tick: datetime,
     attempt: int = 0,
     job_name: str | None = None,
+    always: Iterable[dg.AssetKey] = (),
 ) -> dg.RunRequest:
     """A run of some of a job group.
 
     Args:
+        launching: What there is.
         group: The group.
-        keys: Of what it builds.
+        nodes: What it builds.
         run_key: Dagster launches one run for a key.
         tick: The first tick that it answers for, aware and in UTC.
         attempt: How often what it builds was lost with its run before.
         job_name: What a sensor launches; None: what the schedule does.
+        always: Further keys that it selects.
     """
+    concurrency = {tag for node in nodes for tag in launching.scheduled.tags.get(node, ())}
     return dg.RunRequest(
         run_key=run_key,
         job_name=job_name,
-        asset_selection=list(keys),
+        asset_selection=[*(launching.keys.assets[node] for node in nodes), *always],
         # None is planned: what is up to date then keeps its results, and the run carries out
         # those of what it builds (`asked_for` in execution/run.py).
         asset_check_keys=[],
@@ -94,6 +126,7 @@ def run_request(
             **group.tags,
             JOB_GROUP: group.name,
             TICK: tick.isoformat(),
+            **{concurrency_key(tag): "true" for tag in sorted(concurrency)},
             **({OWNERS: ", ".join(group.owners)} if group.owners else {}),
             **({ATTEMPT: str(attempt)} if attempt else {}),
         },

@@ -6,13 +6,14 @@ A tick has sixty seconds. Nothing here imports a framework.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
+from types import MappingProxyType
 
 import dagster as dg
 
-from dagster_transform.claims import Holder, OwnerKind, PendingNode, Store
+from dagster_transform.claims import Holder, OwnerKind, Store
 from dagster_transform.dagster._compat import last_materialized
 from dagster_transform.dagster._compat_schedules import (
     Instigator,
@@ -22,15 +23,17 @@ from dagster_transform.dagster._compat_schedules import (
     runs_of_keys,
     runs_under_way,
 )
+from dagster_transform.dagster.execution.owed_rows import owed_of
 from dagster_transform.dagster.schedules.launching import Launching, schedule_name
 from dagster_transform.graph import NodeId
 from dagster_transform.planning.follow_up import Owed, RunState
 from dagster_transform.planning.job_groups.tick_window import TickMemory, chosen_of
-from dagster_transform.planning.situation import Hold, Situation, UnderWay
+from dagster_transform.planning.situation import Hold, ReadAsset, Situation, UnderWay
 from dagster_transform.runs.tags import FOLLOWED_UP, JOB_GROUP, TICK, TOLD
 
 LOST_SINCE = timedelta(days=1)
 """Runs that were lost longer ago are not followed up."""
+NO_OTHERS: Mapping[NodeId, Collection[dg.AssetKey]] = MappingProxyType({})
 _WILL_RETRY = "dagster/will_retry"
 _AT_ONCE = 500
 """Nodes that one query asks for."""
@@ -65,9 +68,10 @@ def read_known(
     *,
     among: Iterable[Instigator],
     own: tuple[str, datetime] | None = None,
+    others: Mapping[NodeId, Collection[dg.AssetKey]] = NO_OTHERS,
 ) -> Known:
     """Read what is known, in at most seven queries and one more for each 500 nodes that runs under
-    way are to build.
+    way are to build, and for each 500 other assets that are waited for.
 
     Args:
         instance: Dagster's.
@@ -76,6 +80,7 @@ def read_known(
         location: The code location.
         among: All schedules and sensors, as `instigators` gives them.
         own: The job group and tick that is evaluated now; None: none is.
+        others: By node, other assets that it reads and waits for.
 
     Raises:
         ClaimsError: The claims store can't be used.
@@ -92,7 +97,7 @@ def read_known(
     memories: dict[str, TickMemory | None] = {
         name: TickMemory.from_text(notes.get(schedule)) for name, schedule in of_group.items()
     }
-    owed = tuple(_owed(store.remembered(), location))
+    owed = tuple(owed_of(store.remembered(), location))
     asked = {each.launched for each in owed if each.launched is not None}
     asked_runs = runs_of_keys(instance, asked)
     lost = {key for key, record in asked_runs.items() if is_lost(record, location)}
@@ -107,7 +112,8 @@ def read_known(
     records = runs_under_way(instance)
     pending: dict[NodeId, list[datetime]] = {}
     for each in owed:
-        if each.launched not in runs or each.launched in lost:
+        # What awaits a recovery holds up no tick: that builds it, if it can, and answers for it.
+        if not each.awaits and (each.launched not in runs or each.launched in lost):
             pending.setdefault(each.node, []).append(each.tick)
     until: dict[str, datetime] = {}
     for name, schedule in of_group.items():
@@ -128,6 +134,7 @@ def read_known(
         under_way=_under_way(instance, records, launching),
         pending={node: tuple(sorted(ticks)) for node, ticks in pending.items()},
         launched_until={launching.groups[name].name: at for name, at in until.items()},
+        read_assets=_read_assets(instance, others),
     )
     return Known(location, situation, owed, runs, holders, launched)
 
@@ -156,19 +163,6 @@ def is_lost(record: dg.RunRecord, location: str) -> bool:
     )
 
 
-def as_row(owed: Owed, location: str) -> PendingNode:
-    """What is owed, as it is stored: job groups of two code locations may have one name."""
-    return PendingNode(f"{location}/{owed.job_group}", owed.tick_text, owed.node, owed.reason)
-
-
-def _owed(rows: Iterable[PendingNode], location: str) -> Iterable[Owed]:
-    for row in rows:
-        place, _, group = row.job_group.rpartition("/")
-        tick = Owed.read_tick(row.tick)
-        if place == location and tick is not None and row.since is not None:
-            yield Owed(group, row.node, *tick, row.since, row.reason, row.launched_run_id)
-
-
 def _launched(
     instance: dg.DagsterInstance,
     location: str,
@@ -191,6 +185,21 @@ def _launched(
         if run_key_of(run) == run.tags[TICK] and location_of(run) in (None, location):
             found[run.tags[JOB_GROUP], run.tags[TICK]] = record
     return found
+
+
+def _read_assets(
+    instance: dg.DagsterInstance, others: Mapping[NodeId, Collection[dg.AssetKey]]
+) -> dict[NodeId, tuple[ReadAsset, ...]]:
+    every = sorted({key for keys in others.values() for key in keys})
+    built = _materialized(instance, every)
+    found = {
+        key: ReadAsset(
+            key.to_user_string(),
+            datetime.fromtimestamp(built[key], timezone.utc) if key in built else None,
+        )
+        for key in every
+    }
+    return {node: tuple(found[key] for key in sorted(keys)) for node, keys in others.items()}
 
 
 def _holds(holders: Iterable[Holder], launching: Launching) -> dict[NodeId, Hold]:
@@ -245,8 +254,13 @@ def last_built(
     """When nodes were last materialised, in seconds since 1970; a query for 500."""
     keys = launching.keys.assets
     wanted = {keys[node]: node for node in nodes}
-    some, found = list(wanted), dict[NodeId, float]()
-    for start in range(0, len(some), _AT_ONCE):
-        last = last_materialized(instance, some[start : start + _AT_ONCE])
-        found.update((wanted[key], at) for key, at in last.items())
+    return {wanted[key]: at for key, at in _materialized(instance, list(wanted)).items()}
+
+
+def _materialized(
+    instance: dg.DagsterInstance, keys: Sequence[dg.AssetKey]
+) -> dict[dg.AssetKey, float]:
+    found: dict[dg.AssetKey, float] = {}
+    for start in range(0, len(keys), _AT_ONCE):
+        found |= last_materialized(instance, keys[start : start + _AT_ONCE])
     return found

@@ -3,7 +3,7 @@ remembered before a run is asked for."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -17,8 +17,10 @@ from dagster_transform.dagster._compat_schedules import (
     write_note,
 )
 from dagster_transform.dagster.execution.claims_store import open_claims
+from dagster_transform.dagster.execution.owed_rows import as_row
 from dagster_transform.dagster.schedules.launching import Launching, schedule_name
-from dagster_transform.dagster.schedules.situation import as_row, read_known, sensor_is_on
+from dagster_transform.dagster.schedules.one_at_a_time import note_decided, wait_for_run
+from dagster_transform.dagster.schedules.situation import NO_OTHERS, read_known, sensor_is_on
 from dagster_transform.graph import NodeId
 from dagster_transform.planning.cron import Cron
 from dagster_transform.planning.follow_up import Owed
@@ -31,6 +33,7 @@ from dagster_transform.planning.job_groups.tick_window import (
 )
 from dagster_transform.planning.job_groups.values import JobGroup
 from dagster_transform.planning.tick_plan import plan_tick
+from dagster_transform.runs.ports import RunLog
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +56,10 @@ def decide(
     group: JobGroup,
     launching: Launching,
     tick: datetime,
+    *,
     loaded: datetime,
+    log: RunLog,
+    others: Mapping[NodeId, Collection[dg.AssetKey]] = NO_OTHERS,
 ) -> Decided:
     """What a tick launches; the rest of what is due is remembered as pending.
 
@@ -65,6 +71,8 @@ def decide(
         launching: What there is.
         tick: In UTC.
         loaded: When this process has read the job group file, aware.
+        log: The tick's.
+        others: By node, other assets that it reads and waits for.
 
     Raises:
         ClaimsError: The claims store can't be used. The next tick launches what was due, then.
@@ -84,6 +92,8 @@ def decide(
     due = due_at(group, crons, window.since, tick)
     is_newest = window.memory.until == tick
     if is_newest and (again := chosen_of(group.nodes, window.memory.launched)) is not None:
+        if mine is not None and again:
+            wait_for_run(instance, group.name, tick)
         return Decided(again, "What is due of this tick waits for something.")
     if len(evaluated) > 1 or not due:
         _note(instance, mine, _remember(window.memory, group, due if is_newest else None))
@@ -92,17 +102,33 @@ def decide(
     followed_up = sensor_is_on(every, launching.sensor, location)
     store = open_claims(instance, launching.config)
     scheduled = launching.scheduled
-    known = read_known(instance, store, launching, location, among=every, own=(group.name, tick))
+    known = read_known(
+        instance,
+        store,
+        launching,
+        location,
+        among=every,
+        own=(group.name, tick),
+        others=others,
+    )
     if (group.name, tick.isoformat()) in known.launched:
         # Dagster finds that run by its key and launches no other one.
         return Decided(due)
     plan = plan_tick(group.name, due, tick, known.situation, scheduled, followed_up=followed_up)
     if mine is not None:
+        if plan.postponed and followed_up:
+            # Here, because few ticks postpone anything: it imports what sends messages.
+            from dagster_transform.dagster.sensors.alerts import tell_if_stuck
+
+            tell_if_stuck(
+                instance, store, launching, location=location, every=every, tick=tick, log=log
+            )
         store.postpone(
             as_row(Owed(group.name, node, tick, 0, tick, reason), location)
             for node, reason in plan.postponed.items()
         )
         _note(instance, mine, _remember(window.memory, group, plan.launched if is_newest else None))
+        note_decided(group.name, tick)
         if not followed_up:
             # What is launched now is what earlier ticks owe, too.
             gone_on = set(plan.launched)

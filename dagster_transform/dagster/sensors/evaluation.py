@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
@@ -19,26 +19,27 @@ from dagster_transform.dagster._compat_schedules import (
     location_of_sensor,
 )
 from dagster_transform.dagster.execution.claims_store import open_claims
+from dagster_transform.dagster.execution.owed_rows import as_row
 from dagster_transform.dagster.schedules.launching import Launching, run_request
 from dagster_transform.dagster.schedules.situation import (
     LOST_SINCE,
-    as_row,
+    NO_OTHERS,
     is_lost,
     last_built,
     read_known,
     selected_nodes,
 )
+from dagster_transform.dagster.sensors.dead_runs import fail_dead_runs
 from dagster_transform.graph import NodeId
 from dagster_transform.planning.follow_up import (
     FollowUp,
     GroupLaunch,
     LaunchKey,
-    LostRun,
     Owed,
     follow_up,
-    lost_work,
     won_nodes,
 )
+from dagster_transform.planning.owed_by_runs import LostRun, lost_work
 from dagster_transform.planning.reconcile import HeldLease, reconcile
 from dagster_transform.runs.tags import ATTEMPT, FOLLOWED_UP, JOB_GROUP, TICK
 
@@ -70,11 +71,25 @@ def evaluate(
         # Somebody looks at what it would do: that changes nothing.
         return dg.SensorResult(skip_reason="It launches and releases only while it is switched on.")
     store = open_claims(instance, launching.config)
-    looked = look(instance, store, launching, jobs, location=location, among=every, now=now)
+    looked = look(
+        instance,
+        store,
+        launching,
+        jobs,
+        location=location,
+        among=every,
+        now=now,
+        others=launching.others(context.repository_def),
+    )
     cursor = _cursor(looked.decided)
     lines = _lines(looked.decided, launching, cursor != context.cursor)
     for line in (*looked.said, *lines):
         context.log.info(line)
+    if launching.config.alerts.channels:
+        # Here, because who has no channels need not import what sends messages.
+        from dagster_transform.dagster.sensors.alerts import tell_of_waits
+
+        tell_of_waits(looked.decided, store, launching, location, context.log)
     if looked.requests:
         return dg.SensorResult(run_requests=list(looked.requests), cursor=cursor)
     return dg.SensorResult(skip_reason=_why_nothing(looked.decided, launching), cursor=cursor)
@@ -104,6 +119,7 @@ def look(
     location: str,
     among: Iterable[Instigator],
     now: datetime,
+    others: Mapping[NodeId, Collection[dg.AssetKey]] = NO_OTHERS,
 ) -> Looked:
     """Release, follow up and mark what is launched. The number of queries depends on how many runs
     are launched or were lost, and not on how many nodes or runs there are.
@@ -116,13 +132,14 @@ def look(
         location: The code location.
         among: All schedules and sensors.
         now: Aware.
+        others: By node, other assets that it reads and waits for.
 
     Raises:
         ClaimsError: The claims store can't be used.
     """
     lost = _owe_lost_work(instance, store, launching, location, now)
-    known = read_known(instance, store, launching, location, among=among)
-    released = _release(instance, store, known.holders)
+    known = read_known(instance, store, launching, location, among=among, others=others)
+    released = _release(instance, store, known.holders, now)
     decided = follow_up(
         known.owed,
         known.runs,
@@ -130,6 +147,8 @@ def look(
         launching.scheduled,
         now=now,
         max_wait=timedelta(seconds=launching.config.job_groups.max_wait),
+        built=_built(instance, launching, known.owed),
+        whole=launching.whole,
     )
     if forgotten := [*decided.done, *decided.given_up]:
         store.withdraw(as_row(each, location) for each in forgotten)
@@ -139,8 +158,9 @@ def look(
         if nodes:
             requests.append(
                 run_request(
+                    launching,
                     launching.groups[launch.job_group],
-                    [launching.keys.assets[node] for node in nodes],
+                    nodes,
                     run_key=key,
                     tick=launch.tick,
                     attempt=launch.attempt,
@@ -150,24 +170,41 @@ def look(
     return Looked(tuple(requests), decided, (*released, *lost))
 
 
+def _built(
+    instance: dg.DagsterInstance, launching: Launching, owed: Iterable[Owed]
+) -> dict[NodeId, datetime]:
+    """When nodes were last built on which it depends whether runs' left-overs can go; a query for
+    500, none where there is nothing of the kind."""
+    left = [each for each in owed if each.began is not None]
+    asked = {node for each in left for node in (each.node, *each.awaits)}
+    known = sorted(node for node in asked if node in launching.keys.assets)
+    found = last_built(instance, known, launching) if known else {}
+    return {node: datetime.fromtimestamp(at, timezone.utc) for node, at in found.items()}
+
+
 # -- claims ------------------------------------------------------------------------------------
 
 
-def _release(instance: dg.DagsterInstance, store: Store, holders: Iterable[Holder]) -> list[str]:
-    """Release what runs have left behind that have ended; what is to be said of it."""
+def _release(
+    instance: dg.DagsterInstance, store: Store, holders: Iterable[Holder], now: datetime
+) -> list[str]:
+    """Release what runs have left behind that have ended, and let those fail that are dead; what is
+    to be said of it."""
     leases = [_lease(each, expired=False) for each in holders if _is_of_run(each)]
     leases += [_lease(each, expired=True) for each in store.expired() if _is_of_run(each)]
     runs = sorted({lease.run_id for lease in leases})
     if not runs:
         return []
-    ended = {r.run_id for r in instance.get_runs(dg.RunsFilter(run_ids=runs)) if r.is_finished}
+    found = instance.get_runs(dg.RunsFilter(run_ids=runs))
+    dead = fail_dead_runs(instance, leases, found, now)
+    ended = {run.run_id for run in found if run.is_finished}
     released = reconcile(leases, ended).released
     keys_of: dict[str, list[HeldLease]] = {}
     for lease in released:
         keys_of.setdefault(lease.claim_id, []).append(lease)
     for claim_id, mine in keys_of.items():
         store.release(ClaimId(claim_id), [lease.resource_key for lease in mine])
-    return [
+    return dead + [
         f"Released {len(mine)} claims of run {mine[0].run_id}, which has ended without doing so."
         for mine in keys_of.values()
     ]
@@ -179,7 +216,12 @@ def _is_of_run(holder: Holder) -> bool:
 
 def _lease(holder: Holder, *, expired: bool) -> HeldLease:
     return HeldLease(
-        holder.claim_id, holder.resource_key, holder.run_id, expired, bool(holder.backends)
+        holder.claim_id,
+        holder.resource_key,
+        holder.run_id,
+        expired,
+        bool(holder.backends),
+        holder.expires_at,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from enum import Enum
@@ -37,11 +37,15 @@ class Wrong(str, Enum):
     """A check has failed, and that is a warning."""
     WAITING = "waiting"
     """A node waits, or another run or a person holds it."""
+    GIVEN_UP = "given up"
+    """A node has waited for too long: its next tick builds it."""
+    DRIFT = "drift"
+    """The files differ from the environment, or the job group file from the graph."""
 
 
 @dataclass(frozen=True, slots=True)
 class AlertingRun:
-    """The run that something is told of.
+    """The run that something is told of, or a look of the transform's sensor.
 
     Attributes:
         id: Its id.
@@ -49,6 +53,7 @@ class AlertingRun:
         job_group: The job group whose schedule launched it; or "".
         key: What it does: runs of one job group, or of one selection, have the same.
         url: Its page in Dagster's UI; None: nobody has said where that is.
+        sensor: The name of the sensor, where it is no run; else "".
     """
 
     id: RunId
@@ -56,6 +61,7 @@ class AlertingRun:
     job_group: str
     key: str
     url: str | None = None
+    sensor: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +76,7 @@ class Incident:
         projects: Whose it is; of what belongs to no node, all of the run's.
         owners: Of the node, or of what a check judges.
         tags: Likewise.
+        job_group: The job group that it is due in; "": the run's, if it has one.
     """
 
     id: str
@@ -79,6 +86,7 @@ class Incident:
     projects: tuple[str, ...] = ()
     owners: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
+    job_group: str = ""
 
     @property
     def subject(self) -> str:
@@ -133,6 +141,58 @@ def news_of_job(run: AlertingRun, project: str, reason: str) -> RunNews:
     id, text = f"run:{run.key}:{run.job}", _first_line(reason)
     failed = Incident(id, run.job, Wrong.FAILED, text, (project,))
     return RunNews(run, (failed,) if text else (), frozenset(), True, 0, (), str)
+
+
+def news_of_sensor(
+    look: AlertingRun,
+    graph: Graph,
+    waiting: Iterable[tuple[NodeId, str, str, bool]],
+    called: Callable[[UnitId], str],
+) -> RunNews:
+    """What people may be told of a look of the transform's sensor.
+
+    Args:
+        look: The look.
+        graph: The graph.
+        waiting: Nodes that wait for a run, each with its job group, why, and whether that is given
+            up.
+        called: What people call a node or check.
+    """
+    found = []
+    for id, job_group, why, given_up in waiting:
+        if (node := graph.node(id)) is not None:
+            wrong = Wrong.GIVEN_UP if given_up else Wrong.WAITING
+            name, text = called(id), _first_line(why)
+            of = (node.project,), node.owners, node.tags
+            found.append(Incident(id, name, wrong, text, *of, job_group))
+    return RunNews(look, tuple(found), frozenset(), True, 0, (), called)
+
+
+def news_of_drift(look: AlertingRun, project: str, lines: Sequence[str]) -> RunNews:
+    """What people may be told of a new graph file.
+
+    Args:
+        look: The look of the sensor that has had it written.
+        project: Whose it is.
+        lines: What of it does not fit; none: all does, which is told to whom was told otherwise.
+    """
+    id = f"run:{look.key}:{project}"
+    text = _first_line("; ".join(lines))
+    found = Incident(id, project, Wrong.DRIFT, text, (project,))
+    return RunNews(look, (found,) if lines else (), frozenset(), True, 0, (), str)
+
+
+def news_of_stuck_sensor(look: AlertingRun, projects: Iterable[str], reason: str) -> RunNews:
+    """What people may be told where the transform's sensor does not look any more.
+
+    Args:
+        look: The look that it should have had: its next one is the recovery.
+        projects: All there are: it launches nodes of each.
+        reason: In words.
+    """
+    id = f"run:{look.key}:{look.sensor}"
+    stuck = Incident(id, look.sensor, Wrong.FAILED, _first_line(reason), tuple(projects))
+    return RunNews(look, (stuck,), frozenset(), True, 0, (), str)
 
 
 class RunNotes:

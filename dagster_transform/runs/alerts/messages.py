@@ -20,12 +20,16 @@ _SAID = {
     Wrong.CHECK_ERROR: "check failed",
     Wrong.CHECK_WARN: "check failed (warning)",
     Wrong.WAITING: "waits for long",
+    Wrong.GIVEN_UP: "is not waited for any more",
+    Wrong.DRIFT: "has drifted",
 }
 _COUNTED = {
     Wrong.FAILED: ("{} failed", "{} failed"),
     Wrong.CHECK_ERROR: ("{} check failed", "{} checks failed"),
     Wrong.CHECK_WARN: ("{} check warns", "{} checks warn"),
     Wrong.WAITING: ("{} waits for long", "{} wait for long"),
+    Wrong.GIVEN_UP: ("{} given up", "{} given up"),
+    Wrong.DRIFT: ("{} has drifted", "{} have drifted"),
 }
 
 
@@ -48,12 +52,16 @@ class Message:
     def as_text(self) -> str:
         """Title, lines and a link, for e-mail."""
         where = f": {self.run.url}" if self.run.url else ""
-        return "\n".join([self.title, "", *self.lines, "", f"Run {self.run.id}{where}"])
+        return "\n".join([self.title, "", *self.lines, "", f"{self._who(self.run.id)}{where}"])
 
     def as_slack(self) -> str:
         """The same in Slack's markup."""
-        link = f"<{self.run.url}|Run {self.run.id[:8]}>" if self.run.url else f"Run {self.run.id}"
+        url, id = self.run.url, self.run.id
+        link = f"<{url}|{self._who(id[:8])}>" if url else self._who(id)
         return "\n".join([f"*{_escaped(self.title)}*", *map(_escaped, self.lines), link])
+
+    def _who(self, run_id: str) -> str:
+        return f"Sensor {self.run.sensor}" if self.run.sensor else f"Run {run_id}"
 
 
 def compose(alert: Alert, recovered: Collection[str], news: RunNews) -> Message:
@@ -112,13 +120,16 @@ def _data(alert: Alert, title: str, recovered: list[str], news: RunNews) -> dict
     return {
         "format": _FORMAT,
         "title": title,
-        "run_id": run.id,
+        "run_id": None if run.sensor else run.id,
         "run_url": run.url,
         "job": run.job,
+        "sensor": run.sensor or None,
         "job_group": run.job_group or None,
         "failed": of(Wrong.FAILED),
         "failed_checks": of(Wrong.CHECK_ERROR, Wrong.CHECK_WARN),
         "waiting": of(Wrong.WAITING),
+        "given_up": of(Wrong.GIVEN_UP),
+        "drift": of(Wrong.DRIFT),
         "recovered": recovered[:_LISTED],
         "blocked": news.blocked,
         "claimed": [

@@ -15,6 +15,8 @@ _EVENT: Mapping[Wrong, AlertEvent] = {
     Wrong.CHECK_ERROR: "checks",
     Wrong.CHECK_WARN: "checks",
     Wrong.WAITING: "waiting",
+    Wrong.GIVEN_UP: "waiting",
+    Wrong.DRIFT: "drift",
 }
 _BETWEEN = "\t"  # no name of a channel and no address has one
 
@@ -128,7 +130,7 @@ def wants(target: Target, incident: Incident, job_group: str) -> bool:
         _EVENT[incident.wrong] in channel.events
         and (incident.wrong is not Wrong.CHECK_WARN or channel.severity == "warn")
         and _one_of(channel.projects, incident.projects)
-        and _one_of(channel.job_groups, (job_group,))
+        and _one_of(channel.job_groups, (incident.job_group or job_group,))
         and _one_of(channel.owners, incident.owners)
         and _one_of(channel.tags, incident.tags)
         and (target.owner is None or target.owner in incident.owners)

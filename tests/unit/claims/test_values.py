@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
+from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
 from sqlalchemy import text, update
 
 from dagster_transform.claims import (
+    PendingNode,
     StoreUnreachableError,
     StoreVersionError,
     Timing,
@@ -19,6 +22,7 @@ from dagster_transform.claims import (
     open_store,
 )
 from dagster_transform.claims.store.schema import VERSION, version
+from dagster_transform.graph import NodeId, UnitId
 from tests.support.claims_stores import run, store_at, table
 
 
@@ -113,7 +117,26 @@ def test_tables_of_version_1_get_that_of_alerts(tmp_path: Path) -> None:
     before = store_at(url)
     with before._database.engine.begin() as connection:  # as version 1 had made them
         connection.execute(text("DROP TABLE dagster_transform_told"))
+        connection.execute(text("ALTER TABLE dagster_transform_pending DROP COLUMN recovery"))
         connection.execute(update(version).values(version=1))
     after = store_at(url)
     after.note([("mail", "p:a#failed")])
     assert [told.subject for told in store_at(url).noted()] == ["p:a#failed"]
+
+
+def test_tables_of_version_2_keep_what_is_pending(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'claims.db'}"
+    before = store_at(url)
+    old, new = (
+        PendingNode("g", "1", NodeId(UnitId("p:a"))),
+        PendingNode("g", "2", NodeId(UnitId("p:a"))),
+    )
+    before.postpone([old])
+    with before._database.engine.begin() as connection:  # as version 2 had made them
+        connection.execute(text("ALTER TABLE dagster_transform_pending DROP COLUMN recovery"))
+        connection.execute(update(version).values(version=2))
+    began = datetime(2026, 11, 3, tzinfo=timezone.utc)
+    after = store_at(url)
+    after.postpone([replace(new, awaits=(NodeId(UnitId("p:b")),), began=began)])
+    found = [(row.tick, row.awaits, row.began) for row in after.remembered()]
+    assert found == [("1", (), None), ("2", ("p:b",), began)]

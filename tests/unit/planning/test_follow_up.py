@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 
+from dagster_transform.graph import NodeId
+from dagster_transform.planning import Outcome
 from dagster_transform.planning.follow_up import (
     GRACE,
-    MOST_ATTEMPTS,
     FollowUp,
     GroupLaunch,
     LaunchKey,
-    LostRun,
     Owed,
     RunState,
     follow_up,
-    lost_work,
     won_nodes,
 )
 from dagster_transform.planning.job_groups.values import JobGroupName
+from dagster_transform.planning.owed_by_runs import (
+    MOST_ATTEMPTS,
+    GroupRun,
+    LostRun,
+    left_out_work,
+    lost_work,
+)
 from dagster_transform.planning.situation import Hold, Situation
 from tests.support.ticking import HOUR, MIDNIGHT, ids, names, owed, scheduled
 
@@ -145,3 +152,74 @@ def test_what_a_lost_run_has_not_built_is_owed_a_few_times() -> None:
     assert rows == ()
     assert refused is not None
     assert "for the 4th time" in refused
+
+
+BEGAN = MIDNIGHT + timedelta(seconds=10)
+
+
+def left(node: NodeId, *awaits: NodeId, group: str = "daily") -> Owed:
+    return Owed(group, node, MIDNIGHT, 1, SOON, "because", awaits=awaits, began=BEGAN)
+
+
+def follow(
+    rows: list[Owed], *built: NodeId, until: datetime | None = None, whole: tuple[NodeId, ...] = ()
+) -> FollowUp:
+    launched_until = {} if until is None else {JobGroupName("daily"): until}
+    return follow_up(
+        rows, {}, Situation(launched_until=launched_until), scheduled(),
+        now=SOON, max_wait=timedelta(days=1), whole=whole,
+        built=dict.fromkeys(built, BEGAN + timedelta(seconds=1)),
+    )  # fmt: skip
+
+
+def test_what_was_blocked_goes_once_something_that_it_awaits_is_built() -> None:
+    rows = [left(F, E), left(E, D)]
+    found = follow(rows)
+    assert shown(found) == []
+    assert set(found.waiting.values()) == {"waits until d is built", "waits until e is built"}
+    # What reads it goes with it.
+    assert shown(follow(rows, D)) == [("daily", "ef")]
+    assert shown(follow([left(F, E)], D)) == []
+
+
+def test_what_was_held_goes_at_once_and_a_whole_build_answers_for_it() -> None:
+    assert shown(follow([left(D)])) == [("daily", "d")]
+    assert shown(follow([left(D)], D)) == [("daily", "d")]
+    assert follow([left(D)], D, whole=(D,)).done == (left(D),)
+    assert shown(follow([left(D)], whole=(D,))) == [("daily", "d")]
+
+
+def test_what_somebody_has_built_over_what_has_recovered_is_owed_no_more() -> None:
+    row = left(E, D)
+    assert follow([row], D, E).done == (row,)  # a run that Dagster has repeated, say
+    assert follow([row], E).done == ()
+    later = {E: BEGAN + timedelta(seconds=1), D: BEGAN + timedelta(seconds=2)}
+    found = follow_up(
+        [row], {}, Situation(), scheduled(), now=SOON, max_wait=timedelta(days=1), built=later
+    )
+    assert shown(found) == [("daily", "e")]
+
+
+def test_a_later_tick_answers_for_what_was_blocked() -> None:
+    row = left(E, D)
+    assert follow([row], D, until=MIDNIGHT + timedelta(hours=23)).done == ()
+    assert follow([row], D, until=MIDNIGHT + timedelta(hours=24)).done == (row,)
+    # What was held is owed whatever has ticked since.
+    assert follow([left(E)], until=MIDNIGHT + timedelta(hours=24)).done == ()
+
+
+def test_what_a_run_leaves_out_is_owed_if_somebody_can_know_when_it_may_go() -> None:
+    run = GroupRun("daily", MIDNIGHT, 0, BEGAN)
+    reads = {E: [D], F: [E], C: [A]}
+    outcomes = {
+        C: (Outcome.WAITING, "signal"), D: (Outcome.FAILED, ""), E: (Outcome.BLOCKED, "by d"),
+        F: (Outcome.CLAIMED, "by run r"), A: (Outcome.CANCELLED, ""),
+    }  # fmt: skip
+
+    def owed_by(run: GroupRun) -> tuple[Owed, ...]:
+        return left_out_work(run, outcomes, lambda node: reads[node], {A}, SOON)
+
+    assert [(row.node, row.awaits, row.attempt) for row in owed_by(run)] == [
+        (E, (D,), 1), (F, (), 1)
+    ]  # fmt: skip
+    assert owed_by(replace(run, attempt=MOST_ATTEMPTS)) == ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 from dagster_transform.planning.job_groups.values import JobGroupName
@@ -96,3 +97,22 @@ def test_a_tick_that_launches_nothing_says_why() -> None:
         "(daily_job); e: waits for d of job group daily, due at 2026-11-03 00:00 UTC; f: waits for "
         "e of job group daily, due at 2026-11-03 00:00 UTC."
     )
+
+
+def test_no_more_runs_than_a_concurrency_tag_has_slots_are_launched_with_it() -> None:
+    tags = {**dict.fromkeys((B, C, D), ("heavy",)), E: ("other",)}
+    found = replace(scheduled(), tags=tags, limits={"heavy": 1, "other": 1})
+    due, run = (C, D, E, F), UnderWay("r", MIDNIGHT)
+    group = JobGroupName("daily")
+    # Within one run slots are the run's matter.
+    assert names(plan_tick(group, due, MIDNIGHT, Situation(), found).launched) == "cdef"
+    known = Situation(under_way={B: (run,)})
+    plan = plan_tick(group, due, MIDNIGHT, known, found)
+    assert (plan.launched, set(plan.postponed)) == ((), {C, D, E, F})
+    assert plan.postponed[C] == (
+        "waits for the concurrency tag heavy, which has 1: runs under way that are still to build "
+        "nodes of it: 1"
+    )
+    # Where nobody follows up, what could not go would wait for its next tick.
+    plan = plan_tick(group, due, MIDNIGHT, known, found, followed_up=False)
+    assert names(plan.launched) == "cdef"

@@ -197,6 +197,33 @@ def test_a_group_that_is_still_running_holds_back_its_readers_only(tmp_path: Pat
     transform.close()
 
 
+def test_no_more_runs_than_a_concurrency_tag_has_slots_are_queued(tmp_path: Path) -> None:
+    heavy = MODELS["mart.events"].replace("kind FULL,", "kind FULL, tags ('heavy io'),", 1)
+    apart = "kind FULL, cron '@hourly', tags ('heavy io')\n---\nSELECT 1 AS n"
+    transform = grouped(
+        tmp_path,
+        file=FILE.rstrip() + "\n      apart: {cron: '@hourly', nodes: [w/mart/apart]}\n",
+        models={**MODELS, "mart.events": heavy, "mart.apart": apart},
+        tags={"heavy io": 1},
+    )
+    transform.projects[0].plan_natively(utc("2026-11-02 20:10"))
+    transform.prepare()
+    with scheduler_of(transform, sensors=True) as scheduler:
+        scheduler.start(MIDNIGHT - timedelta(minutes=30), "hourly_schedule", "apart_schedule")
+        scheduler.look(MIDNIGHT)
+        scheduler.sense(MIDNIGHT + timedelta(seconds=30))
+        (first,) = scheduler.runs()
+        other = {"hourly": "apart", "apart": "hourly"}[first.tags["dagster_transform/job_group"]]
+        assert first.tags["dagster_transform/concurrency.heavy_io"] == "true"
+        said = str(scheduler.ticks(f"{other}_schedule")[0].skip_reason)
+        assert "waits for the concurrency tag heavy io, which has 1" in said
+        assert scheduler.execute(first).success
+        for seconds in (60, 90):
+            scheduler.sense(MIDNIGHT + timedelta(seconds=seconds))
+        assert [group for group, _ in groups(scheduler)[1:]] == [other]
+    transform.close()
+
+
 def test_a_claimed_node_is_pending_and_launched_once_it_is_free(
     scheduler: Scheduler, transform: Transform
 ) -> None:

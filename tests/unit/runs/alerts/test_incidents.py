@@ -148,4 +148,11 @@ def test_what_is_well_again() -> None:
     assert news().name_of("a:x:ok#warn") == "x:ok"
     assert news().name_of("run:nightly:1:the run#failed") == "the run"
     assert not news().is_over("run:other:the run#failed")
-    assert [wrong.value for wrong in Wrong] == ["failed", "error", "warn", "waiting"]
+    assert [wrong.value for wrong in Wrong] == [
+        "failed",
+        "error",
+        "warn",
+        "waiting",
+        "given up",
+        "drift",
+    ]
