@@ -17,6 +17,8 @@ from dagster_transform.cli.claims_listing import listing
 from dagster_transform.cli.options import config_option
 from dagster_transform.config import TransformConfig, load_config
 from dagster_transform.databases.backends import BackendId, in_words, statement_to_end
+from dagster_transform.planning.pauses import PauseEndError, end_of_pause
+from dagster_transform.planning.resource_keys import ResourceKey, ResourceKind
 
 
 @click.group()
@@ -42,7 +44,7 @@ def list_claims(config_path: Path | None, run_id: RunId | None, as_json: bool) -
     Times are UTC; a run's claim is renewed until the run is done with it. Nodes are called by
     their asset keys, as far as the graph files know whose table it is.
     """
-    from dagster_transform.cli.resource_names import names_of_tables
+    from dagster_transform.runs.resource_names import names_of_tables
 
     config = load_config(config_path)
     store, _ = _open(config)
@@ -61,7 +63,10 @@ def list_claims(config_path: Path | None, run_id: RunId | None, as_json: bool) -
 @click.argument("what", metavar="NODE-OR-ENVIRONMENT")
 @config_option
 @click.option("--reason", required=True, help="Shown to whoever has to wait.")
-@click.option("--until", help="When it ends by itself: 2026-01-31, or 2026-01-31T06:00+01:00.")
+@click.option(
+    "--until",
+    help="When it ends by itself: 2h, 1d 12h, 2026-01-31, or 2026-01-31T06:00+01:00.",
+)
 def pause(what: str, config_path: Path | None, reason: str, until: str | None) -> None:
     """Have no run build something until it is resumed.
 
@@ -70,34 +75,40 @@ def pause(what: str, config_path: Path | None, reason: str, until: str | None) -
     \b
       a node       warehouse/marts/delays (its asset key), marts.delays or project:marts.delays:
                    the table that the environment has now
-      a project    marts: its SQLMesh environment, for runs and plans
+      a project    marts: its SQLMesh environment, for runs and plans, and all its nodes
       a key        tag:heavy, or whatever `claims list` shows
 
     What runs now goes on; only what has not started waits.
     """
-    from dagster_transform.cli.resource_names import resource_named
+    from dagster_transform.runs.pausing import named_in_files
+    from dagster_transform.runs.pausing import pause as pause_named
 
     config = load_config(config_path)
-    key, capacity = resource_named(config, what)
+    named = named_in_files(config, what)
     store, _ = _open(config)
     end = _moment(until) if until else None
-    store.pause(key, capacity=capacity, reason=reason, until=end, by=getuser())
-    click.echo(f"Paused {key}" + (f" until {end:%Y-%m-%d %H:%M} UTC" if end else ""))
+    made = pause_named(store, named, reason=reason, until=end, by=getuser())
+    click.echo(
+        f"Paused {_listed_short(made)}" + (f" until {end:%Y-%m-%d %H:%M} UTC" if end else "")
+    )
 
 
 @claims.command()
 @click.argument("what", metavar="NODE-OR-ENVIRONMENT")
 @config_option
 def resume(what: str, config_path: Path | None) -> None:
-    """End a pause. Exit code 1 if there was none."""
-    from dagster_transform.cli.resource_names import resource_named
+    """End a pause; of a project also those of its nodes that were made with it. Exit code 1 if
+    there was none."""
+    from dagster_transform.runs.pausing import named_in_files
+    from dagster_transform.runs.pausing import resume as resume_named
 
     config = load_config(config_path)
-    key, _ = resource_named(config, what)
+    named = named_in_files(config, what)
     store, _ = _open(config)
-    if not store.resume(key):
+    if not (ended := resume_named(store, named)):
+        key = next(iter([*named.environments, *named.resources]))
         raise click.ClickException(f"{key} is not paused.")
-    click.echo(f"Resumed {key}")
+    click.echo(f"Resumed {_listed_short(ended)}")
 
 
 @claims.command()
@@ -184,13 +195,18 @@ def _open(config: TransformConfig) -> tuple[Store, Callable[[RunId], str]]:
 
 def _moment(text: str) -> datetime:
     try:
-        found = datetime.fromisoformat(text.replace("Z", "+00:00"))
-    except ValueError:
-        raise click.BadParameter(f"{text!r} is no ISO 8601 time", param_hint="--until") from None
-    found = found.replace(tzinfo=timezone.utc) if found.tzinfo is None else found
-    if found <= datetime.now(timezone.utc):
-        raise click.BadParameter(f"{text} is over", param_hint="--until")
-    return found.astimezone(timezone.utc)
+        return end_of_pause(text, datetime.now(timezone.utc))
+    except PauseEndError as error:
+        raise click.BadParameter(str(error), param_hint="--until") from None
+
+
+def _listed_short(holders: Collection[Holder]) -> str:
+    """What was paused or resumed: an environment first, of the tables of its nodes how many."""
+    first, *more = sorted(
+        holders,
+        key=lambda each: ResourceKey(each.resource_key).kind is not ResourceKind.ENVIRONMENT,
+    )
+    return first.resource_key + (f" and the tables of {len(more)} nodes" if more else "")
 
 
 def _listing(holders: Iterable[Holder]) -> str:

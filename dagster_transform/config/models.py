@@ -97,6 +97,8 @@ class TransformConfig(Model):
         check_jobs: Jobs that run checks and build nothing, by name.
         job_groups: How nodes are split into job groups, and what becomes of these in Dagster.
         alerts: Who is told what became of runs.
+        freshness_grace: Seconds after its tick within which a node should be built: then each asset
+            that has a cron has a freshness policy in Dagster. None: none has.
         tags: Concurrency tags: how many nodes of each may be built at the same moment, over all
             runs that share a claims store. A node has the tags that its project gives it.
         connections: How many nodes and checks may be under way at the same moment over a connection
@@ -122,6 +124,7 @@ class TransformConfig(Model):
     check_jobs: dict[ProjectName, CheckJob] = Field(default_factory=dict)
     job_groups: JobGroups = Field(default_factory=JobGroups)
     alerts: Alerts = Field(default_factory=Alerts)
+    freshness_grace: Seconds | None = None
     tags: dict[str, Count] = Field(default_factory=dict)
     connections: dict[str, Count] = Field(default_factory=dict)
     artifacts: OptionalText = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Generator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from dagster_transform.graph import Graph, InputId, NodeId, UnitId, names_of
 from dagster_transform.planning import LeftOut, Limits, Readiness, RunPlan, UnitKind, plan_run
@@ -20,16 +20,23 @@ from dagster_transform.runs.rounds import Selection, below
 from dagster_transform.runs.settling import Settling
 from dagster_transform.runs.summary import RunSummary, summarise
 from dagster_transform.runs.syncing import synced
+from dagster_transform.runs.times import RunTimes
 from dagster_transform.walk import Walk
 
 
 @dataclass(frozen=True, slots=True)
 class RunPorts:
-    """What a run needs of whoever carries it out."""
+    """What a run needs of whoever carries it out.
+
+    Attributes:
+        log, records, events: See `runs.ports`.
+        times: Where to note what its time went into.
+    """
 
     log: RunLog
     records: RunRecords
     events: EventSink
+    times: RunTimes = field(default_factory=RunTimes)
 
 
 def carry_out(
@@ -99,6 +106,7 @@ def carry_out(
             lines.event(walk_event)
             yield from settling.after(walk_event)
         yield from settling.end()
+        ports.times.walked(walk.times.spells(run_plan, walk.finished), claims.waited)
         completed = True
     except BaseException:
         if progress is not None:

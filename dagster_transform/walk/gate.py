@@ -15,9 +15,11 @@ class Later:
 
     Attributes:
         seconds: After how long to ask again. When a unit of this walk ends it is asked too.
+        reason: What is in the way, in words.
     """
 
     seconds: float
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from dagster_transform.walk.ports import Facts, Inbox, Message, Progress, Report
 from dagster_transform.walk.ready import ReadyUnits
 from dagster_transform.walk.retries import Attempts, retry_delay
 from dagster_transform.walk.room import Room
+from dagster_transform.walk.times import WalkTimes
 
 _CANCEL_POLL = 0.1
 """Seconds between two cancels of one unit: a statement that began in between must end too."""
@@ -52,6 +53,7 @@ class Walk:
 
     Attributes:
         finished: How the units have ended, by id.
+        times: When they began and ended, and what they waited for.
     """
 
     # More than twelve attributes: they are the state of one state machine. Which unit is next,
@@ -68,6 +70,7 @@ class Walk:
         self._run_plan = run_plan
         self._workers = workers
         self._inbox = inbox or Inbox()
+        self.times = WalkTimes(self._inbox.now)
         self._called = called
         self._gate = gate or OpenGate()
         self._room = Room(workers, run_plan.limits)
@@ -128,6 +131,7 @@ class Walk:
         while (unit := self._ready.take_next(self._room)) is not None:
             answer = self._gate.enter(unit)
             if isinstance(answer, Later):
+                self.times.held_up(unit.id, answer.reason)
                 self._ready.hold_up(unit.id, now + answer.seconds)
             elif isinstance(answer, Refused):
                 self._finish(Finished(unit, answer.outcome, answer.reason))
@@ -136,6 +140,7 @@ class Walk:
 
     def _start(self, unit: Unit) -> None:
         self._room.take(unit)
+        self.times.began(unit.id)
         attempts = self._attempts.setdefault(unit.id, Attempts())
         attempts.count += 1
         self._running[unit.id] = _Running(unit)
@@ -200,6 +205,7 @@ class Walk:
     def _end(self, running: _Running, report: Report) -> None:
         unit = running.unit
         del self._running[unit.id]
+        self.times.ended(unit.id)
         self._room.give_back(unit)
         self._gate.leave(unit)
         self._ready.ask_again()
@@ -233,6 +239,7 @@ class Walk:
             if end.unit.id in self.finished:
                 continue
             self.finished[end.unit.id] = end
+            self.times.finished(end.unit.id)
             self._gate.finish(end.unit)
             self._events.append(end)
             self._early -= not end.unit.last
@@ -252,14 +259,18 @@ class Walk:
             put_off, self._put_off = self._put_off, []
             for unit_id in put_off:
                 if unit_id not in self.finished:
-                    self._ready.add(unit_id)
+                    self._add_ready(unit_id)
 
     def _make_ready(self, unit_id: UnitId) -> None:
         """All that a unit waits for has ended well; it may start, or when its time has come."""
         if self._early and self._run_plan.units[unit_id].last:
             self._put_off.append(unit_id)
         else:
-            self._ready.add(unit_id)
+            self._add_ready(unit_id)
+
+    def _add_ready(self, unit_id: UnitId) -> None:
+        self.times.ready(unit_id)
+        self._ready.add(unit_id)
 
     def _stop_all(self, reason: str) -> None:
         until = self._inbox.now() + self._run_plan.limits.cancel_grace

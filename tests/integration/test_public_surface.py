@@ -173,7 +173,11 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Transfo
     transform = Transform(folder, [project], code=PYTHON, further={"d": dbt}, settings=TAGS)
     transform.prepare()
     repository = transform.repository()
-    yield transform, {"assets": assets(repository), "jobs": jobs(repository)}
+    pauses = {f"transform_{x}": _form(repository, f"transform_{x}") for x in ("pause", "resume")}
+    yield (
+        transform,
+        {"assets": assets(repository), "jobs": jobs(repository), "job_config_pauses": pauses},
+    )
     transform.close()
 
 
@@ -211,16 +215,16 @@ def test_the_schema_of_transform_yaml(golden: Golden) -> None:
 
 def test_run_options_and_the_config_of_jobs(empty: Transform, golden: Golden) -> None:
     repository = build_transform_definitions(empty.folder).get_repository_def()
-    found = {}
-    for name in ("p_plan", "p_janitor"):
-        job = repository.get_job(name)
-        (op,) = job.nodes
-        config = config_fields(op.definition.config_schema.config_type)
-        found[name] = {"op": op.name, "config": config}
+    found = {name: _form(repository, name) for name in ("p_plan", "p_janitor")}
     resource = repository.get_top_level_resources()["transform"]
     golden.add("run_options", config_fields(resource.config_schema.config_type))
     golden.add("job_config", found)
     golden.compare()
+
+
+def _form(repository: Any, job: str) -> dict[str, Any]:
+    (op,) = repository.get_job(job).nodes
+    return {"op": op.name, "config": config_fields(op.definition.config_schema.config_type)}
 
 
 def test_the_command_line(empty: Transform, golden: Golden, command: Callable[..., str]) -> None:
@@ -235,6 +239,7 @@ def test_definitions(prepared: tuple[Transform, Any], empty: Transform, golden: 
     _, described = prepared
     golden.add("assets", described["assets"])
     golden.add("jobs", described["jobs"])
+    golden.add("job_config_pauses", described["job_config_pauses"])
     golden.add("assets_not_loaded", assets(empty.repository()))
     golden.compare()
 

@@ -60,6 +60,11 @@ class Scheduler:
     def instance(self) -> dg.DagsterInstance:
         return self._transform.instance
 
+    @property
+    def process(self) -> Any:
+        """The daemon's workspace."""
+        return self._process
+
     def _repository(self) -> Any:
         context = self._process.create_request_context()
         (name,) = context.code_location_names

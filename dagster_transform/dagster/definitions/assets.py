@@ -9,6 +9,7 @@ import dagster as dg
 from dagster_transform.config import TransformConfig
 from dagster_transform.dagster._compat_circles import let_checks_close_no_circle
 from dagster_transform.dagster.execution.transform import Transform
+from dagster_transform.dagster.translation.freshness import with_freshness
 from dagster_transform.dagster.translation.inner_names import op_name
 from dagster_transform.dagster.translation.specs import Translation, translate
 from dagster_transform.dagster.translation.translator import TransformTranslator
@@ -44,7 +45,7 @@ def build_transform_assets(
     with kept("definitions"):
         translator = translator or TransformTranslator(config.root)
         graph = timed(graph, times_of(config))
-        translation = translate(graph, translator)
+        translation = with_freshness(translate(graph, translator), graph, config)
         transform = Transform(graph, config, translation.keys, translator)
         return multi_asset(name, translation, transform)
 

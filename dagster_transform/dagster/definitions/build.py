@@ -19,8 +19,10 @@ from dagster_transform.dagster.execution.run_options import TransformResource
 from dagster_transform.dagster.execution.transform import Transform
 from dagster_transform.dagster.jobs.build import build_sqlmesh_jobs
 from dagster_transform.dagster.jobs.checks import build_check_jobs
+from dagster_transform.dagster.jobs.pause import build_pause_jobs
 from dagster_transform.dagster.schedules.janitor import janitor_schedules
 from dagster_transform.dagster.sensors.environment import watching_sensors
+from dagster_transform.dagster.translation.freshness import with_freshness
 from dagster_transform.dagster.translation.inner_names import op_name
 from dagster_transform.dagster.translation.specs import Translation, translate
 from dagster_transform.dagster.translation.translator import TransformTranslator
@@ -63,11 +65,12 @@ def build_transform_definitions(
 
     Returns:
         Definitions with the assets, their checks, the resource `transform`, two jobs for each
-        SQLMesh project (`<project>_plan` and `<project>_janitor`), `<project>_checks` where checks
-        run apart, those of `check_jobs`, and those of job groups where there is a job group file,
-        with their schedules and a sensor `<name>_sensor`; those of janitors are stopped at first. A
-        project that can't be loaded is an asset `<project>/not_loaded` whose description says why,
-        and whose materialisation fails with it; the others load, and nothing of them is built over
+        SQLMesh project (`<project>_plan` and `<project>_janitor`), `<name>_pause` and
+        `<name>_resume`, `<project>_checks` where checks run apart, those of `check_jobs`, and those
+        of job groups where there is a job group file, with their schedules and a sensor
+        `<name>_sensor`; those of janitors are stopped at first. A project that can't be loaded is
+        an asset `<project>/not_loaded` whose description says why, and whose materialisation fails
+        with it; the others load, and nothing of them is built over
         that one. So is one that Dagster can't show together with those before it in transform.yaml.
         Where an environment has what the project's files have not, `<project>/not_in_files` names
         it.
@@ -82,7 +85,10 @@ def build_transform_definitions(
     spare = _spare_process(config) if begins else None
     loaded = load_graphs(config)
     with kept("definitions"):
-        found = fit(loaded.graphs, lambda graph: translate(graph, translator))
+        found = fit(
+            loaded.graphs,
+            lambda graph: with_freshness(translate(graph, translator), graph, config),
+        )
         errors = {**loaded.errors, **found.errors}
         shown = set(found.made.keys.nodes)
         missing: dict[str, list[dg.AssetKey]] = {}
@@ -119,7 +125,7 @@ def build_transform_definitions(
         job
         for project in config.projects
         for job in build_sqlmesh_jobs(project, config, translator=translator)
-    ]
+    ] + _pause_jobs(name, transform)
     taken = {op_name(name)}  # Dagster has one set of names for jobs and ops
     for job in jobs:
         taken |= {job.name, *(op.name for op in job.nodes)}
@@ -174,6 +180,13 @@ def build_sqlmesh_assets(
     for error in loaded.errors.values():
         raise error
     return build_transform_assets(loaded.graph, config, translator=translator, name=project)
+
+
+def _pause_jobs(name: str, transform: Transform) -> list[Any]:
+    """The jobs that pause and resume nodes, where there are any."""
+    if not transform.graph.nodes:
+        return []
+    return [*build_pause_jobs(op_name(name), transform)]
 
 
 def _job_groups(

@@ -23,6 +23,7 @@ from dagster_transform.dagster.execution.failure import failure_of
 from dagster_transform.dagster.execution.ports import InstanceRecords
 from dagster_transform.dagster.execution.run_options import TransformResource
 from dagster_transform.dagster.execution.scope import scope_of
+from dagster_transform.dagster.execution.timeline import tell_timeline
 from dagster_transform.dagster.execution.transform import Transform
 from dagster_transform.errors import TransformError
 from dagster_transform.graph import CheckId, Graph, NodeId, UnitId, When, names_of
@@ -49,6 +50,7 @@ from dagster_transform.runs.projects import ProjectRuns
 from dagster_transform.runs.rounds import Round, Selection, carry_out_rounds
 from dagster_transform.runs.summary import RunSummary
 from dagster_transform.runs.tags import JOB_GROUP, TICK, TOLD
+from dagster_transform.runs.times import RunTimes
 from dagster_transform.walk import Unclaimed
 
 if TYPE_CHECKING:
@@ -102,6 +104,7 @@ def run_transform(
         if left_out:
             events = left_out.watch(events)
         summary = yield from writer.outputs(alerting.watch(events) if alerting else events)
+        tell_timeline(context, run.times, names_of(graph))
     except TransformError as error:
         _tell_end(context, later=False)
         if alerting:
@@ -172,6 +175,7 @@ class _Run:
             their times.
         ticks: From when on checks that run apart must have results, by project.
         project_runs: Makes the project runs of the op.
+        times: What the op's time goes into.
 
     Raises:
         TransformError: An option can't be used, or the claims store.
@@ -180,6 +184,7 @@ class _Run:
     def __init__(
         self, context: dg.AssetExecutionContext, transform: Transform, resource: TransformResource
     ) -> None:
+        self.times = RunTimes()
         self._context = context
         self._transform = transform
         config = transform.config
@@ -231,7 +236,7 @@ class _Run:
                     participants=participants,
                     claims=claims,
                     limits=self.options.limits,
-                    ports=RunPorts(context.log, self._records, writer),
+                    ports=RunPorts(context.log, self._records, writer, self.times),
                     require_passing=self._requiring(),
                     fails=fails_of(
                         transform.config,

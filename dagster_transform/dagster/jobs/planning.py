@@ -17,6 +17,7 @@ from dagster_transform.dagster.execution.event_writer import EventWriter
 from dagster_transform.dagster.execution.failure import failure_of
 from dagster_transform.dagster.execution.ports import InstanceRecords
 from dagster_transform.dagster.execution.run_options import TransformResource
+from dagster_transform.dagster.execution.timeline import tell_timeline
 from dagster_transform.dagster.jobs.plan import OUTPUT, PlanConfig
 from dagster_transform.dagster.translation.keys import Keys, keys_of
 from dagster_transform.dagster.translation.translator import TransformTranslator
@@ -27,6 +28,7 @@ from dagster_transform.graph import (
     SourceFile,
     fingerprint,
     names_by_reference,
+    names_of,
     write_graph_file,
 )
 from dagster_transform.planning import timed, times_of
@@ -215,16 +217,20 @@ class Planning:
             participants = Participants(
                 graph, {self._name: proposal.project_run(graph)}, context.log
             )
+            records = InstanceRecords(context.instance, keys)
+            ports = RunPorts(context.log, records, writer)
             run = carry_out(
                 graph,
                 Selection(graph.nodes.keys(), graph.checks.keys()),
                 participants=participants,
                 claims=claims,
                 limits=options.limits(self._config),
-                ports=RunPorts(context.log, InstanceRecords(context.instance, keys), writer),
+                ports=ports,
                 fails=fails_of(self._config, graph, None, builds=True),
             )
-            if failure := failure_of(writer.store_all(run)):
+            summary = writer.store_all(run)
+            tell_timeline(context, ports.times, names_of(graph))
+            if failure := failure_of(summary):
                 raise failure
         environment = proposal.explanation.environment
         if not proposal.is_applied():

@@ -53,6 +53,7 @@ class RunClaims:
         held, policy: As given.
         missing: Tables that are wanted and that others hold.
         holders: The run that holds what a unit was refused, by the unit's id.
+        waited: Seconds that the run as a whole has waited, by what was in the way, in words.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class RunClaims:
         self.policy = policy
         self.missing: dict[ResourceKey, Want] = {}
         self.holders: dict[UnitId, RunId] = {}
+        self.waited: dict[str, float] = {}
         self._records = records
         self._end_backends = end_backends
         self._pause = pause
@@ -107,7 +109,10 @@ class RunClaims:
                     remedy="Run it again when that has ended, or let it wait longer (claim_wait); "
                     "`dagster-transform claims list` shows who has what.",
                 )
+            since = self.held.inbox.now()
             self._pause(self.held.store.timing.poll)
+            length = self.held.inbox.now() - since
+            self.waited[words] = self.waited.get(words, 0.0) + length
 
     def update_shared(self, resources: Mapping[str, SharedResources]) -> None:
         """Take the files that nobody knew of before, and share the environments again that no

@@ -55,8 +55,8 @@ class ClaimGate:
         for key in self._held.needed.of(unit.id):
             if (answer := self._held_up(unit, key)) is not None:
                 return answer
-        if not self._slots.take(unit.id):
-            return Later(self._poll)
+        if reason := self._slots.take(unit.id):
+            return Later(self._poll, reason)
         if unit.kind is UnitKind.BUILD and unit.id in self._contended:
             self._contended.discard(unit.id)
             self._refresh(unit)
@@ -96,8 +96,9 @@ class ClaimGate:
         # A run that does not wait has left out builds and checks; its promotion asks once more.
         if self._now() >= self._until or claims.policy.skip:
             return Refused(Outcome.CLAIMED, claims.note_refusal(unit.id, key))
-        self._held.say(f"Waiting for {claims.in_the_way(key)}: {self._names[key]} needs it")
-        return Later(self._poll)
+        reason = claims.in_the_way(key)
+        self._held.say(f"Waiting for {reason}: {self._names[key]} needs it")
+        return Later(self._poll, reason)
 
     def _now(self) -> float:
         return self._held.inbox.now()
@@ -112,14 +113,14 @@ class _Slots:
         self._claim_ids: dict[UnitId, ClaimId] = {}  # its claim on slots, or on places in the queue
         self._taken: set[UnitId] = set()  # units that have their slots
 
-    def take(self, unit: UnitId) -> bool:
-        """Whether the slots are the unit's; if not, it has a place in their queues."""
+    def take(self, unit: UnitId) -> str:
+        """Take its slots. What is in the way, in words, where it has a place in their queues
+        instead; "": they are the unit's."""
         slots = self._claims.policy.slots.get(unit, ())
-        if not slots:
-            return True
-        if any(self._used[slot.key] + slot.weight > slot.capacity for slot in slots):
-            return False  # this walk has them itself
-        return self._acquire(unit, slots)
+        for slot in slots:
+            if self._used[slot.key] + slot.weight > slot.capacity:
+                return f"{slot.key}, which this run has itself"
+        return self._acquire(unit, slots) if slots else ""
 
     def give_back(self, unit: UnitId) -> None:
         """Release a unit's slots, or its places in their queues."""
@@ -130,7 +131,7 @@ class _Slots:
         if (claim_id := self._claim_ids.pop(unit, None)) is not None:
             self._claims.held.keeper.release(claim_id)
 
-    def _acquire(self, unit: UnitId, slots: tuple[Slot, ...]) -> bool:
+    def _acquire(self, unit: UnitId, slots: tuple[Slot, ...]) -> str:
         claim_id = self._claim_ids.setdefault(unit, new_claim_id())
         wants = [Want(slot.key, slot.weight, slot.capacity) for slot in slots]
         say = self._claims.held.say
@@ -140,13 +141,14 @@ class _Slots:
                 answer = self._claims.acquire(wants, claim_id, all_or_nothing=True)
         except ClaimLostError:
             del self._claim_ids[unit]  # its place in the queue was lost: a new one
-            return False
+            return "a place in the queue for slots"
         except StoreError as error:
             say(str(error))
-            return False
+            return "the claims store, which does not answer"
         if answer.refused:
-            say(f"Waiting for {holders_in_words(answer.refused)}")
-            return False
+            words = holders_in_words(answer.refused)
+            say(f"Waiting for {words}")
+            return words
         self._taken.add(unit)
         self._used.update({slot.key: slot.weight for slot in slots})
-        return True
+        return ""

@@ -147,7 +147,10 @@ def test_what_can_be_paused(claims: Any) -> None:
     }.items():
         done = claims("pause", what, "--reason", "r")
         assert (done.exit_code, words in done.output) == (1, True), done.output
-    for until, words in {"soon": "no ISO 8601 time", "2001-01-01": "is over"}.items():
+    for until, words in {
+        "soon": "no duration and no ISO 8601 time",
+        "2001-01-01": "is over",
+    }.items():
         done = claims("pause", "tag:heavy", "--reason", "r", "--until", until)
         assert (done.exit_code, words in done.output) == (2, True), done.output
 

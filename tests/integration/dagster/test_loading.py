@@ -105,8 +105,10 @@ def test_loading_definitions_imports_nothing_that_only_a_run_needs(folder: Path)
         "print([m for m in sys.modules if m.startswith('dagster_transform.')])"
     )
     loaded = python(code, folder)
-    assert "dagster_transform.dagster.jobs.plan'" in loaded
-    for package in ("walk", "claims", "runs.carry_out", "sqlmesh.plans", "dbt.runs"):
+    for module in ("plan", "pause"):
+        assert f"dagster_transform.dagster.jobs.{module}'" in loaded
+    only_runs = ("walk", "claims", "runs.carry_out", "runs.pausing", "sqlmesh.plans", "dbt.runs")
+    for package in (*only_runs, "planning.pauses", "dagster.jobs.pausing"):
         assert f"'dagster_transform.{package}" not in loaded
 
 

@@ -143,4 +143,7 @@ def test_shared_resources_are_waited_for_and_not_for_ever(runs: Runs) -> None:
         {"a": SharedResources(frozenset({FILE}))}
     )  # the hasty one stands in no queue
     assert runs.inbox.now() == 12
+    ((reason, seconds),) = patient.waited.items()
+    assert reason.startswith(f"{FILE}, which run other has claimed")
+    assert seconds == 2
     assert runs.held() == [("patient", FILE, 1)]

@@ -38,7 +38,8 @@ def transform(prepared: Transform) -> Iterator[Transform]:
 
 
 def own_jobs(repository: Any) -> set[str]:
-    return {name for name in repository.job_names if not name.startswith(("__", "p_"))}
+    others = ("__", "p_", "transform_pause", "transform_resume")
+    return {name for name in repository.job_names if not name.startswith(others)}
 
 
 def selected(repository: Any, job: str) -> set[str]:

@@ -62,7 +62,7 @@ def test_two_jobs_per_project_are_loaded_without_sqlmesh(transform: Transform) -
     probe = (
         "import sys, runpy; defs = runpy.run_path(sys.argv[1])['defs']; "
         "print(sorted(j.name for j in defs.get_repository_def().get_all_jobs() "
-        "if not j.name.startswith('__'))); print('sqlmesh' in sys.modules)"
+        "if j.name.startswith('p_'))); print('sqlmesh' in sys.modules)"
     )
     ran = subprocess.run(
         [sys.executable, "-c", probe, str(transform.module)],

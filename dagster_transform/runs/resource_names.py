@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from contextlib import suppress
 from datetime import datetime, timezone
 from difflib import get_close_matches
@@ -25,28 +26,13 @@ class NotClaimableError(TransformError):
     """What was named is nothing that runs claim."""
 
 
-def resource_named(config: TransformConfig, what: str) -> tuple[ResourceKey, int]:
-    """The resource key of what a person names, and its capacity.
-
-    Args:
-        config: Where the projects, the concurrency tags and the connections are.
-        what: `warehouse/marts/delays`, `marts.delays`, `marts`, `tag:heavy`, or another resource
-            key.
+def resource_of_key(config: TransformConfig, what: str) -> tuple[ResourceKey, int] | None:
+    """The resource key that a text is, and its capacity; None: it is none, for a node's name may
+    have a colon in it.
 
     Raises:
-        NotClaimableError: There is no such thing, or its key is not known.
-        GraphFileError: A graph file is missing: run `dagster-transform prepare`.
-        SqlmeshError: The project's configuration can't be used.
+        NotClaimableError: It is a concurrency tag that there is not.
     """
-    if (found := _resource_of_key(config, what)) is not None:
-        return found
-    if what in config.projects:
-        return key_of_environment(config, what), WHOLE
-    return key_of_node(config, what), WHOLE
-
-
-def _resource_of_key(config: TransformConfig, what: str) -> tuple[ResourceKey, int] | None:
-    """What is named, where that is a key; else None: a node's name may have a colon in it."""
     try:
         key = ResourceKey.parse(what)
     except ResourceKeyError:
@@ -102,7 +88,20 @@ def key_of_node(config: TransformConfig, called: str) -> ResourceKey:
     nodes: list[Node] = []
     for project in config.projects:
         nodes += read_graph_file(config.graph_path(project), project).graph.nodes.values()
-    found = [n for n in nodes if called in _names(n)]
+    return table_to_claim(node_called(nodes, called), called)
+
+
+def node_called(nodes: Collection[Node], called: str) -> Node:
+    """The node of this name.
+
+    Args:
+        nodes: All nodes; twice, where people call one in two ways.
+        called: As of `key_of_node`.
+
+    Raises:
+        NotClaimableError: There is no such node, or there are several.
+    """
+    found = {n.id: n for n in nodes if called in _names(n)}
     if not found:
         close = get_close_matches(called, [name for n in nodes for name in _names(n)[:2]], n=3)
         raise NotClaimableError(
@@ -110,9 +109,18 @@ def key_of_node(config: TransformConfig, called: str) -> ResourceKey:
             remedy=f"Did you mean {' or '.join(close)}?" if close else None,
         )
     if len(found) > 1:
-        names = " or ".join(f"{n.project}:{n.name}" for n in found)
+        names = " or ".join(f"{n.project}:{n.name}" for n in found.values())
         raise NotClaimableError(f"Several projects have a {called}.", remedy=f"Say {names}.")
-    (node,) = found
+    (node,) = found.values()
+    return node
+
+
+def table_to_claim(node: Node, called: str) -> ResourceKey:
+    """The table that building a node writes now; `called` is what a person calls it.
+
+    Raises:
+        NotClaimableError: It is not known.
+    """
     if (key := table_of(node)) is None:
         raise NotClaimableError(
             f"The table of {called} is not known: its files differ from the environment.",
