@@ -18,7 +18,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import psutil
+import psutil  # type: ignore[import-untyped]
 import yaml
 
 from example_project.deployment.errors import DeploymentError
@@ -206,7 +206,7 @@ class LocalDeployment:
                 continue
             if service.started_too_often():
                 raise DeploymentError(
-                    f"{service.name} ends again and again, with exit code {code}:\n{service.tail()}",
+                    f"{service.name} ends again and again (exit code {code}):\n{service.tail()}",
                     f"Its log is {service.log}.",
                 )
             service.start()
@@ -229,7 +229,8 @@ class LocalDeployment:
 
     def environment(self) -> dict[str, str]:
         """Of all its processes: nothing that is meant for another Dagster home."""
-        assert self.postgres is not None
+        if self.postgres is None:
+            raise DeploymentError("It is not started.")
         mine = {k: v for k, v in os.environ.items() if not k.startswith("DAGSTER")}
         return {
             **mine,
@@ -248,10 +249,10 @@ class LocalDeployment:
             OSError: It does not answer.
         """
         body = json.dumps({"query": query, "variables": dict(variables or {})}).encode()
-        request = urllib.request.Request(
+        request = urllib.request.Request(  # noqa: S310 - it is always http
             f"{self.url}/graphql", body, {"Content-Type": "application/json"}
         )
-        with urllib.request.urlopen(request, timeout=60) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
             found: dict[str, Any] = json.load(answer)
         if "data" not in found or found.get("errors"):
             raise DeploymentError(f"The webserver refuses a query: {found.get('errors')}")
@@ -368,6 +369,6 @@ def _merged(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     found = dict(base)
     for key, value in over.items():
         mine = found.get(key)
-        both = isinstance(mine, dict) and isinstance(value, dict)
-        found[key] = _merged(mine, value) if both else value
+        inside = isinstance(mine, dict) and isinstance(value, dict)
+        found[key] = _merged(dict(mine or {}), value) if inside else value
     return found

@@ -1,5 +1,5 @@
-"""Runs of a deployment: launched through the webserver's GraphQL, queued, executed by the code server,
-and held to the limits of transform.yaml at the database."""
+"""Runs of a deployment: launched through the webserver's GraphQL, queued, executed by the code
+server, and held to the limits of transform.yaml at the database."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def _model(run: str, kind: str) -> str:
 NAMES = {"heavy_1": "heavy", "heavy_2": "heavy", "light_1": "light", "light_2": "light"}
 MODELS = {f"{run}.{name}": _model(run, kind) for run in RUNS for name, kind in NAMES.items()}
 GROUPS = "job_groups:\n" + "".join(
-    f"  {run}: {{cron: '@daily', nodes: [{', '.join(f'warehouse/{run}/{name}' for name in NAMES)}]}}\n"
+    f"  {run}: {{cron: '@daily', nodes: {[f'warehouse/{run}/{name}' for name in NAMES]}}}\n"
     for run in RUNS
 )
 
