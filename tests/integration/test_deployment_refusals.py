@@ -72,6 +72,7 @@ def test_what_an_earlier_start_has_left_behind_is_ended(tmp_path: Path) -> None:
         said: list[str] = []
         later._end_leftovers(said.append)
         assert not alive(left.pid)
+        left.wait(5)
         assert said == ["ending 1 processes that the last start has left behind ..."]
         # A number that another process has got since is not one of its.
         text = (tmp_path / "processes.json").read_text(encoding="utf-8")
