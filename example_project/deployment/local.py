@@ -29,6 +29,7 @@ from example_project.deployment.services import (
     end,
     need_port,
     of_sessions,
+    run_workers,
     send,
 )
 
@@ -42,6 +43,14 @@ _LOCATIONS = """
     ... on Workspace { locationEntries { name loadStatus locationOrLoadError { __typename
       ... on PythonError { message } } } } } }
 """
+_UNDER_WAY = """
+{ runsOrError(filter: {statuses: [STARTING, STARTED]}) { ... on Runs { results { runId } } } }
+"""
+_CANCEL = """
+mutation Cancel($ids: [String!]!) { terminateRuns(runIds: $ids) { __typename } }
+"""
+_GRACE = 20
+"""Seconds that what is ended has to end by itself."""
 _DAEMONS = "{ instance { daemonHealth { allDaemonStatuses { daemonType required healthy } } } }"
 
 
@@ -218,8 +227,9 @@ class LocalDeployment:
         """End all processes that it has started, runs that are under way too."""
         if self.services:
             say("ending runs, daemon, webserver and code server ...")
+            self._cancel_runs()
         last_first = list(reversed(self.services.values()))
-        end(last_first, grace=20)
+        end(last_first, _GRACE)
         self.services.clear()
         self._remember()
         if self._own_postgres and self.postgres is not None:
@@ -343,6 +353,15 @@ class LocalDeployment:
         with suppress(OSError, urllib.error.URLError):
             return self.graphql(query)
         return {}
+
+    def _cancel_runs(self) -> None:
+        """As the UI's button does it: a run that is merely interrupted counts as failed."""
+        found = self._ask(_UNDER_WAY).get("runsOrError", {}).get("results", [])
+        if not found:
+            return
+        with suppress(OSError, DeploymentError):
+            self.graphql(_CANCEL, {"ids": [run["runId"] for run in found]})
+            psutil.wait_procs(run_workers(self.services["code_server"]), timeout=_GRACE)
 
     def _is_loaded(self) -> bool:
         found = self._ask(_LOCATIONS).get("workspaceOrError", {})

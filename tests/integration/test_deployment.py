@@ -113,10 +113,14 @@ def test_runs_hold_the_limits_at_the_database(tmp_path: Path, postgres: Postgres
         )
         assert not deployed.held()
         assert not deployed.pending()
+        under_way = deployed.launch("one")
+        wait_until(lambda: deployed.runs()[-1]["status"] == "STARTED", 60, "it has started")
     assert samples.most("heavy") == HEAVY
     assert samples.most() == CONNECTIONS
     assert samples.most_runs > 1
-    # All that it has started has ended with it.
+    # All that it has started has ended with it, as the UI would end it.
+    (status,) = deployed.storage.rows(f"SELECT status FROM runs WHERE run_id = '{under_way}'")
+    assert status == ("CANCELED",)
     assert not of_sessions(sessions)
     for port in (deployed.deployment.port, deployed.deployment.code_port):
         assert user_of(port) is None
