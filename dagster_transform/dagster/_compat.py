@@ -234,16 +234,6 @@ def tag_run(instance: dg.DagsterInstance, run_id: str, tags: Mapping[str, str]) 
     instance.add_run_tags(run_id, tags)
 
 
-def fail_run(instance: dg.DagsterInstance, run_id: str, why: str) -> bool:
-    """Let a run be failed whose process can't say so itself, as Dagster's run monitoring does;
-    False: it has ended meanwhile."""
-    run = instance.get_run_by_id(run_id)
-    if run is None or run.is_finished:
-        return False
-    instance.report_run_failed(run, why)
-    return True
-
-
 def output_metadata(
     instance: dg.DagsterInstance, run_id: str
 ) -> Iterable[Mapping[str, dg.MetadataValue[Any]]]:

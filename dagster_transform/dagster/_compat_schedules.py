@@ -163,6 +163,16 @@ def location_of_sensor(context: dg.SensorEvaluationContext) -> str | None:
     return str(origin.location_name) if origin is not None else None
 
 
+def fail_run(instance: dg.DagsterInstance, run_id: str, why: str) -> bool:
+    """Let a run be failed whose process can't say so itself, as Dagster's run monitoring does;
+    False: it has ended meanwhile."""
+    run = instance.get_run_by_id(run_id)
+    if run is None or run.is_finished:
+        return False
+    instance.report_run_failed(run, why)
+    return True
+
+
 def _instigator(state: InstigatorState) -> Instigator:
     data = state.instigator_data
     started = data.start_timestamp if isinstance(data, ScheduleInstigatorData) else None

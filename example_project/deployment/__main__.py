@@ -7,6 +7,7 @@ import signal
 import sys
 import time
 from pathlib import Path
+from typing import NoReturn
 
 from example_project.deployment.errors import DeploymentError
 from example_project.deployment.local import AlreadyRunning, Code, LocalDeployment
@@ -45,7 +46,7 @@ def main() -> int:
         return 0
 
 
-def _look_after(deployment: LocalDeployment) -> None:
+def _look_after(deployment: LocalDeployment) -> NoReturn:
     try:
         while True:
             time.sleep(1)

@@ -18,7 +18,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import psutil
+import psutil  # type: ignore[import-untyped]
 import yaml
 
 from example_project.deployment.errors import DeploymentError
@@ -29,6 +29,7 @@ from example_project.deployment.services import (
     end,
     need_port,
     of_sessions,
+    run_workers,
     send,
 )
 
@@ -42,6 +43,14 @@ _LOCATIONS = """
     ... on Workspace { locationEntries { name loadStatus locationOrLoadError { __typename
       ... on PythonError { message } } } } } }
 """
+_UNDER_WAY = """
+{ runsOrError(filter: {statuses: [STARTING, STARTED]}) { ... on Runs { results { runId } } } }
+"""
+_CANCEL = """
+mutation Cancel($ids: [String!]!) { terminateRuns(runIds: $ids) { __typename } }
+"""
+_GRACE = 20
+"""Seconds that what is ended has to end by itself."""
 _DAEMONS = "{ instance { daemonHealth { allDaemonStatuses { daemonType required healthy } } } }"
 
 
@@ -206,7 +215,7 @@ class LocalDeployment:
                 continue
             if service.started_too_often():
                 raise DeploymentError(
-                    f"{service.name} ends again and again, with exit code {code}:\n{service.tail()}",
+                    f"{service.name} ends again and again (exit code {code}):\n{service.tail()}",
                     f"Its log is {service.log}.",
                 )
             service.start()
@@ -218,8 +227,9 @@ class LocalDeployment:
         """End all processes that it has started, runs that are under way too."""
         if self.services:
             say("ending runs, daemon, webserver and code server ...")
+            self._cancel_runs()
         last_first = list(reversed(self.services.values()))
-        end(last_first, grace=20)
+        end(last_first, _GRACE)
         self.services.clear()
         self._remember()
         if self._own_postgres and self.postgres is not None:
@@ -229,7 +239,8 @@ class LocalDeployment:
 
     def environment(self) -> dict[str, str]:
         """Of all its processes: nothing that is meant for another Dagster home."""
-        assert self.postgres is not None
+        if self.postgres is None:
+            raise DeploymentError("It is not started.")
         mine = {k: v for k, v in os.environ.items() if not k.startswith("DAGSTER")}
         return {
             **mine,
@@ -248,10 +259,10 @@ class LocalDeployment:
             OSError: It does not answer.
         """
         body = json.dumps({"query": query, "variables": dict(variables or {})}).encode()
-        request = urllib.request.Request(
+        request = urllib.request.Request(  # noqa: S310 - it is always http
             f"{self.url}/graphql", body, {"Content-Type": "application/json"}
         )
-        with urllib.request.urlopen(request, timeout=60) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
             found: dict[str, Any] = json.load(answer)
         if "data" not in found or found.get("errors"):
             raise DeploymentError(f"The webserver refuses a query: {found.get('errors')}")
@@ -343,6 +354,15 @@ class LocalDeployment:
             return self.graphql(query)
         return {}
 
+    def _cancel_runs(self) -> None:
+        """As the UI's button does it: a run that is merely interrupted counts as failed."""
+        found = self._ask(_UNDER_WAY).get("runsOrError", {}).get("results", [])
+        if not found:
+            return
+        with suppress(OSError, DeploymentError):
+            self.graphql(_CANCEL, {"ids": [run["runId"] for run in found]})
+            psutil.wait_procs(run_workers(self.services["code_server"]), timeout=_GRACE)
+
     def _is_loaded(self) -> bool:
         found = self._ask(_LOCATIONS).get("workspaceOrError", {})
         for entry in found.get("locationEntries", []):
@@ -368,6 +388,6 @@ def _merged(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     found = dict(base)
     for key, value in over.items():
         mine = found.get(key)
-        both = isinstance(mine, dict) and isinstance(value, dict)
-        found[key] = _merged(mine, value) if both else value
+        inside = isinstance(mine, dict) and isinstance(value, dict)
+        found[key] = _merged(dict(mine or {}), value) if inside else value
     return found

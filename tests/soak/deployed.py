@@ -2,7 +2,8 @@
 
 `make deployed SECONDS=1800`. Run worker, code server (alone, or with the runs in it) and daemon are
 killed; what is killed is started again, as a supervisor does it. After that every interval that was
-due is built exactly once, and nothing is left: no claim, nothing pending, no run that has not ended.
+due is built exactly once, and nothing is left: no claim, nothing pending, no run that has not
+ended.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -113,6 +114,20 @@ class Scheduler:
                 self._process, logging.getLogger("scheduler"), now, self._iterations
             ):
                 pass
+
+    def look_by_two(self, now: datetime) -> None:
+        """Evaluate and launch, by two daemons at once that know nothing of each other."""
+
+        def look() -> None:
+            for _ in launch_scheduled_runs(self._process, logging.getLogger("two"), now, {}):
+                pass
+
+        with freeze_time(now):
+            both = [threading.Thread(target=look) for _ in range(2)]
+            for thread in both:
+                thread.start()
+            for thread in both:
+                thread.join()
 
     def look_each(self, start: datetime, end: datetime, every: timedelta) -> None:
         """Look again and again, from a moment up to another."""

@@ -1,8 +1,8 @@
 """Two daemons that evaluate one tick at the same moment launch it once.
 
-Dagster looks whether a tick's run is there after it has asked what to launch: of two daemons (one is
-still ending while the next one has begun, or somebody has started a second one) both may find none,
-and both launch. Whoever asks second is answered once the first one's run is there.
+Dagster looks whether a tick's run is there after it has asked what to launch: of two daemons (one
+is still ending while the next one has begun, or somebody has started a second one) both may find
+none, and both launch. Whoever asks second is answered once the first one's run is there.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ PATIENCE = 20.0
 _POLL = 0.5
 
 _locks: dict[str, threading.Lock] = {}
-# By job group, the last tick that was decided in this process, and when, monotonic. Both daemons ask
-# the same code server; what was decided before it was started again is in the schedule's note.
+# By job group, the last tick that was decided in this process, and when, monotonic: both daemons
+# ask the same code server. Who is asked again after it was started anew does not wait.
 _decided: dict[str, tuple[datetime, float]] = {}
 
 
@@ -40,8 +40,8 @@ def note_decided(job_group: str, tick: datetime) -> None:
 
 
 def wait_for_run(instance: dg.DagsterInstance, job_group: str, tick: datetime) -> None:
-    """Until the run of a tick is there that was decided just now, or is not to be expected any more:
-    who was to make it has died."""
+    """Until the run of a tick is there that was decided just now, or is not to be expected any
+    more: who was to make it has died."""
     last, at = _decided.get(job_group, (None, 0.0))
     if last != tick:
         return

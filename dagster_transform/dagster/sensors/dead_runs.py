@@ -1,4 +1,4 @@
-"""Runs that Dagster believes to go on, whose processes are dead: Dagster is told that they failed."""
+"""Runs that Dagster believes to go on, whose processes are dead: it is told that they failed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from datetime import datetime
 
 import dagster as dg
 
-from dagster_transform.dagster._compat import fail_run, tag_run
+from dagster_transform.dagster._compat import tag_run
+from dagster_transform.dagster._compat_schedules import fail_run
 from dagster_transform.planning.reconcile import HeldLease, unrenewed
 from dagster_transform.runs.tags import UNRENEWED
 

@@ -398,16 +398,3 @@ def test_the_ui_is_told_of_the_job_of_checks_that_run_apart(
     # Whoever selects it in the base job gets it.
     base = repository.get_job("__ASSET_JOB").asset_layer
     assert checks[0].key in base.asset_graph.asset_check_keys
-
-
-def test_a_run_is_failed_from_outside_unless_it_has_ended() -> None:
-    with dg.DagsterInstance.ephemeral() as instance:
-        run = instance.create_run_for_job(dg.job(name="j")(lambda: None))
-        started = dg.DagsterEvent(dg.DagsterEventType.RUN_START.value, "j")
-        instance.report_dagster_event(started, run.run_id)
-        assert _compat.fail_run(instance, run.run_id, "It is dead.")
-        assert not _compat.fail_run(instance, run.run_id, "Once more.")
-        found = instance.get_run_by_id(run.run_id)
-        assert found is not None
-        assert found.status is dg.DagsterRunStatus.FAILURE
-        assert any("It is dead." in each.message for each in instance.all_logs(run.run_id))

@@ -11,6 +11,7 @@ import pytest
 from dagster_transform.dagster._compat import last_metadata
 from dagster_transform.dagster._compat_schedules import (
     evaluated_now,
+    fail_run,
     instigators,
     location_of,
     run_key_of,
@@ -126,3 +127,16 @@ def test_what_the_last_materialisations_say() -> None:
     assert {key: metadata["seconds"].value for key, metadata in found.items()} == {
         keys[0]: 3.5, keys[1]: 3.5
     }  # fmt: skip
+
+
+def test_a_run_is_failed_from_outside_unless_it_has_ended() -> None:
+    with dg.DagsterInstance.ephemeral() as instance:
+        run = instance.create_run_for_job(dg.job(name="j")(lambda: None))
+        started = dg.DagsterEvent(dg.DagsterEventType.RUN_START.value, "j")
+        instance.report_dagster_event(started, run.run_id)
+        assert fail_run(instance, run.run_id, "It is dead.")
+        assert not fail_run(instance, run.run_id, "Once more.")
+        found = instance.get_run_by_id(run.run_id)
+        assert found is not None
+        assert found.status is dg.DagsterRunStatus.FAILURE
+        assert any("It is dead." in each.message for each in instance.all_logs(run.run_id))

@@ -13,6 +13,7 @@ from dagster._core.scheduler.instigation import TickStatus
 from dagster_transform.claims import WHOLE, Owner, OwnerKind, RunId, Store, Want, new_claim_id
 from dagster_transform.config import load_config
 from dagster_transform.dagster.execution.claims_store import open_claims
+from dagster_transform.dagster.schedules import one_at_a_time
 from dagster_transform.graph import read_graph_file
 from dagster_transform.planning import ResourceKey
 from dagster_transform.planning.follow_up import GRACE, LaunchKey
@@ -123,9 +124,10 @@ def test_one_tick_evaluated_twice_launches_once(scheduler: Scheduler, transform:
 
 
 def test_a_tick_whose_run_was_not_made_launches_what_it_had_decided(
-    scheduler: Scheduler, transform: Transform
+    scheduler: Scheduler, transform: Transform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The daemon has died between the two; meanwhile readers wait, and somebody has claimed it."""
+    monkeypatch.setattr(one_at_a_time, "PATIENCE", 1.0)
     scheduler.look(MIDNIGHT)
     (run,) = scheduler.runs()
     scheduler.instance.delete_run(run.run_id)

@@ -1,5 +1,5 @@
-"""Runs of a deployment: launched through the webserver's GraphQL, queued, executed by the code server,
-and held to the limits of transform.yaml at the database."""
+"""Runs of a deployment: launched through the webserver's GraphQL, queued, executed by the code
+server, and held to the limits of transform.yaml at the database."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def _model(run: str, kind: str) -> str:
 NAMES = {"heavy_1": "heavy", "heavy_2": "heavy", "light_1": "light", "light_2": "light"}
 MODELS = {f"{run}.{name}": _model(run, kind) for run in RUNS for name, kind in NAMES.items()}
 GROUPS = "job_groups:\n" + "".join(
-    f"  {run}: {{cron: '@daily', nodes: [{', '.join(f'warehouse/{run}/{name}' for name in NAMES)}]}}\n"
+    f"  {run}: {{cron: '@daily', nodes: {[f'warehouse/{run}/{name}' for name in NAMES]}}}\n"
     for run in RUNS
 )
 
@@ -113,10 +113,14 @@ def test_runs_hold_the_limits_at_the_database(tmp_path: Path, postgres: Postgres
         )
         assert not deployed.held()
         assert not deployed.pending()
+        under_way = deployed.launch("one")
+        wait_until(lambda: deployed.runs()[-1]["status"] == "STARTED", 60, "it has started")
     assert samples.most("heavy") == HEAVY
     assert samples.most() == CONNECTIONS
     assert samples.most_runs > 1
-    # All that it has started has ended with it.
+    # All that it has started has ended with it, as the UI would end it.
+    (status,) = deployed.storage.rows(f"SELECT status FROM runs WHERE run_id = '{under_way}'")
+    assert status == ("CANCELED",)
     assert not of_sessions(sessions)
     for port in (deployed.deployment.port, deployed.deployment.code_port):
         assert user_of(port) is None
