@@ -85,6 +85,8 @@ def test_a_plan_in_a_shell_shows_its_model_and_a_run_its_builds_once(
     server = {"host": "127.0.0.1", "port": code, "location_name": LOCATION}
     workspace.write_text(yaml.safe_dump({"load_from": [{"grpc_server": server}]}), "utf-8")
     files = ["-f", transform.module.name, "-a", "defs", "--location-name", LOCATION]
+    instance = transform.instance  # made here: three processes at once would spoil Dagster's SQLite
+    instance.all_instigator_state()
     with ExitStack() as stack:
         for name, command in {
             "code": ["dagster", "code-server", "start", "-h", "127.0.0.1", "-p", str(code), *files],
@@ -101,7 +103,6 @@ def test_a_plan_in_a_shell_shows_its_model_and_a_run_its_builds_once(
         last = {"mart/days": 2, "mart/last": 2, "mart/added": 2}
         until(lambda: shown(url) == last, "what the run has built", MINUTES)
         now = datetime.now(timezone.utc).timestamp()
-        instance = transform.instance
         (state,) = [
             each for each in instance.all_instigator_state()
             if each.instigator_name == "p_environment_sensor"
