@@ -130,7 +130,10 @@ class Artifacts:
             if check.project == self.name
         }
         graph = self.transform.graph
-        there: dict[InputId, Node | Source] = {**dict(graph.nodes.items()), **dict(graph.sources.items())}
+        there: dict[InputId, Node | Source] = {
+            **dict(graph.nodes.items()),
+            **dict(graph.sources.items()),
+        }
         for path in paths:
             try:
                 invocation = read_invocation(path)

@@ -14,7 +14,7 @@ import dagster as dg
 
 from dagster_transform.claims import Store
 from dagster_transform.config import SqlmeshProject
-from dagster_transform.config.models import WEBSERVER_VARIABLE
+from dagster_transform.config.alerts import WEBSERVER_VARIABLE
 from dagster_transform.dagster._compat_schedules import (
     evaluated_now,
     instigators,
