@@ -8,6 +8,7 @@ import threading
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime, timedelta, timezone
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
@@ -15,7 +16,7 @@ from typing import Any, ClassVar
 import dagster as dg
 import duckdb
 import pytest
-from dagster._core.scheduler.instigation import TickStatus
+from dagster._core.scheduler.instigation import InstigatorTick, TickStatus
 from dagster._core.test_utils import create_run_for_test
 
 from dagster_transform.claims import WHOLE, Owner, OwnerKind, RunId, Want, new_claim_id
@@ -24,7 +25,7 @@ from dagster_transform.dagster.execution.claims_store import open_claims
 from dagster_transform.graph import read_graph_file
 from dagster_transform.planning import ResourceKey
 from tests.support.postgres import PostgresDatabase
-from tests.support.scheduler import scheduler_of
+from tests.support.scheduler import Scheduler, scheduler_of
 from tests.support.sqlmesh_projects import Database
 from tests.support.transforms import LOCATION, Transform
 from tests.support.watching import ADDED, TODAY, Watch, days_ago, metadata, shell, told, watched
@@ -32,7 +33,7 @@ from tests.support.watching import ADDED, TODAY, Watch, days_ago, metadata, shel
 NOTHING = ["Nothing has changed since it looked last."]
 
 
-@pytest.fixture(params=["duckdb", "postgres"])
+@pytest.fixture(params=["duckdb", pytest.param("postgres", marks=pytest.mark.long)])
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> Database:
     if request.param == "postgres":
         return Database.in_postgres(request.getfixturevalue("postgres_database"))
@@ -123,6 +124,7 @@ def test_a_new_plan_is_followed_by_a_graph_file_and_a_reload(tmp_path: Path) -> 
         assert counts(transform, "mart.added", "mart.days") == [1, 1]
 
 
+@pytest.mark.long
 def test_what_to_do_is_said_where_it_is_not_done(tmp_path: Path) -> None:
     transform = watched(tmp_path, Database.in_file(tmp_path / "w.duckdb"))
     project = transform.projects[0]
@@ -195,6 +197,7 @@ def test_two_daemons_tell_it_once(tmp_path: Path, postgres_database: PostgresDat
     assert counts(transform, "mart.days", "mart.last") == [1, 1]
 
 
+@pytest.mark.long
 def test_an_environment_that_was_never_planned(tmp_path: Path) -> None:
     transform = watched(tmp_path, Database.in_file(tmp_path / "w.duckdb"))
     transform.projects[0].config = transform.projects[0].config.model_copy(
@@ -216,12 +219,21 @@ def test_an_environment_that_was_never_planned(tmp_path: Path) -> None:
 
 def test_over_dagsters_own_daemon(tmp_path: Path) -> None:
     transform = watched(tmp_path, Database.in_file(tmp_path / "w.duckdb"))
-    from datetime import datetime, timezone
 
+    def look(scheduler: Scheduler) -> str:
+        scheduler.sense(datetime.now(timezone.utc) + timedelta(seconds=61 * len(looked)))
+        looked.append(scheduler.sensor_ticks("p_environment_sensor")[-1])
+        assert looked[-1].status is TickStatus.SKIPPED, looked[-1].error
+        return str(looked[-1].skip_reason)
+
+    looked: list[InstigatorTick] = []
     with scheduler_of(transform, sensors=True, watching=True) as scheduler:
-        scheduler.sense(datetime.now(timezone.utc))
-        (tick,) = scheduler.sensor_ticks("p_environment_sensor")
-        assert tick.status is TickStatus.SKIPPED, tick.error
-        assert "2 materialisations" in str(tick.skip_reason)
-    assert counts(transform, "mart.days", "mart.last") == [1, 1]
+        said = scheduler.look_at_sensor("p_environment_sensor")  # as the UI's button does
+        assert said == "It tells only while it is switched on."
+        assert counts(transform, "mart.days", "mart.last") == [0, 0]
+        assert "2 materialisations" in look(scheduler)
+        assert counts(transform, "mart.days", "mart.last") == [1, 1]
+        assert transform.run().success  # what our own runs build is not told again
+        assert look(scheduler) == NOTHING[0]
+        assert counts(transform, "mart.days", "mart.last") == [2, 2]
     transform.close()
