@@ -115,14 +115,15 @@ def test_the_next_one_is_told_too_and_others_are_not(transform: Transform) -> No
     put(transform)
     again(transform, "run", "--empty")
     put(transform, "empty")
+    put(transform, "test", ["manifest.json"])  # of another invocation
     again(transform, "test", "--select", "unique_orders_id")
-    put(transform, "no_manifest", ["run_results.json"])
+    put(transform, "test", ["run_results.json"])
     (transform.folder / "artifacts" / "torn").mkdir(exist_ok=True)
     (transform.folder / "artifacts" / "torn" / "run_results.json").write_text('{"metadata": ')
     said = look(transform)
     assert "torn" in "\n".join(said)
     assert (counts(transform)[0], len(results(transform, UNIQUE))) == before
-    put(transform, "no_manifest")  # now it is said where the test's target is
+    put(transform, "test")  # now it is said where the test's target is
     again(transform, "run", "--select", "orders")
     put(transform, "run")
     look(transform, 2)
