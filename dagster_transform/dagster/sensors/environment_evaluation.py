@@ -192,7 +192,7 @@ class EnvironmentWatch:
 
         busy = self._nodes.busy(instance, store, location, place.environment)
         found = tell_builds(instance, self._nodes, built, busy, metadata=metadata, by="SQLMesh")
-        return found.all, in_words(found, "materialisations")
+        return found.all, in_words(found, "materialisation", "materialisations")
 
     # -- a new plan -------------------------------------------------------------------------------
 

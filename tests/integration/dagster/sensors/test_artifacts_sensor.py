@@ -88,7 +88,7 @@ def test_an_invocation_is_told_once(transform: Transform) -> None:
     assert said.startswith("There is no run_results.json in ")
     put(transform)
     cursor, said = look_at_artifacts(transform, "d")
-    assert "results of checks made outside" in "\n".join(said)
+    assert "results of checks from outside" in "\n".join(said)
     assert look_at_artifacts(transform, "d", cursor)[1] == [
         "Nothing has changed since it looked last."
     ]

@@ -47,7 +47,7 @@ def counts(transform: Transform, *names: str) -> list[int]:
 def test_what_a_shell_builds_is_told_once(tmp_path: Path, database: Database) -> None:
     transform = watched(tmp_path, database)
     watch = Watch(transform)
-    assert watch.look() == ["2 materialisations made outside this Dagster are told now."]
+    assert watch.look() == ["Told Dagster 2 materialisations from outside of it."]
     with database.cursor():  # a DuckDB file that can't be read is not read, where nothing is new
         assert [watch.look(), watch.look()] == [NOTHING, NOTHING]
     began, ended = shell(transform.projects[0], "run")
@@ -119,7 +119,7 @@ def test_a_new_plan_is_followed_by_a_graph_file_and_a_reload(tmp_path: Path) -> 
         assert "restart it" in last[0]
         assert len(Webserver.asked) == 3
         again = Watch(transform, watch.cursor)  # it is reloaded
-        assert again.look()[0] == "1 materialisations made outside this Dagster are told now."
+        assert again.look()[0] == "Told Dagster 1 materialisation from outside of it."
         assert again.look() == NOTHING
         assert len(Webserver.asked) == 3
         assert counts(transform, "mart.added", "mart.days") == [1, 1]
@@ -177,7 +177,7 @@ def test_what_others_have_is_left_to_them(tmp_path: Path) -> None:
         status=dg.DagsterRunStatus.STARTED,
         asset_selection=frozenset({transform.key("mart.days")}),
     )
-    assert "1 of nodes that a run has now are left to it." in watch.look()
+    assert "Left to the runs that have their nodes now: 1." in watch.look()
     assert counts(transform, "mart.days", "mart.last") == [0, 1]
     instance.report_run_canceled(run)
     watch.look()
