@@ -63,6 +63,7 @@ def main() -> None:
                checks: when audits and tests run (after_each,
                  after_all, apart, none), cron, fail_on
                require_passing_checks: nothing over failures
+               watch: the sensor of what is done outside
 
     Dagster's definitions read the graph files that `dagster-transform prepare` writes. Under
     `dagster dev` they are refreshed by themselves; run `prepare` where you build what you deploy.

@@ -5,13 +5,21 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic_core import PydanticCustomError
 
 from dagster_transform.config.document import ConfigDocument, Where
-from dagster_transform.config.fields import Count, Labels, Model, OptionalText, Seconds, Text, Texts
+from dagster_transform.config.fields import (
+    Count,
+    Labels,
+    Model,
+    OptionalText,
+    Seconds,
+    Text,
+    Texts,
+    http_url,
+)
 
 WEBSERVER_VARIABLE = "DAGSTER_WEBSERVER_URL"
 AlertEvent = Literal["failure", "recovery", "checks", "waiting", "drift"]
@@ -30,28 +38,9 @@ def _as_list(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
-def _http(value: str | None) -> str | None:
-    if value is not None and not _is_http(value):
-        raise PydanticCustomError("http_url", "must be a URL that begins with http:// or https://")
-    return value
-
-
 def _secret_http(value: SecretStr | None) -> SecretStr | None:
-    _http(value.get_secret_value() if value is not None else None)
+    http_url(value.get_secret_value() if value is not None else None)
     return value
-
-
-def _is_http(text: str) -> bool:
-    try:
-        parts = urlsplit(text)
-        return (
-            parts.scheme in ("http", "https")
-            and bool(parts.hostname)
-            and text.isprintable()
-            and " " not in text
-        )
-    except ValueError:
-        return False
 
 
 def _one_line(value: str) -> str:
@@ -162,7 +151,7 @@ class Alerts(Model):
         channels: Where messages go, by name.
     """
 
-    webserver_url: Annotated[OptionalText, AfterValidator(_http)] = None
+    webserver_url: Annotated[OptionalText, AfterValidator(http_url)] = None
     limit: Annotated[Seconds, Field(le=240)] = 30.0  # whoever tells has five minutes
     channels: dict[ChannelName, Channel] = Field(default_factory=dict)
 

@@ -8,6 +8,7 @@ import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -63,10 +64,24 @@ def _cron(value: str | None) -> str | None:
     raise PydanticCustomError("cron", f"must be {A_CRON}")
 
 
-def _web_address(value: str | None) -> str | None:
-    if value is None or re.match(r"https?://[^/\s]", value):
-        return value
-    raise PydanticCustomError("web_address", "must begin with http:// or https:// and a host")
+def http_url(value: str | None) -> str | None:
+    """The URL itself, if it is one. Raises PydanticCustomError."""
+    if value is not None and not _is_http(value):
+        raise PydanticCustomError("http_url", "must be a URL that begins with http:// or https://")
+    return value
+
+
+def _is_http(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        return (
+            parts.scheme in ("http", "https")
+            and bool(parts.hostname)
+            and text.isprintable()
+            and " " not in text
+        )
+    except ValueError:
+        return False
 
 
 def _time_zone(value: str | None) -> str | None:
@@ -145,7 +160,7 @@ Folder = Annotated[Path, BeforeValidator(_not_empty), AfterValidator(_existing_f
 OptionalText = Annotated[str | None, BeforeValidator(_none_if_empty)]
 OptionalPath = Annotated[Path | None, BeforeValidator(_none_if_empty), AfterValidator(_placed_path)]
 OptionalUrl = Annotated[OptionalText, AfterValidator(_placed_url)]
-WebAddress = Annotated[OptionalText, AfterValidator(_web_address)]
+WebAddress = Annotated[OptionalText, AfterValidator(http_url)]
 Cron = Annotated[OptionalText, AfterValidator(_cron)]
 TimeZone = Annotated[OptionalText, AfterValidator(_time_zone)]
 Text = Annotated[str, BeforeValidator(_not_empty)]

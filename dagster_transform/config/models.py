@@ -17,7 +17,12 @@ from typing import Annotated
 from pydantic import Field, PrivateAttr, StringConstraints, ValidationError
 from pydantic_core import ErrorDetails
 
-from dagster_transform.config.alerts import CHANNELS, Alerts, report_written_secrets
+from dagster_transform.config.alerts import (
+    CHANNELS,
+    WEBSERVER_VARIABLE,
+    Alerts,
+    report_written_secrets,
+)
 from dagster_transform.config.checks import CheckJob
 from dagster_transform.config.document import ConfigDocument, ConfigError, Where
 from dagster_transform.config.explaining import explain
@@ -44,7 +49,6 @@ CONFIG_FILE = "transform.yaml"
 JOB_GROUP_FILE = "job_groups.yaml"
 CONFIG_VARIABLE = "DAGSTER_TRANSFORM_CONFIG"
 ARTIFACTS_VARIABLE = "DAGSTER_TRANSFORM_ARTIFACTS"
-WEBSERVER_VARIABLE = "DAGSTER_TRANSFORM_WEBSERVER"
 _ARTIFACTS = ".dagster_transform"
 _SHOWN = 200
 """Characters of a path that a message shows."""
@@ -108,9 +112,10 @@ class TransformConfig(Model):
         artifacts: The folder where `prepare` and runs keep what they make: graph files, dbt's
             artifacts; made where it is missing. None: the environment variable
             DAGSTER_TRANSFORM_ARTIFACTS, else `.dagster_transform`. Relative to the file's folder.
-        webserver: Where Dagster's webserver is (`http://localhost:3000`), so that a code location
-            can be reloaded; None: the environment variable DAGSTER_TRANSFORM_WEBSERVER, else nobody
-            reloads it. A user and a password in it are sent.
+        webserver: Where the code server reaches Dagster's webserver (`http://localhost:3000`), so
+            that the code location can be reloaded; None: `webserver_url` of the alerts, else the
+            environment variable DAGSTER_WEBSERVER_URL, else nobody reloads it. A user and a
+            password in it are sent.
         claims_url: Where claims are kept; None: the environment variable
             DAGSTER_TRANSFORM_CLAIMS_URL, else beside Dagster's own storage.
         claims_lease: Seconds after which a claim that nobody renews ends.
@@ -178,7 +183,8 @@ class TransformConfig(Model):
     @property
     def webserver_url(self) -> str | None:
         """Where Dagster's webserver is, if anybody says so."""
-        return self.webserver or os.environ.get(WEBSERVER_VARIABLE, "").strip() or None
+        said = self.webserver or self.alerts.webserver_url
+        return said or os.environ.get(WEBSERVER_VARIABLE, "").strip() or None
 
     def artifacts_path(self, name: str) -> Path:
         """The folder where the framework's own artifacts of a project are kept for its runs (dbt's

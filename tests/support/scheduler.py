@@ -94,6 +94,15 @@ class Scheduler:
             for _ in execute_sensor_iteration(self._process, logger, None, None):
                 pass
 
+    def look_at_sensor(self, name: str) -> str | None:
+        """Evaluate a sensor as the UI's button does; why it asks for nothing."""
+        context = self._process.create_request_context()
+        (location,) = [context.get_code_location(each) for each in context.code_location_names]
+        data = location.get_sensor_execution_data(
+            self.instance, self._repository().handle, name, None, None, None, None, None
+        )
+        return data.skip_message
+
     def sensor_ticks(self, name: str = "transform_sensor") -> list[InstigatorTick]:
         """The evaluations of a sensor, oldest first."""
         sensor = self.sensors()[name]

@@ -171,7 +171,11 @@ class Artifacts:
             by="dbt",
         )
         results = self._tell_results(instance, judged, busy)
-        said = [*in_words(told, "materialisations"), *in_words(results, "results of checks"), *said]
+        said = [
+            *in_words(told, "materialisation", "materialisations"),
+            *in_words(results, "result of a check", "results of checks"),
+            *said,
+        ]
         return whole and told.all and results.all, said
 
     def _elsewhere(self, invocation: Invocation, nodes: ProjectNodes) -> str | None:

@@ -14,7 +14,7 @@ import dagster as dg
 
 from dagster_transform.claims import Store
 from dagster_transform.config import SqlmeshProject
-from dagster_transform.config.models import WEBSERVER_VARIABLE
+from dagster_transform.config.alerts import WEBSERVER_VARIABLE
 from dagster_transform.dagster._compat_schedules import (
     evaluated_now,
     instigators,
@@ -192,7 +192,7 @@ class EnvironmentWatch:
 
         busy = self._nodes.busy(instance, store, location, place.environment)
         found = tell_builds(instance, self._nodes, built, busy, metadata=metadata, by="SQLMesh")
-        return found.all, in_words(found, "materialisations")
+        return found.all, in_words(found, "materialisation", "materialisations")
 
     # -- a new plan -------------------------------------------------------------------------------
 

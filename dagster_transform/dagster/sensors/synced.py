@@ -122,13 +122,20 @@ def moment(seconds: float) -> dg.MetadataValue[Any]:
     return dg.MetadataValue.timestamp(datetime.fromtimestamp(seconds, timezone.utc))
 
 
-def in_words(found: ToTell[Any], what: str) -> list[str]:
-    """What became of it, for a log."""
+def in_words(found: ToTell[Any], one: str, many: str) -> list[str]:
+    """What became of it, for a log.
+
+    Args:
+        found: It.
+        one: What is told, of one.
+        many: Of several.
+    """
     said = []
     if found.now:
-        said.append(f"{len(found.now)} {what} made outside this Dagster are told now.")
+        which = one if len(found.now) == 1 else many
+        said.append(f"Told Dagster {len(found.now)} {which} from outside of it.")
     if found.busy:
-        said.append(f"{len(found.busy)} of nodes that a run has now are left to it.")
+        said.append(f"Left to the runs that have their nodes now: {len(found.busy)}.")
     if found.more:
-        said.append(f"{found.more} more are told when it looks again.")
+        said.append(f"To be told at the next look: {found.more}.")
     return said

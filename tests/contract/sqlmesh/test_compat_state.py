@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from packaging.version import Version
 
-from dagster_transform.sqlmesh import _compat
+from dagster_transform.sqlmesh import _compat, _compat_state
 from tests.support.private_parts import CONFIG, part, takes
 
 # -- plans that are explained, and the janitor ----------------------------------------------------
@@ -302,3 +302,33 @@ def test_model_selector(context: Any) -> None:
     select = _compat.model_selector(context)
     assert set(select(["*"])) == set(context.models)
     assert not select(["no_such_model"])
+
+
+# -- what a sensor looks for ----------------------------------------------------------------------
+
+
+def test_intervals_of_names_and_versions(planned: Any) -> None:
+    state = planned.state_sync
+    record = state.get_environment("prod")
+    part(_inner(state).interval_state, "get_snapshot_intervals", "IntervalState")
+    found = _compat_state.intervals_of(state, record.snapshots)
+    (info,) = record.snapshots
+    (one,) = [each for each in found if each.intervals]
+    assert (one.name, one.version) == (info.name, info.version)
+    assert one.last_altered_ts
+
+
+def test_the_tables_that_are_asked_without_sqlmesh(planned: Any) -> None:
+    """`dagster/sensors/state_looks.py` has their columns in its query."""
+    state = _inner(planned.state_sync)
+    adapter = state.engine_adapter
+    environments = adapter.columns(state.environment_state.environments_table)
+    assert {"name", "plan_id", "finalized_ts"} <= set(environments)
+    assert state.environment_state.environments_table.name == "_environments"
+    intervals = adapter.columns(state.interval_state.intervals_table)
+    assert {"created_ts", "last_altered_ts"} <= set(intervals)
+    assert state.interval_state.intervals_table.name == "_intervals"
+
+
+def _inner(state: Any) -> Any:
+    return getattr(state, "state_sync", state)

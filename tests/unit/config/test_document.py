@@ -74,7 +74,7 @@ def test_all_errors_of_a_file_come_at_once_in_its_order() -> None:
             "transform.yaml:6:5: projects.marts.enviroment: unknown key; "
             "did you mean 'environment'? "
             "known keys: framework, path, environment, gateway, plan, column_lineage, "
-            "catalog_in_key, janitor, select, exclude, key_prefix, source_keys, checks, "
+            "catalog_in_key, janitor, watch, select, exclude, key_prefix, source_keys, checks, "
             "require_passing_checks"
         ),
         "transform.yaml:7:5: projects.marts.plan: must be 'never' or 'auto'",
@@ -89,7 +89,7 @@ def test_all_errors_of_a_file_come_at_once_in_its_order() -> None:
         (
             "transform.yaml:16:1: more: unknown key; known keys: projects, max_concurrent_models, "
             "check_concurrency, check_jobs, job_groups, alerts, "
-            "freshness_grace, tags, connections, artifacts, claims_url, claims_lease, "
+            "freshness_grace, tags, connections, artifacts, webserver, claims_url, claims_lease, "
             "claims_heartbeat"
         ),
     ]
@@ -181,8 +181,8 @@ MARTS = "projects:\n  marts:\n    framework: sqlmesh\n    path: marts\n"
                 (
                     "5:5: projects.marts.password: unknown key; "
                     "known keys: framework, path, environment, gateway, plan, column_lineage, "
-                    "catalog_in_key, janitor, select, exclude, key_prefix, source_keys, checks, "
-                    "require_passing_checks"
+                    "catalog_in_key, janitor, watch, select, exclude, key_prefix, source_keys, "
+                    "checks, require_passing_checks"
                 )
             ],
         ),
@@ -196,7 +196,7 @@ MARTS = "projects:\n  marts:\n    framework: sqlmesh\n    path: marts\n"
                 (
                     "5:1: root: unknown key; known keys: projects, max_concurrent_models, "
                     "check_concurrency, check_jobs, job_groups, alerts, "
-                    "freshness_grace, tags, connections, artifacts, claims_url, claims_lease, "
+                    "freshness_grace, tags, connections, artifacts, webserver, claims_url, claims_lease, "
                     "claims_heartbeat"
                 )
             ],

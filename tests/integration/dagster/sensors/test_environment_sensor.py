@@ -8,6 +8,7 @@ import threading
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime, timedelta, timezone
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
@@ -15,7 +16,7 @@ from typing import Any, ClassVar
 import dagster as dg
 import duckdb
 import pytest
-from dagster._core.scheduler.instigation import TickStatus
+from dagster._core.scheduler.instigation import InstigatorTick, TickStatus
 from dagster._core.test_utils import create_run_for_test
 
 from dagster_transform.claims import WHOLE, Owner, OwnerKind, RunId, Want, new_claim_id
@@ -24,7 +25,7 @@ from dagster_transform.dagster.execution.claims_store import open_claims
 from dagster_transform.graph import read_graph_file
 from dagster_transform.planning import ResourceKey
 from tests.support.postgres import PostgresDatabase
-from tests.support.scheduler import scheduler_of
+from tests.support.scheduler import Scheduler, scheduler_of
 from tests.support.sqlmesh_projects import Database
 from tests.support.transforms import LOCATION, Transform
 from tests.support.watching import ADDED, TODAY, Watch, days_ago, metadata, shell, told, watched
@@ -32,7 +33,7 @@ from tests.support.watching import ADDED, TODAY, Watch, days_ago, metadata, shel
 NOTHING = ["Nothing has changed since it looked last."]
 
 
-@pytest.fixture(params=["duckdb", "postgres"])
+@pytest.fixture(params=["duckdb", pytest.param("postgres", marks=pytest.mark.long)])
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> Database:
     if request.param == "postgres":
         return Database.in_postgres(request.getfixturevalue("postgres_database"))
@@ -46,8 +47,9 @@ def counts(transform: Transform, *names: str) -> list[int]:
 def test_what_a_shell_builds_is_told_once(tmp_path: Path, database: Database) -> None:
     transform = watched(tmp_path, database)
     watch = Watch(transform)
-    assert watch.look() == ["2 materialisations made outside this Dagster are told now."]
-    assert [watch.look(), watch.look()] == [NOTHING, NOTHING]
+    assert watch.look() == ["Told Dagster 2 materialisations from outside of it."]
+    with database.cursor():  # a DuckDB file that can't be read is not read, where nothing is new
+        assert [watch.look(), watch.look()] == [NOTHING, NOTHING]
     began, ended = shell(transform.projects[0], "run")
     watch.look()
     assert watch.look() == NOTHING
@@ -117,12 +119,13 @@ def test_a_new_plan_is_followed_by_a_graph_file_and_a_reload(tmp_path: Path) -> 
         assert "restart it" in last[0]
         assert len(Webserver.asked) == 3
         again = Watch(transform, watch.cursor)  # it is reloaded
-        assert again.look()[0] == "1 materialisations made outside this Dagster are told now."
+        assert again.look()[0] == "Told Dagster 1 materialisation from outside of it."
         assert again.look() == NOTHING
         assert len(Webserver.asked) == 3
         assert counts(transform, "mart.added", "mart.days") == [1, 1]
 
 
+@pytest.mark.long
 def test_what_to_do_is_said_where_it_is_not_done(tmp_path: Path) -> None:
     transform = watched(tmp_path, Database.in_file(tmp_path / "w.duckdb"))
     project = transform.projects[0]
@@ -174,7 +177,7 @@ def test_what_others_have_is_left_to_them(tmp_path: Path) -> None:
         status=dg.DagsterRunStatus.STARTED,
         asset_selection=frozenset({transform.key("mart.days")}),
     )
-    assert "1 of nodes that a run has now are left to it." in watch.look()
+    assert "Left to the runs that have their nodes now: 1." in watch.look()
     assert counts(transform, "mart.days", "mart.last") == [0, 1]
     instance.report_run_canceled(run)
     watch.look()
@@ -195,6 +198,7 @@ def test_two_daemons_tell_it_once(tmp_path: Path, postgres_database: PostgresDat
     assert counts(transform, "mart.days", "mart.last") == [1, 1]
 
 
+@pytest.mark.long
 def test_an_environment_that_was_never_planned(tmp_path: Path) -> None:
     transform = watched(tmp_path, Database.in_file(tmp_path / "w.duckdb"))
     transform.projects[0].config = transform.projects[0].config.model_copy(
@@ -216,12 +220,21 @@ def test_an_environment_that_was_never_planned(tmp_path: Path) -> None:
 
 def test_over_dagsters_own_daemon(tmp_path: Path) -> None:
     transform = watched(tmp_path, Database.in_file(tmp_path / "w.duckdb"))
-    from datetime import datetime, timezone
 
+    def look(scheduler: Scheduler) -> str:
+        scheduler.sense(datetime.now(timezone.utc) + timedelta(seconds=61 * len(looked)))
+        looked.append(scheduler.sensor_ticks("p_environment_sensor")[-1])
+        assert looked[-1].status is TickStatus.SKIPPED, looked[-1].error
+        return str(looked[-1].skip_reason)
+
+    looked: list[InstigatorTick] = []
     with scheduler_of(transform, sensors=True, watching=True) as scheduler:
-        scheduler.sense(datetime.now(timezone.utc))
-        (tick,) = scheduler.sensor_ticks("p_environment_sensor")
-        assert tick.status is TickStatus.SKIPPED, tick.error
-        assert "2 materialisations" in str(tick.skip_reason)
-    assert counts(transform, "mart.days", "mart.last") == [1, 1]
+        said = scheduler.look_at_sensor("p_environment_sensor")  # as the UI's button does
+        assert said == "It tells only while it is switched on."
+        assert counts(transform, "mart.days", "mart.last") == [0, 0]
+        assert "2 materialisations" in look(scheduler)
+        assert counts(transform, "mart.days", "mart.last") == [1, 1]
+        assert transform.run().success  # what our own runs build is not told again
+        assert look(scheduler) == NOTHING[0]
+        assert counts(transform, "mart.days", "mart.last") == [2, 2]
     transform.close()
