@@ -81,6 +81,7 @@ class EnvironmentWatch:
         self._preparing: tuple[Preparing, WatchClaim] | None = None
         self._failed: dict[str, float] = {}  # when, by plan
         self._asked: dict[str, int] = {}  # how often, by version of the graph file
+        self._drift: list[str] | None = None  # what a new graph file says, not told of yet
         self._lock = threading.Lock()
 
     def evaluate(self, context: dg.SensorEvaluationContext) -> dg.SensorResult:
@@ -97,8 +98,22 @@ class EnvironmentWatch:
             return dg.SensorResult(skip_reason="It tells only while it is switched on.")
         with self._lock:
             cursor, lines = self.look(context.instance, location, context.cursor)
+            drift, self._drift = self._drift, None
         for line in lines[1:]:
             context.log.info(line)
+        if drift is not None and self._config.alerts.channels:
+            # Here, because who has no channels need not import what sends messages.
+            from dagster_transform.dagster.sensors.alerts import tell_of_drift
+
+            tell_of_drift(
+                self._config,
+                open_claims(context.instance, self._config),
+                self._sensor,
+                location,
+                project=self._name,
+                lines=drift,
+                log=context.log,
+            )
         return dg.SensorResult(skip_reason=lines[0], cursor=cursor)
 
     def look(
@@ -229,8 +244,8 @@ class EnvironmentWatch:
             self._failed[preparing.plan_id] = time.monotonic()
             return [f"The graph file of project {self._name} could not be written: {problem}"]
         now = datetime.now(timezone.utc)
-        drift = told_of_drift(self._config, self._name, self._transform.translator, now)
-        return [f"The graph file of project {self._name} was written anew.", *drift]
+        self._drift = told_of_drift(self._config, self._name, self._transform.translator, now)
+        return [f"The graph file of project {self._name} was written anew.", *self._drift]
 
     def _reload(self, location: str) -> list[str]:
         """Have the code location reloaded, where its graph file is not what it has loaded."""

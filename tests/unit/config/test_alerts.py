@@ -31,7 +31,7 @@ def test_channels_have_their_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
     assert team.url.get_secret_value() == SECRET
     assert (team.events, team.owners, team.severity) == (("failure",), ("ada", "bob"), "error")
     assert isinstance(post, EmailChannel)
-    assert post.events == ("failure", "recovery", "checks", "waiting")
+    assert post.events == ("failure", "recovery", "checks", "waiting", "drift")
     assert (post.port, post.security, post.to) == (587, "starttls", ("a@example.com",))
     assert SECRET not in repr(config)
 

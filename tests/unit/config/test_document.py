@@ -196,8 +196,8 @@ MARTS = "projects:\n  marts:\n    framework: sqlmesh\n    path: marts\n"
                 (
                     "5:1: root: unknown key; known keys: projects, max_concurrent_models, "
                     "check_concurrency, check_jobs, job_groups, alerts, "
-                    "freshness_grace, tags, connections, artifacts, webserver, claims_url, claims_lease, "
-                    "claims_heartbeat"
+                    "freshness_grace, tags, connections, artifacts, webserver, claims_url, "
+                    "claims_lease, claims_heartbeat"
                 )
             ],
         ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -14,6 +15,7 @@ from sqlalchemy import text
 from dagster_transform.claims import WHOLE
 from dagster_transform.config import load_config
 from dagster_transform.dagster.execution.claims_store import open_claims
+from dagster_transform.dagster.sensors.alerts import tell_of_drift
 from dagster_transform.graph import read_graph_file
 from dagster_transform.planning.resource_keys import table_of
 from tests.support.alert_servers import Inbox, http_server
@@ -132,3 +134,17 @@ def test_a_sensor_that_does_not_look_is_told_once_and_so_is_that_it_looks_again(
         assert scheduler.ticks("hourly_schedule")[-1].status is TickStatus.SKIPPED
         sense(scheduler, 7300)
         assert pager.take()[0]["recovered"] == ["transform_sensor"]
+
+
+def test_drift_is_told_once_until_all_fits_again(transform: Transform, pager: Inbox) -> None:
+    config = load_config(transform.folder)
+    store = open_claims(transform.instance, config)
+    log = logging.getLogger("sensor")
+    for lines in (["1 new (w/mart/later)"], ["1 new (w/mart/later)"], [], []):
+        tell_of_drift(
+            config, store, "p_environment_sensor", "here", project="p", lines=lines, log=log
+        )
+    first, second = pager.take()
+    assert first["title"] == "p_environment_sensor: 1 has drifted"
+    assert [each["reason"] for each in first["drift"]] == ["1 new (w/mart/later)"]
+    assert second["recovered"] == ["p"]
