@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable
-from contextlib import closing
 from datetime import datetime, timezone
 
 import dagster as dg
@@ -26,6 +25,7 @@ from dagster_transform.runs.events import (
 )
 from dagster_transform.runs.summary import RunSummary
 from dagster_transform.runs.tags import ATTEMPT, JOB_GROUP, TICK
+from dagster_transform.runs.watched import watched
 
 
 class LeftOutWork:
@@ -47,15 +47,7 @@ class LeftOutWork:
         self, run: Generator[RunEvent, None, RunSummary]
     ) -> Generator[RunEvent, None, RunSummary]:
         """The run of the op, its events unchanged."""
-        with closing(run):
-            while True:
-                try:
-                    event = next(run)
-                except StopIteration as end:
-                    summary: RunSummary = end.value
-                    return summary
-                self._see(event)
-                yield event
+        return watched(run, self._see)
 
     def remember(self) -> None:
         """Remember what is owed still. Raises nothing: without it the next tick builds that."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from enum import Enum
 
@@ -20,6 +19,7 @@ from dagster_transform.runs.events import (
     RunEvent,
 )
 from dagster_transform.runs.summary import Row, RunSummary
+from dagster_transform.runs.watched import watched
 from dagster_transform.walk import CheckResult
 
 _LONGEST = 300
@@ -218,15 +218,7 @@ class RunNotes:
         self, run: Generator[RunEvent, None, RunSummary]
     ) -> Generator[RunEvent, None, RunSummary]:
         """The run, its events unchanged."""
-        with closing(run):
-            while True:
-                try:
-                    event = next(run)
-                except StopIteration as end:
-                    summary: RunSummary = end.value
-                    return summary
-                self._see(event)
-                yield event
+        return watched(run, self._see)
 
     def news(
         self, run: AlertingRun, summary: RunSummary | None, error: Exception | None = None
