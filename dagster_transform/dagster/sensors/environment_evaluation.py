@@ -67,6 +67,8 @@ class EnvironmentWatch:
         loaded: Which version of the graph file that was (`stamp_of`).
     """
 
+    # More than twelve attributes: half of them are what it was made with, half what the next
+    # evaluation goes on from.
     def __init__(
         self, name: str, project: SqlmeshProject, transform: Transform, loaded: str
     ) -> None:
