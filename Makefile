@@ -9,6 +9,7 @@ PYTHON ?= python3
 WORKERS ?= 2
 ONLY ?=
 SECONDS ?= 60
+HOURS ?= 48
 ARGS ?=
 
 VENV := .venv
@@ -76,6 +77,10 @@ crash: $(STAMP) ## Kill and stop processes that hold claims, and take claims' gu
 .PHONY: claims-soak
 claims-soak: $(STAMP) ## Claim from eight processes that are killed and stopped; SECONDS=60
 	SOAK_SECONDS="$(SECONDS)" $(BIN)/python -m pytest -q -s tests/soak/claims.py $(ARGS)
+
+.PHONY: ticks
+ticks: $(STAMP) ## Drive schedules and the sensor through simulated days, with what goes wrong; HOURS=48
+	TICKS_HOURS="$(HOURS)" $(BIN)/python -m pytest -q -s tests/soak/ticks.py $(ARGS)
 
 .PHONY: matrix
 matrix: $(STAMP) ## Test with lowest, middle and newest versions; ONLY=lowest; UPGRADE=1 resolves anew
