@@ -106,6 +106,7 @@ class Holder:
         since: Aware, UTC, by the store's clock; so is `expires_at`, None where there is no end.
         backends: Those in which is built, or was built, under this claim: to be ended before
             somebody else builds.
+        foreign: Whether some of them are of expired claims that this one has replaced.
         waiting: It does not hold the resource yet, but comes before whoever was refused.
     """
 
@@ -120,6 +121,7 @@ class Holder:
     fence: int = 0
     backends: tuple[BackendId, ...] = ()
     waiting: bool = False
+    foreign: bool = False
 
 
 @dataclass(frozen=True, slots=True)

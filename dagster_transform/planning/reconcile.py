@@ -31,6 +31,7 @@ class HeldLease:
         expired: Whether its lease has ended, by the store's clock.
         builds: Whether there are backends in which it is built, or was.
         until: When its lease ends or has ended, aware; None: it has no end.
+        foreign: Whether some of these backends are of claims that it has replaced.
     """
 
     claim_id: str
@@ -39,6 +40,7 @@ class HeldLease:
     expired: bool
     builds: bool
     until: datetime | None = None
+    foreign: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +103,7 @@ def unrenewed(
     for lease in leases:
         if not lease.expired:
             live.add(lease.run_id)
-        elif lease.until is not None and not lease.builds:
+        elif lease.until is not None and not lease.foreign:
             ended[lease.run_id] = max(lease.until, ended.get(lease.run_id, lease.until))
     seen: list[str] = []
     dead: list[str] = []

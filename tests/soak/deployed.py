@@ -42,8 +42,9 @@ def _model(cron: str, source: str, seconds: float) -> str:
         audits (not_null(columns := (id)))
         ---
         SELECT e.id::INT AS id, e.moment::TIMESTAMP AS moment
-        FROM {source} AS e CROSS JOIN (SELECT pg_sleep({seconds}) AS nap) AS s
+        FROM {source} AS e
         WHERE e.moment BETWEEN @start_ts AND @end_ts
+          AND (SELECT pg_sleep({seconds}))::TEXT IS NOT NULL
     """
 
 

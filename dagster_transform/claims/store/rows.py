@@ -117,6 +117,7 @@ def as_holder(who: Lease | Waiter) -> Holder:
         0 if isinstance(who, Waiter) else who.fence,
         () if isinstance(who, Waiter) else who.backends,
         waiting=isinstance(who, Waiter),
+        foreign=isinstance(who, Lease) and bool(who.to_end),
     )
 
 

@@ -222,6 +222,7 @@ def _lease(holder: Holder, *, expired: bool) -> HeldLease:
         expired,
         bool(holder.backends),
         holder.expires_at,
+        holder.foreign,
     )
 
 

@@ -185,9 +185,11 @@ def test_whoever_takes_over_gets_to_know_which_backends_to_end(
     assert [holder.backends for holder in store.holders()] == [("pg|4711",), ()]
     clock.tick(TIMING.lease)
     assert [holder.backends for holder in store.expired()] == [("pg|4711",), ()]
+    assert not any(holder.foreign for holder in store.expired())
     second = store.acquire(run("two"), wants, claim_id="c2", all_or_nothing=True).granted
     assert second
     assert second.to_end == {"table:a": ("pg|4711",)}
+    assert [holder.foreign for holder in store.holders()] == [True, False]
     # Its answer is lost, and it asks again; then it dies before it has ended the backend.
     again = store.acquire(run("two"), wants, claim_id="c2", all_or_nothing=True).granted
     assert again
@@ -199,6 +201,7 @@ def test_whoever_takes_over_gets_to_know_which_backends_to_end(
     store.set_backends("c3", {"pg|4713", "pg|4712"})
     both = ("pg|4712", "pg|4713")
     assert [holder.backends for holder in store.holders()] == [both, both]
+    assert not any(holder.foreign for holder in store.holders())
     again = store.acquire(run("three"), wants, claim_id="c3", all_or_nothing=True).granted
     assert again
     assert again.to_end == {}

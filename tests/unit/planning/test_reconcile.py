@@ -38,8 +38,8 @@ LONG_AGO = NOW - UNRENEWED_FOR
 SECOND = timedelta(seconds=1)
 
 
-def lease(until: datetime, *, builds: bool = False, key: str = "table:x/y") -> HeldLease:
-    return HeldLease("claim", ResourceKey(key), "run1", until < NOW, builds, until)
+def lease(until: datetime, *, foreign: bool = False, key: str = "table:x/y") -> HeldLease:
+    return HeldLease("claim", ResourceKey(key), "run1", until < NOW, True, until, foreign)
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def lease(until: datetime, *, builds: bool = False, key: str = "table:x/y") -> H
         # One is renewed: it lives, and has left the other one to end.
         ([lease(LONG_AGO - SECOND), lease(NOW + SECOND, key="table:x/z")], LONG_AGO, 0, 0),
         # What waits for others' backends to end is not renewed by a run that lives either.
-        ([lease(LONG_AGO - SECOND, builds=True)], LONG_AGO, 0, 0),
+        ([lease(LONG_AGO - SECOND, foreign=True)], LONG_AGO, 0, 0),
     ],
 )
 def test_which_runs_are_dead(
