@@ -150,6 +150,12 @@ def test_what_to_do_is_said_where_it_is_not_done(tmp_path: Path) -> None:
     (said, *_) = watch.look()
     assert f"reload code location {LOCATION} in the UI" in said
     assert "set `webserver`" in said
+    (project.folder / "models" / "broken.sql").unlink()
+    transform.configure({"artifacts": "elsewhere"})
+    os.utime(transform.graph_path(), (4e9, 4e9))  # the newer one is read, and it is not written
+    watch = Watch(transform)
+    assert "was written anew" in "\n".join(watch.look_until_written())
+    assert "for that plan" in "\n".join(watch.look())
 
 
 def test_what_others_have_is_left_to_them(tmp_path: Path) -> None:
