@@ -68,7 +68,9 @@ def build_transform_definitions(
         SQLMesh project (`<project>_plan` and `<project>_janitor`), `<name>_pause` and
         `<name>_resume`, `<project>_checks` where checks run apart, those of `check_jobs`, and those
         of job groups where there is a job group file, with their schedules and a sensor
-        `<name>_sensor`; those of janitors are stopped at first. A project that can't be loaded is
+        `<name>_sensor`; those of janitors are stopped at first. A sensor
+        `<project>_environment_sensor` watches each SQLMesh project, and `<project>_artifacts_sensor`
+        each dbt project with a watched folder. A project that can't be loaded is
         an asset `<project>/not_loaded` whose description says why, and whose materialisation fails
         with it; the others load, and nothing of them is built over
         that one. So is one that Dagster can't show together with those before it in transform.yaml.

@@ -227,7 +227,7 @@ class EnvironmentWatch:
             return [f"{about}: run {command} where you deploy from, and reload the code location."]
         failed = self._failed.get(plan_id)
         if failed is not None and time.monotonic() - failed < _AGAIN:
-            why = "its graph file could not be written here"
+            why = "its graph file could not be written here for that plan"
             return [f"{about}, and {why}: run {command} where you deploy from."]
         self._preparing = (Preparing.begin(self._config, self._name, plan_id), claim)
         return [f"{about}.", *self._end_preparing(_WAITED)]
@@ -245,6 +245,9 @@ class EnvironmentWatch:
         if problem := preparing.problem():
             self._failed[preparing.plan_id] = time.monotonic()
             return [f"The graph file of project {self._name} could not be written: {problem}"]
+        if self._prepared_plan() != preparing.plan_id:
+            # Else it would be written again and again where it can't be asked for the plan.
+            self._failed[preparing.plan_id] = time.monotonic()
         now = datetime.now(timezone.utc)
         self._drift = told_of_drift(self._config, self._name, self._transform.translator, now)
         return [f"The graph file of project {self._name} was written anew.", *self._drift]

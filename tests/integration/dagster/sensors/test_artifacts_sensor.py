@@ -27,10 +27,10 @@ FILES = {
               - name: id
                 data_tests:
                   - unique
-                  - accepted_values: {arguments: {values: [5]}, config: {severity: warn}}
+                  - accepted_values: {values: [5], config: {severity: warn}}
               - name: amount
                 data_tests:
-                  - accepted_values: {arguments: {values: [5]}}
+                  - accepted_values: {values: [5]}
     """,
 }
 UNIQUE, WARNING, FAILING = (

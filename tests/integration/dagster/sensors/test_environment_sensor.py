@@ -142,12 +142,20 @@ def test_what_to_do_is_said_where_it_is_not_done(tmp_path: Path) -> None:
     said = "\n".join(watch.look_until_written())
     assert "could not be written: " in said
     assert "broken" in said
-    assert any("could not be written here" in line for line in watch.look())  # once a plan
+    assert any(
+        "could not be written here for that plan" in line for line in watch.look()
+    )  # once a plan
     assert transform.graph_path().read_bytes() == before
     os.utime(transform.graph_path())  # somebody has written it
     (said, *_) = watch.look()
     assert f"reload code location {LOCATION} in the UI" in said
     assert "set `webserver`" in said
+    (project.folder / "models" / "broken.sql").unlink()
+    transform.configure({"artifacts": "elsewhere"})
+    os.utime(transform.graph_path(), (4e9, 4e9))  # the newer one is read, and it is not written
+    watch = Watch(transform)
+    assert "was written anew" in "\n".join(watch.look_until_written())
+    assert "for that plan" in "\n".join(watch.look())
 
 
 def test_what_others_have_is_left_to_them(tmp_path: Path) -> None:
@@ -171,6 +179,16 @@ def test_what_others_have_is_left_to_them(tmp_path: Path) -> None:
         (said,) = watch.look()
         assert said == "Another process has the DuckDB file of project p open."
     assert counts(transform, "mart.days") == [0]
+    # A run that plans, or that says nothing of what it selects, has the environment.
+    run = create_run_for_test(
+        instance, run_id=str(uuid.uuid4()), status=dg.DagsterRunStatus.STARTED
+    )
+    claim_id = new_claim_id()
+    owner = Owner(OwnerKind.RUN, RunId(run.run_id), RunId(run.run_id), 0)
+    shared = Want(ResourceKey.environment(f"duckdb:{file}/sqlmesh", "prod"), 1, WHOLE)
+    store.acquire(owner, [shared], claim_id=claim_id, all_or_nothing=True)
+    assert watch.look() == ["Left to the runs that have their nodes now: 2."]
+    store.release(claim_id)
     run = create_run_for_test(
         instance,
         run_id=str(uuid.uuid4()),

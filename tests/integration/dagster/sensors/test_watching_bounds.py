@@ -13,6 +13,7 @@ import dagster as dg
 import pytest
 from dagster._core.test_utils import create_run_for_test
 
+from dagster_transform import build_transform_definitions
 from dagster_transform.config import load_config
 from dagster_transform.dagster.execution.claims_store import open_claims
 from dagster_transform.dagster.execution.transform import Transform
@@ -56,6 +57,30 @@ def test_the_number_of_queries(tmp_path: Path) -> None:
     few = queries(tmp_path / "few", 8, 1)
     assert few <= 8
     assert queries(tmp_path / "many", 500, 50) == few
+
+
+def test_the_sensors_of_a_transform(tmp_path: Path) -> None:
+    (tmp_path / "p").mkdir()
+    (tmp_path / "transform.yaml").write_text(
+        "projects:\n"
+        "  marts: {framework: sqlmesh, path: p}\n"
+        "  dev: {framework: sqlmesh, path: p, watch: {sensor: stopped, interval: 5}}\n"
+        "  staging: {framework: dbt, path: p, watch: artifacts}\n"
+        "  other: {framework: dbt, path: p}\n",
+        encoding="utf-8",
+    )
+    found = build_transform_definitions(tmp_path).sensors or ()
+    sensors = [each for each in found if isinstance(each, dg.SensorDefinition)]
+    running, stopped = dg.DefaultSensorStatus.RUNNING, dg.DefaultSensorStatus.STOPPED
+    assert {
+        each.name: (each.default_status, each.minimum_interval_seconds) for each in sensors
+    } == {
+        "marts_environment_sensor": (running, 60),
+        "dev_environment_sensor": (stopped, 5),
+        "staging_artifacts_sensor": (running, 60),
+    }
+    folder = load_config(tmp_path).projects["staging"].watch
+    assert getattr(folder, "folder", None) == tmp_path / "artifacts"
 
 
 MODULES = "print(json.dumps(sorted({m.split('.')[0] for m in sys.modules})))"
