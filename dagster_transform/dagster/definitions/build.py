@@ -69,10 +69,10 @@ def build_transform_definitions(
         `<name>_resume`, `<project>_checks` where checks run apart, those of `check_jobs`, and those
         of job groups where there is a job group file, with their schedules and a sensor
         `<name>_sensor`; those of janitors are stopped at first. A sensor
-        `<project>_environment_sensor` watches each SQLMesh project, and `<project>_artifacts_sensor`
-        each dbt project with a watched folder. A project that can't be loaded is
-        an asset `<project>/not_loaded` whose description says why, and whose materialisation fails
-        with it; the others load, and nothing of them is built over
+        `<project>_environment_sensor` watches each SQLMesh project, and
+        `<project>_artifacts_sensor` each dbt project with a watched folder. A project that can't be
+        loaded is an asset `<project>/not_loaded` whose description says why, and whose
+        materialisation fails with it; the others load, and nothing of them is built over
         that one. So is one that Dagster can't show together with those before it in transform.yaml.
         Where an environment has what the project's files have not, `<project>/not_in_files` names
         it.
