@@ -204,7 +204,9 @@ def test_what_others_have_is_left_to_them(tmp_path: Path) -> None:
 
 
 def test_two_daemons_tell_it_once(tmp_path: Path, postgres_database: PostgresDatabase) -> None:
-    transform = watched(tmp_path, Database.in_postgres(postgres_database))
+    database = Database.in_postgres(postgres_database)
+    database.connection["role"] = database.connection["user"]  # each look reads the state
+    transform = watched(tmp_path, database)
     watches = [Watch(transform) for _ in range(2)]
     both = [threading.Thread(target=watch.look) for watch in watches]
     for thread in both:
@@ -213,6 +215,7 @@ def test_two_daemons_tell_it_once(tmp_path: Path, postgres_database: PostgresDat
         thread.join()
     for watch in watches:
         watch.look()
+        assert watch.look() == NOTHING
     assert counts(transform, "mart.days", "mart.last") == [1, 1]
 
 
