@@ -17,11 +17,11 @@ from dagster_transform.config import DbtProject, SqlmeshProject, load_config
 from dagster_transform.dagster.definitions.loading import load_graphs
 from dagster_transform.dagster.execution.claims_store import open_claims
 from dagster_transform.dagster.execution.transform import Transform as Loaded
-from dagster_transform.dagster.sensors.artifacts_evaluation import Artifacts
-from dagster_transform.dagster.sensors.environment import stamp_of
-from dagster_transform.dagster.sensors.environment_evaluation import EnvironmentWatch
 from dagster_transform.dagster.translation.keys import keys_of
 from dagster_transform.dagster.translation.translator import TransformTranslator
+from dagster_transform.dagster.watching.artifacts import Artifacts
+from dagster_transform.dagster.watching.environment import EnvironmentWatch
+from dagster_transform.dagster.watching.sensors import stamp_of
 from tests.support.sqlmesh_projects import Database, Project
 from tests.support.transforms import LOCATION, Transform
 

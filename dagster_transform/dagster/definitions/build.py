@@ -21,11 +21,11 @@ from dagster_transform.dagster.jobs.build import build_sqlmesh_jobs
 from dagster_transform.dagster.jobs.checks import build_check_jobs
 from dagster_transform.dagster.jobs.pause import build_pause_jobs
 from dagster_transform.dagster.schedules.janitor import janitor_schedules
-from dagster_transform.dagster.sensors.environment import watching_sensors
 from dagster_transform.dagster.translation.freshness import with_freshness
 from dagster_transform.dagster.translation.inner_names import op_name
 from dagster_transform.dagster.translation.specs import Translation, translate
 from dagster_transform.dagster.translation.translator import TransformTranslator
+from dagster_transform.dagster.watching.sensors import watching_sensors
 from dagster_transform.errors import TransformError
 from dagster_transform.process.collector import kept
 

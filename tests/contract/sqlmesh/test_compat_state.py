@@ -319,7 +319,7 @@ def test_intervals_of_names_and_versions(planned: Any) -> None:
 
 
 def test_the_tables_that_are_asked_without_sqlmesh(planned: Any) -> None:
-    """`dagster/sensors/state_looks.py` has their columns in its query."""
+    """`dagster/watching/state_looks.py` has their columns in its query."""
     state = _inner(planned.state_sync)
     adapter = state.engine_adapter
     environments = adapter.columns(state.environment_state.environments_table)

@@ -11,7 +11,7 @@ from dagster_transform.config import DbtProject, SqlmeshProject, TransformConfig
 from dagster_transform.dagster.execution.transform import Transform
 
 if TYPE_CHECKING:  # what only an evaluation needs is not imported where definitions load
-    from dagster_transform.dagster.sensors.environment_evaluation import EnvironmentWatch
+    from dagster_transform.dagster.watching.environment import EnvironmentWatch
 
 
 def stamp_of(path: Path) -> str:
@@ -47,7 +47,7 @@ def _environment_sensor(
     watches: list[EnvironmentWatch] = []
 
     def look(context: dg.SensorEvaluationContext) -> dg.SensorResult:
-        from dagster_transform.dagster.sensors.environment_evaluation import EnvironmentWatch
+        from dagster_transform.dagster.watching.environment import EnvironmentWatch
 
         if not watches:
             watches.append(EnvironmentWatch(name, project, transform, loaded))
@@ -67,7 +67,7 @@ def _artifacts_sensor(
     name: str, project: DbtProject, folder: Path, transform: Transform
 ) -> dg.SensorDefinition:
     def look(context: dg.SensorEvaluationContext) -> dg.SensorResult:
-        from dagster_transform.dagster.sensors.artifacts_evaluation import evaluate_artifacts
+        from dagster_transform.dagster.watching.artifacts import evaluate_artifacts
 
         return evaluate_artifacts(context, name, project, folder, transform)
 

@@ -21,14 +21,14 @@ from dagster_transform.dagster._compat_schedules import (
 )
 from dagster_transform.dagster.execution.claims_store import open_claims
 from dagster_transform.dagster.execution.transform import Transform
-from dagster_transform.dagster.sensors.synced import (
+from dagster_transform.dagster.translation.metadata import OUTCOME, REASON
+from dagster_transform.dagster.watching.synced import (
     ProjectNodes,
     in_words,
     moment,
     tell_builds,
 )
-from dagster_transform.dagster.sensors.watch_claims import WatchClaim
-from dagster_transform.dagster.translation.metadata import OUTCOME, REASON
+from dagster_transform.dagster.watching.watch_claims import WatchClaim
 from dagster_transform.dbt.files.run_results import (
     Invocation,
     Judged,

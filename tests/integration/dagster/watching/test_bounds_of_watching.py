@@ -17,10 +17,10 @@ from dagster_transform import build_transform_definitions
 from dagster_transform.config import load_config
 from dagster_transform.dagster.execution.claims_store import open_claims
 from dagster_transform.dagster.execution.transform import Transform
-from dagster_transform.dagster.sensors.reloading import Reload, reload_location
-from dagster_transform.dagster.sensors.synced import ProjectNodes, tell_builds
 from dagster_transform.dagster.translation.keys import keys_of
 from dagster_transform.dagster.translation.translator import TransformTranslator
+from dagster_transform.dagster.watching.reloading import Reload, reload_location
+from dagster_transform.dagster.watching.synced import ProjectNodes, tell_builds
 from dagster_transform.graph import Graph
 from tests.support.job_group_graphs import node
 from tests.support.queries import statements
@@ -89,8 +89,8 @@ MODULES = "print(json.dumps(sorted({m.split('.')[0] for m in sys.modules})))"
 def test_neither_imports_a_framework() -> None:
     code = (
         "import json, sys\n"
-        "import dagster_transform.dagster.sensors.environment_evaluation\n"
-        "import dagster_transform.dagster.sensors.artifacts_evaluation\n" + MODULES
+        "import dagster_transform.dagster.watching.environment\n"
+        "import dagster_transform.dagster.watching.artifacts\n" + MODULES
     )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True

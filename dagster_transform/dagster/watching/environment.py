@@ -22,23 +22,23 @@ from dagster_transform.dagster._compat_schedules import (
 )
 from dagster_transform.dagster.execution.claims_store import open_claims
 from dagster_transform.dagster.execution.transform import Transform
-from dagster_transform.dagster.sensors.drift_told import told_of_drift
-from dagster_transform.dagster.sensors.environment import stamp_of
-from dagster_transform.dagster.sensors.preparing import Preparing
-from dagster_transform.dagster.sensors.reloading import reload_location
-from dagster_transform.dagster.sensors.state_looks import (
+from dagster_transform.dagster.watching.drift_told import told_of_drift
+from dagster_transform.dagster.watching.preparing import Preparing
+from dagster_transform.dagster.watching.reloading import reload_location
+from dagster_transform.dagster.watching.sensors import stamp_of
+from dagster_transform.dagster.watching.state_looks import (
     Place,
     Recorded,
     StateInUseError,
     StateLooks,
 )
-from dagster_transform.dagster.sensors.synced import (
+from dagster_transform.dagster.watching.synced import (
     ProjectNodes,
     in_words,
     moment,
     tell_builds,
 )
-from dagster_transform.dagster.sensors.watch_claims import WatchClaim
+from dagster_transform.dagster.watching.watch_claims import WatchClaim
 from dagster_transform.graph import GraphFileError, NodeId, read_graph_file
 from dagster_transform.planning.outside_work import Step, step_of
 
