@@ -301,7 +301,7 @@ class LocalDeployment:
             return
         known = {int(pid): began for pid, began in json.loads(text).items()}
         # Of a leader that has ended, the number is its session's for as long as that has members.
-        mine = [pid for pid, began in known.items() if began_at(pid) in (None, began)]
+        mine = [pid for pid, began in known.items() if _is_same(began, began_at(pid))]
         if left := of_sessions(mine):
             say(f"ending {len(left)} processes that the last start has left behind ...")
             send(left, signal.SIGKILL)
@@ -382,6 +382,12 @@ class LocalDeployment:
         every = found.get("instance", {}).get("daemonHealth", {}).get("allDaemonStatuses", [])
         wanted = {"SCHEDULER", "SENSOR", "QUEUED_RUN_COORDINATOR", "MONITORING"}
         return wanted <= {each["daemonType"] for each in every if each["healthy"]}
+
+
+def _is_same(began: float | None, now: float | None) -> bool:
+    """Whether a process is the one that was there before, or has ended. When it began is reckoned
+    from when the machine was started, which is not known to the second."""
+    return now is None or (began is not None and abs(now - began) < 5)
 
 
 def _merged(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import pytest
 from example_project.deployment import local
 from example_project.deployment.errors import DeploymentError
 from example_project.deployment.local import AlreadyRunning, Code, LocalDeployment
+from example_project.deployment.services import began_at
 from tests.support.deployments import free_port
 from tests.support.processes import alive
 
@@ -75,9 +77,10 @@ def test_what_an_earlier_start_has_left_behind_is_ended(tmp_path: Path) -> None:
         left.wait(5)
         assert said == ["ending 1 processes that the last start has left behind ..."]
         # A number that another process has got since is not one of its.
-        text = (tmp_path / "processes.json").read_text(encoding="utf-8")
+        began = began_at(other.pid)
+        assert began is not None
         (tmp_path / "processes.json").write_text(
-            text.replace(str(left.pid), str(other.pid)), encoding="utf-8"
+            json.dumps({other.pid: began - 60}), encoding="utf-8"
         )
         later._end_leftovers(said.append)
         assert other.poll() is None
