@@ -17,6 +17,7 @@ import pytest
 
 from tests.support.driven_ticks import START, assert_all_is_done, driven, launches, simulated
 
+pytestmark = pytest.mark.timeout(7200)
 HOURS = int(os.environ.get("TICKS_HOURS", "48"))
 SEEDS = [int(seed) for seed in os.environ.get("TICKS_SEEDS", "1").split()]
 

@@ -29,7 +29,7 @@ from tests.support.sqlmesh_projects import utc
 from tests.support.transforms import Transform
 
 HOUR = timedelta(hours=1)
-LOOKS = timedelta(minutes=1)
+LOOKS = timedelta(minutes=2)
 START = utc("2026-11-02 20:00")
 _INCREMENTAL = """
     kind INCREMENTAL_BY_TIME_RANGE (time_column at), cron '{cron}', start '2026-11-01'
@@ -74,7 +74,7 @@ TABLES = ("web.events", "web.visits", "mart.apart", "mart.days")
 
 
 class Driver:
-    """A clock that ticks by the minute, and what goes on meanwhile.
+    """A clock that goes on by two minutes, and what happens meanwhile.
 
     Args:
         transform: Whose groups.
