@@ -43,6 +43,8 @@ class JobGroups(Model):
         pinned: By group, the nodes that are in it, as a selection (`tag:daily`, `marts.delays+`).
         jobs: `each`: each group has a job of its own; `shared`: all are launched through one.
         schedules: Whether schedules run from the start.
+        missed_ticks: What becomes of what became due while nothing ticked (the daemon was down):
+            `launch` it, in one run with the next tick; or `skip` it.
         max_wait: For how many seconds work that could not go at its tick may wait for its claims
             and upstreams, before it is given up.
         upstream_assets: What a tick does about other assets of the code location that a node reads
@@ -62,6 +64,7 @@ class JobGroups(Model):
     pinned: dict[str, Texts] = Field(default_factory=dict)
     jobs: Literal["each", "shared"] = "each"
     schedules: Literal["stopped", "running"] = "stopped"
+    missed_ticks: Literal["launch", "skip"] = "launch"
     max_wait: Seconds = 86400.0
     upstream_assets: Literal["ignore", "wait"] = "ignore"
     sensor_interval: Annotated[int, Field(ge=5)] = 30

@@ -84,7 +84,8 @@ def decide(
     mine = evaluated[0] if len(evaluated) == 1 else None
     noted = read_notes(instance, [mine]).get(mine) if mine is not None else None
     memory = TickMemory.from_text(noted)
-    window = tick_window(group.cron, tick, memory, loaded)
+    make_up = launching.config.job_groups.missed_ticks == "launch"
+    window = tick_window(group.cron, tick, memory, loaded, make_up=make_up)
     if window.over is not None:
         _note(instance, mine, window.memory)
         return Decided((), window.over, over=True)

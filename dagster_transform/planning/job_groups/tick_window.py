@@ -93,7 +93,12 @@ class TickWindow:
 
 
 def tick_window(
-    cron: Cron, tick: datetime, memory: TickMemory | None, loaded: datetime
+    cron: Cron,
+    tick: datetime,
+    memory: TickMemory | None,
+    loaded: datetime,
+    *,
+    make_up: bool = True,
 ) -> TickWindow:
     """What a tick answers for.
 
@@ -102,6 +107,7 @@ def tick_window(
         tick: For when it is evaluated, aware.
         memory: What was kept of the last tick; None: there was none.
         loaded: When this process has read the cron, aware.
+        make_up: Whether it answers for ticks that were missed, too.
     """
     before = cron.previous(tick)
     if memory is None:
@@ -118,4 +124,5 @@ def tick_window(
         # Again, or for a preview. A tick that is older than the last one has been looked at.
         since = memory.since if tick == memory.until else before
         return TickWindow(since, None, memory)
-    return TickWindow(memory.until, None, TickMemory(str(cron), tick, memory.until))
+    since = memory.until if make_up else max(memory.until, before)
+    return TickWindow(since, None, TickMemory(str(cron), tick, since))

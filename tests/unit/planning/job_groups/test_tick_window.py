@@ -38,6 +38,15 @@ def test_ticks_that_were_missed_are_answered_for_by_the_next_one() -> None:
     assert window(at(12), window(at(7), None).memory).since == at(7)
 
 
+def test_ticks_that_were_missed_are_skipped_where_people_want_that() -> None:
+    memory = window(at(7), None).memory
+    found = tick_window(HOURLY, at(12), memory, MIDNIGHT, make_up=False)
+    assert (found.since, found.memory.until) == (at(11), at(12))
+    again = tick_window(HOURLY, at(12), found.memory, MIDNIGHT, make_up=False)
+    assert again.since == at(11)
+    assert tick_window(HOURLY, at(8), memory, MIDNIGHT, make_up=False).since == at(7)
+
+
 def test_a_tick_that_is_tried_again_answers_for_the_same() -> None:
     first = window(at(12), window(at(7), None).memory)
     again = window(at(12), first.memory)
