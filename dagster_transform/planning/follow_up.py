@@ -206,16 +206,21 @@ class _Sorted:
 def _launch(
     found: _Sorted, situation: Situation, scheduled: Scheduled, built: Mapping[NodeId, datetime]
 ) -> FollowUp:
-    """What of it can go, each node after what it reads."""
+    """What of it can go: each node after what it reads, and the group first that waits longest, so
+    that it gets what a concurrency tag has left."""
     waiting: dict[Owed, str] = {}
     going: dict[JobGroupName, dict[NodeId, list[Owed]]] = {}
     room = TagRoom(situation, scheduled)
     seen = replace(situation, pending=_still_pending(situation, found.given_up))
     upstreams = Upstreams(seen, scheduled)
-    for node in scheduled.order:
-        if (mine := found.open.get(node)) is None:
-            continue
+    oldest: dict[JobGroupName, tuple[datetime, datetime, int, str]] = {}
+    for node, owed in found.open.items():
         group = scheduled.groups[node]
+        oldest[group] = min(oldest.get(group, _oldest_first(owed[0])), _oldest_first(owed[0]))
+    in_order = [node for node in scheduled.order if node in found.open]
+    in_order.sort(key=lambda node: oldest[scheduled.groups[node]])
+    for node in in_order:
+        mine, group = found.open[node], scheduled.groups[node]
         with_it = going.setdefault(group, {})
         why = seen.held(node)
         if why is None and node in found.asked:

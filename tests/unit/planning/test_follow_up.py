@@ -224,3 +224,12 @@ def test_what_a_run_leaves_out_is_owed_if_somebody_can_know_when_it_may_go() -> 
         (B, (F, E, D), 1), (E, (D,), 1), (F, (), 1)
     ]  # fmt: skip
     assert owed_by(replace(run, attempt=MOST_ATTEMPTS)) == ()
+
+
+def test_who_waits_longest_gets_what_a_concurrency_tag_has_left() -> None:
+    found = replace(scheduled(), tags=dict.fromkeys((A, D), ("heavy",)), limits={"heavy": 1})
+    for since, expected in ((MIDNIGHT - HOUR, "d"), (SOON, "a")):
+        rows = [owed("a", job_group="hourly"), owed("d", since=since)]
+        decided = follow_up(rows, {}, Situation(), found, now=SOON, max_wait=timedelta(days=1))
+        assert "".join(names(launch.nodes) for launch in decided.launches) == expected
+        assert "concurrency tag heavy" in str(decided.waiting)
