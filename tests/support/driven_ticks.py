@@ -88,7 +88,7 @@ class Driver:
         self._chosen = random.Random(seed) if seed is not None else None
         self._until: dict[str, datetime] = {}  # when runs that are slow are executed
         self._mended: dict[str, datetime] = {}
-        self._held: dict[str, datetime] = {}
+        self._held: dict[str, tuple[str, datetime]] = {}  # which table, and until when
         self.happened: Counter[str] = Counter()
 
     @property
@@ -135,19 +135,20 @@ class Driver:
             claim_id=new_claim_id(), all_or_nothing=True, lease=3600.0,
         )  # fmt: skip
         if answer.granted is not None:
-            self._held[owner] = now + time
+            self._held[owner] = name, now + time
             self.happened["holds"] += 1
 
     def _calm_down(self, now: datetime) -> None:
+        for owner in [owner for owner, (_, until) in self._held.items() if until <= now]:
+            del self._held[owner]
+            self.store.release_run(RunId(owner))
         for name in [name for name, until in self._mended.items() if until <= now]:
             del self._mended[name]
             self._sql(f"DELETE FROM main.broken WHERE name = '{name}'")
             # As a person would: what is mended is built by hand.
             model = f"mart.{name}" if name == "apart" else f"web.{name}"
-            self._transform.run([model], execution_time=now.isoformat())
-        for owner in [owner for owner, until in self._held.items() if until <= now]:
-            del self._held[owner]
-            self.store.release_run(RunId(owner))
+            if model not in {table for table, _ in self._held.values()}:
+                self._transform.run([model], execution_time=now.isoformat())
 
     def _execute(self, now: datetime) -> None:
         for run in self._scheduler.runs():
