@@ -10,7 +10,7 @@ import pytest
 from dagster_graphql.schema import create_schema
 
 from dagster_transform.dagster._compat_synced import last_told
-from dagster_transform.dagster.sensors import reloading
+from dagster_transform.dagster.watching import reloading
 
 AT = "at"
 
