@@ -89,7 +89,9 @@ def goes_on(unit: Unit, end: Finished) -> bool:
     """Whether `unit` may go on after the end of one that it waits for."""
     if end.outcome not in GOOD_OUTCOMES:
         return False
-    return unit.kind is UnitKind.CHECK or not (end.report and end.report.failed_checks)
+    # One that comes after a check judges what would be built after that.
+    judges = unit.kind is UnitKind.CHECK and end.unit.kind is UnitKind.BUILD
+    return judges or not (end.report and end.report.failed_checks)
 
 
 def own_outcome(case: Case, unit: Unit) -> Outcome:
