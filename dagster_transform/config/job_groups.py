@@ -53,7 +53,7 @@ class JobGroups(Model):
         sensor_interval: How often the transform's sensor looks, in seconds; 5 at least.
     """
 
-    # More than twelve attributes: each is a setting that people write, flat.
+    # More than twelve attributes: each is a field that people write, flat.
     file: OptionalPath = None
     max_job_groups: Count = 20
     smallest: Count = 10
