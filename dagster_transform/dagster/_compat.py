@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import multiprocessing
 import warnings
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import dagster as dg
@@ -19,6 +19,9 @@ from dagster._core.definitions.assets.definition.asset_spec import (
 from dagster._core.definitions.dependency import NodeHandle
 from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION
 from dagster._core.definitions.utils import is_valid_name
+
+if TYPE_CHECKING:
+    from dagster._core.storage.event_log.base import AssetRecord
 
 CODE_VERSION_TAG = "dagster/code_version"
 """The tag of a materialisation that has the version of the code that was executed."""
@@ -174,14 +177,22 @@ def last_evaluations(
     return found
 
 
+def asset_records(
+    instance: dg.DagsterInstance, keys: Sequence[dg.AssetKey]
+) -> Iterator[AssetRecord]:
+    """What Dagster has of assets, of those that it has heard of; a query for 500 assets."""
+    for start in range(0, len(keys), _KEYS_AT_ONCE):
+        yield from instance.get_asset_records(keys[start : start + _KEYS_AT_ONCE])
+
+
 def last_materialized(
     instance: dg.DagsterInstance, keys: Sequence[dg.AssetKey]
 ) -> dict[dg.AssetKey, float]:
-    """When Dagster last heard that assets were materialised, in seconds since 1970; one query."""
-    records = instance.get_asset_records(keys)
+    """When Dagster last heard that assets were materialised, in seconds since 1970; a query for 500
+    assets."""
     return {
         record.asset_entry.asset_key: record.asset_entry.last_materialization_record.timestamp
-        for record in records
+        for record in asset_records(instance, keys)
         if record.asset_entry.last_materialization_record is not None
     }
 
@@ -191,11 +202,10 @@ def last_metadata(
 ) -> dict[dg.AssetKey, Mapping[str, dg.MetadataValue[Any]]]:
     """What the last materialisation of each asset says that has one; a query for 500 assets."""
     found: dict[dg.AssetKey, Mapping[str, dg.MetadataValue[Any]]] = {}
-    for start in range(0, len(keys), _KEYS_AT_ONCE):
-        for record in instance.get_asset_records(keys[start : start + _KEYS_AT_ONCE]):
-            last = record.asset_entry.last_materialization
-            if last is not None and last.asset_materialization is not None:
-                found[record.asset_entry.asset_key] = last.asset_materialization.metadata
+    for record in asset_records(instance, keys):
+        last = record.asset_entry.last_materialization
+        if last is not None and last.asset_materialization is not None:
+            found[record.asset_entry.asset_key] = last.asset_materialization.metadata
     return found
 
 

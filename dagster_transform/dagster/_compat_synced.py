@@ -4,11 +4,11 @@ test."""
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import dagster as dg
 
-_AT_ONCE = 500
-"""Assets that one query names."""
+from dagster_transform.dagster._compat import asset_records
 
 
 def last_told(
@@ -18,14 +18,18 @@ def last_told(
     last materialisation was stored, or the moment that its metadata `name` has, where that is later
     (clocks differ). A query for 500 assets."""
     found: dict[dg.AssetKey, float] = {}
-    for start in range(0, len(keys), _AT_ONCE):
-        for record in instance.get_asset_records(keys[start : start + _AT_ONCE]):
-            entry = record.asset_entry
-            if entry.last_materialization_record is None:
-                continue
-            last = entry.last_materialization
-            event = None if last is None else last.asset_materialization
-            said = None if event is None else event.metadata.get(name)
-            moment = said.value if isinstance(said, dg.TimestampMetadataValue) else 0.0
-            found[entry.asset_key] = max(entry.last_materialization_record.timestamp, moment)
+    for record in asset_records(instance, keys):
+        entry = record.asset_entry
+        if entry.last_materialization_record is None:
+            continue
+        last = entry.last_materialization
+        event = None if last is None else last.asset_materialization
+        said = None if event is None else event.metadata.get(name)
+        stored = entry.last_materialization_record.timestamp
+        found[entry.asset_key] = max(stored, seconds_of(said))
     return found
+
+
+def seconds_of(value: dg.MetadataValue[Any] | None) -> float:
+    """The moment that metadata has, in seconds since 1970; 0: it has none."""
+    return value.value if isinstance(value, dg.TimestampMetadataValue) else 0.0

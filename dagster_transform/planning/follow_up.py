@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 from dagster_transform.graph import NodeId
 from dagster_transform.planning.job_groups.values import JobGroupName
-from dagster_transform.planning.situation import Scheduled, Situation
+from dagster_transform.planning.situation import Scheduled, Situation, minute
 from dagster_transform.planning.tag_room import TagRoom
 from dagster_transform.planning.upstreams import Upstreams
 
@@ -179,8 +179,7 @@ def follow_up(
         elif _is_answered(each, situation, scheduled, built, whole):
             found.done.append(each)
         elif now - each.since > max_wait:
-            since = f"{each.since:%Y-%m-%d %H:%M} UTC"
-            found.given_up[each] = f"it has waited since {since}: {each.reason}"
+            found.given_up[each] = f"it has waited since {minute(each.since)}: {each.reason}"
         else:
             found.open.setdefault(each.node, []).append(each)
     return _launch(found, situation, scheduled, built)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
 
-from dagster_transform.graph import Graph, NodeId
+from dagster_transform.graph import Graph, NodeId, UnitId
 from dagster_transform.planning.concurrency_tags import tags_of
 from dagster_transform.planning.cron import Cron
 from dagster_transform.planning.job_groups.values import JobGroupName, JobGroupPlan
@@ -94,7 +94,7 @@ class Scheduled:
     crons: Mapping[NodeId, Cron]
     reads: Mapping[NodeId, tuple[NodeId, ...]]
     order: tuple[NodeId, ...]
-    called: Callable[[NodeId], str] = field(compare=False)
+    called: Callable[[UnitId], str] = field(compare=False)
     tags: Mapping[NodeId, tuple[str, ...]] = field(default_factory=dict)
     limits: Mapping[str, int] = field(default_factory=dict)
 
@@ -103,7 +103,7 @@ class Scheduled:
         cls,
         plan: JobGroupPlan,
         graph: Graph,
-        called: Callable[[NodeId], str],
+        called: Callable[[UnitId], str],
         limits: Mapping[str, int] = NO_LIMITS,
     ) -> Scheduled:
         """The nodes of a plan.

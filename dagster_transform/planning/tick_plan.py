@@ -9,7 +9,7 @@ from datetime import datetime
 
 from dagster_transform.graph import NodeId
 from dagster_transform.planning.job_groups.values import JobGroupName
-from dagster_transform.planning.situation import Scheduled, Situation
+from dagster_transform.planning.situation import Scheduled, Situation, minute
 from dagster_transform.planning.tag_room import TagRoom
 from dagster_transform.planning.upstreams import Upstreams
 
@@ -78,7 +78,7 @@ def plan_tick(
         why = situation.held(node, by_runs_to_come=followed_up)
         if why is None and followed_up and situation.pending.get(node):
             first = min(situation.pending[node])
-            why = f"waits for its own tick of {first:%Y-%m-%d %H:%M} UTC"
+            why = f"waits for its own tick of {minute(first)}"
         if why is None:
             why = upstreams.awaited(node, tick, launched, postponed)
         if why is None and followed_up:

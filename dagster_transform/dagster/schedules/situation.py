@@ -6,7 +6,7 @@ A tick has sixty seconds. Nothing here imports a framework.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from types import MappingProxyType
@@ -35,8 +35,6 @@ LOST_SINCE = timedelta(days=1)
 """Runs that were lost longer ago are not followed up."""
 NO_OTHERS: Mapping[NodeId, Collection[dg.AssetKey]] = MappingProxyType({})
 _WILL_RETRY = "dagster/will_retry"
-_AT_ONCE = 500
-"""Nodes that one query asks for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +189,7 @@ def _read_assets(
     instance: dg.DagsterInstance, others: Mapping[NodeId, Collection[dg.AssetKey]]
 ) -> dict[NodeId, tuple[ReadAsset, ...]]:
     every = sorted({key for keys in others.values() for key in keys})
-    built = _materialized(instance, every)
+    built = last_materialized(instance, every)
     found = {
         key: ReadAsset(
             key.to_user_string(),
@@ -254,13 +252,4 @@ def last_built(
     """When nodes were last materialised, in seconds since 1970; a query for 500."""
     keys = launching.keys.assets
     wanted = {keys[node]: node for node in nodes}
-    return {wanted[key]: at for key, at in _materialized(instance, list(wanted)).items()}
-
-
-def _materialized(
-    instance: dg.DagsterInstance, keys: Sequence[dg.AssetKey]
-) -> dict[dg.AssetKey, float]:
-    found: dict[dg.AssetKey, float] = {}
-    for start in range(0, len(keys), _AT_ONCE):
-        found |= last_materialized(instance, keys[start : start + _AT_ONCE])
-    return found
+    return {wanted[key]: at for key, at in last_materialized(instance, list(wanted)).items()}

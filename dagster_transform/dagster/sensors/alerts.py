@@ -13,7 +13,7 @@ from dagster_transform.config.alerts import Alerts
 from dagster_transform.dagster._compat_schedules import Instigator, last_looks
 from dagster_transform.dagster.alerts.telling import alerting_sensor, tell
 from dagster_transform.dagster.schedules.launching import Launching
-from dagster_transform.graph import NodeId, names_of
+from dagster_transform.graph import NodeId
 from dagster_transform.planning.follow_up import FollowUp
 from dagster_transform.runs.alerts.incidents import (
     news_of_drift,
@@ -50,8 +50,7 @@ def tell_of_waits(
             if not each.awaits:
                 found.setdefault((each.node, given_up), (each.node, each.job_group, why, given_up))
     look = alerting_sensor(alerts, launching.sensor, location, datetime.now(timezone.utc))
-    graph = launching.keys.named(launching.graph)
-    news = news_of_sensor(look, graph, found.values(), names_of(graph))
+    news = news_of_sensor(look, launching.graph, found.values(), launching.scheduled.called)
     tell(news, _in_time(alerts), lambda: store, log)
 
 

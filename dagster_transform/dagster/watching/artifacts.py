@@ -19,9 +19,11 @@ from dagster_transform.dagster._compat_schedules import (
     instigators,
     location_of_sensor,
 )
+from dagster_transform.dagster._compat_synced import seconds_of
 from dagster_transform.dagster.execution.claims_store import open_claims
 from dagster_transform.dagster.execution.transform import Transform
 from dagster_transform.dagster.translation.metadata import OUTCOME, REASON
+from dagster_transform.dagster.watching.sensors import stamp_of
 from dagster_transform.dagster.watching.synced import (
     ProjectNodes,
     in_words,
@@ -202,7 +204,7 @@ class Artifacts:
         of_key = {keys[check]: check for check in judged}
         last = last_evaluations(instance, list(of_key))
         known = {
-            of_key[key]: max(at, _moment_of(found.metadata.get(_JUDGED_AT)))
+            of_key[key]: max(at, seconds_of(found.metadata.get(_JUDGED_AT)))
             for key, (found, at, _) in last.items()
         }
         held = set(busy)
@@ -243,10 +245,6 @@ def _is_here(judged: Node | Source | None, invocation: Invocation) -> bool:
     return judged is not None and name is not None and same_relation(name, str(judged.relation))
 
 
-def _moment_of(value: dg.MetadataValue[Any] | None) -> float:
-    return value.value if isinstance(value, dg.TimestampMetadataValue) else 0.0
-
-
 def _metadata(invocation: Invocation) -> dict[str, Any]:
     return {
         "dagster_transform/command": f"dbt {invocation.command}",
@@ -256,11 +254,5 @@ def _metadata(invocation: Invocation) -> dict[str, Any]:
 
 def _cursor(paths: Iterable[Path]) -> str:
     """A version, and a hash of which files there are."""
-    stamps = []
-    for path in paths:
-        try:
-            status = path.stat()
-        except OSError:
-            continue
-        stamps.append((str(path), status.st_mtime_ns, status.st_size))
+    stamps = [(str(path), stamp) for path in paths if (stamp := stamp_of(path))]
     return f"{_VERSION}:{hashlib.sha256(repr(stamps).encode()).hexdigest()[:16]}"

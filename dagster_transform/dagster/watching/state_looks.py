@@ -8,7 +8,6 @@ only read, in another process again, when that has changed.
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from dagster_transform.config import TransformConfig
+from dagster_transform.dagster.watching.sensors import stamp_of
 from dagster_transform.errors import TransformError, redact
 from dagster_transform.planning import ResourceKey
 
@@ -177,14 +177,6 @@ def _query(place: Place, environment: str) -> str:
             return repr(cursor.fetchall())
 
 
-def _stamps(file: Path) -> list[tuple[int, int]]:
+def _stamps(file: Path) -> list[str]:
     """Of a DuckDB file and of what is not in it yet."""
-    found = []
-    for path in (file, file.with_name(f"{file.name}.wal")):
-        try:
-            status = os.stat(path)
-        except OSError:
-            found.append((0, 0))
-        else:
-            found.append((status.st_mtime_ns, status.st_size))
-    return found
+    return [stamp_of(file), stamp_of(file.with_name(f"{file.name}.wal"))]
