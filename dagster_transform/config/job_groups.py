@@ -48,7 +48,8 @@ class JobGroups(Model):
         max_wait: For how many seconds work that could not go at its tick may wait for its claims
             and upstreams, before it is given up.
         upstream_assets: What a tick does about other assets of the code location that a node reads
-            (Python assets): `wait` until each has been materialised since the tick, as
+            (Python assets): `include` those in its run, before the node, that have not been
+            materialised since the tick; `wait` until each has been, as
             `AutomationCondition.on_cron` does; or `ignore` them.
         sensor_interval: How often the transform's sensor looks, in seconds; 5 at least.
     """
@@ -67,5 +68,5 @@ class JobGroups(Model):
     schedules: Literal["stopped", "running"] = "stopped"
     missed_ticks: Literal["launch", "skip"] = "launch"
     max_wait: Seconds = 86400.0
-    upstream_assets: Literal["ignore", "wait"] = "ignore"
+    upstream_assets: Literal["ignore", "wait", "include"] = "ignore"
     sensor_interval: Annotated[int, Field(ge=5)] = 30

@@ -155,6 +155,56 @@ def ops_of_run(
     ]
 
 
+def blocking_failures(
+    context: dg.AssetExecutionContext, but: Collection[dg.AssetCheckKey]
+) -> list[dg.AssetCheckEvaluation]:
+    """The blocking checks that have failed in this run until now; one query.
+
+    Args:
+        context: Dagster's context of the op.
+        but: Checks that are left out; no query where the run has no others.
+    """
+    if not context.job_def.asset_layer.asset_graph.asset_check_keys - set(but):
+        return []
+    found = context.instance.get_records_for_run(
+        context.run.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION
+    )
+    events = (each.event_log_entry.dagster_event for each in found.records)
+    results = (event.asset_check_evaluation_data for event in events if event is not None)
+    return [
+        each
+        for each in results
+        if each.blocking
+        and not each.passed
+        and each.severity is dg.AssetCheckSeverity.ERROR
+        and each.asset_check_key not in but
+    ]
+
+
+def assets_below(
+    context: dg.AssetExecutionContext, key: dg.AssetKey, nodes: Collection[dg.AssetKey]
+) -> list[dg.AssetKey]:
+    """The nodes that read an asset, directly or through other assets that this run materialises.
+
+    Args:
+        context: Dagster's context of the op.
+        key: The asset's.
+        nodes: The keys of all nodes.
+    """
+    assets = context.job_def.asset_layer.asset_graph
+    found: dict[dg.AssetKey, None] = {}
+    seen = {key}
+    left = [key]
+    while left:
+        for child in sorted(assets.get(left.pop()).child_keys - seen):
+            seen.add(child)
+            if child in nodes:
+                found[child] = None
+            elif assets.get(child).is_executable:
+                left.append(child)
+    return list(found)
+
+
 def last_evaluations(
     instance: dg.DagsterInstance, keys: Sequence[dg.AssetCheckKey]
 ) -> dict[dg.AssetCheckKey, tuple[dg.AssetCheckEvaluation, float, str]]:

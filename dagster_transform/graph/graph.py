@@ -188,6 +188,22 @@ class Graph:
         if it is below another one. Raises UnknownIdError."""
         return _closure(ids, self.downstream)
 
+    def nearest_upstream(
+        self, among: Callable[[InputId], bool]
+    ) -> dict[NodeId, tuple[InputId, ...]]:
+        """By node, of the nodes and sources that `among` takes those that it reads, directly or
+        through nodes that `among` does not take; each once, in the order of what is read."""
+        found: dict[NodeId, tuple[InputId, ...]] = {}
+        for node_id in self.order:
+            mine: dict[InputId, None] = {}
+            for above in self.upstream(node_id):
+                if among(above):
+                    mine[above] = None
+                elif self.is_node(above):
+                    mine.update(dict.fromkeys(found[above]))
+            found[node_id] = tuple(mine)
+        return found
+
     def checks_of(self, id: InputId) -> tuple[Check, ...]:
         """The checks that are shown on a node or source, by id. Raises UnknownIdError."""
         if id not in self._upstream:

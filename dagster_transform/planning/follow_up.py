@@ -10,9 +10,9 @@ from types import MappingProxyType
 
 from dagster_transform.graph import NodeId
 from dagster_transform.planning.job_groups.values import JobGroupName
-from dagster_transform.planning.situation import Scheduled, Situation, minute
+from dagster_transform.planning.situation import AssetPath, Scheduled, Situation, minute
 from dagster_transform.planning.tag_room import TagRoom
-from dagster_transform.planning.upstreams import Upstreams
+from dagster_transform.planning.upstreams import Upstreams, along_with
 
 NOTHING_BUILT: Mapping[NodeId, datetime] = MappingProxyType({})
 GRACE = timedelta(minutes=5)
@@ -118,6 +118,14 @@ class GroupLaunch:
         return min(each.tick for each in self.owed)
 
     @property
+    def last_ticks(self) -> dict[NodeId, datetime]:
+        """By node, the last tick of it that it answers for."""
+        found: dict[NodeId, datetime] = {}
+        for each in self.owed:
+            found[each.node] = max(each.tick, found.get(each.node, each.tick))
+        return found
+
+    @property
     def attempt(self) -> int:
         """The highest of what it answers for."""
         return max(each.attempt for each in self.owed)
@@ -212,6 +220,7 @@ def _launch(
     room = TagRoom(situation, scheduled)
     seen = replace(situation, pending=_still_pending(situation, found.given_up))
     upstreams = Upstreams(seen, scheduled)
+    along: dict[AssetPath, JobGroupName] = {}
     oldest: dict[JobGroupName, tuple[datetime, datetime, int, str]] = {}
     for node, owed in found.open.items():
         group = scheduled.groups[node]
@@ -220,6 +229,7 @@ def _launch(
     in_order.sort(key=lambda node: oldest[scheduled.groups[node]])
     for node in in_order:
         mine, group = found.open[node], scheduled.groups[node]
+        last = max(each.tick for each in mine)
         with_it = going.setdefault(group, {})
         why = seen.held(node)
         if why is None and node in found.asked:
@@ -227,12 +237,14 @@ def _launch(
         if why is None:
             why = _unrecovered(mine, built, with_it, scheduled)
         if why is None:
-            last = max(each.tick for each in mine)
-            why = upstreams.awaited(node, last, with_it)
+            why = upstreams.awaited(node, last, with_it) or _along_with_another(
+                seen, node, last, group, along
+            )
         if why is None:
             why = room.why_not(node, group)
         if why is None:
             with_it[node] = mine
+            along.update(dict.fromkeys(along_with({node: last}, seen.read_assets), group))
             room.take(node, group)
         else:
             waiting.update(dict.fromkeys(mine, why))
@@ -243,6 +255,20 @@ def _launch(
     ]
     launches.sort(key=lambda launch: min(_oldest_first(each) for each in launch.owed))
     return FollowUp(tuple(launches), tuple(found.done), found.given_up, waiting)
+
+
+def _along_with_another(
+    situation: Situation,
+    node: NodeId,
+    tick: datetime,
+    group: JobGroupName,
+    along: Mapping[AssetPath, JobGroupName],
+) -> str | None:
+    """Which other asset is materialised with another group's run already, in words; None: none."""
+    for key in along_with({node: tick}, situation.read_assets):
+        if along.get(key, group) != group:
+            return f"waits for {'/'.join(key)}, which goes along with job group {along[key]}"
+    return None
 
 
 def won_nodes(launch: GroupLaunch, won: Collection[Owed]) -> tuple[NodeId, ...]:

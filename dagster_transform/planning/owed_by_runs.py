@@ -22,7 +22,7 @@ _MOST = 200
 @dataclass(frozen=True, slots=True)
 class LostRun:
     """A run of a job group that Dagster calls failed and that has not said what it came to: its
-    process has died.
+    process has died, or another asset has failed that went along, and Dagster has left out the op.
 
     Attributes:
         run_id: The run.
@@ -31,6 +31,8 @@ class LostRun:
         attempt: How often what it builds was lost before.
         nodes: What it was to build.
         built: What of that is built since it was created, by this run or another.
+        failed: Other assets that have failed, as people call them; none: its process has died.
+        below: Nodes that read these: they are built once that is mended, as what failed is.
     """
 
     run_id: str
@@ -39,6 +41,8 @@ class LostRun:
     attempt: int
     nodes: Sequence[NodeId]
     built: Collection[NodeId]
+    failed: Sequence[str] = ()
+    below: Collection[NodeId] = ()
 
 
 def lost_work(run: LostRun, now: datetime) -> tuple[tuple[Owed, ...], str | None]:
@@ -52,7 +56,7 @@ def lost_work(run: LostRun, now: datetime) -> tuple[tuple[Owed, ...], str | None
         What is owed; and why it is not launched again, where it was lost too often: nothing is owed
         then.
     """
-    left = [node for node in run.nodes if node not in run.built]
+    left = [node for node in run.nodes if node not in run.built and node not in run.below]
     if not left:
         return (), None
     if run.attempt >= MOST_ATTEMPTS:
@@ -60,7 +64,11 @@ def lost_work(run: LostRun, now: datetime) -> tuple[tuple[Owed, ...], str | None
             f"{len(left)} nodes of job group {run.job_group} were lost with run {run.run_id}, for "
             f"the {run.attempt + 1}th time: they are not launched again before their next tick"
         )
-    reason = f"lost with run {run.run_id}, whose process has died"
+    reason = (
+        f"left out by run {run.run_id}, in which {', '.join(run.failed)} failed"
+        if run.failed
+        else f"lost with run {run.run_id}, whose process has died"
+    )
     return tuple(
         Owed(run.job_group, node, run.tick, run.attempt + 1, now, reason) for node in left
     ), None

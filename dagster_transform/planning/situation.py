@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
+from typing import TypeAlias
 
 from dagster_transform.graph import Graph, NodeId, UnitId
 from dagster_transform.planning.concurrency_tags import tags_of
@@ -62,17 +63,41 @@ class UnderWay:
         return f"held by run {self.run_id} since {minute(self.since)}"
 
 
+AssetPath: TypeAlias = tuple[str, ...]
+"""The parts of an asset key."""
+
+
 @dataclass(frozen=True, slots=True)
 class ReadAsset:
     """Another asset of the code location that a node reads: nobody knows when it is due.
 
     Attributes:
-        name: Its key.
+        key: Its key's parts.
         built_at: When it was last materialised, aware; None: never.
+        goes_along: Whether a run that builds the node materialises it before, where that has not
+            happened since the node's tick; else somebody else does, and is waited for.
+        made_by: Who is about to materialise it ("which run ... is to materialise"); "": nobody is
+            known to be.
+        assets: Of one that goes along, such assets that it reads itself.
+        nodes: Of one that goes along, the nodes of job groups that it reads, directly or through
+            nodes that nobody schedules.
     """
 
-    name: str
+    key: AssetPath
     built_at: datetime | None
+    goes_along: bool = False
+    made_by: str = ""
+    assets: tuple[ReadAsset, ...] = ()
+    nodes: tuple[NodeId, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """Its key, as people read it."""
+        return "/".join(self.key)
+
+
+ReadAssets: TypeAlias = Mapping[NodeId, tuple[ReadAsset, ...]]
+"""By node, other assets of the code location that it reads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,19 +140,12 @@ class Scheduled:
             limits: How many slots each concurrency tag has.
         """
         groups = {node: group.name for node, group in plan.group_of().items()}
-        above: dict[NodeId, tuple[NodeId, ...]] = {}
-        for node in graph.order:
-            mine: dict[NodeId, None] = {}
-            for dep in graph.upstream(node):
-                if not graph.is_node(dep):
-                    continue
-                mine.update(dict.fromkeys([dep] if dep in groups else above[dep]))
-            above[node] = tuple(mine)
+        above = graph.nearest_upstream(groups.__contains__)
         order = tuple(node for node in graph.order if node in groups)
         return cls(
             groups=groups,
             crons={node: plan.crons[node] for node in order},
-            reads={node: above[node] for node in order},
+            reads={node: tuple(filter(graph.is_node, above[node])) for node in order},
             order=order,
             called=called,
             tags={n: tags for n in order if (tags := tags_of(graph.nodes[n], limits))},
@@ -146,14 +164,15 @@ class Situation:
             was asked for and has not appeared yet.
         launched_until: Of each job group whose schedule is on, up to when its ticks have been
             evaluated, aware.
-        read_assets: By node, other assets of the code location that it reads and waits for.
+        read_assets: By node, other assets of the code location that it reads, and that it waits for
+            or that go along with it.
     """
 
     holds: Mapping[NodeId, Hold] = field(default_factory=dict)
     under_way: Mapping[NodeId, tuple[UnderWay, ...]] = field(default_factory=dict)
     pending: Mapping[NodeId, tuple[datetime, ...]] = field(default_factory=dict)
     launched_until: Mapping[JobGroupName, datetime] = field(default_factory=dict)
-    read_assets: Mapping[NodeId, tuple[ReadAsset, ...]] = field(default_factory=dict)
+    read_assets: ReadAssets = field(default_factory=dict)
 
     def held(self, node: NodeId, *, by_runs_to_come: bool = True) -> str | None:
         """Who holds a node's table or has paused it, in words; None: nobody.

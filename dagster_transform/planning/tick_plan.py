@@ -71,7 +71,8 @@ def plan_tick(
             due with each of its ticks.
     """
     room = TagRoom(situation, scheduled)
-    upstreams = Upstreams(situation if followed_up else Situation(), scheduled)
+    seen = situation if followed_up else Situation(read_assets=situation.read_assets)
+    upstreams = Upstreams(seen, scheduled, for_assets=followed_up)
     launched: dict[NodeId, None] = {}
     postponed: dict[NodeId, str] = {}
     for node in due:

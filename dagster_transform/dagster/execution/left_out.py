@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
+from collections.abc import Generator
 from datetime import datetime, timezone
 
 import dagster as dg
@@ -60,10 +60,11 @@ class LeftOutWork:
             run.tags[JOB_GROUP], tick[0], int(run.tags.get(ATTEMPT, "0")), self._began
         )
         graph = self._transform.graph
+        nearest = graph.nearest_upstream(lambda above: _has_cron(graph, above))
         owed = left_out_work(
             group_run,
             self._left,
-            lambda node: _reads(graph, node),
+            lambda node: filter(graph.is_node, nearest[node]),
             self._well,
             datetime.now(timezone.utc),
         )
@@ -98,18 +99,6 @@ class LeftOutWork:
                 pass
 
 
-def _reads(graph: Graph, node: NodeId) -> Iterable[NodeId]:
-    """The nodes with a cron that a node reads, directly or through nodes without one."""
-    found: set[NodeId] = set()
-    seen: set[InputId] = set()
-    waiting = list(graph.upstream(node))
-    while waiting:
-        if (each := waiting.pop()) in seen:
-            continue
-        seen.add(each)
-        above = graph.node(each)
-        if above is not None and above.cron is not None:
-            found.add(above.id)
-        elif above is not None:
-            waiting += graph.upstream(each)
-    return sorted(found)
+def _has_cron(graph: Graph, above: InputId) -> bool:
+    node = graph.node(above)
+    return node is not None and node.cron is not None

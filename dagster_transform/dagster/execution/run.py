@@ -19,6 +19,7 @@ from dagster_transform.dagster.execution.claims import (
     warn_of_memory,
 )
 from dagster_transform.dagster.execution.event_writer import EventWriter, Output
+from dagster_transform.dagster.execution.failed_above import failed_above
 from dagster_transform.dagster.execution.failure import failure_of
 from dagster_transform.dagster.execution.ports import InstanceRecords
 from dagster_transform.dagster.execution.run_options import TransformResource
@@ -93,11 +94,12 @@ def run_transform(
         graph = run.graph
         selection = replace(selection, checks={*selection.checks, *run.asked_for(selection.nodes)})
         writer = EventWriter(context, graph, keys, transform.translator, run.ticks)
+        failed = failed_above(context, keys, selection.nodes)
         rounds = look_ahead(run.project_runs, selection)
         events = carry_out_rounds(
             graph,
             rounds,
-            lambda one, held_back: run.carry_out(one, held_back, writer),
+            lambda one, held_back: run.carry_out(one, {**held_back, **failed}, writer),
             writer,
             fail_fast=run.options.limits.fail_fast,
         )

@@ -4,7 +4,7 @@ launch, and the sensor that launches what could not go at its tick."""
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any
@@ -17,7 +17,7 @@ from dagster_transform.config.job_group_file import (
     JobGroupFile,
     read_job_group_file,
 )
-from dagster_transform.dagster._compat_jobs import job_of_its_own
+from dagster_transform.dagster._compat_jobs import LocationAssets, job_of_its_own
 from dagster_transform.dagster.definitions.assets import multi_asset
 from dagster_transform.dagster.execution.transform import Transform
 from dagster_transform.dagster.schedules.job_groups import broken_schedule, group_schedule
@@ -27,7 +27,7 @@ from dagster_transform.dagster.translation.inner_names import op_name
 from dagster_transform.dagster.translation.specs import Translation, part_of, with_tags
 from dagster_transform.dagster.translation.translator import LONGEST_TAG
 from dagster_transform.errors import TransformError
-from dagster_transform.graph import Graph, name_of_key
+from dagster_transform.graph import Graph, NodeId, name_of_key
 from dagster_transform.planning.cron import Cron, CronError
 from dagster_transform.planning.job_groups.file import as_written, load_job_groups
 from dagster_transform.planning.job_groups.settings import job_group_settings, not_in_environment
@@ -112,6 +112,9 @@ class JobGroups:
         refused = {*taken, shared_name}
         every_key = [spec.key for spec in made.specs.values()]
         every_key += [key for keys in self.missing.values() for key in keys]
+        launching = Launching(
+            config, self.plan, ops.transform.graph, made.keys, sensor_name, shared_name
+        )
         shared = dg.define_asset_job(
             shared_name,
             selection=dg.AssetSelection.assets(*every_key),
@@ -119,15 +122,14 @@ class JobGroups:
             run_tags=_RETRY,
             executor_def=ops.executor,
         )
+        if launching.takes_along:
+            shared = job_of_its_own(shared, None, _along(launching, self.plan.crons))
         status = (
             dg.DefaultScheduleStatus.RUNNING
             if config.job_groups.schedules == "running"
             else dg.DefaultScheduleStatus.STOPPED
         )
         loaded = datetime.now(timezone.utc)
-        launching = Launching(
-            config, self.plan, ops.transform.graph, made.keys, sensor_name, shared_name
-        )
         job_of: dict[str, Any] = {}
         schedules = []
         for group in self.plan.groups:
@@ -140,7 +142,7 @@ class JobGroups:
                     remedy="Call the group otherwise.",
                 )
             elif config.job_groups.jobs == "each" and (group.nodes or missing):
-                job = _own_job(ops, group, missing)
+                job = _own_job(ops, group, missing, launching)
             job_of[group.name] = job
             schedules.append(
                 broken_schedule(group.name, group.cron, job, status, error)
@@ -229,7 +231,22 @@ def _missing(
     return tuple(found)
 
 
-def _own_job(ops: GroupOps, group: JobGroup, missing: Collection[dg.AssetKey]) -> Any:
+def _along(
+    launching: Launching, nodes: Collection[NodeId]
+) -> Callable[[LocationAssets], list[dg.AssetKey]]:
+    """What may go along with nodes, for a job to select it."""
+
+    def found(assets: LocationAssets) -> list[dg.AssetKey]:
+        if not launching.takes_along:
+            return []
+        return launching.others_of(assets).along(nodes)
+
+    return found
+
+
+def _own_job(
+    ops: GroupOps, group: JobGroup, missing: Collection[dg.AssetKey], launching: Launching
+) -> Any:
     """The job of a group, with an op of its own."""
     made = ops.made
     keys = [*(made.keys.assets[node_id] for node_id in group.nodes), *missing]
@@ -240,14 +257,16 @@ def _own_job(ops: GroupOps, group: JobGroup, missing: Collection[dg.AssetKey]) -
         run_tags={**_RETRY, **group.tags, JOB_GROUP: group.name},
         executor_def=ops.executor,
     )
-    if missing:
-        return job  # what can't be loaded is red, in this job too
+    along = _along(launching, group.nodes)
+    if missing:  # what can't be loaded is red, in this job too
+        return job_of_its_own(job, None, along) if launching.takes_along else job
     assets = frozenset(made.keys.assets[node_id] for node_id in group.nodes)
     return job_of_its_own(
         job,
         lambda: multi_asset(
             f"{op_name(ops.name)}_{group.name}", part_of(made, assets), ops.transform
         ),
+        along,
     )
 
 

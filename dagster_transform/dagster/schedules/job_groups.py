@@ -9,7 +9,7 @@ from typing import Any
 import dagster as dg
 
 from dagster_transform.dagster.schedules.launching import Launching, run_request, schedule_name
-from dagster_transform.dagster.schedules.one_at_a_time import one_at_a_time
+from dagster_transform.dagster.schedules.one_at_a_time import ALL, one_at_a_time
 from dagster_transform.errors import TransformError
 from dagster_transform.planning.cron import Cron
 from dagster_transform.planning.job_groups.values import JobGroup
@@ -43,7 +43,9 @@ def group_schedule(
         from dagster_transform.dagster.schedules.ticks import decide
 
         tick = context.scheduled_execution_time.astimezone(timezone.utc)
-        with one_at_a_time(group.name):
+        others = launching.others(context)
+        # Two groups that read one asset are not to take it along both.
+        with one_at_a_time(ALL if launching.takes_along else group.name):
             decided = decide(
                 context.instance,
                 group,
@@ -51,12 +53,19 @@ def group_schedule(
                 tick,
                 loaded=loaded,
                 log=context.log,
-                others=launching.others(context),
+                others=others,
             )
         if not decided.launched and (decided.over or not always):
             return dg.SkipReason(decided.said)
+        along, checks = others.selected(decided.along)
         return run_request(
-            launching, group, decided.launched, run_key=tick.isoformat(), tick=tick, always=always
+            launching,
+            group,
+            decided.launched,
+            run_key=tick.isoformat(),
+            tick=tick,
+            always=[*always, *along],
+            checks=checks,
         )
 
     return dg.ScheduleDefinition(

@@ -11,8 +11,10 @@ from typing import Any
 import dagster as dg
 
 from dagster_transform.config import TransformConfig
+from dagster_transform.dagster._compat_jobs import LocationAssets
+from dagster_transform.dagster.schedules.other_assets import OtherAssets
 from dagster_transform.dagster.translation.keys import Keys
-from dagster_transform.graph import Graph, InputId, NodeId, names_of
+from dagster_transform.graph import Graph, NodeId, names_of
 from dagster_transform.planning import ResourceKey
 from dagster_transform.planning.job_groups.values import JobGroup, JobGroupPlan
 from dagster_transform.planning.resource_keys import table_of
@@ -59,33 +61,46 @@ class Launching:
 
     def others(
         self, context: dg.ScheduleEvaluationContext | dg.SensorEvaluationContext
-    ) -> dict[NodeId, set[dg.AssetKey]]:
-        """By node of job groups, the other assets of the code location that it reads, directly or
-        through nodes that nobody schedules; none where nobody is to wait for these.
+    ) -> OtherAssets:
+        """The other assets of the code location that nodes of job groups read; none where they are
+        ignored.
 
         Args:
             context: Dagster's, which knows them, but where somebody only looks at what a tick would
                 do.
         """
-        if self.config.job_groups.upstream_assets != "wait":
-            return {}
+        if self.config.job_groups.upstream_assets == "ignore":
+            return OtherAssets()
         try:
-            assets = context.repository_def.asset_graph if context.repository_def else None
+            repository = context.repository_def
         except dg.DagsterInvariantViolationError:
-            assets = None
-        if assets is None:
-            return {}
-        known = assets.materializable_asset_keys - self.keys.nodes.keys()
-        above: dict[InputId, set[dg.AssetKey]] = {}
-        for node in self.graph.order:
-            found: set[dg.AssetKey] = set()
-            for dep in self.graph.upstream(node):
-                if not self.graph.is_node(dep):
-                    found |= {self.keys.assets[dep]} & known
-                elif dep not in self.scheduled.groups:
-                    found |= above[dep]
-            above[node] = found
-        return {n: above[n] for n in self.scheduled.order if above[n]}
+            repository = None
+        if repository is None:
+            return OtherAssets()
+        return self.others_of(repository.asset_graph, repository)
+
+    def others_of(
+        self, assets: LocationAssets, repository: dg.RepositoryDefinition | None = None
+    ) -> OtherAssets:
+        """The other assets that nodes of job groups read, whether they go along or not.
+
+        Args:
+            assets: Those of the code location.
+            repository: Of the code location.
+        """
+        return OtherAssets.of(
+            assets,
+            self.graph,
+            self.keys,
+            self.plan.crons.keys(),
+            go_along=self.takes_along,
+            repository=repository,
+        )
+
+    @property
+    def takes_along(self) -> bool:
+        """Whether other assets go along with nodes."""
+        return self.config.job_groups.upstream_assets == "include"
 
     @cached_property
     def groups(self) -> dict[str, JobGroup]:
@@ -109,6 +124,7 @@ def run_request(
     attempt: int = 0,
     job_name: str | None = None,
     always: Iterable[dg.AssetKey] = (),
+    checks: Iterable[dg.AssetCheckKey] = (),
 ) -> dg.RunRequest:
     """A run of some of a job group.
 
@@ -121,15 +137,16 @@ def run_request(
         attempt: How often what it builds was lost with its run before.
         job_name: What a sensor launches; None: what the schedule does.
         always: Further keys that it selects.
+        checks: Checks of these.
     """
     concurrency = {tag for node in nodes for tag in launching.scheduled.tags.get(node, ())}
     return dg.RunRequest(
         run_key=run_key,
         job_name=job_name,
         asset_selection=[*(launching.keys.assets[node] for node in nodes), *always],
-        # None is planned: what is up to date then keeps its results, and the run carries out
-        # those of what it builds (`asked_for` in execution/run.py).
-        asset_check_keys=[],
+        # None of the nodes' is planned: what is up to date then keeps its results, and the run
+        # carries out those of what it builds (`asked_for` in execution/run.py).
+        asset_check_keys=[*checks],
         run_config=_run_config(group),
         tags={
             **group.tags,

@@ -20,6 +20,8 @@ from dagster_transform.runs.tags import JOB_GROUP, TICK
 PATIENCE = 20.0
 """Seconds after which whoever has asked first is taken for dead. A tick may take 60."""
 _POLL = 0.5
+ALL = ""
+"""In the place of a job group: all of them, and the transform's sensor."""
 
 _locks: dict[str, threading.Lock] = {}
 # By job group, the last tick that was decided in this process, and when, monotonic: both daemons
@@ -29,7 +31,8 @@ _decided: dict[str, tuple[datetime, float]] = {}
 
 @contextmanager
 def one_at_a_time(job_group: str) -> Iterator[None]:
-    """Hold back who evaluates a job group's schedule while somebody else does, in this process."""
+    """Hold back who evaluates a job group's schedule, or one of `ALL`, while somebody else does,
+    in this process."""
     with _locks.setdefault(job_group, threading.Lock()):
         yield
 

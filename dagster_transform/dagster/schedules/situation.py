@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
-from types import MappingProxyType
 
 import dagster as dg
 
@@ -25,15 +24,16 @@ from dagster_transform.dagster._compat_schedules import (
 )
 from dagster_transform.dagster.execution.owed_rows import owed_of
 from dagster_transform.dagster.schedules.launching import Launching, schedule_name
+from dagster_transform.dagster.schedules.other_assets import OtherAssets
 from dagster_transform.graph import NodeId
 from dagster_transform.planning.follow_up import Owed, RunState
 from dagster_transform.planning.job_groups.tick_window import TickMemory, chosen_of
-from dagster_transform.planning.situation import Hold, ReadAsset, Situation, UnderWay
+from dagster_transform.planning.situation import Hold, Situation, UnderWay
 from dagster_transform.runs.tags import FOLLOWED_UP, JOB_GROUP, TICK, TOLD
 
 LOST_SINCE = timedelta(days=1)
 """Runs that were lost longer ago are not followed up."""
-NO_OTHERS: Mapping[NodeId, Collection[dg.AssetKey]] = MappingProxyType({})
+NO_OTHERS = OtherAssets()
 _WILL_RETRY = "dagster/will_retry"
 
 
@@ -66,10 +66,10 @@ def read_known(
     *,
     among: Iterable[Instigator],
     own: tuple[str, datetime] | None = None,
-    others: Mapping[NodeId, Collection[dg.AssetKey]] = NO_OTHERS,
+    others: OtherAssets = NO_OTHERS,
 ) -> Known:
     """Read what is known, in at most seven queries and one more for each 500 nodes that runs under
-    way are to build, and for each 500 other assets that are waited for.
+    way are to build, and for each 500 other assets that nodes read.
 
     Args:
         instance: Dagster's.
@@ -78,7 +78,7 @@ def read_known(
         location: The code location.
         among: All schedules and sensors, as `instigators` gives them.
         own: The job group and tick that is evaluated now; None: none is.
-        others: By node, other assets that it reads and waits for.
+        others: Other assets that nodes read.
 
     Raises:
         ClaimsError: The claims store can't be used.
@@ -96,8 +96,8 @@ def read_known(
         name: TickMemory.from_text(notes.get(schedule)) for name, schedule in of_group.items()
     }
     owed = tuple(owed_of(store.remembered(), location))
-    asked = {each.launched for each in owed if each.launched is not None}
-    asked_runs = runs_of_keys(instance, asked)
+    asked_keys = {each.launched for each in owed if each.launched is not None}
+    asked_runs = runs_of_keys(instance, asked_keys)
     lost = {key for key, record in asked_runs.items() if is_lost(record, location)}
     runs = {
         key: RunState.ENDED
@@ -109,10 +109,13 @@ def read_known(
     holders = tuple(store.holders())
     records = runs_under_way(instance)
     pending: dict[NodeId, list[datetime]] = {}
+    asked: dict[NodeId, str] = {}
     for each in owed:
         # What awaits a recovery holds up no tick: that builds it, if it can, and answers for it.
         if not each.awaits and (each.launched not in runs or each.launched in lost):
             pending.setdefault(each.node, []).append(each.tick)
+            if each.launched is not None and each.launched not in runs:
+                asked[each.node] = f"which job group {each.job_group} has launched"
     until: dict[str, datetime] = {}
     for name, schedule in of_group.items():
         memory = memories[name]
@@ -127,12 +130,14 @@ def read_known(
             # has not seen it yet.
             for node in chosen_of(launching.groups[name].nodes, memory.launched) or ():
                 pending.setdefault(node, []).append(memory.until)
+                if record is None:
+                    asked[node] = f"which job group {name} has launched"
     situation = Situation(
         holds=_holds(holders, launching),
         under_way=_under_way(instance, records, launching),
         pending={node: tuple(sorted(ticks)) for node, ticks in pending.items()},
         launched_until={launching.groups[name].name: at for name, at in until.items()},
-        read_assets=_read_assets(instance, others),
+        read_assets=others.read(instance, location=location, under_way=records, asked=asked),
     )
     return Known(location, situation, owed, runs, holders, launched)
 
@@ -183,21 +188,6 @@ def _launched(
         if run_key_of(run) == run.tags[TICK] and location_of(run) in (None, location):
             found[run.tags[JOB_GROUP], run.tags[TICK]] = record
     return found
-
-
-def _read_assets(
-    instance: dg.DagsterInstance, others: Mapping[NodeId, Collection[dg.AssetKey]]
-) -> dict[NodeId, tuple[ReadAsset, ...]]:
-    every = sorted({key for keys in others.values() for key in keys})
-    built = last_materialized(instance, every)
-    found = {
-        key: ReadAsset(
-            key.to_user_string(),
-            datetime.fromtimestamp(built[key], timezone.utc) if key in built else None,
-        )
-        for key in every
-    }
-    return {node: tuple(found[key] for key in sorted(keys)) for node, keys in others.items()}
 
 
 def _holds(holders: Iterable[Holder], launching: Launching) -> dict[NodeId, Hold]:

@@ -3,7 +3,7 @@ remembered before a run is asked for."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -20,6 +20,7 @@ from dagster_transform.dagster.execution.claims_store import open_claims
 from dagster_transform.dagster.execution.owed_rows import as_row
 from dagster_transform.dagster.schedules.launching import Launching, schedule_name
 from dagster_transform.dagster.schedules.one_at_a_time import note_decided, wait_for_run
+from dagster_transform.dagster.schedules.other_assets import OtherAssets
 from dagster_transform.dagster.schedules.situation import NO_OTHERS, read_known, sensor_is_on
 from dagster_transform.graph import NodeId
 from dagster_transform.planning.cron import Cron
@@ -32,7 +33,9 @@ from dagster_transform.planning.job_groups.tick_window import (
     tick_window,
 )
 from dagster_transform.planning.job_groups.values import JobGroup
+from dagster_transform.planning.situation import AssetPath
 from dagster_transform.planning.tick_plan import plan_tick
+from dagster_transform.planning.upstreams import along_with
 from dagster_transform.runs.ports import RunLog
 
 
@@ -44,11 +47,13 @@ class Decided:
         launched: Nodes of the group.
         said: Why there are none, in words.
         over: Whether the tick is none.
+        along: Other assets that its run materialises before them, by their keys' parts.
     """
 
     launched: tuple[NodeId, ...]
     said: str = ""
     over: bool = False
+    along: tuple[AssetPath, ...] = ()
 
 
 def decide(
@@ -59,7 +64,7 @@ def decide(
     *,
     loaded: datetime,
     log: RunLog,
-    others: Mapping[NodeId, Collection[dg.AssetKey]] = NO_OTHERS,
+    others: OtherAssets = NO_OTHERS,
 ) -> Decided:
     """What a tick launches; the rest of what is due is remembered as pending.
 
@@ -72,7 +77,7 @@ def decide(
         tick: In UTC.
         loaded: When this process has read the job group file, aware.
         log: The tick's.
-        others: By node, other assets that it reads and waits for.
+        others: Other assets that nodes read.
 
     Raises:
         ClaimsError: The claims store can't be used. The next tick launches what was due, then.
@@ -95,7 +100,8 @@ def decide(
     if is_newest and (again := chosen_of(group.nodes, window.memory.launched)) is not None:
         if mine is not None and again:
             wait_for_run(instance, group.name, tick)
-        return Decided(again, "What is due of this tick waits for something.")
+        along = along_with(dict.fromkeys(again, tick), others.read(instance))
+        return Decided(again, "What is due of this tick waits for something.", along=along)
     if len(evaluated) > 1 or not due:
         _note(instance, mine, _remember(window.memory, group, due if is_newest else None))
         return Decided(due, _nothing_due(group, crons, tick))
@@ -141,7 +147,8 @@ def decide(
     said = plan.skipped(scheduled)
     if not followed_up:
         said += f" The next tick tries again, for sensor {launching.sensor} is switched off."
-    return Decided(plan.launched, said)
+    along = along_with(dict.fromkeys(plan.launched, tick), known.situation.read_assets)
+    return Decided(plan.launched, said, along=along)
 
 
 def _remember(

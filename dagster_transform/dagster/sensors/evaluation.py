@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
@@ -21,6 +22,8 @@ from dagster_transform.dagster._compat_schedules import (
 from dagster_transform.dagster.execution.claims_store import open_claims
 from dagster_transform.dagster.execution.owed_rows import as_row
 from dagster_transform.dagster.schedules.launching import Launching, run_request
+from dagster_transform.dagster.schedules.one_at_a_time import ALL, one_at_a_time
+from dagster_transform.dagster.schedules.other_assets import OtherAssets
 from dagster_transform.dagster.schedules.situation import (
     LOST_SINCE,
     NO_OTHERS,
@@ -41,6 +44,7 @@ from dagster_transform.planning.follow_up import (
 )
 from dagster_transform.planning.owed_by_runs import LostRun, lost_work
 from dagster_transform.planning.reconcile import HeldLease, reconcile
+from dagster_transform.planning.upstreams import along_with
 from dagster_transform.runs.tags import ATTEMPT, FOLLOWED_UP, JOB_GROUP, TICK
 
 _VERSION = 1
@@ -71,16 +75,18 @@ def evaluate(
         # Somebody looks at what it would do: that changes nothing.
         return dg.SensorResult(skip_reason="It launches and releases only while it is switched on.")
     store = open_claims(instance, launching.config)
-    looked = look(
-        instance,
-        store,
-        launching,
-        jobs,
-        location=location,
-        among=every,
-        now=now,
-        others=launching.others(context),
-    )
+    others = launching.others(context)
+    with one_at_a_time(ALL) if launching.takes_along else nullcontext():
+        looked = look(
+            instance,
+            store,
+            launching,
+            jobs,
+            location=location,
+            among=every,
+            now=now,
+            others=others,
+        )
     cursor = _cursor(looked.decided)
     lines = _lines(looked.decided, launching, cursor != context.cursor)
     for line in (*looked.said, *lines):
@@ -119,7 +125,7 @@ def look(
     location: str,
     among: Iterable[Instigator],
     now: datetime,
-    others: Mapping[NodeId, Collection[dg.AssetKey]] = NO_OTHERS,
+    others: OtherAssets = NO_OTHERS,
 ) -> Looked:
     """Release, follow up and mark what is launched. The number of queries depends on how many runs
     are launched or were lost, and not on how many nodes or runs there are.
@@ -132,12 +138,12 @@ def look(
         location: The code location.
         among: All schedules and sensors.
         now: Aware.
-        others: By node, other assets that it reads and waits for.
+        others: Other assets that nodes read.
 
     Raises:
         ClaimsError: The claims store can't be used.
     """
-    lost = _owe_lost_work(instance, store, launching, location, now)
+    lost = _owe_lost_work(instance, store, launching, location, now, others=others)
     known = read_known(instance, store, launching, location, among=among, others=others)
     released = _release(instance, store, known.holders, now)
     decided = follow_up(
@@ -156,6 +162,8 @@ def look(
     for launch in decided.launches:
         key, nodes = _win(store, launch, location, now)
         if nodes:
+            ticks = {node: launch.last_ticks[node] for node in nodes}
+            along, checks = others.selected(along_with(ticks, known.situation.read_assets))
             requests.append(
                 run_request(
                     launching,
@@ -165,6 +173,8 @@ def look(
                     tick=launch.tick,
                     attempt=launch.attempt,
                     job_name=jobs[launch.job_group],
+                    always=along,
+                    checks=checks,
                 )
             )
     return Looked(tuple(requests), decided, (*released, *lost))
@@ -235,6 +245,8 @@ def _owe_lost_work(
     launching: Launching,
     location: str,
     now: datetime,
+    *,
+    others: OtherAssets,
 ) -> list[str]:
     """Remember what was lost with runs whose processes have died; what is to be said of it."""
     records = [
@@ -264,7 +276,10 @@ def _owe_lost_work(
         done = [n for n in nodes if began is not None and built.get(n, 0.0) >= began]
         attempt = int(run.tags.get(ATTEMPT, "0"))
         group = run.tags[JOB_GROUP]
-        lost = LostRun(run.run_id, group, tick[0], attempt, nodes, done)
+        failed = others.failed_in(instance, run)
+        names = [key.to_user_string() for key in failed]
+        below = others.below(failed)
+        lost = LostRun(run.run_id, group, tick[0], attempt, nodes, done, names, below)
         owed, refused = lost_work(lost, now)
         store.postpone(as_row(each, location) for each in owed)
         # Only now: what is not tagged is looked at again, and postponed once.

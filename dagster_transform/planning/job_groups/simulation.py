@@ -294,15 +294,8 @@ def _scheduled_upstream(
 ) -> list[tuple[int, ...]]:
     """By node, the scheduled nodes that it reads, directly or through nodes that nobody schedules,
     as numbers."""
-    found: list[tuple[int, ...]] = []
-    for node_id in graph.order:
-        mine: dict[int, None] = {}
-        for above in graph.upstream(node_id):
-            if not graph.is_node(above):
-                continue
-            if above in plan.crons:
-                mine[numbers[above]] = None
-            else:
-                mine.update(dict.fromkeys(found[numbers[above]]))
-        found.append(tuple(mine))
-    return found
+    nearest = graph.nearest_upstream(plan.crons.__contains__)
+    return [
+        tuple(numbers[above] for above in nearest[node_id] if graph.is_node(above))
+        for node_id in graph.order
+    ]

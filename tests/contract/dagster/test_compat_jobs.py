@@ -76,3 +76,37 @@ def test_the_code_location_tells_the_web_server_of_it() -> None:
     assert jobs["a"] == {"__ASSET_JOB", "other"}
     assert jobs["b"] == jobs["c"] == {"__ASSET_JOB", "part"}
     assert {schedule.job_name for schedule in snap.schedules} == {"part"}
+
+
+def test_others_of_the_code_location_go_along_with_their_checks() -> None:
+    @dg.asset(deps=["raw"])
+    def a() -> None: ...
+
+    @dg.multi_asset(specs=[dg.AssetSpec("raw"), dg.AssetSpec("twin")])
+    def both():  # type: ignore[no-untyped-def]  # Dagster reads annotations
+        yield dg.MaterializeResult("raw")
+        yield dg.MaterializeResult("twin")
+
+    @dg.asset_check(asset="a")
+    def is_well() -> dg.AssetCheckResult:
+        return dg.AssetCheckResult(passed=True)
+
+    job = dg.define_asset_job("part", selection=dg.AssetSelection.assets("b", "c"))
+    keys = [dg.AssetKey("a"), dg.AssetKey("raw")]
+    own = job_of_its_own(job, lambda: op_of("part_of_it", "b", "c"), lambda _assets: keys)
+    shared = job_of_its_own(dg.define_asset_job("all", selection=["b"]), None, lambda _assets: keys)
+    repository = dg.Definitions(
+        assets=[op_of("everything", "b", "c"), a, both],
+        asset_checks=[is_well],
+        jobs=[own, shared],
+        executor=dg.in_process_executor,
+    ).get_repository_def()
+    for name, more in (("part", {"b", "c"}), ("all", {"b"})):
+        layer = repository.get_job(name).asset_layer
+        found = {key.to_user_string() for key in layer.executable_asset_keys}
+        assert found == {"a", "raw", "twin", *more}, "what is made only together comes together"
+        assert dg.AssetCheckKey(dg.AssetKey("a"), "is_well") in layer.asset_graph.asset_check_keys
+    with dg.DagsterInstance.ephemeral() as instance:
+        done = repository.get_job("part").execute_in_process(instance=instance)
+        order = [e.asset_key.to_user_string() for e in done.get_asset_materialization_events()]
+        assert order.index("raw") < order.index("a") < order.index("b")
