@@ -11,6 +11,6 @@ config_option = click.option(
     "-c",
     "config_path",
     type=click.Path(path_type=Path),
-    help="transform.yaml, or its folder.  [default: $DAGSTER_TRANSFORM_CONFIG, else the working "
-    "directory's]",
+    help="transform.yaml, or the defs.yaml of a TransformComponent; or the folder of either.  "
+    "[default: $DAGSTER_TRANSFORM_CONFIG, else transform.yaml in the working directory]",
 )

@@ -49,7 +49,9 @@ def _one_line(value: str) -> str:
     return value
 
 
-Secret = Annotated[SecretStr | None, BeforeValidator(_none_if_empty)]
+Secret = Annotated[
+    SecretStr | None, BeforeValidator(_none_if_empty, json_schema_input_type=SecretStr | None)
+]
 SecretUrl = Annotated[Secret, AfterValidator(_secret_http)]
 Address = Annotated[Text, AfterValidator(_one_line)]
 Addresses = Annotated[Texts, AfterValidator(lambda found: tuple(map(_one_line, found)))]
@@ -71,7 +73,10 @@ class _Channel(Model):
         retries: How often it is tried again, after 1, 2, 4... seconds.
     """
 
-    events: Annotated[tuple[AlertEvent, ...], BeforeValidator(_as_list)] = _EVENTS
+    events: Annotated[
+        tuple[AlertEvent, ...],
+        BeforeValidator(_as_list, json_schema_input_type=list[AlertEvent] | AlertEvent),
+    ] = _EVENTS
     severity: Literal["warn", "error"] = "error"
     waiting_after: Seconds = 3600.0
     projects: Texts = ()

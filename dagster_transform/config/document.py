@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,12 @@ from typing import Any
 
 import yaml
 
+from dagster_transform.config.component_file import (
+    NoTransformError,
+    TemplateError,
+    attributes_of,
+    filled_in,
+)
 from dagster_transform.errors import TransformError
 
 Where = tuple[str | int, ...]
@@ -64,6 +70,7 @@ class ConfigError(TransformError):
 _VARIABLE = re.compile(
     r"(?P<escape>\$\$\{)|\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^{}]*))?\}|\$\{"
 )
+_TEMPLATE = re.compile(r"(\{\{.*?\}\})", re.DOTALL)
 _TAG = "tag:yaml.org,2002:"
 _MOST_VALUES = 100_000
 """Aliases of aliases make gigabytes of a few lines; nobody writes as many settings as this."""
@@ -81,17 +88,27 @@ class ConfigDocument:
         variables: Whether `${NAME}` stands for an environment variable; else it is a plain text.
         most_values: With more values than that it is refused; many values are read by libyaml,
             where it is there: Python takes a second for 10,000.
+        attributes: Where the file may be one of Dagster's components (defs.yaml): which of a
+            component's attributes are read. None: it may not be one.
 
     Attributes:
         problems: What was found to be wrong so far.
         marks: Line and column of every value: of its key, or of an item of a list.
         reported: Values that are wrong, of which nothing more needs to be said.
         written: Every string as it is in the file, before variables are expanded.
+        component: The type of the component whose attributes were read; None: it is none.
     """
 
     def __init__(
-        self, file: Path, *, variables: bool = True, most_values: int = _MOST_VALUES
+        self,
+        file: Path,
+        *,
+        variables: bool = True,
+        most_values: int = _MOST_VALUES,
+        attributes: Collection[str] | None = None,
     ) -> None:
+        self.component: str | None = None
+        self._attributes = attributes
         self.problems: list[ConfigProblem] = []
         self._variables = variables
         self._most_values = most_values
@@ -159,7 +176,20 @@ class ConfigDocument:
                 fast = yaml.CSafeLoader(text)
                 return fast, fast.get_single_node()
         loader = yaml.SafeLoader(text)
-        return loader, loader.get_single_node()
+        if self._attributes is None:
+            return loader, loader.get_single_node()
+        documents: list[yaml.Node] = []
+        while loader.check_node():
+            documents.append(loader.get_node())  # type: ignore[arg-type]  # there is one
+        try:
+            self.component, node = attributes_of(documents, self._attributes)
+        except NoTransformError as error:
+            raise self._unreadable(error.cause, remedy=error.remedy) from None
+        if self.component is None and len(documents) > 1:
+            yaml.SafeLoader(text).get_single_node()  # says what is wrong, and where
+        if self.component is not None and node is not None:
+            self.marks[()] = _place(node)
+        return loader, node
 
     def text(self) -> str:
         """What is written in the file. Raises ConfigError: it can't be read."""
@@ -236,8 +266,23 @@ class ConfigDocument:
         return data
 
     def _expand(self, text: str, where: Where) -> str:
-        """`text` with the values of environment variables; what is wrong is reported."""
+        """`text` with the values of environment variables, and of a component also with what
+        Dagster's templates stand for; what is wrong is reported."""
+        if self.component is None:
+            return self._variables_of(text, where)
+        return "".join(
+            self._filled_in(part, where) if place % 2 else self._variables_of(part, where)
+            for place, part in enumerate(_TEMPLATE.split(text))
+        )
 
+    def _filled_in(self, template: str, where: Where) -> str:
+        try:
+            return filled_in(template, self._file)
+        except TemplateError as error:
+            self.report(where, str(error))
+            return ""
+
+    def _variables_of(self, text: str, where: Where) -> str:
         def value_of(found: re.Match[str]) -> str:
             if found["escape"]:
                 return "${"

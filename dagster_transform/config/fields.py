@@ -7,7 +7,7 @@ import re
 import stat
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -22,6 +22,11 @@ from pydantic_core import PydanticCustomError
 
 from dagster_transform.config.crons import A_CRON, A_TIME_ZONE, is_cron, is_time_zone
 
+if TYPE_CHECKING:  # what takes long to import, and only a schema needs
+    from pydantic import GetJsonSchemaHandler
+    from pydantic.json_schema import JsonSchemaValue
+    from pydantic_core import CoreSchema
+
 _SQLITE_FILE = re.compile(r"(?P<scheme>sqlite(?:\+\w+)?:///)(?!/|:memory:|file:)(?P<path>.+)")
 
 
@@ -29,6 +34,18 @@ class Model(BaseModel):
     """A mapping of transform.yaml: a frozen value, and an unknown key is an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """The schema, in which each key has the text that the docstring has for it, and an example
+        of how it is written."""
+        from dagster_transform.config.describing import describe  # only who asks for a schema pays
+
+        schema = handler(core_schema)
+        describe(cls, handler.resolve_ref_schema(schema))
+        return schema
 
     @classmethod
     def keys(cls) -> list[str]:
@@ -154,22 +171,57 @@ def _existing_folder(path: Path, info: ValidationInfo) -> Path:
     return folder
 
 
-Count = Annotated[int, BeforeValidator(_not_bool), Field(ge=1)]
-Seconds = Annotated[float, BeforeValidator(_not_bool), Field(gt=0, allow_inf_nan=False)]
-Folder = Annotated[Path, BeforeValidator(_not_empty), AfterValidator(_existing_folder)]
-OptionalText = Annotated[str | None, BeforeValidator(_none_if_empty)]
-OptionalPath = Annotated[Path | None, BeforeValidator(_none_if_empty), AfterValidator(_placed_path)]
+# What stands after `json_schema_input_type` is what people may write, for editors and
+# `dg check yaml`: what a validator makes of it is another matter.
+_Count = Annotated[int, Field(ge=1)]
+_Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Count = Annotated[_Count, BeforeValidator(_not_bool, json_schema_input_type=_Count)]
+Seconds = Annotated[_Seconds, BeforeValidator(_not_bool, json_schema_input_type=_Seconds)]
+Folder = Annotated[
+    Path, BeforeValidator(_not_empty, json_schema_input_type=str), AfterValidator(_existing_folder)
+]
+OptionalText = Annotated[
+    str | None, BeforeValidator(_none_if_empty, json_schema_input_type=str | None)
+]
+OptionalPath = Annotated[
+    Path | None,
+    BeforeValidator(_none_if_empty, json_schema_input_type=str | None),
+    AfterValidator(_placed_path),
+]
 OptionalUrl = Annotated[OptionalText, AfterValidator(_placed_url)]
 WebAddress = Annotated[OptionalText, AfterValidator(http_url)]
 Cron = Annotated[OptionalText, AfterValidator(_cron)]
 TimeZone = Annotated[OptionalText, AfterValidator(_time_zone)]
-Text = Annotated[str, BeforeValidator(_not_empty)]
-Texts = Annotated[tuple[Text, ...], BeforeValidator(_as_texts)]
-Folders = Annotated[tuple[Folder, ...], BeforeValidator(_as_list), Field(min_length=1)]
-OptionalFolder = Annotated[Folder | None, BeforeValidator(_none_if_empty)]
-Key = Annotated[tuple[Text, ...], BeforeValidator(_as_key), Field(min_length=1)]
+Text = Annotated[str, BeforeValidator(_not_empty, json_schema_input_type=str)]
+Texts = Annotated[
+    tuple[Text, ...], BeforeValidator(_as_texts, json_schema_input_type=list[str] | str | None)
+]
+Folders = Annotated[
+    tuple[Folder, ...],
+    BeforeValidator(_as_list, json_schema_input_type=list[str] | str),
+    Field(min_length=1),
+]
+OptionalFolder = Annotated[
+    Folder | None, BeforeValidator(_none_if_empty, json_schema_input_type=str | None)
+]
+Key = Annotated[
+    tuple[Text, ...],
+    BeforeValidator(_as_key, json_schema_input_type=list[str] | str),
+    Field(min_length=1),
+]
 """Of an asset."""
-KeyPrefix = Annotated[tuple[Text, ...], BeforeValidator(_as_prefix)]
-KeysByName = Annotated[Mapping[str, Key], BeforeValidator(_as_mapping)]
-Variables = Annotated[Mapping[str, Any], BeforeValidator(_as_mapping)]
-Labels = Annotated[Mapping[str, str], BeforeValidator(_as_mapping)]
+KeyPrefix = Annotated[
+    tuple[Text, ...], BeforeValidator(_as_prefix, json_schema_input_type=list[str] | str | None)
+]
+KeysByName = Annotated[
+    Mapping[str, Key],
+    BeforeValidator(_as_mapping, json_schema_input_type=Mapping[str, list[str] | str] | None),
+]
+Variables = Annotated[
+    Mapping[str, Any],
+    BeforeValidator(_as_mapping, json_schema_input_type=Mapping[str, Any] | None),
+]
+Labels = Annotated[
+    Mapping[str, str],
+    BeforeValidator(_as_mapping, json_schema_input_type=Mapping[str, str] | None),
+]

@@ -11,6 +11,7 @@ from dagster_transform.config.fields import Count, Model, OptionalPath, Seconds,
 
 _APART = ("project", "schema", "owner")
 _TAG = "tag:"
+Merging = Literal["never", "needed", "always"]
 
 
 def _as_word(value: Any) -> Any:
@@ -59,9 +60,9 @@ class JobGroups(Model):
     max_job_groups: Count = 20
     smallest: Count = 10
     largest: Count | None = None
-    merge_cadences: Annotated[Literal["never", "needed", "always"], BeforeValidator(_as_word)] = (
-        "needed"
-    )
+    merge_cadences: Annotated[
+        Merging, BeforeValidator(_as_word, json_schema_input_type=Merging | bool)
+    ] = "needed"
     keep_apart: Annotated[Texts, AfterValidator(_known)] = ()
     pinned: dict[str, Texts] = Field(default_factory=dict)
     jobs: Literal["each", "shared"] = "each"

@@ -24,6 +24,7 @@ from dagster_transform.config.alerts import (
     report_written_secrets,
 )
 from dagster_transform.config.checks import CheckJob
+from dagster_transform.config.component_file import COMPONENT_FILES
 from dagster_transform.config.document import ConfigDocument, ConfigError, Where
 from dagster_transform.config.explaining import explain
 from dagster_transform.config.fields import (
@@ -220,8 +221,9 @@ def load_config(path: str | Path | None = None) -> TransformConfig:
     """The configuration in a file.
 
     Args:
-        path: The file, or the folder that has it as transform.yaml. None is what the environment
-            variable DAGSTER_TRANSFORM_CONFIG says, else transform.yaml in the working directory.
+        path: The file, or the folder that has it as transform.yaml. It may be the file of a
+            component (defs.yaml) whose attributes they are. None is what the environment variable
+            DAGSTER_TRANSFORM_CONFIG says, else transform.yaml in the working directory.
 
     Raises:
         ConfigError: The file is missing, or something in it is wrong.
@@ -230,8 +232,8 @@ def load_config(path: str | Path | None = None) -> TransformConfig:
     file = Path(os.path.abspath(chosen))
     with suppress(OSError, ValueError):  # what is wrong with it is said when it is read
         if file.is_dir():
-            file /= CONFIG_FILE
-    document = ConfigDocument(file)
+            file = _file_in(file)
+    document = ConfigDocument(file, attributes=TransformConfig.model_fields)
     data = document.read()
     try:
         config = TransformConfig.model_validate(data, context={"root": file.parent})
@@ -247,6 +249,12 @@ def load_config(path: str | Path | None = None) -> TransformConfig:
     config._file = file
     config._document = document
     return config
+
+
+def _file_in(folder: Path) -> Path:
+    """transform.yaml, or the file of a component where only that is there."""
+    names = (CONFIG_FILE, *COMPONENT_FILES)
+    return next((folder / name for name in names if (folder / name).exists()), folder / CONFIG_FILE)
 
 
 def _in_alerts(where: Where) -> tuple[Where, type[Model], str]:

@@ -11,7 +11,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
-from dagster_transform.config.checks import ProjectChecks, as_when
+from dagster_transform.config.checks import ProjectChecks, Timing, as_when
 from dagster_transform.config.fields import (
     Cron,
     Folder,
@@ -53,9 +53,10 @@ class _Project(Model):
     exclude: Texts = ()
     key_prefix: KeyPrefix = ()
     source_keys: KeysByName = Field(default_factory=dict)
-    checks: Annotated[ProjectChecks, BeforeValidator(as_when)] = Field(
-        default_factory=ProjectChecks
-    )
+    checks: Annotated[
+        ProjectChecks,
+        BeforeValidator(as_when, json_schema_input_type=ProjectChecks | Timing | None),
+    ] = Field(default_factory=ProjectChecks)
     require_passing_checks: bool = False
 
     _MAKES_THE_GRAPH: ClassVar[tuple[str, ...]] = ("select", "exclude", "key_prefix", "source_keys")
@@ -83,7 +84,7 @@ class JanitorSchedule(Model):
         schedule: Whether the schedule runs from the start.
     """
 
-    cron: Annotated[Cron, BeforeValidator(_given)] = "17 3 * * *"
+    cron: Annotated[Cron, BeforeValidator(_given, json_schema_input_type=str)] = "17 3 * * *"
     time_zone: TimeZone = None
     schedule: Literal["stopped", "running"] = "stopped"
 
@@ -183,9 +184,9 @@ class DbtProject(_Project):
     state: OptionalPath = None
     cron: Cron = None
     time_zone: TimeZone = None
-    watch: Annotated[WatchedFolder, BeforeValidator(_as_watched)] = Field(
-        default_factory=WatchedFolder
-    )
+    watch: Annotated[
+        WatchedFolder, BeforeValidator(_as_watched, json_schema_input_type=WatchedFolder | str)
+    ] = Field(default_factory=WatchedFolder)
 
     _MAKES_THE_GRAPH = (*_Project._MAKES_THE_GRAPH, "vars", "cron", "time_zone")
 

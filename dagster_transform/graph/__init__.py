@@ -21,6 +21,7 @@ from dagster_transform.graph.graph_file import (
     nodes_left,
     read_graph_file,
     write_graph_file,
+    write_graph_text,
 )
 from dagster_transform.graph.ids import (
     CheckId,
@@ -112,4 +113,5 @@ __all__ = [
     "why_stale",
     "with_keys",
     "write_graph_file",
+    "write_graph_text",
 ]

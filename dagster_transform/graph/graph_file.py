@@ -91,6 +91,20 @@ def write_graph_file(path: Path, graph_file: GraphFile) -> None:
     if graph_file.format_version != FORMAT_VERSION:
         raise ValueError(f"only format {FORMAT_VERSION} can be written")
     content = json.dumps(_encode(graph_file), sort_keys=True, separators=(",", ":"))
+    write_graph_text(path, content, graph_file.project)
+
+
+def write_graph_text(path: Path, content: str, project: str) -> None:
+    """Writes what a graph file held, as text without its end of line, whole or not at all.
+
+    Args:
+        path: Where; folders above it are made.
+        content: What it held.
+        project: Whose it is, for the error.
+
+    Raises:
+        GraphFileError: It could not be written; what was at `path` is unchanged.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -108,7 +122,7 @@ def write_graph_file(path: Path, graph_file: GraphFile) -> None:
         raise GraphFileError(
             f"The graph file {path} can't be written: {error.strerror or error}",
             path=path,
-            project=graph_file.project,
+            project=project,
             remedy="Make its folder writable, and see that the disk has space.",
         ) from error
 

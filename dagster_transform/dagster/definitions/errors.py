@@ -19,3 +19,7 @@ class TranslationError(TransformError):
 
 class DuplicateKeyError(TranslationError):
     """Two nodes have one asset key, or two checks one name."""
+
+
+class WrongFrameworkError(TransformError):
+    """A project is of another framework than what was asked for."""

@@ -51,12 +51,27 @@ class Loaded:
         return Graph.combine(self.graphs.values())
 
 
-def load_graphs(config: TransformConfig, projects: Iterable[str] | None = None) -> Loaded:
+def in_development() -> bool:
+    """Whether `dagster dev` or a command of `dg` loads this: then people edit files."""
+    return bool(os.environ.get(_DEVELOPMENT))
+
+
+def load_graphs(
+    config: TransformConfig,
+    projects: Iterable[str] | None = None,
+    *,
+    refresh: bool | None = None,
+) -> Loaded:
     """Read the graph files of all projects, or of some.
 
     Under `dagster dev` a graph file that is missing or older than its project's files is made
     anew, in a process of its own. Everywhere else that is an error which names the command; one
     that is merely older still says which assets there are.
+
+    Args:
+        config: The configuration.
+        projects: Names of projects; None: all.
+        refresh: Whether graph files are made anew; None: where people edit files.
 
     Raises:
         UnknownProjectError: There is no such project.
@@ -66,9 +81,10 @@ def load_graphs(config: TransformConfig, projects: Iterable[str] | None = None) 
     not_in_files: dict[str, Sequence[str]] = {}
     left: dict[str, Sequence[Node]] = {}
     times = times_of(config)
+    again = in_development() if refresh is None else refresh
     for name in config.projects if projects is None else projects:
         try:
-            found, problem = _load(config, name)
+            found, problem = _load(config, name, again)
         except TransformError as error:
             errors[name] = error
             left[name] = nodes_left(config.graph_path(name), name)
@@ -81,14 +97,15 @@ def load_graphs(config: TransformConfig, projects: Iterable[str] | None = None) 
     return Loaded(graphs, errors, not_in_files, left)
 
 
-def _load(config: TransformConfig, name: str) -> tuple[GraphFile, TransformError | None]:
+def _load(
+    config: TransformConfig, name: str, again: bool
+) -> tuple[GraphFile, TransformError | None]:
     path = config.graph_path(name)
-    development = bool(os.environ.get(_DEVELOPMENT))
     found: GraphFile | None = None
     try:
         found = read_graph_file(path, name)
     except GraphFileError:
-        if not development:
+        if not again:
             raise
     if found is not None:
         project = config.project(name)
@@ -97,7 +114,7 @@ def _load(config: TransformConfig, name: str) -> tuple[GraphFile, TransformError
         stale = why_stale(found, config.root, project.paths, environment, settings)
         if stale is None:
             return found, None
-        if not development:
+        if not again:
             # Its assets and what reads them are still known: what is selected of it must fail, and
             # nothing may be built over it.
             return found, StaleGraphError(
@@ -105,7 +122,7 @@ def _load(config: TransformConfig, name: str) -> tuple[GraphFile, TransformError
                 remedy=f"Run `dagster-transform prepare --project {name}` where you deploy from.",
             )
     try:
-        _prepare(config, name)
+        prepare(config, [name])
     except PrepareFailedError as error:
         if found is None:
             raise
@@ -113,11 +130,18 @@ def _load(config: TransformConfig, name: str) -> tuple[GraphFile, TransformError
     return read_graph_file(path, name), None
 
 
-def _prepare(config: TransformConfig, name: str) -> None:
-    """In another process, because a code server that has imported SQLMesh stays slow and big."""
+def prepare(config: TransformConfig, projects: Sequence[str]) -> None:
+    """Write the graph files of projects, as `dagster-transform prepare` does, in another process:
+    a code server that has imported SQLMesh stays slow and big.
+
+    Raises:
+        PrepareFailedError: One of them could not be read; the others' are written.
+    """
     command = [sys.executable, "-m", "dagster_transform.cli", "prepare"]
-    command += ["--config", str(config.file), "--project", name]
+    command += ["--config", str(config.file)]
+    for name in projects:
+        command += ["--project", name]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode not in (0, _NOT_SHOWN):
         said = (done.stderr.strip() or done.stdout.strip()).removeprefix("Error: ")
-        raise PrepareFailedError(said or f"Project {name} could not be read.")
+        raise PrepareFailedError(said or f"Projects can't be read: {', '.join(projects)}.")

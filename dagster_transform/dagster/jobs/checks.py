@@ -35,7 +35,7 @@ class CheckJobs:
     schedules: tuple[dg.ScheduleDefinition, ...]
 
 
-def build_check_jobs(
+def check_jobs(
     config: TransformConfig, graph: Graph, keys: Keys, taken: Collection[str]
 ) -> CheckJobs:
     """`<project>_checks` for each project some of whose checks run apart, and those of

@@ -50,7 +50,7 @@ class ResumeConfig(_What):
     """What to resume."""
 
 
-def build_pause_jobs(name: str, transform: Transform) -> list[dg.JobDefinition]:
+def pause_jobs(name: str, transform: Transform) -> list[dg.JobDefinition]:
     """`<name>_pause` and `<name>_resume`: jobs of one op, `pause_<name>` and `resume_<name>`.
 
     Args:

@@ -46,6 +46,8 @@ def refused(
     kind = type(translator)
     asked = f"{kind.__name__}.{method}" if method else kind.__name__
     own = kind is not TransformTranslator
+    if translator.said_by is not None:
+        asked = translator.said_by
     return TranslationError(
         f"{named(thing)} can't be shown in Dagster as {asked} says: {what}",
         remedy=f"Mend {asked}."

@@ -57,13 +57,18 @@ def translate(graph: Graph, translator: TransformTranslator) -> Translation:
     return Translation(keys, specs, outs, check_specs, _inputs(specs))
 
 
-def part_of(translation: Translation, assets: Collection[dg.AssetKey]) -> Translation:
+def part_of(
+    translation: Translation,
+    assets: Collection[dg.AssetKey],
+    checks: Collection[dg.AssetCheckKey] | None = None,
+) -> Translation:
     """A part of a graph in Dagster's terms: some of its nodes, with the checks that are shown on
     them; what they read of others is an input.
 
     Args:
         translation: The whole.
         assets: The keys of the nodes.
+        checks: The keys of the checks, where they are others.
     """
     specs = {name: spec for name, spec in translation.specs.items() if spec.key in assets}
     return Translation(
@@ -73,7 +78,7 @@ def part_of(translation: Translation, assets: Collection[dg.AssetKey]) -> Transl
         {
             name: check
             for name, check in translation.check_specs.items()
-            if check.asset_key in assets
+            if (check.asset_key in assets if checks is None else check.key in checks)
         },
         _inputs(specs),
     )

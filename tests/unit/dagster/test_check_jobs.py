@@ -10,7 +10,7 @@ import pytest
 
 from dagster_transform.config import CheckJob, DbtProject, TransformConfig
 from dagster_transform.config.checks import ProjectChecks
-from dagster_transform.dagster.jobs.checks import CheckJobError, build_check_jobs
+from dagster_transform.dagster.jobs.checks import CheckJobError, check_jobs
 from dagster_transform.dagster.translation.keys import Keys
 from dagster_transform.graph import Check, Graph, Node, Relation
 from dagster_transform.planning import timed, times_of
@@ -43,7 +43,7 @@ def made(checks: dict[str, Any], jobs: dict[str, Any] | None = None) -> Any:
     }
     found = {name: CheckJob(**job) for name, job in (jobs or {}).items()}
     config = TransformConfig(projects=projects, check_jobs=found)
-    return build_check_jobs(config, timed(GRAPH, times_of(config)), KEYS, {"transform"})
+    return check_jobs(config, timed(GRAPH, times_of(config)), KEYS, {"transform"})
 
 
 def checks_of(job: Any) -> set[str]:
