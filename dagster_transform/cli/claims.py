@@ -43,6 +43,16 @@ def list_claims(config_path: Path | None, run_id: RunId | None, as_json: bool) -
 
     Times are UTC; a run's claim is renewed until the run is done with it. Nodes are called by
     their asset keys, as far as the graph files know whose table it is.
+
+    \b
+    Examples:
+      dagster-transform claims list
+      dagster-transform claims list --run 1a2b... --json
+
+    \b
+    Exit codes:
+      0  it is shown
+      1  the claims store can't be used
     """
     from dagster_transform.runs.resource_names import names_of_tables
 
@@ -79,6 +89,16 @@ def pause(what: str, config_path: Path | None, reason: str, until: str | None) -
       a key        tag:heavy, or whatever `claims list` shows
 
     What runs now goes on; only what has not started waits.
+
+    \b
+    Examples:
+      dagster-transform claims pause marts.delays --reason "bad source" --until 2h
+      dagster-transform claims pause tag:heavy --reason "quarter's end"
+
+    \b
+    Exit codes:
+      0  it is paused
+      1  there is no such node, or the claims store can't be used
     """
     from dagster_transform.runs.pausing import named_in_files
     from dagster_transform.runs.pausing import pause as pause_named
@@ -97,8 +117,17 @@ def pause(what: str, config_path: Path | None, reason: str, until: str | None) -
 @click.argument("what", metavar="NODE-OR-ENVIRONMENT")
 @config_option
 def resume(what: str, config_path: Path | None) -> None:
-    """End a pause; of a project also those of its nodes that were made with it. Exit code 1 if
-    there was none."""
+    """End a pause; of a project also those of its nodes that were made with it.
+
+    \b
+    Examples:
+      dagster-transform claims resume marts.delays
+
+    \b
+    Exit codes:
+      0  it goes on
+      1  it is not paused, or the claims store can't be used
+    """
     from dagster_transform.runs.pausing import named_in_files
     from dagster_transform.runs.pausing import resume as resume_named
 
@@ -131,6 +160,16 @@ def release(run_id: RunId, config_path: Path | None, force: bool, yes: bool) -> 
     built are ended through the projects of transform.yaml, with what these connect with; where
     none of them reaches a server, or the user may not end them, nothing is released, and it is
     said what to end there.
+
+    \b
+    Examples:
+      dagster-transform claims release --run 1a2b...
+      dagster-transform claims release --run 1a2b... --force --yes
+
+    \b
+    Exit codes:
+      0  what it held is released
+      1  it holds nothing, is alive, or its backends do not end
     """
     config = load_config(config_path)
     store, status = _open(config)

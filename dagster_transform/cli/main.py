@@ -7,16 +7,23 @@ import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.console import Console
 from rich.table import Table
 
+from dagster_transform.cli.assets import list_assets
 from dagster_transform.cli.claims import claims
+from dagster_transform.cli.doctor.command import doctor
 from dagster_transform.cli.drift_texts import drift_lines, environment_in_words
+from dagster_transform.cli.init.command import init
 from dagster_transform.cli.job_groups.commands import job_groups
+from dagster_transform.cli.lineage.command import lineage
 from dagster_transform.cli.options import config_option
+from dagster_transform.cli.output import consoles, json_option, print_json
 from dagster_transform.cli.prepare import compare_project, find_unfit, prepare_project
+from dagster_transform.cli.versions import version_option
 from dagster_transform.config import SqlmeshProject, TransformConfig, load_config
 from dagster_transform.errors import TransformError
 from dagster_transform.graph import GraphFile
@@ -41,14 +48,24 @@ class _Group(click.Group):
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="dagster-transform")
+@version_option
 def main() -> None:
-    """Run SQLMesh models as Dagster assets, with audits as asset checks.
+    """Run SQLMesh models and dbt nodes as Dagster assets, audits and tests as asset checks.
+
+    \b
+    Examples:
+      dagster-transform init                  # transform.yaml and definitions.py
+      dagster-transform prepare               # read the projects
+      dagster-transform list --select tag:daily
+      dagster-transform lineage marts.delays.minutes
+      dagster-transform doctor                # what is wrong, and what to do
+      dagster-transform job-groups generate   # schedules
 
     Projects are named in transform.yaml:
 
     \b
       projects:
+        staging: {framework: dbt, path: dbt_project}
         marts: {framework: sqlmesh, path: sqlmesh_project, environment: prod}
 
     What a project may have beside framework and path (docs/transform-yaml.md has examples):
@@ -67,11 +84,24 @@ def main() -> None:
 
     Dagster's definitions read the graph files that `dagster-transform prepare` writes. Under
     `dagster dev` they are refreshed by themselves; run `prepare` where you build what you deploy.
+
+    \b
+    Exit codes, where a command does not say others:
+      0  done
+      1  an error, said with its cause and what to do
+      2  the command line is wrong: no such option or command
+
+    \b
+    Completion of commands and options, for bash (zsh and fish too):
+      eval "$(_DAGSTER_TRANSFORM_COMPLETE=bash_source dagster-transform)"
+
+    Tables have no colours where they are not read in a terminal, or where NO_COLOR is set.
+    docs/command-line.md has all commands with their exit codes.
     """
 
 
-main.add_command(claims)
-main.add_command(job_groups)
+for command in (init, list_assets, lineage, doctor, claims, job_groups):
+    main.add_command(command)
 
 
 @main.command()
@@ -89,8 +119,14 @@ main.add_command(job_groups)
     metavar="MODULE:CLASS",
     help="A translator of your own, to see whether Dagster takes what it makes.",
 )
+@json_option
 def prepare(
-    config_path: Path | None, projects: tuple[str, ...], check: bool, translator: str | None
+    *,
+    config_path: Path | None,
+    projects: tuple[str, ...],
+    check: bool,
+    translator: str | None,
+    as_json: bool,
 ) -> None:
     """Read the projects and write their graph files.
 
@@ -117,21 +153,35 @@ def prepare(
       1  something differs, or a graph file is missing or older than the files
       2  a project, its database or transform.yaml can't be read
       3  Dagster can't show a project
+
+    \b
+    Examples:
+      dagster-transform prepare
+      dagster-transform prepare --project marts
+      dagster-transform prepare --check --json
+
+    \b
+    Exit codes without --check:
+      0  all graph files are written
+      1  a project can't be read
+      3  Dagster can't show a project
     """
     if not check:
-        sys.exit(_write(config_path, projects, translator))
+        sys.exit(_write(config_path, projects, translator, as_json=as_json))
     try:
-        code = _check(config_path, projects, translator)
+        code = _check(config_path, projects, translator, as_json=as_json)
     except Exception:  # noqa: BLE001 - Python would end with 1, which says that something differs
         traceback.print_exc()
         code = _ERROR_WHILE_CHECKING
     sys.exit(code)
 
 
-def _write(config_path: Path | None, projects: Sequence[str], translator: str | None) -> int:
+def _write(
+    config_path: Path | None, projects: Sequence[str], translator: str | None, *, as_json: bool
+) -> int:
     """Write the graph files. Returns the exit code. Raises TransformError."""
     config, chosen = _choose(config_path, projects)
-    out, err = _consoles()
+    out, err = consoles()
     table = Table("project", "framework", "nodes", "checks", "environment", "seconds", box=None)
     done: list[tuple[str, GraphFile]] = []
 
@@ -149,7 +199,10 @@ def _write(config_path: Path | None, projects: Sequence[str], translator: str | 
         )
 
     failed = _for_each(chosen, read, err)
-    if done:
+    if as_json:
+        print_json([_as_json(config, name, found) for name, found in done])
+        out.quiet = True
+    elif done:
         out.print(table)
     for name, found in done:
         _print_drift(name, found, out, _NAMES_SHOWN)
@@ -159,9 +212,12 @@ def _write(config_path: Path | None, projects: Sequence[str], translator: str | 
     return 1 if failed else _NOT_SHOWN * unfit
 
 
-def _check(config_path: Path | None, projects: Sequence[str], translator: str | None) -> int:
+def _check(
+    config_path: Path | None, projects: Sequence[str], translator: str | None, *, as_json: bool
+) -> int:
     """Compare, and write nothing. Returns the exit code of `--check`."""
-    out, err = _consoles()
+    out, err = consoles()
+    out.quiet = as_json
     try:
         config, chosen = _choose(config_path, projects)
     except TransformError as error:
@@ -169,11 +225,13 @@ def _check(config_path: Path | None, projects: Sequence[str], translator: str | 
         return _ERROR_WHILE_CHECKING
     equal: list[bool] = []
     files: dict[str, GraphFile] = {}
+    stale: dict[str, str | None] = {}
 
     def read(name: str) -> None:
         found = compare_project(config, name)
         equal.append(found.equal)
         files[name] = found.files
+        stale[name] = found.stale
         out.print(f"{name}: {environment_in_words(found.files)}", markup=False)
         _print_drift(name, found.files, out, None)
         _print_first_plan(config, name, found.files, out)
@@ -182,6 +240,8 @@ def _check(config_path: Path | None, projects: Sequence[str], translator: str | 
         _remark(config, name, found.files, err)
 
     failed = _for_each(chosen, read, err)
+    if as_json:
+        print_json([_as_json(config, n, f) | {"stale": stale[n]} for n, f in files.items()])
     try:
         unfit = _print_unfit(config, files, translator, err)
     except TransformError as error:
@@ -192,6 +252,22 @@ def _check(config_path: Path | None, projects: Sequence[str], translator: str | 
     if unfit:
         return _NOT_SHOWN
     return 0 if all(equal) else _DIFFERENT
+
+
+def _as_json(config: TransformConfig, name: str, found: GraphFile) -> dict[str, Any]:
+    """A project that could be read, for programs; of one that could not, standard error says it."""
+    return {
+        "project": name,
+        "framework": config.project(name).framework,
+        "nodes": len(found.graph.nodes),
+        "checks": len(found.graph.checks),
+        "environment": found.environment,
+        "plan_id": found.plan_id,
+        "drift": {
+            kind: list(getattr(found.drift, kind))
+            for kind in ("new", "changed", "affected", "removed", "other")
+        },
+    }
 
 
 def _print_unfit(
@@ -230,11 +306,6 @@ def _for_each(projects: Sequence[str], read: Callable[[str], None], err: Console
             failed = True
             err.print(f"Error: {error}", markup=False)
     return failed
-
-
-def _consoles() -> tuple[Console, Console]:
-    out = Console(highlight=False, soft_wrap=True)
-    return out, Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def _print_drift(name: str, found: GraphFile, out: Console, at_most: int | None) -> None:

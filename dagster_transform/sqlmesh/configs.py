@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from dagster_transform.sqlmesh.connections import taken_from
+from dagster_transform.sqlmesh.connections import relative_paths, taken_from
 
 _CONNECTIONS = ("connection", "state_connection", "test_connection")
 
@@ -31,6 +31,31 @@ def read_configs(paths: Sequence[str]) -> dict[Path, Any]:
 
     found = load_configs(None, Context.CONFIG_TYPE, list(paths))
     return {folder: _taken_from(folder, config) for folder, config in found.items()}
+
+
+def relative_files(paths: Sequence[str]) -> list[tuple[Path, str]]:
+    """The DuckDB files that the configs of a project name by relative paths, with the folder of
+    each config, from which `read_configs` takes them.
+
+    Args:
+        paths: The folders, resolved.
+
+    Raises:
+        ConfigError: SQLMesh's, where one is missing or wrong.
+    """
+    from sqlmesh import Context
+    from sqlmesh.core.config.loader import load_configs
+
+    found: dict[tuple[Path, str], None] = {}
+    for folder, config in load_configs(None, Context.CONFIG_TYPE, list(paths)).items():
+        gateways: Any = config.gateways
+        every = gateways.values() if isinstance(gateways, dict) else [gateways]
+        for owner in (*every, config):
+            for name in (*_CONNECTIONS, "default_connection"):
+                connection = getattr(owner, name, None)
+                if connection is not None:
+                    found.update(((folder, path), None) for path in relative_paths(connection))
+    return [*found]
 
 
 def shell_command(paths: Sequence[str | Path], what: str, gateway: str | None = None) -> str:

@@ -89,6 +89,22 @@ def taken_from(folder: Path, connection: Any) -> Any:
     return connection.model_copy(update={"catalogs": catalogs}) if catalogs else connection
 
 
+def relative_paths(connection: Any) -> list[str]:
+    """The DuckDB files that a connection config names by paths that are not absolute."""
+    if str(getattr(connection, "type_", "")) != "duckdb":
+        return []
+    attached = (connection.catalogs or {}).values()
+    named = [connection.database, *(getattr(each, "path", each) for each in attached)]
+    return [
+        path
+        for path in named
+        if isinstance(path, str)
+        and _is_path(path)
+        and not path.startswith("~/")
+        and not Path(path).is_absolute()
+    ]
+
+
 def _attached_from(folder: Path, attached: Any) -> dict[str, Any]:
     """What of DuckDBAttachOptions is another, so that it is taken from a folder."""
     if attached.type not in _FILES:

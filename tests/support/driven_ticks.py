@@ -14,7 +14,7 @@ import dagster as dg
 from dagster._core.scheduler.instigation import TickStatus
 
 from dagster_transform.claims import WHOLE, Owner, OwnerKind, RunId, Store, Want, new_claim_id
-from dagster_transform.cli.job_groups.graphs import prepared
+from dagster_transform.cli.graphs import prepared
 from dagster_transform.config import load_config
 from dagster_transform.config.job_group_file import read_job_group_file
 from dagster_transform.dagster.execution.claims_store import open_claims

@@ -12,17 +12,15 @@ from rich.console import Console
 from rich.text import Text
 
 from dagster_transform.cli.drift_texts import drift_lines
+from dagster_transform.cli.graphs import Prepared, prepared, prepared_elsewhere
 from dagster_transform.cli.job_groups.as_json import differences_as_json
 from dagster_transform.cli.job_groups.costs import cost_of_jobs
-from dagster_transform.cli.job_groups.graphs import Prepared, prepared, prepared_elsewhere
 from dagster_transform.cli.job_groups.progress import steps
 from dagster_transform.cli.job_groups.reading import (
-    consoles,
     past_builds,
     print_plan,
     say_stale,
     situation_now,
-    translator_option,
 )
 from dagster_transform.cli.job_groups.showing import show, simulate
 from dagster_transform.cli.job_groups.situation import ENVIRONMENT, FILES, Situation
@@ -30,7 +28,8 @@ from dagster_transform.cli.job_groups.tables import (
     difference_lines,
 )
 from dagster_transform.cli.job_groups.words import counted
-from dagster_transform.cli.options import config_option
+from dagster_transform.cli.options import config_option, translator_option
+from dagster_transform.cli.output import consoles
 from dagster_transform.config import load_config
 from dagster_transform.config.job_group_file import (
     read_job_group_file,
@@ -111,6 +110,11 @@ def generate(
     environment; what differs between the two is listed.
 
     \b
+    Examples:
+      dagster-transform job-groups generate --dry-run
+      dagster-transform job-groups generate --from files --yes
+
+    \b
     Exit codes:
       0  the file is written, or was right already
       1  it is not: an error, or the answer to the question was no
@@ -160,6 +164,10 @@ def check(config_path: Path | None, strict: bool, translator: str | None) -> Non
 
     Nodes that are new, or that are no more, are warnings: a new one goes to the group where it
     fits, as long as the file does not say another. With --strict they are errors, for a CI job.
+
+    \b
+    Examples:
+      dagster-transform job-groups check --strict   # in CI
 
     \b
     Exit codes:
@@ -223,6 +231,11 @@ def diff(
       a folder                with graph files, and perhaps the
                               job_groups.yaml of that branch
       a job group file        over the same models (.yaml)
+
+    \b
+    Examples:
+      dagster-transform job-groups diff
+      dagster-transform job-groups diff ../main/.dagster_transform --as json
 
     \b
     Exit codes:

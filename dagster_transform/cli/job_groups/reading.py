@@ -3,34 +3,21 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-import click
 from rich.console import Console
 
-from dagster_transform.cli.job_groups.graphs import Prepared, prepared
+from dagster_transform.cli.graphs import Prepared, prepared
 from dagster_transform.cli.job_groups.progress import steps
 from dagster_transform.cli.job_groups.situation import Situation
 from dagster_transform.cli.job_groups.tables import print_groups, unscheduled_lines
+from dagster_transform.cli.output import table_console
 from dagster_transform.cli.prepare import translator_named
 from dagster_transform.config import TransformConfig, load_config
 from dagster_transform.errors import TransformError
 from dagster_transform.graph import NodeId
 from dagster_transform.planning.job_groups.values import JobGroupPlan
-
-_WIDTH_OF_FILES = 200
-"""Characters of a line of a table in a file or a CI log."""
-
-translator_option = click.option(
-    "--translator",
-    metavar="MODULE:CLASS",
-    help="The translator that your definitions have, so that nodes are called by its asset keys.",
-)
-output_option = click.option(
-    "--output", "-o", type=click.Path(path_type=Path), help="A file to write to.  [standard output]"
-)
 
 
 class NoJobGroupFileError(TransformError):
@@ -92,27 +79,3 @@ def print_plan(plan: JobGroupPlan, now: Situation, out: Console, err: Console) -
         out.print(f"\n{line}", markup=False)
     for warning in plan.warnings:
         err.print(f"\nWarning: {warning}", markup=False)
-
-
-def table_console() -> Console:
-    """Standard output for tables: where it is no terminal, nothing is cut."""
-    wide = None if sys.stdout.isatty() or "COLUMNS" in os.environ else _WIDTH_OF_FILES
-    return Console(highlight=False, width=wide)
-
-
-def write_output(text: str, output: Path | None) -> None:
-    """Writes to a file, or to standard output."""
-    if output is None:
-        click.echo(text, nl=False)
-        return
-    try:
-        output.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise click.ClickException(f"{output} can't be written: {error.strerror}") from None
-    click.echo(f"Wrote {output}", err=True)
-
-
-def consoles() -> tuple[Console, Console]:
-    """Standard output and standard error; lines are not broken."""
-    out = Console(highlight=False, soft_wrap=True)
-    return out, Console(stderr=True, highlight=False, soft_wrap=True)

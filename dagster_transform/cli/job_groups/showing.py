@@ -16,17 +16,14 @@ from dagster_transform.cli.job_groups.as_json import plan_as_json
 from dagster_transform.cli.job_groups.mermaid import mermaid
 from dagster_transform.cli.job_groups.progress import steps
 from dagster_transform.cli.job_groups.reading import (
-    consoles,
-    output_option,
     print_plan,
     situation_now,
-    translator_option,
-    write_output,
 )
 from dagster_transform.cli.job_groups.situation import Situation
 from dagster_transform.cli.job_groups.tables import print_groups
 from dagster_transform.cli.job_groups.words import counted, duration
-from dagster_transform.cli.options import config_option
+from dagster_transform.cli.options import config_option, translator_option
+from dagster_transform.cli.output import consoles, output_option, write_output
 from dagster_transform.planning import DEFAULT_MODELS
 from dagster_transform.planning.job_groups.simulated import COLUMNS, Simulation
 from dagster_transform.planning.job_groups.simulation import simulate as simulated
@@ -56,6 +53,16 @@ def show(config_path: Path | None, shape: str, output: Path | None, translator: 
 
     They are those of the file, with new nodes where Dagster has them; without a file, those that
     would be generated.
+
+    \b
+    Examples:
+      dagster-transform job-groups show
+      dagster-transform job-groups show --as svg -o groups.svg
+
+    \b
+    Exit codes:
+      0  they are shown
+      1  a graph file, the job group file or transform.yaml can't be used
     """
     out, err = consoles()
     now = situation_now(config_path, translator, err, timed=True)
@@ -123,6 +130,16 @@ def simulate(
 
     Look for long waits (a group that reads what is built much later), for ticks at which nothing
     is due, and for how many groups build at a time.
+
+    \b
+    Examples:
+      dagster-transform job-groups simulate --hours 24
+      dagster-transform job-groups simulate --from 2026-03-29 --as svg -o night.svg
+
+    \b
+    Exit codes:
+      0  it is shown
+      1  a graph file, the job group file or transform.yaml can't be used
     """
     _, err = consoles()
     now = situation_now(config_path, translator, err, timed=True)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 
-from dagster_transform.cli.job_groups.graphs import Prepared
+from dagster_transform.cli.graphs import Prepared
 from dagster_transform.config import TransformConfig
 from dagster_transform.config.job_group_file import JobGroupFile, read_job_group_file
 from dagster_transform.graph import Graph, NodeId

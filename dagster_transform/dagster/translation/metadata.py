@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 _FENCES = re.compile("`{3,}")
 OUTCOME = "dagster_transform/outcome"
 REASON = "dagster_transform/reason"
+COLUMN_LINEAGE = "dagster/column_lineage"
+COMPUTED_FROM = "dagster_transform/computed_from"
 CODE_VERSION = "dagster_transform/code_version"
 """Of a check's result: of the node that it judged."""
 
@@ -62,7 +64,7 @@ def report_metadata(
             ]
         )
     if (lineage := column_lineage(report.column_lineage, keys)) is not None:
-        metadata["dagster/column_lineage"] = lineage
+        metadata |= shown_lineage(lineage)
     details: Mapping[str, Any] = report.details
     return metadata | {f"dagster_transform/{key}": value for key, value in details.items()}
 
@@ -85,6 +87,20 @@ def column_lineage(
         for column, sources in columns.items()
     }
     return dg.TableColumnLineage(deps_by_column=found) if found else None
+
+
+def shown_lineage(lineage: dg.TableColumnLineage) -> dict[str, Any]:
+    """A lineage of columns as metadata: for Dagster+, which draws it, and as a table in Markdown,
+    which Dagster OSS shows too."""
+    rows = ["| column | computed from |", "| --- | --- |"]
+    for column, deps in lineage.deps_by_column.items():
+        read = ", ".join(f"{d.asset_key.to_user_string()}.{d.column_name}" for d in deps)
+        rows.append(f"| {_cell(column)} | {_cell(read)} |")
+    return {COLUMN_LINEAGE: lineage, COMPUTED_FROM: dg.MetadataValue.md("\n".join(rows))}
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
 
 
 def check_metadata(

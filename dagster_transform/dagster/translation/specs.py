@@ -13,6 +13,7 @@ from dagster_transform.dagster.translation.asking import ask, refused
 from dagster_transform.dagster.translation.inner_names import input_names, output_names
 from dagster_transform.dagster.translation.keys import Keys, keys_of
 from dagster_transform.dagster.translation.labels import Labels
+from dagster_transform.dagster.translation.metadata import shown_lineage
 from dagster_transform.dagster.translation.translator import TransformTranslator
 from dagster_transform.graph import Check, Graph, InputId, Node
 
@@ -127,7 +128,7 @@ def _node(
     try:
         lineage = translator.get_column_lineage(node, keys.assets)
         if lineage is not None:
-            metadata["dagster/column_lineage"] = lineage
+            metadata |= shown_lineage(lineage)
         spec = dg.AssetSpec(
             key=key,
             deps=_others(node.deps, key, keys.assets),

@@ -12,6 +12,7 @@ from __future__ import annotations
 import errno
 import importlib
 import os
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,6 +27,8 @@ _NO_ADAPTER = "Could not find adapter type"
 _NO_PROFILE = "Could not find profile named"
 _NO_TARGET = "does not have a target named"
 _NO_VARIABLE = "Env var required but not provided"
+_DATABASE_SAID = "The database returned the following error:"
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 _PROFILES = "profiles.yml"
 _PROJECT_FILE = "dbt_project.yml"
 _FULL = frozenset({errno.EDQUOT, errno.EFBIG, errno.ENOSPC, errno.EROFS})
@@ -78,6 +81,15 @@ def selects_nothing(event: Any) -> str | None:
     if event.info.name != "NoNodesForSelectionCriteria":
         return None
     return str(event.data.spec_raw)
+
+
+def said_of_connection(event: Any) -> str | None:
+    """Why the database can't be connected to, as `dbt debug` says it in an event; None: the event
+    says something else."""
+    if event.info.name not in {"DebugCmdOut", "DebugCmdResult"}:
+        return None
+    _, found, rest = _COLOURS.sub("", str(event.info.msg)).partition(_DATABASE_SAID)
+    return rest.partition("\n\nCheck your database credentials")[0].strip(" >\n") if found else None
 
 
 def is_error(event: Any) -> bool:

@@ -8,7 +8,7 @@ days are `date.toordinal`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date, datetime, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
@@ -62,6 +62,25 @@ def kind_of_change(name: str, day: int) -> tuple[int, ...]:
         for minute in range(-240, 1681, 15)
         for offset in _offsets(midnight + timedelta(minutes=minute), zone)
     )
+
+
+def changed_times(name: str, day: int, minutes: Sequence[int]) -> Iterator[tuple[datetime, bool]]:
+    """Times of a day that a clock leaves out or shows twice.
+
+    Args:
+        name: IANA name of the zone.
+        day: The day.
+        minutes: The times, in minutes since midnight.
+
+    Yields:
+        What the wall shows, naive, and whether it comes twice.
+    """
+    zone, midnight = zone_of(name), _midnight(day)
+    for minute in minutes:
+        wall = midnight + timedelta(minutes=minute)
+        first, second = _offsets(wall, zone)
+        if first != second:
+            yield wall, first > second
 
 
 def local_day(name: str, moment: int) -> int:

@@ -113,6 +113,18 @@ class Cron:
                 return
             yield _aware(moment)
 
+    def changed(self, start: datetime, end: datetime) -> Iterator[tuple[datetime, bool]]:
+        """Its times between two moments that a clock leaves out or shows twice, in order: what the
+        wall shows, naive; and whether it comes twice. None of a cron of every hour, which ticks as
+        often as there are hours."""
+        if self.is_of_every_hour:
+            return
+        zone = self.time_zone
+        last = clock.local_day(zone, math.floor(end.timestamp()))
+        for day in range(clock.local_day(zone, math.floor(start.timestamp())), last + 1):
+            if calendar.has(self.days, day) and clock.calm_midnight(zone, day) is None:
+                yield from clock.changed_times(zone, day, self.times)
+
     def covers(self, other: Cron) -> bool:
         """Whether every tick of another cron is one of this; never, where their zones differ.
 

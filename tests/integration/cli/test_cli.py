@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Iterator
@@ -361,3 +362,16 @@ def refresh_digest(transform: Transform) -> None:
     found = read_graph_file(transform.graph_path())
     sources = fingerprint(transform.folder, [transform.projects[0].folder])
     write_graph_file(transform.graph_path(), replace(found, sources_digest=sources))
+
+
+def test_prepare_for_programs(transform: Transform) -> None:
+    done = run("prepare", "--json")
+    assert done.exit_code == 0
+    by_name = {each["project"]: each for each in json.loads(done.stdout)}
+    assert set(by_name) == {"p", "q"}
+    assert (by_name["p"]["nodes"], by_name["p"]["checks"]) == (1, 1)
+    assert by_name["p"]["drift"]["new"] == ["w/mart/a"]
+    checked = run("prepare", "--check", "--json", "--project", "q")
+    assert checked.exit_code == 1
+    (only,) = json.loads(checked.stdout)
+    assert (only["project"], only["stale"], only["plan_id"]) == ("q", None, None)

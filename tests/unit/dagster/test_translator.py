@@ -166,7 +166,12 @@ def test_every_aspect_can_be_overridden(tmp_path: Path) -> None:
     assert (asset["group"], asset["description"], asset["owners"]) == ("g", "d", ["team:me"])
     assert asset["tags"]["t"] == "1"
     lineage = {"id": ["mine/db/raw/flights:number"]}
-    metadata = {"m": 1, "dagster/column_lineage": lineage}
+    shown_too = "| column | computed from |\n| --- | --- |\n| id | mine/db/raw/flights.number |"
+    metadata = {
+        "m": 1,
+        "dagster/column_lineage": lineage,
+        "dagster_transform/computed_from": shown_too,
+    }
     assert (asset["kinds"], asset["code_version"], asset["metadata"]) == (["k"], "v", metadata)
     assert "eager" in asset["automation"]
     assert set(asset["checks"]) == {"my_not_null", "my_small"}

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from dagster._core.scheduler.instigation import TickStatus
 
-from dagster_transform.cli.job_groups.graphs import prepared
+from dagster_transform.cli.graphs import prepared
 from dagster_transform.cli.prepare import prepare_project
 from dagster_transform.config import load_config
 from dagster_transform.config.job_group_file import read_job_group_file

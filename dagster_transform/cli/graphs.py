@@ -1,10 +1,11 @@
-"""The graph of all projects as job groups see it: from graph files, nodes by their asset keys."""
+"""The graph of all projects as people see it: from graph files, nodes by their asset keys."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dagster_transform.cli.prepare import translator_named
 from dagster_transform.config import TransformConfig
@@ -12,12 +13,16 @@ from dagster_transform.errors import TransformError
 from dagster_transform.graph import (
     Graph,
     GraphFile,
+    GraphFileError,
     InputId,
     default_key,
     named_by_keys,
     read_graph_file,
     why_stale,
 )
+
+if TYPE_CHECKING:
+    from dagster_transform.dagster.translation.translator import TransformTranslator
 
 _SUFFIX = ".graph.json"
 
@@ -65,6 +70,36 @@ def prepared(config: TransformConfig, translator: str | None = None) -> Prepared
     return Prepared(_combined(config, files.values(), translator), files)
 
 
+def prepared_as_far_as_possible(
+    config: TransformConfig, translator: TransformTranslator
+) -> tuple[Prepared, Mapping[str, TransformError]]:
+    """The same, without the projects whose graph files can't be used.
+
+    Args:
+        config: The configuration.
+        translator: The translator that the definitions have.
+
+    Returns:
+        What is known; and what is wrong, by project.
+
+    Raises:
+        GraphError: The projects' graphs don't fit together.
+        TransformError: Two of their nodes have one asset key.
+    """
+    # Here, because Dagster takes a second to import.
+    from dagster_transform.dagster.translation.keys import keys_of
+
+    files: dict[str, GraphFile] = {}
+    errors: dict[str, TransformError] = {}
+    for name in config.projects:
+        try:
+            files[name] = read_graph_file(config.graph_path(name), name)
+        except GraphFileError as error:
+            errors[name] = error
+    graph = Graph.combine(file.graph for file in files.values())
+    return Prepared(keys_of(graph, translator).named(graph), files), errors
+
+
 def prepared_elsewhere(
     config: TransformConfig, path: Path, translator: str | None = None
 ) -> Prepared:
@@ -94,15 +129,26 @@ def prepared_elsewhere(
     return Prepared(_combined(config, files.values(), translator), files)
 
 
-def _combined(
-    config: TransformConfig, files: Collection[GraphFile], translator: str | None
-) -> Graph:
-    graph = Graph.combine(file.graph for file in files)
-    if translator is not None:
-        # Here, because Dagster takes a second to import.
-        from dagster_transform.dagster.translation.keys import keys_of
+def named_by_default(graphs: Iterable[Graph]) -> Graph:
+    """The combined graph, its nodes called by their asset keys where no translator changes them.
 
-        return keys_of(graph, translator_named(config, translator)).named(graph)
+    Raises:
+        GraphError: The graphs don't fit together.
+    """
+    graph = Graph.combine(graphs)
     keys: dict[InputId, tuple[str, ...]] = {n.id: default_key(n) for n in graph.nodes.values()}
     keys.update((source.id, default_key(source)) for source in graph.sources.values())
     return named_by_keys(graph, keys)
+
+
+def _combined(
+    config: TransformConfig, files: Collection[GraphFile], translator: str | None
+) -> Graph:
+    graphs = [file.graph for file in files]
+    if translator is None:
+        return named_by_default(graphs)
+    # Here, because Dagster takes a second to import.
+    from dagster_transform.dagster.translation.keys import keys_of
+
+    graph = Graph.combine(graphs)
+    return keys_of(graph, translator_named(config, translator)).named(graph)

@@ -1,0 +1,89 @@
+"""What is wrong with claims: those that nobody renews, and those of runs that have ended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from dagster_transform.claims.ids import RunId
+from dagster_transform.claims.ports import Recovery
+from dagster_transform.claims.values import Holder, OwnerKind
+from dagster_transform.planning.findings import Code, Finding, Severity
+
+_SHOWN = 5
+
+
+def claim_findings(store: Recovery, alive: Callable[[RunId], bool | None]) -> list[Finding]:
+    """A finding for each run whose claims are in the way of others; pauses are people's own.
+
+    Args:
+        store: Where claims are kept.
+        alive: Whether a run has not ended; None: nobody knows it.
+
+    Raises:
+        ClaimsError: The store can't be used.
+    """
+    expired = _by_run(store.expired())
+    held = _by_run(store.holders())
+    found = [_expired(run_id, holders) for run_id, holders in expired.items()]
+    for run_id, holders in held.items():
+        if run_id in expired or (living := alive(run_id)):
+            continue
+        known = "has ended" if living is False else "is not known to this Dagster instance"
+        found.append(_ended(run_id, holders, known, unknown=living is None))
+    return found
+
+
+def _by_run(holders: Iterable[Holder]) -> dict[RunId, list[Holder]]:
+    found: dict[RunId, list[Holder]] = {}
+    for holder in holders:
+        if holder.owner_kind is not OwnerKind.PERSON:
+            found.setdefault(RunId(holder.run_id), []).append(holder)
+    return found
+
+
+def _expired(run_id: RunId, holders: list[Holder]) -> Finding:
+    since = max(h.expires_at for h in holders if h.expires_at is not None)
+    return Finding(
+        Code.CLAIM_EXPIRED,
+        Severity.WARNING,
+        what=f"The claims of run {run_id} have expired: {_listing(holders)}.",
+        cause=f"Nobody has renewed them up to {since:%Y-%m-%d %H:%M:%S} UTC: its process is dead, "
+        "was "
+        "stopped, or can't reach the claims store. The next run that wants them takes them over.",
+        remedy="See in Dagster what became of the run, then: `dagster-transform claims release "
+        "--run "
+        f"{run_id}`.",
+        where=run_id,
+    )
+
+
+def _ended(run_id: RunId, holders: list[Holder], known: str, *, unknown: bool) -> Finding:
+    if unknown:
+        return Finding(
+            Code.ANOTHER_HOME,
+            Severity.WARNING,
+            what=f"Run {run_id} {known}, and its claims are alive: {_listing(holders)}.",
+            cause="Another Dagster instance keeps its claims in this store; that is right where "
+            "both "
+            "build on the same databases, and their runs are safe beside each other.",
+            remedy="Nothing, if the other instance is yours; else find it and stop it.",
+            where=run_id,
+        )
+    return Finding(
+        Code.CLAIM_OF_ENDED_RUN,
+        Severity.WARNING,
+        what=f"Run {run_id} {known} and still holds {_listing(holders)}.",
+        cause="Its process has not released them: it was killed in its last moments, or still "
+        "runs. They "
+        "end a lease after that; the transform's sensor releases them sooner.",
+        remedy=f"`dagster-transform claims release --run {run_id}`, and see that the transform's "
+        "sensor "
+        "runs.",
+        where=run_id,
+    )
+
+
+def _listing(holders: list[Holder]) -> str:
+    keys = sorted({str(holder.resource_key) for holder in holders})
+    more = f" and {len(keys) - _SHOWN} more" if len(keys) > _SHOWN else ""
+    return ", ".join(keys[:_SHOWN]) + more

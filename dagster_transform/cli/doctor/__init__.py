@@ -1,0 +1,1 @@
+"""`dagster-transform doctor`: what is wrong, why, and what to do."""

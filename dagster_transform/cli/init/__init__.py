@@ -1,0 +1,1 @@
+"""`dagster-transform init`: the files that a transform begins with."""

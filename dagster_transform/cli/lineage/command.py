@@ -1,0 +1,112 @@
+"""The command itself: reads what is known, and prints it."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import click
+
+from dagster_transform.cli.graphs import prepared_as_far_as_possible
+from dagster_transform.cli.lineage.shapes import Traced, as_json, as_mermaid, as_table
+from dagster_transform.cli.options import config_option, translator_option
+from dagster_transform.cli.output import (
+    consoles,
+    output_option,
+    print_table,
+    table_text,
+    write_output,
+)
+from dagster_transform.cli.prepare import translator_named
+from dagster_transform.config import TransformConfig, load_config
+from dagster_transform.graph import Graph
+from dagster_transform.graph.columns import ColumnLineage, Further
+
+_NOTHING_KNOWN = (
+    "SQLMesh's columns come from `prepare` (column_lineage: true of the project), dbt's from the "
+    "last run that had the run option `dbt: {fetch_column_lineage: true}`, read through "
+    "DAGSTER_HOME."
+)
+
+
+@click.command()
+@click.argument("what", metavar="NODE[.COLUMN]")
+@config_option
+@click.option("--downstream", is_flag=True, help="What is computed from it.  [what it is from]")
+@click.option(
+    "--as",
+    "shape",
+    type=click.Choice(["table", "mermaid", "json"]),
+    default="table",
+    show_default=True,
+    help="table: for reading; mermaid: a chart for a Markdown document; json: for programs.",
+)
+@output_option
+@translator_option
+def lineage(
+    *,
+    what: str,
+    config_path: Path | None,
+    downstream: bool,
+    shape: str,
+    output: Path | None,
+    translator: str | None,
+) -> None:
+    """Show which columns a column is computed from, through SQLMesh, dbt and all projects.
+
+    NODE is an asset key (warehouse/marts/delays), or the framework's name (marts.delays); it may
+    be a source too. Without COLUMN all columns are shown.
+
+    What is known of SQLMesh's models is in the graph files. dbt's models say it once they are
+    built with the run option `dbt: {fetch_column_lineage: true}`: it is read from the Dagster
+    instance of DAGSTER_HOME.
+
+    \b
+    Examples:
+      dagster-transform lineage marts.delays.minutes
+      dagster-transform lineage raw/flights.dep_delay --downstream
+      dagster-transform lineage marts.delays --as mermaid -o lineage.mmd
+
+    \b
+    Exit codes:
+      0  it is shown, or nothing is known of it
+      1  there is no such node or column, or a graph file or
+         transform.yaml can't be read
+    """
+    _, err = consoles()
+    config = load_config(config_path)
+    made = translator_named(config, translator)
+    known, errors = prepared_as_far_as_possible(config, made)
+    for error in errors.values():
+        err.print(f"Warning: {error}", markup=False)
+    found = ColumnLineage(known.graph, _of_runs(config, known.graph, translator))
+    _, columns = found.find(what)
+    steps = found.steps(columns, downstream=downstream)
+    traced = Traced(known.graph, found, columns, steps, downstream)
+    if shape == "json":
+        write_output(json.dumps(as_json(traced), indent=2) + "\n", output)
+    elif shape == "mermaid":
+        write_output(as_mermaid(traced) + "\n", output)
+    elif not steps:
+        err.print(f"No column of {what} is known to {_verb(downstream)}.", markup=False)
+    elif output is None:
+        print_table(as_table(traced))
+    else:
+        write_output(table_text(as_table(traced)), output)
+    if shape != "json" and (unknown := traced.unknown()):
+        names = ", ".join(unknown)
+        err.print(f"\nNothing is known of the columns of {names}. {_NOTHING_KNOWN}", markup=False)
+
+
+def _verb(downstream: bool) -> str:
+    return "be read by others" if downstream else "be computed from others"
+
+
+def _of_runs(config: TransformConfig, graph: Graph, translator: str | None) -> Further:
+    """What the last runs have found out, as the Dagster instance of DAGSTER_HOME has it."""
+    if not os.environ.get("DAGSTER_HOME"):
+        return {}
+    from dagster_transform.dagster.translation.lineage_of_runs import lineage_of_runs
+
+    return lineage_of_runs(graph, translator_named(config, translator))

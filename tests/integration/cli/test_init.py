@@ -1,0 +1,157 @@
+"""`init`: after it, `prepare`, the first plan and Dagster work as its last lines say."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from dagster_transform.cli import main
+from dagster_transform.config import load_config
+from tests.support.dbt_projects import DbtProject
+from tests.support.sqlmesh_projects import Database, Project
+
+BIN = str(Path(sys.executable).parent)
+
+
+def init(*arguments: str) -> Result:
+    return CliRunner(env={"DAGSTER_HOME": None}).invoke(
+        main, ["init", *arguments], catch_exceptions=False
+    )
+
+
+def shell(command: str, folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    keep = {k: v for k, v in os.environ.items() if not k.startswith("DAGSTER")}
+    environment = {**keep, "PATH": f"{BIN}{os.pathsep}{keep['PATH']}", **variables}
+    return subprocess.run(
+        command, shell=True, cwd=folder, env=environment, capture_output=True, text=True,
+        timeout=200, check=False,
+    )  # fmt: skip
+
+
+def materialized(folder: Path) -> subprocess.CompletedProcess[str]:
+    home = folder / ".dagster_home"
+    home.mkdir(exist_ok=True)
+    command = "dagster asset materialize --select '*' -f definitions.py"
+    return shell(command, folder, DAGSTER_HOME=str(home))
+
+
+@pytest.mark.slow
+def test_the_example_is_built_without_another_word(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = init("demo", "--example")
+    assert done.exit_code == 0, done.output
+    folder = tmp_path / "demo"
+    for word in (
+        "cd ",
+        "dagster-transform prepare",
+        "dagster dev -f definitions.py",
+        ".dagster_home",
+    ):
+        assert word in done.output
+    assert set(load_config(folder).projects) == {"dbt_project", "sqlmesh_project"}
+    prepared = shell("dagster-transform prepare", folder)
+    assert prepared.returncode == 0, prepared.stderr
+    built = materialized(folder)
+    assert built.returncode == 0, built.stdout[-3000:] + built.stderr[-3000:]
+    rows = Database.in_file(folder / "warehouse.duckdb").content("marts.customers")
+    assert ("Ada", 2, 42.5) in rows
+
+
+@pytest.mark.slow
+def test_ones_own_projects_after_the_command_that_it_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLMesh's with a relative path, dbt's profiles elsewhere: what people stumbled over."""
+    database = Database.in_file(tmp_path / "w.duckdb")
+    mesh = Project(tmp_path / "my mesh", database, {"mart.a": "kind FULL\n---\nSELECT 1 AS n"})
+    config = mesh.folder / "config.yaml"
+    config.write_text(config.read_text().replace(str(tmp_path / "w.duckdb"), "../w.duckdb"))
+    dbt = DbtProject(tmp_path / "shop", database, {"models/b.sql": "select 2 as n"})
+    (tmp_path / "profiles").mkdir()
+    shutil.move(dbt.folder / "profiles.yml", tmp_path / "profiles" / "profiles.yml")
+    monkeypatch.setenv("HOME", str(tmp_path / "nobody"))
+    monkeypatch.chdir(tmp_path)
+    done = init()
+    assert done.exit_code == 0, done.output
+    found = load_config(tmp_path)
+    assert set(found.projects) == {"shop", "my_mesh"}
+    assert getattr(found.project("shop"), "profiles_dir", None) == tmp_path / "profiles"
+    assert shell("dagster-transform prepare", tmp_path).returncode == 0
+    (plan,) = [line for line in done.output.splitlines() if "sqlmesh plan" in line]
+    planned = shell(plan.partition("   #")[0], tmp_path)
+    assert planned.returncode == 0, planned.stdout + planned.stderr
+    built = materialized(tmp_path)
+    assert built.returncode == 0, built.stdout[-3000:] + built.stderr[-3000:]
+    assert database.content("main.b") == [(2,)]
+    again = init()
+    assert again.output.count("is as it should be") == 2
+
+
+def test_nothing_that_is_there_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    DbtProject(tmp_path / "shop", Database.in_file(tmp_path / "w.duckdb"), {})
+    DbtProject(tmp_path / "other", Database.in_file(tmp_path / "w.duckdb"), {})
+    mine = {
+        "transform.yaml": "projects:\n  shop: {framework: dbt, path: shop}\n",
+        "definitions.py": "defs = 1\n",
+    }
+    for name, text in mine.items():
+        (tmp_path / name).write_text(text)
+    monkeypatch.chdir(tmp_path.parent)
+    done = init(str(tmp_path))
+    assert done.exit_code == 0
+    assert {name: (tmp_path / name).read_text() for name in mine} == mine
+    assert done.output.count("left as it is") == 2
+    assert "transform.yaml does not name these" in done.output
+    assert "path: other" in done.output
+    assert "Definitions.merge(defs, build_transform_definitions" in done.output
+    forced = init(str(tmp_path), "--force")
+    assert forced.output.count("replaced") == 2
+    assert set(load_config(tmp_path).projects) == {"shop", "other"}
+
+
+def test_where_nothing_can_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    done = init(str(tmp_path / "file" / "below"), "--example")
+    assert done.exit_code == 1
+    assert "can't be written" in done.stderr
+    assert "dagster-transform init FOLDER" in done.stderr
+    (tmp_path / "taken" / "transform.yaml").mkdir(parents=True)
+    done = init(str(tmp_path / "taken"), "--example")
+    assert done.exit_code == 1
+    assert "can't be written" in done.stderr
+
+
+def test_a_dg_project_loads_it_from_its_defs_folder(tmp_path: Path) -> None:
+    DbtProject(
+        tmp_path / "shop",
+        Database.in_file(tmp_path / "w.duckdb"),
+        {"models/b.sql": "select 2 as n"},
+    )
+    (tmp_path / "pyproject.toml").write_text(
+        '[tool.dg]\ndirectory_type = "project"\n[tool.dg.project]\nroot_module = "of_dg"\n'
+    )
+    defs = tmp_path / "src" / "of_dg" / "defs"
+    defs.mkdir(parents=True)
+    (defs / "__init__.py").write_text("")
+    (defs.parent / "__init__.py").write_text("")
+    done = init(str(tmp_path))
+    assert done.exit_code == 0, done.output
+    assert "dg dev" in done.output
+    assert (defs / "transform.py").exists()
+    assert not (tmp_path / "definitions.py").exists()
+    assert CliRunner().invoke(main, ["prepare", "-c", str(tmp_path)]).exit_code == 0
+    code = (
+        "import dagster as dg; from pathlib import Path; "
+        "d = dg.load_from_defs_folder(path_within_project=Path('src')); "
+        "print([s.key.to_user_string() for s in d.resolve_all_asset_specs()])"
+    )
+    loaded = shell(f'{sys.executable} -c "{code}"', tmp_path, PYTHONPATH=str(tmp_path / "src"))
+    assert "'b'" in loaded.stdout, loaded.stderr[-2000:]

@@ -1,0 +1,184 @@
+"""`list`, `lineage` and `--version` on a dbt and a SQLMesh project that read each other."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+
+import pytest
+from click.testing import CliRunner, Result
+
+from dagster_transform.cli import main
+from tests.support.dbt_projects import DbtProject
+from tests.support.sqlmesh_projects import Database, Project
+from tests.support.transforms import Transform
+
+DBT = {
+    "models/base.sql": "{{ config(materialized='table', tags=['daily']) }} select id, price * 2 "
+    "as twice "
+    "from {{ source('raw', 'items') }}",
+    "models/schema.yml": """
+        sources:
+          - name: raw
+            schema: raw
+            tables: [{name: items, columns: [{name: id, data_tests: [unique]}]}]
+        models: [{name: base, columns: [{name: id, data_tests: [not_null]}]}]
+    """,
+}
+SQLMESH = {
+    "marts.sums": """
+        kind FULL, cron '@hourly', tags (important),
+        audits (not_null(columns := (total)), number_of_rows(threshold := 0, blocking := false))
+        ---
+        SELECT twice::INT + 1 AS total, id::INT AS id FROM w.main.base
+    """,
+    "marts.top": "kind VIEW\n---\nSELECT MAX(total)::INT AS highest FROM marts.sums",
+}
+RUN = "2024-03-05T10:30:00+00:00"
+
+
+@pytest.fixture(scope="module")
+def transform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Transform]:
+    folder = tmp_path_factory.mktemp("listed")
+    database = Database.in_file(folder / "w.duckdb")
+    database.execute("CREATE SCHEMA raw", "CREATE TABLE raw.items AS SELECT 1 AS id, 2 AS price")
+    DbtProject(folder / "d", database, DBT)
+    further = {"d": {"framework": "dbt", "path": "d", "profiles_dir": "d"}}
+    project = Project(folder / "p", database, SQLMESH)
+    project.write(
+        {"external_models.yaml": "- name: w.main.base\n  columns: {id: INT, twice: INT}\n"}
+    )
+    found = Transform(folder, [project], further=further, plan="auto")
+    found.prepare()
+    yield found
+    found.close()
+
+
+def run(transform: Transform, *arguments: str, **variables: str) -> Result:
+    environment = {"DAGSTER_HOME": None, "COLUMNS": None, **variables}
+    command = [*arguments, "--config", str(transform.folder)]
+    return CliRunner(env=environment).invoke(main, command, catch_exceptions=False)
+
+
+def test_assets_of_both_frameworks(transform: Transform) -> None:
+    done = run(transform, "list")
+    assert done.exit_code == 0, done.output
+    lines = {line.split()[0]: line.split() for line in done.output.splitlines() if line}
+    assert lines["w/marts/sums"] == ["w/marts/sums", "sqlmesh", "FULL", "2", "@hourly", "marts"]
+    assert lines["base"] == ["base", "dbt", "table", "1", "@daily"]
+    assert "3 assets, 4 checks" in done.output, "a test of a source too"
+    assert not done.stderr
+
+
+def test_a_selection_and_json(transform: Transform) -> None:
+    done = run(transform, "list", "--json", "--select", "+marts.sums")
+    found = {each["name"]: each for each in json.loads(done.output)}
+    assert set(found) == {"base", "w/marts/sums"}
+    sums = found["w/marts/sums"]
+    assert sums["key"] == ["w", "marts", "sums"]
+    assert sums["reads"] == ["base"]
+    assert (sums["group"], sums["cron"], sums["kind"]) == ("marts", "@hourly", "FULL")
+    assert sorted(sums["checks"]) == ["not_null", "number_of_rows"]
+    wrong = run(transform, "list", "--select", "nothing")
+    assert wrong.exit_code == 1
+    assert "matches no node" in wrong.stderr
+
+
+def test_checks(transform: Transform) -> None:
+    done = run(transform, "list", "--checks", "--json")
+    found = {each["name"]: each for each in json.loads(done.output)}
+    assert found["w/marts/sums:not_null"]["blocking"] is True
+    assert found["w/marts/sums:number_of_rows"]["blocking"] is False
+    assert found["w/marts/sums:number_of_rows"]["runs"] == "after_each"
+    assert any(each["asset"] == "raw/items" for each in found.values())
+    of_some = run(transform, "list", "--checks", "--select", "base")
+    assert "not_null_base_id" in of_some.output
+    assert "marts" not in of_some.output
+
+
+def test_a_project_that_is_not_prepared_hides_no_other_one(transform: Transform) -> None:
+    hidden = transform.graph_path("d").rename(transform.folder / "hidden")
+    try:
+        done = run(transform, "list", "--json")
+        assert done.exit_code == 1
+        assert "w/marts/sums" in [each["name"] for each in json.loads(done.stdout)]
+        assert "dagster-transform prepare --project d" in done.stderr
+    finally:
+        hidden.rename(transform.graph_path("d"))
+
+
+def test_no_colours_in_a_pipe_or_with_no_color(transform: Transform) -> None:
+    for variables in ({}, {"NO_COLOR": "1"}):
+        done = run(transform, "list", **variables)
+        assert "\x1b" not in done.output
+
+
+def test_versions_of_what_it_stands_on() -> None:
+    done = CliRunner().invoke(main, ["--version"])
+    assert done.exit_code == 0
+    for name in ("dagster-transform", "dagster", "sqlmesh", "dbt-core", "Python"):
+        assert re.search(rf"^ *{name} \d+\.\d+", done.output, re.MULTILINE), done.output
+
+
+def test_completion_is_clicks_own() -> None:
+    typed = {"COMP_WORDS": "dagster-transform li", "COMP_CWORD": "1"}
+    environment = {"_DAGSTER_TRANSFORM_COMPLETE": "bash_complete", **typed}
+    done = CliRunner().invoke(main, [], prog_name="dagster-transform", env=environment)
+    assert done.output.split() == ["plain,lineage", "plain,list"]
+
+
+def test_lineage_through_both_frameworks(transform: Transform) -> None:
+    done = run(transform, "lineage", "marts.top.highest")
+    assert done.exit_code == 0, done.output
+    assert re.search(r"w/marts/top\.highest +w/marts/sums\.total +1", done.stdout)
+    assert re.search(r"w/marts/sums\.total +base\.twice +2", done.stdout)
+    assert "Nothing is known of the columns of base" in done.stderr
+    assert "fetch_column_lineage" in done.stderr
+
+
+def test_what_dbts_last_run_found_out_goes_on_from_there(transform: Transform) -> None:
+    story = transform.run(execution_time=RUN, dbt={"fetch_column_lineage": True})
+    assert story.success, story.failure
+    home = str(transform.home)
+    done = run(transform, "lineage", "w/marts/top.highest", "--as", "json", DAGSTER_HOME=home)
+    found = json.loads(done.stdout)
+    steps = [(s["from"]["asset"], s["from"]["column"], s["to"]["column"]) for s in found["steps"]]
+    assert steps == [
+        ("w/marts/sums", "total", "highest"),
+        ("base", "twice", "total"),
+        ("raw/items", "price", "twice"),
+    ]
+    assert found["not_known"] == []
+    down = run(
+        transform,
+        "lineage",
+        "raw/items.price",
+        "--downstream",
+        "--as",
+        "mermaid",
+        DAGSTER_HOME=home,
+    )
+    assert down.stdout.startswith("flowchart LR\n")
+    for word in ('"raw/items"', '"price"', '"highest"', " --> "):
+        assert word in down.stdout
+    table = transform.folder / "lineage.txt"
+    assert run(transform, "lineage", "marts.top", "-o", str(table)).exit_code == 0
+    assert "highest" in table.read_text()
+
+
+def test_a_column_that_is_not_there(transform: Transform) -> None:
+    done = run(transform, "lineage", "marts.top.height")
+    assert done.exit_code == 1
+    assert "its columns: highest" in done.stderr
+    assert run(transform, "lineage", "marts.nothing").exit_code == 1
+
+
+def test_the_asset_says_it_too(transform: Transform) -> None:
+    specs = {
+        spec.key.to_user_string(): spec
+        for definition in transform.repository().assets_defs_by_key.values()
+        for spec in definition.specs
+    }
+    shown = specs["w/marts/top"].metadata["dagster_transform/computed_from"]
+    assert "| highest | w/marts/sums.total |" in shown.value
