@@ -18,7 +18,7 @@ STAMP := $(VENV)/.installed
 CHROMIUM := $(VENV)/.chromium
 PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 HOME_FILE := .dagster_home/dagster.yaml
-CODE := dagster_transform $(wildcard example_project bench matrix tests)
+CODE := dagster_transform $(wildcard example_project bench matrix tests docs)
 
 # With this set, every process would compile what it imports, each time.
 unexport PYTHONDONTWRITEBYTECODE
@@ -103,6 +103,15 @@ format: $(STAMP) ## Format the code and mend what ruff can mend
 bench: $(STAMP) ## Measure, and write the results as JSON; ONLY=name runs one benchmark
 	$(BIN)/python -m bench $(if $(ONLY),--only $(ONLY)) $(ARGS)
 
+.PHONY: docs
+docs: $(STAMP) ## Build the documentation into site/; every link has to lead somewhere
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict $(ARGS)
+
+.PHONY: dist
+dist: $(STAMP) ## Build wheel and source distribution into dist/
+	$(BIN)/uv build --quiet --no-config --no-build-isolation --python $(BIN)/python --out-dir dist $(ARGS)
+	@ls dist
+
 .PHONY: lock
 lock: $(BIN)/uv ## Write requirements.lock from pyproject.toml; UPGRADE=1 takes newer versions
 	@{ echo "# Everything that developing needs: the package's dependencies with all extras."; \
@@ -123,7 +132,7 @@ lock: $(BIN)/uv ## Write requirements.lock from pyproject.toml; UPGRADE=1 takes 
 
 .PHONY: clean
 clean: ## Remove all that the other targets made: .venv, the Dagster home, the demo's data, caches
-	rm -rf $(VENV) .dagster_home .deployment .tmp_dagster_home* .dagster_transform .cache build dist logs \
+	rm -rf $(VENV) .dagster_home .deployment .tmp_dagster_home* .dagster_transform .cache build dist site logs \
 	  example_project/data example_project/logs example_project/.dagster_transform \
 	  example_project/dbt_project/{dbt_packages,logs,target} bench/results \
 	  .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis requirements.lock.*

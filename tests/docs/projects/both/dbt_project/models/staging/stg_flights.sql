@@ -1,0 +1,2 @@
+select carrier, origin, cast(day as date) as day, cast(delay as integer) as delay
+from {{ ref('raw_flights') }}

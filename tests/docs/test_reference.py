@@ -1,0 +1,59 @@
+"""The reference has everything that is public, and the site builds."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+import dagster_transform
+from dagster_transform.config.fields import Model
+from tests.support.folders import REPOSITORY
+
+REFERENCE = REPOSITORY / "docs" / "reference"
+
+
+def named(page: str) -> list[str]:
+    text = (REFERENCE / page).read_text(encoding="utf-8")
+    return re.findall(r"^::: ([\w.]+)$", text, re.MULTILINE)
+
+
+def test_all_public_names_are_there() -> None:
+    names = {name.rsplit(".", 1)[1] for name in named("python.md")}
+    assert set(dagster_transform.__all__) == names
+
+
+def below(kind: type[Model]) -> list[type[Model]]:
+    return [each for k in kind.__subclasses__() for each in (k, *below(k))]
+
+
+def test_all_configuration_is_there() -> None:
+    import_module("dagster_transform.config.job_group_file")
+
+    names = {name.rsplit(".", 1)[1] for name in named("configuration.md")}
+    assert {kind.__name__ for kind in below(Model)} - {"_File"} == names
+
+
+@pytest.mark.parametrize("page", ["python.md", "configuration.md"])
+def test_what_is_named_exists(page: str) -> None:
+    for name in named(page):
+        module, _, attribute = name.rpartition(".")
+        assert getattr(import_module(module), attribute).__doc__, name
+
+
+@pytest.mark.slow
+def test_the_site_builds_strictly(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path)],
+        cwd=REPOSITORY, capture_output=True, text=True, timeout=200, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    run_config = (tmp_path / "reference" / "run-config" / "index.html").read_text(encoding="utf-8")
+    assert "<code>max_concurrent_models</code>" in run_config
+    assert "<code>full_refresh</code>" in run_config
+    configuration = tmp_path / "reference" / "configuration" / "index.html"
+    assert "freshness_grace" in configuration.read_text(encoding="utf-8")
