@@ -54,6 +54,25 @@ class Model(BaseModel):
         return [*own, *(name for name in cls.model_fields if name not in own)]
 
 
+class Shorthand:
+    """Says in the schema what people may write instead of a mapping.
+
+    `json_schema_input_type` would be shorter, but pydantic 2.11 loses models that it names.
+
+    Args:
+        schemas: JSON schemas of the short ways.
+    """
+
+    def __init__(self, *schemas: JsonSchemaValue) -> None:
+        self._schemas = schemas
+
+    def __get_pydantic_json_schema__(
+        self, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """What there would be without it, or one of the short ways."""
+        return {"anyOf": [handler(core_schema), *self._schemas]}
+
+
 def _as_list(value: Any) -> Any:
     return [value] if isinstance(value, str | Path) else value
 

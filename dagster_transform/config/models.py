@@ -8,6 +8,7 @@ none of them shows the value of an environment variable.
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from difflib import get_close_matches
@@ -186,6 +187,16 @@ class TransformConfig(Model):
         """Where Dagster's webserver is, if anybody says so."""
         said = self.webserver or self.alerts.webserver_url
         return said or os.environ.get(WEBSERVER_VARIABLE, "").strip() or None
+
+    def prepare_command(self, name: str) -> str:
+        """The command that prepares a project; of a component it says where that is."""
+        command = f"dagster-transform prepare --project {name}"
+        if self._file.name == CONFIG_FILE:
+            return command
+        shown = self._file
+        with suppress(ValueError, OSError):
+            shown = shown.relative_to(Path.cwd())
+        return f"{command} --config {shlex.quote(str(shown))}"
 
     def artifacts_path(self, name: str) -> Path:
         """The folder where the framework's own artifacts of a project are kept for its runs (dbt's

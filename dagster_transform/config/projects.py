@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, get_args
 
 from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError
@@ -22,6 +22,7 @@ from dagster_transform.config.fields import (
     OptionalFolder,
     OptionalPath,
     OptionalText,
+    Shorthand,
     Text,
     Texts,
     TimeZone,
@@ -55,7 +56,8 @@ class _Project(Model):
     source_keys: KeysByName = Field(default_factory=dict)
     checks: Annotated[
         ProjectChecks,
-        BeforeValidator(as_when, json_schema_input_type=ProjectChecks | Timing | None),
+        BeforeValidator(as_when),
+        Shorthand({"enum": list(get_args(Timing))}, {"type": "null"}),
     ] = Field(default_factory=ProjectChecks)
     require_passing_checks: bool = False
 
@@ -184,9 +186,9 @@ class DbtProject(_Project):
     state: OptionalPath = None
     cron: Cron = None
     time_zone: TimeZone = None
-    watch: Annotated[
-        WatchedFolder, BeforeValidator(_as_watched, json_schema_input_type=WatchedFolder | str)
-    ] = Field(default_factory=WatchedFolder)
+    watch: Annotated[WatchedFolder, BeforeValidator(_as_watched), Shorthand({"type": "string"})] = (
+        Field(default_factory=WatchedFolder)
+    )
 
     _MAKES_THE_GRAPH = (*_Project._MAKES_THE_GRAPH, "vars", "cron", "time_zone")
 

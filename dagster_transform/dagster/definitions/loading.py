@@ -104,9 +104,14 @@ def _load(
     found: GraphFile | None = None
     try:
         found = read_graph_file(path, name)
-    except GraphFileError:
+    except GraphFileError as error:
         if not again:
-            raise
+            raise GraphFileError(
+                error.cause,
+                path=path,
+                project=name,
+                remedy=f"Run `{config.prepare_command(name)}` to write it anew.",
+            ) from error
     if found is not None:
         project = config.project(name)
         environment = getattr(project, "environment", None)  # dbt has none
@@ -119,7 +124,7 @@ def _load(
             # nothing may be built over it.
             return found, StaleGraphError(
                 f"The graph file {path} {stale}.",
-                remedy=f"Run `dagster-transform prepare --project {name}` where you deploy from.",
+                remedy=f"Run `{config.prepare_command(name)}` where you deploy from.",
             )
     try:
         prepare(config, [name])

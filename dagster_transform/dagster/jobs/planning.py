@@ -251,7 +251,7 @@ class Planning:
         except (GraphFileError, SettingError) as error:
             context.log.warning(
                 f"{error.cause}\n{path} still says what was promoted before this plan: run "
-                f"`dagster-transform prepare --project {self._name}` where you deploy from."
+                f"`{self._config.prepare_command(self._name)}` where you deploy from."
             )
         else:
             context.log.info(f"{path} is up to date: reload the code location to see new models.")

@@ -222,7 +222,7 @@ class EnvironmentWatch:
     def _prepare(self, plan_id: str, claim: WatchClaim) -> list[str]:
         """Begin to write the graph file anew, and say how that goes."""
         about = f"Environment {self._project.environment} of project {self._name} has a new plan"
-        command = f"`dagster-transform prepare --project {self._name}`"
+        command = f"`{self._config.prepare_command(self._name)}`"
         if not self._project.watch.prepare:
             return [f"{about}: run {command} where you deploy from, and reload the code location."]
         failed = self._failed.get(plan_id)

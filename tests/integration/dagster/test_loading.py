@@ -108,7 +108,10 @@ def test_loading_definitions_imports_nothing_that_only_a_run_needs(folder: Path)
     for module in ("plan", "pause"):
         assert f"dagster_transform.dagster.jobs.{module}'" in loaded
     only_runs = ("walk", "claims", "runs.carry_out", "runs.pausing", "sqlmesh.plans", "dbt.runs")
-    for package in (*only_runs, "planning.pauses", "dagster.jobs.pausing"):
+    for package in (
+        *only_runs, "planning.pauses", "dagster.jobs.pausing", "dagster.component",
+        "config.examples", "config.describing",
+    ):  # fmt: skip
         assert f"'dagster_transform.{package}" not in loaded
 
 

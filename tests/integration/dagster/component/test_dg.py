@@ -43,6 +43,7 @@ from shop.definitions import defs
 d = defs()
 print(json.dumps(sorted(s.key.to_user_string() for s in d.resolve_all_asset_specs())))
 print(json.dumps(sorted(m for m in sys.modules if m in ("sqlmesh", "dbt"))))
+print(json.dumps(" ".join(s.description or "" for s in d.resolve_all_asset_specs())))
 """
 
 
@@ -157,18 +158,22 @@ def test_its_state_is_what_prepare_makes(project: DgProject) -> None:
         "staging.graph.json", "marts.graph.json",
     }  # fmt: skip
     (state,) = local.rglob("state")
-    keys, frameworks = loaded(project)
+    keys, frameworks, _ = loaded(project)
     assert set(keys) == KEYS
     assert frameworks == []
     for file in prepared.glob("*.graph.json"):
         file.unlink()
-    keys, _ = loaded(project)
+    keys, *_ = loaded(project)
     assert set(keys) == KEYS, "from the state"
     for file in prepared.glob("*.graph.json"):
         file.unlink()
     state.unlink()
-    keys, _ = loaded(project)
+    keys, _, said = loaded(project)
     assert set(keys) == {"staging/not_loaded", "marts/not_loaded"}
+    assert (
+        "Run `dagster-transform prepare --project marts --config"
+        " src/shop/defs/transform/defs.yaml` to write it anew." in said
+    )
 
 
 def test_refreshing_fails_where_a_project_can_not_be_read(project: DgProject) -> None:
@@ -187,13 +192,13 @@ def test_where_people_edit_files_graph_files_are_made_anew(project: DgProject) -
     model = project.folder / "sqlmesh_project" / "models" / "newest.sql"
     model.write_text("MODEL (name marts.newest, kind VIEW);\nSELECT 1 AS one", encoding="utf-8")
     try:
-        keys, _ = loaded(project, DAGSTER_IS_DEV_CLI="1")
+        keys, *_ = loaded(project, DAGSTER_IS_DEV_CLI="1")
         assert set(keys) == KEYS | {"marts/newest"}
         model.unlink()
         project.component(
             ATTRIBUTES + "defs_state: {management_type: LOCAL_FILESYSTEM, refresh_if_dev: false}\n"
         )
-        keys, _ = loaded(project, DAGSTER_IS_DEV_CLI="1")
+        keys, *_ = loaded(project, DAGSTER_IS_DEV_CLI="1")
         assert "marts/newest" in keys
         assert "marts/not_loaded" in keys, "the file is older than the project, and stays so"
     finally:

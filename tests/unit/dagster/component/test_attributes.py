@@ -12,8 +12,11 @@ from jsonschema import Draft202012Validator
 from dagster_transform import TransformComponent
 from dagster_transform.config import TransformConfig
 from dagster_transform.config.examples import EXAMPLE
+from dagster_transform.dagster._compat_components import DefsStateConfigArgs
 
 SCHEMA = TransformComponent.get_model_cls().model_json_schema()
+# What 1.11 calls so.
+KEPT = "type" if "type" in DefsStateConfigArgs.model_fields else "management_type"
 PROJECTS = "projects: {a: {framework: dbt, path: d}}\n"
 
 
@@ -43,7 +46,7 @@ def test_the_example_fits() -> None:
         "executor: false",
         "translation: {key: '{{ node.schema }}/{{ node.table }}', tags: {a: b}}",
         "name: other",
-        "defs_state: {refresh_if_dev: false, management_type: LOCAL_FILESYSTEM}",
+        f"defs_state: {{refresh_if_dev: false, {KEPT}: LOCAL_FILESYSTEM}}",
     ],
 )
 def test_what_fits(text: str) -> None:

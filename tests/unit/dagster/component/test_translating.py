@@ -42,7 +42,11 @@ GRAPH = Graph.of([A, B], [SOURCE], [CHECK])
 def attributes(**said: Any) -> Callable[[Node], dg.AssetSpec]:
     """What the attribute `translation` makes of each node."""
     resolver = TranslationFnResolver[Node](lambda node: {"node": in_templates(node)})
-    translated = resolver.fn.callable(dg.ResolutionContext.default(), AssetAttributesModel(**said))
+    # Without `{{ dg... }}`, which Dagster has since 1.12.
+    context = dg.ResolutionContext.default().with_scope(
+        eager=dg.AutomationCondition.eager(), daily=dg.DailyPartitionsDefinition("2024-01-01")
+    )
+    translated = resolver.fn.callable(context, AssetAttributesModel(**said))
     return lambda node: translated(base_spec(node, ROOT), node)
 
 
@@ -73,7 +77,7 @@ def test_templates_see_the_node_and_what_is_there_without() -> None:
             owners=["team:{{ node.project }}"],
             kinds=["table"],
             code_version="{{ node.kind }}",
-            automation_condition="{{ dg.AutomationCondition.eager() if node.cron else none }}",
+            automation_condition="{{ eager if node.cron else none }}",
         )
     )
     spec = specs(found)["p/marts/delays"]
@@ -107,7 +111,7 @@ def test_keys_hold_for_what_reads_the_node_and_for_its_checks() -> None:
     [
         ({"deps": ["other"]}, "the projects' files say what a node reads"),
         (
-            {"partitions_def": "{{ dg.DailyPartitionsDefinition('2024-01-01') }}"},
+            {"partitions_def": "{{ daily }}"},
             "runs build what is due, without partitions",
         ),
     ],
