@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from dagster_transform.claims.ids import RunId
 from dagster_transform.claims.ports import Recovery
 from dagster_transform.claims.values import Holder, OwnerKind
+from dagster_transform.databases.backends import BackendId, in_words
 from dagster_transform.planning.findings import Code, Finding, Severity
 
 _SHOWN = 5
@@ -31,6 +32,41 @@ def claim_findings(store: Recovery, alive: Callable[[RunId], bool | None]) -> li
         known = "has ended" if living is False else "is not known to this Dagster instance"
         found.append(_ended(run_id, holders, known, unknown=living is None))
     return found
+
+
+def backend_findings(
+    store: Recovery, there: Collection[BackendId], *, runs_under_way: bool
+) -> list[Finding]:
+    """Whether a run builds that no claim in this store knows of.
+
+    Args:
+        store: Where claims are kept.
+        there: Backends of runs that are on database servers now.
+        runs_under_way: Whether runs of this Dagster instance are: one that has connected and builds
+            nothing yet has not said in which backends it will.
+
+    Raises:
+        ClaimsError: The store can't be used.
+    """
+    known = {b for holder in (*store.holders(), *store.expired()) for b in holder.backends}
+    others = sorted(set(there) - known)
+    if runs_under_way or not others:
+        return []
+    return [
+        Finding(
+            Code.ANOTHER_HOME,
+            Severity.WARNING,
+            what="A run builds that no claim here knows of: "
+            f"{', '.join(map(in_words, others[:_SHOWN]))}.",
+            cause="No run of this Dagster instance is under way. Another instance builds on the "
+            "same "
+            "database and keeps its claims elsewhere: runs of the two may build one table at the "
+            "same moment, and rows come twice.",
+            remedy="Let both keep their claims in one place: `claims_url` in transform.yaml, or "
+            "the "
+            "environment variable DAGSTER_TRANSFORM_CLAIMS_URL.",
+        )
+    ]
 
 
 def _by_run(holders: Iterable[Holder]) -> dict[RunId, list[Holder]]:

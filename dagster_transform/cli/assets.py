@@ -76,6 +76,8 @@ def list_assets(
     chosen = select(graph, selection) if selection else frozenset(graph.nodes)
     nodes = [graph.nodes[id] for id in sorted(chosen, key=lambda id: graph.nodes[id].name)]
     checks = _checks_of(graph, chosen, on_sources=selection is None)
+    if errors and not graph.nodes and not as_json:
+        sys.exit(1)  # what is wrong is said, and nothing is known of what there is
     if as_json:
         found = map(listing.check, checks) if of_checks else map(listing.asset, nodes)
         print_json(list(found))

@@ -108,6 +108,26 @@ def end_backends(
     return mine
 
 
+def backends_there(identity: ConnectionIdentity, execute: Execute) -> frozenset[BackendId]:
+    """All backends that have a name of ours, on the server of a database.
+
+    Args:
+        identity: The database that `execute` leads to.
+        execute: Executes a statement there.
+
+    Raises:
+        Exception: Whatever `execute` raises.
+    """
+    names = {
+        str(name)
+        for (name,) in execute(
+            f"SELECT DISTINCT right(application_name, {_LENGTH}) FROM pg_stat_activity "  # noqa: S608
+            "WHERE datname = current_database()"
+        )
+    }
+    return frozenset(backend_id(identity, name) for name in names if _NAME.fullmatch(name))
+
+
 def statement_to_end(backends: Collection[BackendId]) -> str:
     """The statement that ends backends on their server, and returns which processes there were."""
     found = sorted({_parts(backend)[1] for backend in backends})

@@ -8,6 +8,7 @@ from datetime import timezone
 from typing import Any
 
 from dagster_transform.config import SqlmeshProject
+from dagster_transform.databases.backends import BackendId
 from dagster_transform.databases.transient import FILE_IS_LOCKED
 from dagster_transform.errors import TransformError
 from dagster_transform.planning import first_plan
@@ -15,7 +16,7 @@ from dagster_transform.planning.findings import Code, Finding, Severity, of_erro
 from dagster_transform.sqlmesh import _compat
 from dagster_transform.sqlmesh.configs import relative_files, shell_command_of
 from dagster_transform.sqlmesh.connections import missing_files
-from dagster_transform.sqlmesh.project import clear_errors, open_context
+from dagster_transform.sqlmesh.project import clear_errors, open_context, opened
 from dagster_transform.sqlmesh.state.expiry import expired_at
 
 
@@ -77,6 +78,22 @@ def project_findings(name: str, project: SqlmeshProject) -> list[Finding]:
     finally:
         _compat.close_connections(context)
     return found
+
+
+def backends_there(name: str, project: SqlmeshProject) -> frozenset[BackendId]:
+    """The backends of runs that are on the PostgreSQL servers of a project now, whoever's they are.
+
+    Args:
+        name: The project's name in transform.yaml.
+        project: Its configuration.
+
+    Raises:
+        SqlmeshError: Its configuration or a server can't be used.
+    """
+    from dagster_transform.sqlmesh.runs.backends import backends_there
+
+    with opened(name, project, [str(path) for path in project.paths]) as context:
+        return backends_there(context)
 
 
 def _gateways(name: str, context: Any, paths: list[str]) -> Iterator[Finding]:

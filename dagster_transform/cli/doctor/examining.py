@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import importlib.metadata
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from functools import partial
@@ -21,6 +22,7 @@ from dagster_transform.config import (
     load_config,
 )
 from dagster_transform.config.job_group_file import read_job_group_file
+from dagster_transform.databases.backends import BackendId
 from dagster_transform.dbt import doctor as of_dbt
 from dagster_transform.errors import TransformError
 from dagster_transform.graph import Graph, read_graph_file
@@ -249,7 +251,10 @@ def _dagster(on: Examination, config: TransformConfig, definitions: str | None) 
             groups = None if on.groups is None else set(on.groups)
             on.examine("Dagster's instance", partial(instance_findings, instance, config))
             on.examine("sensors", partial(instigator_findings, instance, config, groups))
-            on.examine("claims", partial(instance_claim_findings, instance, config))
+            on.examine(
+                "claims",
+                partial(instance_claim_findings, instance, config, partial(_backends, config)),
+            )
     finally:
         for instance in opened:
             instance.dispose()
@@ -259,6 +264,17 @@ def _dagster(on: Examination, config: TransformConfig, definitions: str | None) 
 
         folder = Path.cwd() if definitions else config.root
         on.examine("definitions", partial(definitions_findings, target, folder), target)
+
+
+def _backends(config: TransformConfig) -> frozenset[BackendId]:
+    """Backends of runs on the servers of the SQLMesh projects; of dbt's, dbt would have to be
+    started again. What can't be reached is said of its project."""
+    found: frozenset[BackendId] = frozenset()
+    for name, project in config.projects.items():
+        if isinstance(project, SqlmeshProject):
+            with suppress(TransformError):
+                found |= of_sqlmesh.backends_there(name, project)
+    return found
 
 
 def _definitions_of(root: Path) -> str | None:

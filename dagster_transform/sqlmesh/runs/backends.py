@@ -94,6 +94,21 @@ def end_backends(context: Any, backends: Collection[BackendId]) -> frozenset[Bac
     return ended
 
 
+def backends_there(context: Any) -> frozenset[BackendId]:
+    """The backends of runs that are on the servers of a project now, of whatever run.
+
+    Args:
+        context: A SQLMesh Context; its connections to servers are opened.
+
+    Raises:
+        Exception: Whatever the driver raises.
+    """
+    found: frozenset[BackendId] = frozenset()
+    for gateway, identity in _servers(context).items():
+        found |= servers.backends_there(identity, context.engine_adapters[gateway].fetchall)
+    return found
+
+
 def _servers(context: Any) -> dict[str, ConnectionIdentity]:
     """The connection identities of the gateways on PostgreSQL servers."""
     return {

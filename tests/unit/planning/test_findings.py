@@ -90,6 +90,7 @@ def test_limits_of_the_queue_that_disagree_with_concurrency_tags() -> None:
     key = "dagster_transform/concurrency.heavy"
     assert queue_findings(QueueLimits(10, {}), tags) == []
     assert queue_findings(QueueLimits(-1, {key: 2, "team": 1}), tags) == []
+    assert queue_findings(QueueLimits(10, {key: 3}), tags) == [], "the slots hold all the same"
     (fewer,) = queue_findings(QueueLimits(10, {key: 1}), tags)
     assert fewer.code is Code.QUEUE_LIMIT_DISAGREES
     assert "2 slots" in fewer.what

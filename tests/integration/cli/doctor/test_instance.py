@@ -12,13 +12,16 @@ import dagster as dg
 import pytest
 from dagster._core.test_utils import create_run_for_test
 from dagster._daemon.types import DaemonHeartbeat
+from sqlalchemy import create_engine
 
-from dagster_transform.claims import Owner, OwnerKind, RunId, Want, new_claim_id
+from dagster_transform.claims import ClaimId, Owner, OwnerKind, RunId, Want, new_claim_id
 from dagster_transform.config import load_config
 from dagster_transform.dagster.execution.claims_store import open_claims
+from dagster_transform.databases.backends import application_name, backend_id, new_name
 from dagster_transform.planning import ResourceKey
 from tests.support.examined import codes, examined
 from tests.support.grouped import FILE, grouped, write_groups
+from tests.support.postgres import PostgresDatabase
 from tests.support.scheduler import QUEUE, scheduler_of
 from tests.support.sqlmesh_projects import Database, Project, utc
 from tests.support.transforms import DEFINITIONS, Transform
@@ -159,11 +162,13 @@ def test_definitions_beside_transform_yaml_are_found(transform: Transform) -> No
     assert "ZeroDivisionError" in examined(transform.folder)[1]["definitions_unloadable"]["cause"]
 
 
-def claim(transform: Transform, run_id: str, *, lease: float) -> None:
+def claim(transform: Transform, run_id: str, *, lease: float) -> ClaimId:
     store = open_claims(transform.instance, load_config(transform.folder))
     owner = Owner(OwnerKind.RUN, RunId(run_id), RunId(run_id), 0)
     wants = [Want(ResourceKey(f"table:w.{run_id[:4]}"))]
-    store.acquire(owner, wants, claim_id=new_claim_id(), all_or_nothing=True, lease=lease)
+    claim_id = new_claim_id()
+    store.acquire(owner, wants, claim_id=claim_id, all_or_nothing=True, lease=lease)
+    return claim_id
 
 
 def test_claims_that_are_in_the_way(transform: Transform) -> None:
@@ -186,3 +191,33 @@ def test_claims_that_are_in_the_way(transform: Transform) -> None:
 def test_a_claims_store_that_can_not_be_used(transform: Transform) -> None:
     transform.configure({"claims_url": "mysql://db/x"})
     assert "claims_unusable" in found_in(transform)
+
+
+@pytest.mark.postgres
+def test_another_home_that_builds_on_the_same_server(
+    tmp_path: Path, postgres_database: PostgresDatabase
+) -> None:
+    project = Project(tmp_path / "p", Database.in_postgres(postgres_database), MODELS)
+    project.plan_natively(NOW)
+    transform = Transform(tmp_path, [project])
+    transform.prepare()
+    name = new_name()
+    engine = create_engine(
+        postgres_database.url, connect_args={"application_name": application_name(name, "theirs")}
+    )
+    try:
+        with engine.connect():
+            told = examined(tmp_path, home=transform.home)[1]
+            assert name in told["another_home"]["what"]
+            (node,) = project.graph.nodes.values()
+            going = create_run_for_test(transform.instance, "a", status=dg.DagsterRunStatus.STARTED)
+            assert codes(tmp_path, home=transform.home) == set(), "it may be this one's"
+            claim_id = claim(transform, going.run_id, lease=600)
+            store = open_claims(transform.instance, load_config(tmp_path))
+            store.set_backends(claim_id, [backend_id(node.relation.connection, name)])
+            transform.instance.report_run_failed(going)
+            found = codes(tmp_path, home=transform.home)
+            assert found == {"claim_of_ended_run"}, "a claim here knows it"
+    finally:
+        engine.dispose()
+        transform.close()

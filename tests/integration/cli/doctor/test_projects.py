@@ -96,6 +96,15 @@ def test_one_broken_project_hides_nothing_of_another(transform: Transform) -> No
     assert "w/mart/a" in found["drift"]["what"]
 
 
+def test_code_of_a_project_that_ends_the_process_ends_nothing(transform: Transform) -> None:
+    (transform.folder / "p" / "config.yaml").unlink()
+    (transform.folder / "p" / "config.py").write_text("import sys\nsys.exit('no')\n")
+    code, found = examined(transform.folder)
+    assert code == 2
+    assert found["not_examined"]["where"] == "p"
+    assert "home_unset" in found, "what comes after it is examined"
+
+
 def test_an_environment_that_was_never_planned_is_not_finished_or_has_expired(
     tmp_path: Path,
 ) -> None:
