@@ -142,23 +142,47 @@ def test_what_the_image_installs_is_declared() -> None:
 
 
 @pytest.mark.slow
-def test_the_last_steps_of_the_image_work(tmp_path: Path) -> None:
-    """On a copy of what is copied into it: the graph files are made where they are read from."""
+@pytest.mark.timeout(400)
+def test_the_last_steps_of_the_image_work_and_runs_write_elsewhere(tmp_path: Path) -> None:
+    """On a copy of what is copied into it: the graph files are made where they are read from. Then
+    the copy is mounted read-only, and a run of everything writes to the folders of the image."""
     stages, _ = dockerfile()
     (run,) = [rest for i, rest in stages[-1] if i == "RUN" and "prepare" in rest]
     ignored = shutil.ignore_patterns("data", ".dagster_transform", "__pycache__", "logs", "target")
-    shutil.copytree(REPOSITORY / "example_project", tmp_path / "example_project", ignore=ignored)
+    image = tmp_path / "example_project"
+    shutil.copytree(REPOSITORY / "example_project", image, ignore=ignored)
+    (variables,) = [rest for i, rest in stages[-1] if i == "ENV"]
+    named = dict(word.split("=", 1) for word in variables.split())
+    of_runs = {"DAGSTER_HOME", "DAGSTER_TRANSFORM_ARTIFACTS", "FLIGHTS_DUCKDB",
+               "FLIGHTS_SQLMESH_CACHE"}  # fmt: skip
+    assert of_runs <= set(named)
+    written = tmp_path / "written"
     environment = {
         **{k: v for k, v in os.environ.items() if not k.startswith("DAGSTER")},
+        **{k: str(written) + named[k] for k in of_runs},
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-        "FLIGHTS_DUCKDB": str(tmp_path / "flights.duckdb"),
-        "DAGSTER_TRANSFORM_ARTIFACTS": str(tmp_path / "of_runs"),
     }
+    for folder in ("data", "var/lib/transform", "opt/dagster"):
+        (written / folder).mkdir(parents=True)
+    (written / "opt/dagster/dagster.yaml").write_text("telemetry: {enabled: false}\n")
     subprocess.run(run, shell=True, cwd=tmp_path, env=environment, check=True, timeout=200)
-    made = {path.name for path in tmp_path.rglob("*.graph.json")}
-    assert made == {"staging.graph.json", "marts.graph.json"}
-    assert not (tmp_path / "of_runs").exists()
-    assert list((tmp_path / "example_project").rglob("*.pyc"))
+    made = {path.name: path.parent for path in tmp_path.rglob("*.graph.json")}
+    assert made == dict.fromkeys(
+        ("staging.graph.json", "marts.graph.json"), image / ".dagster_transform"
+    )
+    assert list(image.rglob("*.pyc"))
+    read_only = (
+        f"mount --bind {image} {image} && mount -o remount,ro,bind {image} || exit 77\n"
+        f"touch {image}/x 2>/dev/null && exit 76\n"
+        "exec dagster asset materialize -m example_project.definitions --select '*'"
+    )
+    done = subprocess.run(
+        ["unshare", "--mount", "bash", "-c", read_only],
+        cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=200, check=False,
+    )  # fmt: skip
+    if done.returncode == 77 or "unshare failed" in done.stderr:
+        pytest.skip("nothing can be mounted here")
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
 
 
 def _services() -> dict[str, Any]:

@@ -35,13 +35,20 @@ _STEPS: Mapping[str, tuple[str, ...]] = {
 
 @cache
 def prepared_project(name: str) -> Path:
-    """The folder of a prepared project; nobody may change it.
+    """The folder of a prepared project; nobody may change it. `both` is planned and prepared,
+    `unwritten` has the same projects and nothing of ours.
 
     Raises:
         AssertionError: It can't be prepared.
     """
     folder = Path(tempfile.mkdtemp(prefix=f"dt-docs-{name}-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    if name == "unwritten":
+        shutil.copytree(prepared_project("both"), folder, dirs_exist_ok=True)
+        for ours in ("transform.yaml", "definitions.py"):
+            (folder / ours).unlink()
+        shutil.rmtree(folder / ".dagster_transform")
+        return folder
     shutil.copytree(PROJECTS / name, folder, dirs_exist_ok=True)
     (folder / "definitions.py").write_text(_DEFINITIONS, encoding="utf-8")
     make_home(folder)
