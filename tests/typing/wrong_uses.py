@@ -10,7 +10,6 @@ from dagster_transform import (
     TransformResource,
     TransformTranslator,
     build_dbt_assets,
-    build_nothing,  # wrong: attr-defined
     build_sqlmesh_assets,
     build_transform_definitions,
     load_config,
@@ -41,3 +40,9 @@ keys: list[dg.AssetKey] = select_nodes("tag:marts+")  # wrong: assignment
 TransformResource(max_concurrent_models="four")  # wrong: arg-type
 TransformComponent(config="transform.yaml")  # wrong: arg-type
 load_config("transform.yaml").max_concurrent_model  # wrong: attr-defined
+
+
+def a_name_that_there_is_not() -> None:
+    from dagster_transform import build_nothing  # wrong: attr-defined
+
+    build_nothing()
