@@ -9,7 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.folders import REPOSITORY
+
+# mypy reads all of Dagster: with nothing kept that takes a minute, minutes on a busy machine.
+pytestmark = pytest.mark.timeout(900)
+
 HERE = Path(__file__).parent
+CACHE = REPOSITORY / ".mypy_cache" / "somebody"
 _FOUND = re.compile(r"(?P<file>\w+\.py):(?P<line>\d+): error: .*\[(?P<code>[\w-]+)\]")
 _WRONG = re.compile(r"# wrong: (?P<code>[\w-]+)$")
 
@@ -23,7 +29,15 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[tuple[int, 
         (folder / name).write_text((HERE / name).read_text(encoding="utf-8"), encoding="utf-8")
         files.append(name)
     done = subprocess.run(
-        [sys.executable, "-m", "mypy", "--strict", "--no-error-summary", *files],
+        [
+            sys.executable,
+            "-m",
+            "mypy",
+            "--strict",
+            "--no-error-summary",
+            f"--cache-dir={CACHE}",
+            *files,
+        ],
         cwd=folder,
         capture_output=True,
         text=True,
