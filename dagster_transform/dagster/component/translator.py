@@ -12,7 +12,6 @@ from dagster_transform.dagster.component.errors import UntranslatableError
 from dagster_transform.dagster.translation.translator import TransformTranslator
 from dagster_transform.graph import Node, NodeId, Source
 
-_KIND = "dagster/kind/"
 # What a spec may have that a translation can't decide, and what does.
 _DECIDED_ELSEWHERE = {
     "deps": "the projects' files say what a node reads",
@@ -70,9 +69,8 @@ class ComponentTranslator(TransformTranslator):
         return self._spec(node).description
 
     def get_tags(self, node: Node) -> Mapping[str, str]:
-        """The spec's, but for those that Dagster makes of kinds."""
-        tags = self._spec(node).tags
-        return {tag: value for tag, value in tags.items() if not tag.startswith(_KIND)}
+        """The spec's, with those that Dagster makes of kinds."""
+        return self._spec(node).tags
 
     def get_owners(self, node: Node) -> Sequence[str]:
         """The spec's."""

@@ -39,6 +39,8 @@ alerts:
 LOADED = """
 import json, logging, sys
 logging.disable()
+from dagster._core.definitions.definitions_load_context import *
+DefinitionsLoadContext.set(DefinitionsLoadContext(DefinitionsLoadType.INITIALIZATION))
 from shop.definitions import defs
 d = defs()
 print(json.dumps(sorted(s.key.to_user_string() for s in d.resolve_all_asset_specs())))
@@ -203,6 +205,21 @@ def test_where_people_edit_files_graph_files_are_made_anew(project: DgProject) -
         assert "marts/not_loaded" in keys, "the file is older than the project, and stays so"
     finally:
         model.unlink(missing_ok=True)
+
+
+def test_with_snapshots_each_start_of_a_code_server_prepares(project: DgProject) -> None:
+    """What can't be read is shown as what it is, and the rest is there."""
+    project.component(ATTRIBUTES + "defs_state: {management_type: LEGACY_CODE_SERVER_SNAPSHOTS}\n")
+    model = project.folder / "sqlmesh_project" / "models" / "worst.sql"
+    text = model.read_text(encoding="utf-8")
+    for file in (project.yaml.parent / ".dagster_transform").glob("*.graph.json"):
+        file.unlink()
+    model.write_text("MODEL (name marts.worst, kind VIEW);\nSELEC", encoding="utf-8")
+    try:
+        keys, *_ = loaded(project)
+    finally:
+        model.write_text(text, encoding="utf-8")
+    assert set(keys) == {"raw_flights", "stg_flights", "marts/not_loaded"}
 
 
 def test_from_another_folder(project: DgProject, tmp_path: Path) -> None:
