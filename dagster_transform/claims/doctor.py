@@ -59,12 +59,10 @@ def backend_findings(
             what="A run builds that no claim here knows of: "
             f"{', '.join(map(in_words, others[:_SHOWN]))}.",
             cause="No run of this Dagster instance is under way. Another instance builds on the "
-            "same "
-            "database and keeps its claims elsewhere: runs of the two may build one table at the "
-            "same moment, and rows come twice.",
+            "same database and keeps its claims elsewhere: runs of the two may build one table at "
+            "the same moment, and rows come twice.",
             remedy="Let both keep their claims in one place: `claims_url` in transform.yaml, or "
-            "the "
-            "environment variable DAGSTER_TRANSFORM_CLAIMS_URL.",
+            "the environment variable DAGSTER_TRANSFORM_CLAIMS_URL.",
         )
     ]
 
@@ -84,11 +82,10 @@ def _expired(run_id: RunId, holders: list[Holder]) -> Finding:
         Severity.WARNING,
         what=f"The claims of run {run_id} have expired: {_listing(holders)}.",
         cause=f"Nobody has renewed them up to {since:%Y-%m-%d %H:%M:%S} UTC: its process is dead, "
-        "was "
-        "stopped, or can't reach the claims store. The next run that wants them takes them over.",
+        "was stopped, or can't reach the claims store. The next run that wants them takes them "
+        "over.",
         remedy="See in Dagster what became of the run, then: `dagster-transform claims release "
-        "--run "
-        f"{run_id}`.",
+        f"--run {run_id}`.",
         where=run_id,
     )
 
@@ -100,8 +97,7 @@ def _ended(run_id: RunId, holders: list[Holder], known: str, *, unknown: bool) -
             Severity.WARNING,
             what=f"Run {run_id} {known}, and its claims are alive: {_listing(holders)}.",
             cause="Another Dagster instance keeps its claims in this store; that is right where "
-            "both "
-            "build on the same databases, and their runs are safe beside each other.",
+            "both build on the same databases, and their runs are safe beside each other.",
             remedy="Nothing, if the other instance is yours; else find it and stop it.",
             where=run_id,
         )
@@ -110,11 +106,9 @@ def _ended(run_id: RunId, holders: list[Holder], known: str, *, unknown: bool) -
         Severity.WARNING,
         what=f"Run {run_id} {known} and still holds {_listing(holders)}.",
         cause="Its process has not released them: it was killed in its last moments, or still "
-        "runs. They "
-        "end a lease after that; the transform's sensor releases them sooner.",
+        "runs. They end a lease after that; the transform's sensor releases them sooner.",
         remedy=f"`dagster-transform claims release --run {run_id}`, and see that the transform's "
-        "sensor "
-        "runs.",
+        "sensor runs.",
         where=run_id,
     )
 

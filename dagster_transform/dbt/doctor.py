@@ -75,11 +75,9 @@ def _relative(name: str, project: DbtProject, artifacts: Path) -> list[Finding]:
             Severity.WARNING,
             what=f"Project {name} names a DuckDB file by a relative path: {path}",
             cause=f"dagster-transform takes it from the project's folder ({project.path}), in "
-            "which it "
-            "runs dbt. `dbt`, typed in another folder, makes another file there, empty.",
+            "which it runs dbt. `dbt`, typed in another folder, makes another file there, empty.",
             remedy="Call `dbt` in the project's folder only, or write an absolute path, or one "
-            "that comes "
-            "from env_var().",
+            "that comes from env_var().",
             where=name,
         )
     ]

@@ -22,8 +22,7 @@ def process_findings() -> list[Finding]:
             Severity.WARNING,
             what=f"Python writes no bytecode here: {_BYTECODE} is set.",
             cause="Every process then compiles what it imports, each time: seconds for a run, and "
-            "for a "
-            "code server.",
+            "for a code server.",
             remedy=f"Unset {_BYTECODE}; in an image, compile once: `python -m compileall`, or "
             "UV_COMPILE_BYTECODE=1.",
         )
@@ -41,11 +40,9 @@ def artifacts_findings(config: TransformConfig) -> list[Finding]:
             Severity.WARNING,
             what=f"Nothing can be written to {config.artifacts_root}.",
             cause=f"{why}. `prepare` can't write graph files there, and runs with dbt nodes fail: "
-            "each "
-            "keeps dbt's artifacts. In an image with graph files, runs of SQLMesh alone do.",
+            "each keeps dbt's artifacts. In an image with graph files, runs of SQLMesh alone do.",
             remedy="Let the user that runs Dagster write there, or name another folder: "
-            "`artifacts` in "
-            f"transform.yaml, or the environment variable {ARTIFACTS_VARIABLE}.",
+            f"`artifacts` in transform.yaml, or the environment variable {ARTIFACTS_VARIABLE}.",
             where=str(config.artifacts_root),
         )
     ]

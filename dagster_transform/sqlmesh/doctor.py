@@ -31,8 +31,7 @@ def sqlglotc_findings() -> list[Finding]:
             Severity.ERROR,
             what=f"sqlglotc {found.version} is installed: SQLMesh can't be imported beside it.",
             cause="Compiled classes of sqlglot can't be subclassed by SQLMesh's dialects. It "
-            "comes with "
-            "sqlglot[rs], which dagster-dbt requires.",
+            "comes with sqlglot[rs], which dagster-dbt requires.",
             remedy="pip uninstall sqlglotc; docs/compatibility.md says how to have dagster-dbt "
             "too.",
         )
@@ -56,11 +55,9 @@ def project_findings(name: str, project: SqlmeshProject) -> list[Finding]:
             Severity.WARNING,
             what=f"Project {name} names a DuckDB file by a relative path: {path}",
             cause=f"dagster-transform takes it from the project's folder ({folder}). `sqlmesh`, "
-            "typed in "
-            "another folder, makes another file there, empty.",
+            "typed in another folder, makes another file there, empty.",
             remedy="Call `sqlmesh` in the project's folder only, or write an absolute path, or "
-            "one that "
-            "comes from an environment variable.",
+            "one that comes from an environment variable.",
             where=name,
         )
         for folder, path in relative_files(paths)

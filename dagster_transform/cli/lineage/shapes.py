@@ -63,6 +63,10 @@ def as_table(traced: Traced) -> Table:
     for (distance, computed), read in together.items():
         names = "\n".join(map(traced.name, read))
         table.add_row(Text(traced.name(computed)), Text(names), str(distance))
+    if not traced.downstream:
+        for column in traced.columns:
+            if (1, column) not in together and traced.lineage.is_known(column.id):
+                table.add_row(Text(traced.name(column)), "(no column)", "")
     return table
 
 

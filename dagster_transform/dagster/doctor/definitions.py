@@ -33,11 +33,9 @@ def definitions_findings(target: str, folder: Path) -> list[Finding]:
             Severity.WARNING,
             what=f"The definitions of {target} have {_called(executor)}, not the transform's.",
             cause="Pressing Materialize takes it: each op is then a process of its own, which "
-            "loads "
-            "everything anew, and a failed model stops every Python asset of its run.",
+            "loads everything anew, and a failed model stops every Python asset of its run.",
             remedy="Give them `executor=transform_executor()` of dagster_transform; where nothing "
-            "else "
-            "sets one, leave `executor` out of build_transform_definitions.",
+            "else sets one, leave `executor` out of build_transform_definitions.",
             where=target,
         )
         for executor in executors

@@ -66,9 +66,8 @@ def _unset() -> Finding:
         Severity.WARNING,
         what=f"{_VARIABLE} is not set.",
         cause="`dagster dev` then keeps runs, materialisations and the state of schedules in a "
-        "folder "
-        "that it removes when it ends; claims are in memory there, and other processes don't see "
-        "them. Nothing of an instance can be examined.",
+        "folder that it removes when it ends; claims are in memory there, and other processes "
+        "don't see them. Nothing of an instance can be examined.",
         remedy=f"Set {_VARIABLE} to a folder of its own, an absolute path, in every process of "
         "Dagster's.",
     )
@@ -104,8 +103,7 @@ def _unwritable(named: str, why: str) -> Finding:
         what=f"Nothing can be written to {_VARIABLE} ({named}).",
         cause=f"{why}. Dagster keeps logs there, and SQLite storage with claims beside it.",
         remedy="Let the user that runs Dagster write there, or mount a volume; in a read-only "
-        "image, "
-        "storage in PostgreSQL and a writable folder for `compute_logs`.",
+        "image, storage in PostgreSQL and a writable folder for `compute_logs`.",
         where=named,
     )
 
@@ -123,8 +121,7 @@ def _unusable(named: str, error: Exception) -> Finding:
         cause="SQLAlchemy 2.1 and later takes `postgresql://`, without a driver, for psycopg 3; "
         "dagster-postgres installs psycopg2 only.",
         remedy="Write `postgresql+psycopg2://` in dagster.yaml (`scheme: postgresql+psycopg2` "
-        "under "
-        "postgres_db), or install psycopg.",
+        "under postgres_db), or install psycopg.",
         where=str(Path(named) / "dagster.yaml"),
     )
 
@@ -143,9 +140,8 @@ def _not_monitored() -> Finding:
         Severity.WARNING,
         what="Run monitoring is off.",
         cause="A run whose process was killed stays STARTED for ever, in Dagster's own view; a "
-        "run that "
-        "never starts stays STARTING. The transform's sensor fails those of its own runs whose "
-        "claims nobody renews, where it runs.",
+        "run that never starts stays STARTING. The transform's sensor fails those of its own runs "
+        "whose claims nobody renews, where it runs.",
         remedy="In dagster.yaml: `run_monitoring: {enabled: true, "
         "free_slots_after_run_end_seconds: 300}`.",
         where="dagster.yaml",
@@ -158,8 +154,7 @@ def _no_queue() -> Finding:
         Severity.WARNING,
         what="The instance has no run queue: every run starts at once.",
         cause="Ticks of many job groups start as many processes, which wait for claims and slots "
-        "in "
-        "memory.",
+        "in memory.",
         remedy="Leave `run_coordinator` out of dagster.yaml: Dagster's QueuedRunCoordinator is the "
         "default, with at most 10 runs (`concurrency: {runs: {max_concurrent_runs: 10}}`).",
         where="dagster.yaml",

@@ -32,7 +32,7 @@ def instigator_findings(
         groups: The names of the job groups; None: the file can't be read.
     """
     known = instigators(instance)
-    found = [_silent(name, *last) for name, last in silent_daemons(instance).items()]
+    found = [*_daemons(instance)]
     for sensor in known:
         if sensor.is_sensor and sensor.name in _sensors(config):
             found += _sensor(instance, known, sensor)
@@ -55,18 +55,28 @@ def _sensors(config: TransformConfig) -> Iterator[str]:
             yield f"{name}_{kind}_sensor"
 
 
-def _silent(name: str, at: object, error: str) -> Finding:
-    heard = f"was heard of last at {at:%Y-%m-%d %H:%M:%S} UTC" if at else "was never heard of"
-    said = f" It has said: {error}" if error else ""
+def _daemons(instance: dg.DagsterInstance) -> Iterator[Finding]:
+    """What has not been heard of is one finding: it is one process. What it has said are others."""
+    heard: dict[str, list[str]] = {}
+    for name, (at, error) in silent_daemons(instance).items():
+        last = f"last heard of at {at:%Y-%m-%d %H:%M} UTC" if at else "never heard of"
+        if error:
+            yield _silent(f"Dagster's daemon {name}, {last}, says: {error}", name)
+        else:
+            heard.setdefault(last, []).append(name)
+    for last, names in heard.items():
+        yield _silent(f"Dagster's daemons {', '.join(names)}: {last}.", ", ".join(names))
+
+
+def _silent(what: str, where: str) -> Finding:
     return Finding(
         Code.DAEMON_NOT_RUNNING,
         Severity.WARNING,
-        what=f"Dagster's daemon {name} {heard}.{said}",
-        cause="Without its daemon no schedule ticks, no sensor looks and no queued run starts.",
+        what=what,
+        cause="Without daemons no schedule ticks, no sensor looks and no queued run starts.",
         remedy="Start `dagster-daemon run` with this DAGSTER_HOME (`dagster dev` has one), and "
-        "look at its "
-        "log.",
-        where=name,
+        "look at its log.",
+        where=where,
     )
 
 
@@ -80,8 +90,7 @@ def _sensor(
             Severity.WARNING,
             what=f"Sensor {sensor.name} is switched off in code location {sensor.location}.",
             cause="What could not go at its tick is not launched, and claims of ended runs wait "
-            "for their "
-            "lease."
+            "for their lease."
             if sensor.name == _TRANSFORM_SENSOR
             else "What is done outside of Dagster is not told, and a new plan does not reach the "
             "graph file.",

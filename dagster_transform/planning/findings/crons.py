@@ -53,10 +53,8 @@ def _finding(cron: Cron, names: Iterable[str], changes: Iterable[tuple[datetime,
         Severity.WARNING,
         what=f"The cron {cron} names a time at which the clock is changed: {nights}.",
         cause="Dagster ticks once in such a night. SQLMesh says that a node is due at both times "
-        "where "
-        "one comes twice, and at the end of the hour where one does not exist.",
+        "where one comes twice, and at the end of the hour where one does not exist.",
         remedy="Choose a time that is never changed (before 01:00 or after 04:00 in most zones), "
-        "or a "
-        "cron in UTC.",
+        "or a cron in UTC.",
         where=shown,
     )

@@ -23,8 +23,7 @@ def graph_file_finding(name: str, path: str, why: str, *, missing: bool) -> Find
         Severity.ERROR if missing else Severity.WARNING,
         what=f"The graph file of project {name} {why}.",
         cause="Dagster's definitions are made from it. Under `dagster dev` it is written anew by "
-        "itself; "
-        "everywhere else "
+        "itself; everywhere else "
         + ("the project's assets are not there." if missing else "runs of the project fail."),
         remedy=f"Run `dagster-transform prepare --project {name}` where you build what you deploy.",
         where=path,
@@ -45,8 +44,7 @@ def drift_finding(name: str, environment: str, drift: Drift) -> Finding:
         what=f"The files of project {name} differ from environment {environment}: "
         f"{'; '.join(words)}.",
         cause="Runs build what the environment has; what is new or changed in the files comes "
-        "with a "
-        "plan.",
+        "with a plan.",
         remedy=f"Look at it with the job {name}_plan, or `dagster-transform prepare`, and apply a "
         "plan.",
         where=name,

@@ -62,8 +62,7 @@ def _disagrees(key: str, limit: int, name: str, slots: int) -> Finding:
         what=f"The run queue lets {limit} runs have the tag {key}; the concurrency tag {name} has "
         f"{slots} slots.",
         cause="The queue counts runs and the tag counts nodes: fewer runs than slots are started, "
-        "and "
-        "slots stay empty.",
+        "and slots stay empty.",
         remedy=f"Set the limit to {slots} or more, or leave it out: the slots hold without it.",
         where=_WHERE,
     )
@@ -74,8 +73,7 @@ def _unknown(key: str, limit: int) -> Finding:
         Code.QUEUE_LIMIT_DISAGREES,
         Severity.WARNING,
         what=f"The run queue has a limit of {limit} for the tag {key}, and transform.yaml has no "
-        "such "
-        "concurrency tag.",
+        "such concurrency tag.",
         cause="No run has that tag, so nothing is limited: the concurrency tag was renamed or "
         "removed.",
         remedy="Name it as transform.yaml does under `tags`, or leave the limit out.",

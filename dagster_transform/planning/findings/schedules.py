@@ -26,14 +26,12 @@ def schedule_findings(
             Code.SCHEDULE_STATE_LOST,
             Severity.WARNING,
             what=f"Code location {location} has schedules switched on that {file} has no job "
-            "group for: "
-            f"{', '.join(sorted(names))}.",
+            f"group for: {', '.join(sorted(names))}.",
             cause="Dagster forgets the state of a schedule whose name is no more: a group that "
-            "was renamed "
-            "begins switched off (unless `schedules: running`), and nothing is launched for it.",
+            "was renamed begins switched off (unless `schedules: running`), and nothing is "
+            "launched for it.",
             remedy="Give the groups their old names, or switch the new schedules on: "
-            "`dagster-transform "
-            "job-groups diff` says which they are.",
+            "`dagster-transform job-groups diff` says which they are.",
             where=location,
         )
         for location, names in sorted(lost.items())

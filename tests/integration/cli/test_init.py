@@ -66,6 +66,31 @@ def test_the_example_is_built_without_another_word(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("framework", "table"), [("sqlmesh", "marts.customers"), ("dbt", "staging.stg_orders")]
+)
+def test_the_example_of_one_framework(
+    framework: str, table: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where only one is installed; here what is installed is said otherwise."""
+    monkeypatch.setattr(
+        "dagster_transform.cli.init.command._is_installed",
+        lambda name: name.removesuffix("-duckdb").removesuffix("-core") == framework,
+    )
+    done = init(str(tmp_path / "demo"), "--example")
+    assert "pip install dagster-webserver" in done.output
+    assert set(load_config(tmp_path / "demo").projects) == {f"{framework}_project"}
+    assert shell("dagster-transform prepare", tmp_path / "demo").returncode == 0
+    built = materialized(tmp_path / "demo")
+    assert built.returncode == 0, built.stdout[-3000:] + built.stderr[-3000:]
+    assert len(Database.in_file(tmp_path / "demo" / "warehouse.duckdb").content(table)) >= 3
+    monkeypatch.setattr("dagster_transform.cli.init.command._is_installed", lambda _: False)
+    nothing = init(str(tmp_path / "empty"))
+    assert nothing.exit_code == 1
+    assert "dagster-transform[sqlmesh]" in nothing.stderr
+
+
+@pytest.mark.slow
 def test_ones_own_projects_after_the_command_that_it_names(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

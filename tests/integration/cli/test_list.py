@@ -31,7 +31,7 @@ SQLMESH = {
         kind FULL, cron '@hourly', tags (important),
         audits (not_null(columns := (total)), number_of_rows(threshold := 0, blocking := false))
         ---
-        SELECT twice::INT + 1 AS total, id::INT AS id FROM w.main.base
+        SELECT twice::INT + 1 AS total, id::INT AS id, 3 AS rows FROM w.main.base
     """,
     "marts.top": "kind VIEW\n---\nSELECT MAX(total)::INT AS highest FROM marts.sums",
 }
@@ -162,6 +162,8 @@ def test_what_dbts_last_run_found_out_goes_on_from_there(transform: Transform) -
     assert down.stdout.startswith("flowchart LR\n")
     for word in ('"raw/items"', '"price"', '"highest"', " --> "):
         assert word in down.stdout
+    counted = run(transform, "lineage", "marts.sums")
+    assert re.search(r"w/marts/sums\.rows +\(no column\)", counted.stdout)
     table = transform.folder / "lineage.txt"
     assert run(transform, "lineage", "marts.top", "-o", str(table)).exit_code == 0
     assert "highest" in table.read_text()

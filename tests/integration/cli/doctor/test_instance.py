@@ -67,7 +67,7 @@ def test_an_instance_that_is_well(transform: Transform) -> None:
     transform.instance.add_daemon_heartbeat(beat)
     told = examined(transform.folder, home=transform.home)[1]
     assert told["daemon_not_running"]["where"] == "SENSOR"
-    assert "last at" in told["daemon_not_running"]["what"]
+    assert "last heard of at" in told["daemon_not_running"]["what"]
 
 
 def test_a_home_that_is_not_set_is_no_folder_or_is_temporary(

@@ -67,6 +67,7 @@ def test_nothing_is_wrong(transform: Transform) -> None:
     assert found["home_unset"]["severity"] == "warning"
 
 
+@pytest.mark.slow
 def test_nothing_is_wrong_with_dbt(of_dbt: Transform) -> None:
     assert codes(of_dbt.folder) == set()
 
@@ -126,7 +127,7 @@ def test_an_environment_that_was_never_planned_is_not_finished_or_has_expired(
     assert "plan_unfinished" in codes(tmp_path)
 
 
-@pytest.mark.parametrize("framework", ["sqlmesh", "dbt"])
+@pytest.mark.parametrize("framework", ["sqlmesh", pytest.param("dbt", marks=pytest.mark.slow)])
 def test_a_relative_database(framework: str, request: pytest.FixtureRequest) -> None:
     transform = request.getfixturevalue("transform" if framework == "sqlmesh" else "of_dbt")
     folder = transform.folder / ("p" if framework == "sqlmesh" else "d")
@@ -140,7 +141,7 @@ def test_a_relative_database(framework: str, request: pytest.FixtureRequest) -> 
     assert str(folder) in found["relative_database"]["cause"]
 
 
-@pytest.mark.parametrize("framework", ["sqlmesh", "dbt"])
+@pytest.mark.parametrize("framework", ["sqlmesh", pytest.param("dbt", marks=pytest.mark.slow)])
 def test_a_database_that_another_process_holds(
     framework: str, request: pytest.FixtureRequest
 ) -> None:
@@ -176,6 +177,7 @@ def test_a_gateway_that_can_not_be_reached(transform: Transform) -> None:
     assert "hunter2-secret" not in str(told)
 
 
+@pytest.mark.slow
 def test_a_target_that_can_not_be_reached(of_dbt: Transform) -> None:
     output = {**NOWHERE, "dbname": "x", "schema": "s", "password": "hunter2-secret"}
     del output["database"]
