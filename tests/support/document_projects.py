@@ -83,7 +83,7 @@ def environment(folder: Path) -> dict[str, str]:
     }
 
 
-def run(script: str, folder: Path, seconds: float = 120) -> subprocess.CompletedProcess[str]:
+def run(script: str, folder: Path, seconds: float = 240) -> subprocess.CompletedProcess[str]:
     """A shell script in a page's folder; both of its outputs are one."""
     return subprocess.run(
         ["bash", "-euo", "pipefail", "-c", script],
