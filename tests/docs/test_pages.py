@@ -38,6 +38,7 @@ def parameters() -> list[object]:
     ]
 
 
+@pytest.mark.timeout(600)  # a page is many processes, one after the other
 @pytest.mark.parametrize("page", parameters())
 def test_what_a_page_says_is_so(page: Path, tmp_path: Path) -> None:
     carry_out(page, tmp_path)

@@ -71,6 +71,8 @@ def environment(folder: Path) -> dict[str, str]:
     return {
         **ours,
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        # As `pip install -e .` makes it be, which a page with a pyproject.toml has.
+        "PYTHONPATH": str(folder) if (folder / "pyproject.toml").exists() else "",
         "DAGSTER_HOME": str(folder / ".dagster_home"),
         "COLUMNS": "120",
         "NO_COLOR": "1",
@@ -81,7 +83,7 @@ def environment(folder: Path) -> dict[str, str]:
     }
 
 
-def run(script: str, folder: Path, seconds: float = 120) -> subprocess.CompletedProcess[str]:
+def run(script: str, folder: Path, seconds: float = 240) -> subprocess.CompletedProcess[str]:
     """A shell script in a page's folder; both of its outputs are one."""
     return subprocess.run(
         ["bash", "-euo", "pipefail", "-c", script],
