@@ -12,7 +12,7 @@ class NoFileError(TransformError):
         super().__init__(
             "A TransformComponent reads its attributes from a YAML file, since graph files lie "
             "beside it and the command line reads it too.",
-            remedy='In Python: TransformComponent(config=load_config("transform.yaml")).',
+            remedy="In Python, give it config=load_config(PATH).",
         )
 
 
