@@ -191,7 +191,7 @@ def _not_at_rest(deployed: Deployed) -> list[str]:
 def _wrong_data(deployed: Deployed, last: datetime) -> list[str]:
     """Models whose rows or recorded intervals are not those up to the last tick, each once.
 
-    On a busy machine the run of the last tick comes after the next one: it builds that interval too.
+    On a busy machine the run of the last tick comes after the next one, and builds that too.
     """
     wrong, database = [], deployed.warehouse
     merged = {
