@@ -11,7 +11,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 import yaml
-from click.testing import CliRunner, Result
+from click.testing import Result
 
 from dagster_transform.cli import main
 from dagster_transform.graph import (
@@ -23,6 +23,7 @@ from dagster_transform.graph import (
     fingerprint,
     write_graph_file,
 )
+from tests.support.commands import all_said, runner
 from tests.support.job_group_graphs import node
 
 NODES = (
@@ -73,10 +74,8 @@ def prepare(folder: Path) -> Prepare:
 
 
 def run(*arguments: str, answer: str | None = None, code: int = 0) -> Result:
-    done = CliRunner().invoke(
-        main, ["job-groups", *arguments], input=answer, catch_exceptions=False
-    )
-    assert done.exit_code == code, done.output
+    done = runner().invoke(main, ["job-groups", *arguments], input=answer, catch_exceptions=False)
+    assert done.exit_code == code, all_said(done)
     return done
 
 
@@ -134,7 +133,7 @@ def test_what_people_have_edited_stays_and_comments_need_an_answer(prepare: Prep
         ),
     )
     before = FILE.read_text()
-    said = run("generate", answer="n\n", code=1).output
+    said = all_said(run("generate", answer="n\n", code=1))
     assert "comments in it get lost" in said
     assert FILE.read_text() == before
     run("generate", answer="y\n")
@@ -165,7 +164,7 @@ def test_a_fresh_start_forgets_names(prepare: Prepare) -> None:
 
 def test_a_file_that_can_not_be_read_can_be_replaced() -> None:
     FILE.write_text("job_groups: {a: {}}")
-    said = run("generate", code=1).output
+    said = all_said(run("generate", code=1))
     assert "job_groups.yaml:1:14: job_groups.a.cron: missing key" in said
     assert "generate --fresh" in said
     run("generate", "--fresh", "--yes")
@@ -206,7 +205,7 @@ def test_pinned_nodes_are_where_they_are_pinned(prepare: Prepare) -> None:
     run("generate")
     assert groups()["reports"] == ["report"]
     prepare(*NODES, job_groups={"pinned": {"reports": "s.reprot"}})
-    said = run("generate", code=1).output
+    said = all_said(run("generate", code=1))
     assert "transform.yaml:3:5: job_groups.pinned.reports[0]: 's.reprot'" in said
     assert "Did you mean" in said
 
@@ -215,7 +214,7 @@ def test_a_graph_file_is_needed_and_may_be_stale(folder: Path) -> None:
     (folder / "p" / "model.sql").touch()
     assert "Warning: the graph file of p" in run("generate").stderr
     (folder / ".dagster_transform" / "p.graph.json").unlink()
-    assert "dagster-transform prepare" in run("generate", code=1).output
+    assert "dagster-transform prepare" in all_said(run("generate", code=1))
 
 
 # -- check ---------------------------------------------------------------------------------------
@@ -309,7 +308,7 @@ def test_groups_are_shown_in_four_ways(folder: Path) -> None:
     assert ET.parse(folder / "groups.svg").getroot().tag.endswith("svg")
     run("show", "-o", "groups.txt")
     assert "daily 00:00" in (folder / "groups.txt").read_text()
-    assert "can't be written" in run("show", "-o", "no/where.txt", code=1).output
+    assert "can't be written" in all_said(run("show", "-o", "no/where.txt", code=1))
 
 
 def test_without_a_file_it_is_shown_what_would_be() -> None:
@@ -343,7 +342,7 @@ def test_it_comes_in_other_shapes(folder: Path) -> None:
 
 
 def test_a_time_is_a_time() -> None:
-    assert "no ISO 8601 time" in run("simulate", "--from", "soon", code=2).output
+    assert "no ISO 8601 time" in all_said(run("simulate", "--from", "soon", code=2))
 
 
 def test_help_teaches() -> None:
