@@ -75,6 +75,13 @@ def ticking(
     return found
 
 
+ONLY_LOOKED_AT = (
+    "This is a preview, which does nothing and writes nothing. The sensor's own evaluations do, "
+    "while it is switched on: their skip reasons say what waits."
+)
+"""Why a sensor does nothing where `evaluated_now` says that nobody evaluates it."""
+
+
 def evaluated_now(
     instance: dg.DagsterInstance, known: Iterable[Instigator], name: str, location: str
 ) -> bool:

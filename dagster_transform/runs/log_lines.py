@@ -125,7 +125,7 @@ class LogLines:
             words[0] += f" in {report.seconds:.2f} s"
             rows = report.rows if report.rows is not None else report.table_rows
             if rows is not None:
-                words.append(f"{rows:,} rows")
+                words.append(f"{rows:,} row{'s' * (rows != 1)}")
             for result in report.checks:
                 found = "" if result.failed_rows is None else f" ({result.failed_rows} rows)"
                 passed = "passed" if result.passed else f"FAILED{found}"

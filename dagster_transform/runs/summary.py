@@ -14,6 +14,7 @@ from dagster_transform.walk import CheckResult, Finished
 
 _MARKS = re.compile(r"[\\`*_<>\[\]|~]")
 _BAD = frozenset({Outcome.FAILED, Outcome.BLOCKED, Outcome.CANCELLED})
+_LEFT = frozenset({Outcome.CLAIMED, Outcome.WAITING, Outcome.NOT_PROMOTED})
 _CHECK_FAILED = "check failed"
 _CAUSES_FIRST = (
     Outcome.FAILED.value, _CHECK_FAILED, Outcome.CANCELLED.value, Outcome.CLAIMED.value,
@@ -51,6 +52,7 @@ class RunSummary:
         rows: What did not go well: causes first, then what they have blocked.
         good: How many units did.
         hidden: What did go well and readers don't see: a plan was not promoted.
+        left_out: What the run has left to others, or to later, and has not failed for.
         below: What becomes of the nodes below what did not go well, by its id.
     """
 
@@ -58,6 +60,7 @@ class RunSummary:
     rows: tuple[Row, ...]
     good: int
     hidden: tuple[Row, ...] = ()
+    left_out: tuple[Row, ...] = ()
     below: Mapping[UnitId, Readiness] = field(default_factory=dict)
 
     @property
@@ -73,6 +76,8 @@ class RunSummary:
                 f", {sum(len(row.names) for row in self.hidden)} of which wait for a promotion "
                 "(the next run goes on from there)"
             )
+        if self.left_out:
+            text += f"; {sum(len(row.names) for row in self.left_out)} left out"
         return text
 
     def as_text(self) -> str:
@@ -97,13 +102,17 @@ class RunSummary:
             lines += ["", more]
         return "\n".join(lines)
 
+    @property
+    def _every(self) -> tuple[Row, ...]:
+        return self.rows + self.hidden + self.left_out
+
     def _shown(self) -> tuple[Row, ...]:
-        return (self.rows + self.hidden)[:_SHOWN]
+        return self._every[:_SHOWN]
 
     @property
     def _more(self) -> str:
         """That there are more rows than are shown."""
-        more = len(self.rows) + len(self.hidden) - _SHOWN
+        more = len(self._every) - _SHOWN
         return f"... and {more} more reasons, which the log has." if more > 0 else ""
 
 
@@ -115,6 +124,7 @@ def of_rounds(summaries: Iterable[RunSummary]) -> RunSummary:
         rows=_together(row for summary in found for row in summary.rows),
         good=sum(summary.good for summary in found),
         hidden=_together(row for summary in found for row in summary.hidden),
+        left_out=_together(row for summary in found for row in summary.left_out),
         below={id: why for summary in found for id, why in summary.below.items()},
     )
 
@@ -140,7 +150,7 @@ def summarise(
             failed to build. A run that does not wait leaves that to others.
     """
     bad_outcomes = _BAD | {Outcome.CLAIMED} if waited else _BAD
-    rows, hidden = _Rows(), _Rows()
+    rows, hidden, left = _Rows(), _Rows(), _Rows()
     promotions = [e for e in finished.values() if e.unit.kind is UnitKind.PROMOTE]
     unpromoted = {e.unit.id for e in promotions if not e.good}
     failed, good = False, 0
@@ -149,6 +159,8 @@ def summarise(
         if why.outcome in _BAD:
             failed = True
             rows.add(name, why.outcome.value, why.reason)
+        elif why.outcome in _LEFT:
+            left.add(name, why.outcome.value, why.reason)
     for unit_id, end in finished.items():
         name = called(unit_id)
         checks = end.report.checks if end.report is not None else ()
@@ -166,7 +178,7 @@ def summarise(
         what = _CHECK_FAILED if shown else end.outcome.value
         reason = end.reason or ", ".join(_rows_found(called, unit_id, c) for c in shown)
         rows.add(name, what, reason)
-    return RunSummary(failed, rows.in_order(), good, hidden.in_order())
+    return RunSummary(failed, rows.in_order(), good, hidden.in_order(), left.in_order())
 
 
 class _Rows:

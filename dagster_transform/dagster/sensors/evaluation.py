@@ -14,6 +14,7 @@ import dagster as dg
 from dagster_transform.claims import ClaimId, Holder, OwnerKind, RunId, Store
 from dagster_transform.dagster._compat import tag_run
 from dagster_transform.dagster._compat_schedules import (
+    ONLY_LOOKED_AT,
     Instigator,
     evaluated_now,
     instigators,
@@ -73,7 +74,7 @@ def evaluate(
     now = datetime.now(timezone.utc)
     if location is None or not evaluated_now(instance, every, launching.sensor, location):
         # Somebody looks at what it would do: that changes nothing.
-        return dg.SensorResult(skip_reason="It launches and releases only while it is switched on.")
+        return dg.SensorResult(skip_reason=ONLY_LOOKED_AT)
     store = open_claims(instance, launching.config)
     others = launching.others(context)
     with one_at_a_time(ALL) if launching.takes_along else nullcontext():

@@ -15,6 +15,7 @@ from dagster_transform.claims import Store
 from dagster_transform.config import DbtProject
 from dagster_transform.dagster._compat import last_evaluations
 from dagster_transform.dagster._compat_schedules import (
+    ONLY_LOOKED_AT,
     evaluated_now,
     instigators,
     location_of_sensor,
@@ -69,7 +70,7 @@ def evaluate_artifacts(
     location, every = location_of_sensor(context), instigators(context.instance)
     if location is None or not evaluated_now(context.instance, every, sensor, location):
         # Somebody looks at what it would do: that changes nothing.
-        return dg.SensorResult(skip_reason="It tells only while it is switched on.")
+        return dg.SensorResult(skip_reason=ONLY_LOOKED_AT)
     store = open_claims(context.instance, transform.config)
     artifacts = Artifacts(name, project, folder, transform)
     cursor, lines = artifacts.look(context.instance, store, location, context.cursor)

@@ -16,6 +16,7 @@ from dagster_transform.claims import Store
 from dagster_transform.config import SqlmeshProject
 from dagster_transform.config.alerts import WEBSERVER_VARIABLE
 from dagster_transform.dagster._compat_schedules import (
+    ONLY_LOOKED_AT,
     evaluated_now,
     instigators,
     location_of_sensor,
@@ -97,7 +98,7 @@ class EnvironmentWatch:
         every = instigators(context.instance)
         if location is None or not evaluated_now(context.instance, every, self._sensor, location):
             # Somebody looks at what it would do: that changes nothing.
-            return dg.SensorResult(skip_reason="It tells only while it is switched on.")
+            return dg.SensorResult(skip_reason=ONLY_LOOKED_AT)
         with self._lock:
             cursor, lines = self.look(context.instance, location, context.cursor)
             drift, self._drift = self._drift, None

@@ -25,7 +25,12 @@ from dagster_transform.planning import LeftOut, Outcome, ResourceKey, RunPlan, U
 from dagster_transform.runs.claiming.backends import EndBackends
 from dagster_transform.runs.claiming.held import HeldClaims, UnitTables
 from dagster_transform.runs.claiming.policy import ClaimPolicy
-from dagster_transform.runs.claiming.words import Refusals, backends_in_words, holders_in_words
+from dagster_transform.runs.claiming.words import (
+    Refusals,
+    backends_in_words,
+    holder_of_it,
+    holders_in_words,
+)
 from dagster_transform.runs.ports import RunRecords
 from dagster_transform.walk import SharedResources
 
@@ -247,7 +252,7 @@ class RunClaims:
         is_held = key not in self.held.tables.backends.foreign
         if is_held and found and found[0].owner_kind is not OwnerKind.PERSON:
             self.holders[unit] = found[0].run_id
-        return self.in_the_way(key)
+        return holder_of_it(key, found) if is_held else self.in_the_way(key)
 
     def release_unneeded(self, run_plan: RunPlan) -> None:
         """Release the tables that no unit of a plan needs."""

@@ -22,6 +22,12 @@ def holders_in_words(refused: Refusals) -> str:
     return " and ".join(words)
 
 
+def holder_of_it(key: ResourceKey, holders: Collection[Holder]) -> str:
+    """Who has a node's own table, for whoever looks at the node: the key, which is long, last."""
+    who = "; ".join(_holder_in_words(holder, " it") for holder in holders) or "another run has it"
+    return f"{who}: {key}"
+
+
 def backends_in_words(foreign: Mapping[ResourceKey, Collection[BackendId]]) -> str:
     """In which backends what this run has taken over is still built, by resource key."""
     words = []
@@ -34,11 +40,11 @@ def backends_in_words(foreign: Mapping[ResourceKey, Collection[BackendId]]) -> s
     return " and ".join(words)
 
 
-def _holder_in_words(holder: Holder) -> str:
+def _holder_in_words(holder: Holder, what: str = "") -> str:
     since = f"since {holder.since:%Y-%m-%d %H:%M:%S} UTC"
     why = f" ({holder.reason})" if holder.reason else ""
     if holder.owner_kind is OwnerKind.PERSON:
         until = f", until {holder.expires_at:%Y-%m-%d %H:%M} UTC" if holder.expires_at else ""
-        return f"{holder.run_id or 'somebody'} has paused {since}{until}{why}"
+        return f"{holder.run_id or 'somebody'} has paused{what} {since}{until}{why}"
     doing = "waits for" if holder.waiting else "has claimed"
-    return f"run {holder.run_id} {doing} {since}{why}"
+    return f"run {holder.run_id} {doing}{what} {since}{why}"

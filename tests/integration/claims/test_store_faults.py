@@ -52,7 +52,7 @@ def test_runs_on_dagsters_postgres_keep_their_claims_there(
             assert {run for run, _ in rows} == {one}
             second = transform.run(NAMES, **{**OPTIONS, "on_claimed": "skip"})
             assert second.observed["by_time"] == ["claimed"]
-            assert f"run {one} has claimed since" in second.reason("by_time")
+            assert f"run {one} has claimed it since" in second.reason("by_time")
             let_in()
             assert ended(transform, one).success
         assert storage.rows("SELECT * FROM dagster_transform_lease") == []

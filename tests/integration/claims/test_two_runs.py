@@ -134,7 +134,7 @@ def test_a_tick_leaves_out_what_another_run_builds(
             )
             assert tick.success
             assert tick.observed == {"by_time": ["claimed"], "below": ["waiting"]}
-            assert f"run {one} has claimed since" in tick.reason("by_time")
+            assert f"run {one} has claimed it since" in tick.reason("by_time")
             (observation,) = [o for o in tick.observations if o.asset_key.path[-1] == "by_time"]
             link = observation.metadata["dagster_transform/claimed_by"]
             assert link == dg.MetadataValue.dagster_run(one)

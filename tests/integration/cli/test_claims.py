@@ -102,8 +102,8 @@ def test_a_paused_node_is_left_out_and_what_reads_it_waits(
     assert run.observed == {"a": ["claimed"], "b": ["waiting"]}
     assert run.materialized == ["c"]
     reason = run.reason("a")
-    assert "has paused since" in reason
-    assert reason.endswith("until 2999-01-01 00:00 UTC (bad source)")
+    assert "has paused it since" in reason
+    assert "until 2999-01-01 00:00 UTC (bad source): table:" in reason
     assert claims("resume", "p:mart.a").exit_code == 0
     again = claims("resume", "mart.a")
     assert (again.exit_code, "is not paused" in again.output) == (1, True)
@@ -118,7 +118,7 @@ def test_a_run_that_waits_in_vain_fails(transform: Transform, claims: Any) -> No
     assert run.observed == {"a": ["claimed"], "b": ["waiting"]}
     assert run.materialized == ["c"]
     assert not run.success
-    assert "has paused since" in run.failure
+    assert "has paused it since" in run.failure
     assert claims("resume", "mart.a").exit_code == 0
     run = transform.run(["mart.a", "mart.b"], execution_time=NEXT, claim_wait=0)
     assert (run.success, run.materialized) == (True, ["a", "b"])

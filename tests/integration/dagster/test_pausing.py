@@ -63,7 +63,7 @@ def test_a_paused_node_and_what_reads_it_wait_and_are_followed_up_once_it_is_res
     run = transform.run(tags=TICK, execution_time=NEXT)
     assert run.observed == {"events": ["claimed"], "days": ["waiting"], "again": ["waiting"]}
     for name in ("events", "days"):
-        assert "ann has paused since" in run.reason(name)
+        assert "ann has paused it since" in run.reason(name)
         assert "(bad input)" in run.reason(name)
     with scheduler_of(transform, sensors=True) as scheduler:
         scheduler.start(MIDNIGHT - timedelta(minutes=30))

@@ -27,7 +27,7 @@ def test_a_run_that_does_not_wait_leaves_out_what_others_have(runs: Runs) -> Non
     assert {unit: why.outcome for unit, why in left_out.items()} == {
         "a:x": Outcome.CLAIMED, "a:c": Outcome.CLAIMED,
     }  # fmt: skip
-    assert "table:a:x, which run other has claimed since 2001-09-09" in left_out["a:x"].reason
+    assert "run other has claimed it since 2001-09-09" in left_out["a:x"].reason
     assert runs.claims.holders == {"a:x": "other", "a:c": "other"}
     assert ("mine", "table:a:y", WHOLE) in runs.held()
     other.close()
@@ -66,7 +66,7 @@ def test_what_is_never_released_is_claimed_in_the_end_with_its_holder(runs: Runs
     assert walk.outcomes == {
         "a:x": "claimed", "a:below": "waiting", "a:c": "waiting", "a:y": "built",
     }  # fmt: skip
-    assert "table:a:x, which run other has claimed since" in walk.reasons["a:x"]
+    assert "run other has claimed it since" in walk.reasons["a:x"]
     assert runs.claims.holders["a:x"] == "other"
     assert walk.inbox.now() == 11  # it asks when y has ended at 1, and then each two seconds
     assert runs.held() == [("other", "table:a:x", WHOLE)]
@@ -76,7 +76,7 @@ def test_a_pause_is_shown_as_one_and_is_no_run(runs: Runs) -> None:
     runs.real.pause("table:a:x", capacity=WHOLE, reason="repairs", by="ann")
     runs.claims = runs.run("mine", skip=True)
     left_out = runs.claims.claim_tables(plan_of(X), keys_of(X))
-    assert "ann has paused since" in left_out["a:x"].reason
+    assert "ann has paused it since" in left_out["a:x"].reason
     assert "(repairs)" in left_out["a:x"].reason
     assert runs.claims.holders == {}
     assert "ann" not in runs.asked_about

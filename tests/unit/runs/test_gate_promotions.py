@@ -69,7 +69,7 @@ def test_a_run_that_does_not_wait_builds_and_leaves_the_promotion(runs: Runs) ->
     assert runs.left_out == {}
     assert walk.outcomes == {"a:x": "built", "a:last": "claimed"}
     assert runs.inbox.now() == 1
-    assert "table:old, which run other has claimed since" in walk.reasons["a:last"]
+    assert "run other has claimed it since" in walk.reasons["a:last"]
     assert runs.held() == [("other", "table:old", WHOLE)]
 
 

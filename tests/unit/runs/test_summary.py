@@ -129,6 +129,25 @@ def test_what_was_left_out_counts_where_something_has_failed() -> None:
     assert summary(problems={"a: end of the run": LeftOut(Outcome.FAILED, "hook")}).failed
 
 
+def test_what_was_left_to_others_is_told_last_and_is_no_failure() -> None:
+    left_out = {
+        "a:mine": LeftOut(Outcome.CLAIMED, "ann has paused it"),
+        "a:below": LeftOut(Outcome.WAITING, "a:mine is claimed"),
+        "a:old": LeftOut(Outcome.UP_TO_DATE, "no interval is missing"),
+    }
+    assert not summary(left_out=left_out).failed
+    found = summary(Finished(X, Outcome.FAILED, "no"), left_out=left_out)
+    assert found.heading == "1 failed; 0 went well; 2 left out"
+    assert found.as_text().splitlines()[2:] == [
+        "failed: A:X", "    no", "",
+        "claimed: A:MINE", "    ann has paused it", "",
+        "waiting: A:BELOW", "    a:mine is claimed",
+    ]  # fmt: skip
+    assert [row.names for row in of_rounds([found, found]).left_out] == [
+        ("A:MINE", "A:MINE"), ("A:BELOW", "A:BELOW"),
+    ]  # fmt: skip
+
+
 def test_what_was_built_and_not_promoted_is_told_apart() -> None:
     found = summary(Finished(X, Outcome.BACKFILLED), Finished(LAST, Outcome.FAILED, "no views"))
     assert found.hidden == (Row(("A:X",), "backfilled", "readers don't see it yet: no a:last"),)
