@@ -10,14 +10,16 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from pathlib import Path
 
 import pytest
 import yaml
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from PIL import Image
+from playwright.sync_api import Browser, FloatRect, Locator, Page, expect, sync_playwright
 
+from tests.support.face import Face, face_transform
 from tests.support.shop import Shop, half_broken_shop, working_shop
 from tests.support.transforms import Transform
 from tests.support.two_days import Shown, TwoDays
@@ -66,6 +68,16 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     command = ["dagster", "dev", "-w", str(workspace)]
     with closing(transform), _serving(command, transform, log) as url:
         yield Shop(url, transform, project, log)
+
+
+@pytest.fixture(scope="module")
+def face(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Face]:
+    """`dagster dev` on a transform with one of everything that the UI shows."""
+    transform = face_transform(tmp_path_factory.mktemp("face") / "works")
+    command = ["dagster", "dev", "-w", str(transform.folder / "workspace.yaml")]
+    log = transform.folder / "dagster.log"
+    with closing(transform), _serving(command, transform, log) as url:
+        yield Face(url, transform, log)
 
 
 @pytest.fixture(scope="module")
@@ -125,6 +137,36 @@ def shoot(page: Page, tmp_path: Path, request: pytest.FixtureRequest) -> Callabl
             shutil.copy(file, keep)
 
     return take
+
+
+@pytest.fixture
+def picture(page: Page, tmp_path: Path) -> Callable[..., None]:
+    """Keep what lies around things on the page, or all of it, as a small PNG, where SCREENSHOTS
+    says."""
+
+    def take(name: str, *things: Locator, around: int = 12) -> None:
+        if not (folder := os.environ.get("SCREENSHOTS")):
+            return
+        page.wait_for_timeout(500)  # what fades in has come
+        clip = _around([box for thing in things if (box := thing.bounding_box())], around)
+        file = tmp_path / f"{name}.png"
+        page.screenshot(path=file, clip=clip)
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        with Image.open(file) as image:
+            small = image.convert("RGB").quantize(128, dither=Image.Dither.NONE)
+            small.save(Path(folder) / f"{name}.png", optimize=True)
+
+    return take
+
+
+def _around(boxes: Sequence[FloatRect], around: int) -> FloatRect | None:
+    """What holds all of the boxes, and so many pixels more."""
+    if not boxes:
+        return None
+    left, top = (max(0, min(box[side] for box in boxes) - around) for side in ("x", "y"))
+    right = max(box["x"] + box["width"] for box in boxes) + around
+    bottom = max(box["y"] + box["height"] for box in boxes) + around
+    return {"x": left, "y": top, "width": right - left, "height": bottom - top}
 
 
 @contextmanager

@@ -5,17 +5,16 @@ With SCREENSHOTS=folder the pictures of that page are written there.
 
 from __future__ import annotations
 
-import os
 import re
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from dagster import DagsterEventType as Kind
-from PIL import Image
 from playwright.sync_api import Locator, Page, expect
+
+from tests.support.pages import listed
 
 if TYPE_CHECKING:
     from tests.support.stories import Story
@@ -28,29 +27,6 @@ RUN_SECONDS = 60
 Picture = Callable[..., None]
 
 
-@pytest.fixture
-def picture(page: Page, tmp_path: Path) -> Picture:
-    """Keep what lies around things on the page as a small PNG, where SCREENSHOTS says."""
-
-    def take(name: str, *things: Locator, around: int = 12) -> None:
-        if not (folder := os.environ.get("SCREENSHOTS")):
-            return
-        boxes = [box for thing in things if (box := thing.bounding_box())]
-        page.wait_for_timeout(500)  # what fades in has come
-        left, top = (max(0, min(box[side] for box in boxes) - around) for side in ("x", "y"))
-        right = max(box["x"] + box["width"] for box in boxes) + around
-        bottom = max(box["y"] + box["height"] for box in boxes) + around
-        clip: Any = {"x": left, "y": top, "width": right - left, "height": bottom - top}
-        file = tmp_path / f"{name}.png"
-        page.screenshot(path=file, clip=clip)
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        with Image.open(file) as image:
-            small = image.convert("RGB").quantize(128, dither=Image.Dither.NONE)
-            small.save(Path(folder) / f"{name}.png", optimize=True)
-
-    return take
-
-
 def node(page: Page, name: str) -> Locator:
     """A node of the lineage graph."""
     graph = page.locator("svg foreignObject").filter(has_text="Asset checks")
@@ -59,11 +35,6 @@ def node(page: Page, name: str) -> Locator:
 
 def button(page: Page, text: str) -> Locator:
     return page.get_by_role("button").filter(has_text=re.compile(f"^{text}$")).first
-
-
-def listed(page: Page, check: str) -> Locator:
-    """A check with its status, in the list beside the details of one."""
-    return page.locator("[class*=checkRow]").filter(has_text=check)
 
 
 def launched(days: Shown, before: set[str]) -> Story:

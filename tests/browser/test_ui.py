@@ -3,51 +3,20 @@
 from __future__ import annotations
 
 import re
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Page, expect
 
-from tests.support.stories import Story
+from tests.support.pages import button, one_run, section
 
 if TYPE_CHECKING:
     from tests.support.shop import Shop
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(300)]
 
-RUN_SECONDS = 120
 Shoot = Callable[[str], None]
-
-
-@contextmanager
-def one_run(shop: Shop) -> Iterator[list[Story]]:
-    """Gives the story of the one run that is launched inside, once it has ended."""
-    instance = shop.transform.instance
-    before = {run.run_id for run in instance.get_runs()}
-    found: list[Story] = []
-    yield found
-    deadline = time.monotonic() + RUN_SECONDS
-    while time.monotonic() < deadline:
-        runs = [run for run in instance.get_runs() if run.run_id not in before]
-        if runs and all(run.is_finished for run in runs):
-            assert len(runs) == 1
-            found.append(shop.transform.story(runs[0].run_id))
-            return
-        time.sleep(0.2)
-    pytest.fail(f"no run ended; dagster dev said:\n{shop.log.read_text(encoding='utf-8')[-4000:]}")
-
-
-def section(page: Page, heading: str) -> Locator:
-    """A line of the definition, beside an asset's page: its heading with what is under it."""
-    return page.get_by_text(heading, exact=True).locator("xpath=..")
-
-
-def button(page: Page, text: str) -> Locator:
-    """By what is written on it: its accessible name has the icon's too."""
-    return page.get_by_role("button").filter(has_text=re.compile(f"^{text}$"))
 
 
 def test_lineage_and_asset_pages_show_what_the_models_say(
@@ -129,7 +98,7 @@ def test_pressing_materialize_builds_exactly_this_asset(
     shop.project.database.execute("INSERT INTO raw.orders VALUES (3, 'ada', 5, '2024-03-03')")
     page.goto(shop.asset_url("mart.customers"))
 
-    with one_run(shop) as found:
+    with one_run(shop.transform, shop.log) as found:
         button(page, "Materialize").click()
         # What it reads was built by SQLMesh's own command line: Dagster has not seen it and asks.
         expect(page.get_by_role("dialog")).to_contain_text("warehouse / stage / orders")
@@ -158,7 +127,7 @@ def test_one_check_runs_alone(shop: Shop, page: Page, shoot: Shoot) -> None:
     page.goto(shop.asset_url("mart.customers", "checks") + "&checkDetail=unique_values")
     expect(page.get_by_text("SQLMesh audit unique_values", exact=False)).to_be_visible()
 
-    with one_run(shop) as found:
+    with one_run(shop.transform, shop.log) as found:
         button(page, "Execute").click()
     (story,) = found
 
@@ -181,7 +150,7 @@ def test_a_broken_project_shows_why_and_the_others_load(
     why = page.get_by_text("Failed to load model from file")
     expect(why).to_contain_text("broken.letters.sql")
     shoot("broken")
-    with one_run(shop) as found:
+    with one_run(shop.transform, shop.log) as found:
         button(page, "Materialize").click()
     (story,) = found
     assert not story.success
