@@ -6,6 +6,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from dagster_transform.cli.prepare import compare_project, find_unfit, prepare_p
 from dagster_transform.cli.versions import version_option
 from dagster_transform.config import SqlmeshProject, TransformConfig, load_config
 from dagster_transform.errors import TransformError
-from dagster_transform.graph import GraphFile
+from dagster_transform.graph import GraphFile, GraphFileError, read_graph_file
 from dagster_transform.planning import first_plan
 from dagster_transform.sqlmesh.configs import shell_command
 
@@ -330,8 +331,22 @@ def _print_first_plan(config: TransformConfig, name: str, found: GraphFile, out:
     plan = f"plan {project.environment} --auto-apply"
     command = shell_command(project.paths, plan, project.gateway)
     out.print(f"{environment}, so no run builds it. Plan it once:", markup=False)
-    for way in first_plan(name, command):
+    for way in first_plan(name, command, _reads(config, name, found)):
         out.print(f"  {way}", markup=False)
+
+
+def _reads(config: TransformConfig, name: str, found: GraphFile) -> list[str]:
+    """The other projects whose relations a project reads, of those that were prepared."""
+    relations = {source.relation for source in found.graph.sources.values()}
+    reads = []
+    for other in config.projects:
+        with suppress(GraphFileError):
+            if other != name and any(
+                node.relation in relations
+                for node in read_graph_file(config.graph_path(other), other).graph.nodes.values()
+            ):
+                reads.append(other)
+    return reads
 
 
 def _remark(config: TransformConfig, name: str, found: GraphFile, err: Console) -> None:

@@ -38,6 +38,7 @@ from dagster_transform.sqlmesh import doctor as of_sqlmesh
 from dagster_transform.sqlmesh.errors import SqlmeshMissingError
 
 _OURS = "dagster-transform"
+_FOR_DEVELOPERS = ("extra == 'dev'", "extra == 'docs'")
 _OF_DATABASES = {Code.DATABASE_UNREACHABLE, Code.DATABASE_IN_USE}
 Step = Callable[[str], None]
 """Told what is looked at next."""
@@ -97,7 +98,12 @@ def examine(
 
 
 def _versions() -> list[Finding]:
-    required = importlib.metadata.requires(_OURS) or []
+    # What developing this package takes says nothing of who uses it.
+    required = [
+        text
+        for text in importlib.metadata.requires(_OURS) or []
+        if not text.replace('"', "'").endswith(_FOR_DEVELOPERS)
+    ]
     names = {text.partition(";")[0].strip() for text in required}
     bare = {name: _version(name) for name in map(_bare, names)}
     return version_findings(required, bare)

@@ -170,14 +170,30 @@ def _next(root: Path, projects: Sequence[FoundProject], layout: Layout) -> Itera
         yield f"cd {shlex.quote(str(root))}"
     if missing := _missing(projects):
         yield f"pip install {' '.join(missing)}"
-    yield "dagster-transform prepare"
-    for name, paths, environment, gateway in _to_plan(root):
+    to_plan = [*_to_plan(root)]
+    for project in projects:
+        if to_plan and project.framework == "dbt":
+            yield f"({_dbt_build(project, root)})   # once: SQLMesh may read its tables"
+    for name, paths, environment, gateway in to_plan:
         command = shell_command(paths, f"plan {environment} --auto-apply", gateway)
         yield f"({command})   # once: {name} has nothing to run before its first plan"
+    # After the plan, so that the graph files know the environment.
+    yield "dagster-transform prepare"
     if not os.environ.get("DAGSTER_HOME"):
         # A folder of its own: without it `dagster dev` forgets everything when it ends.
         yield 'export DAGSTER_HOME="$PWD/.dagster_home" && mkdir -p "$DAGSTER_HOME"'
     yield f"{layout.start}   # then http://localhost:3000: Assets, Materialize all"
+
+
+def _dbt_build(project: FoundProject, root: Path) -> str:
+    """What builds a dbt project in a shell."""
+    folder = os.path.relpath(project.folder, root)
+    profiles = ""
+    if project.profiles is not None and project.profiles != project.folder:
+        where = os.path.relpath(project.profiles, project.folder)
+        profiles = f" --profiles-dir {shlex.quote(where)}"
+    build = f"dbt build{profiles}"
+    return build if folder == "." else f"cd {shlex.quote(folder)} && {build}"
 
 
 def _to_plan(root: Path) -> Iterator[tuple[str, Sequence[Path], str, str | None]]:

@@ -16,7 +16,7 @@ gateways:
   local:
     connection:
       type: duckdb
-      database: ../warehouse.duckdb   # from this folder, wherever SQLMesh is started
+      database: ../warehouse.duckdb   # relative: start `sqlmesh` in this folder
 default_gateway: local
 model_defaults:
   dialect: duckdb

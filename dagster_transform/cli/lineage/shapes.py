@@ -44,11 +44,14 @@ class Traced:
 
     def unknown(self) -> list[str]:
         """Names of the nodes at which it ends because nothing is known of their columns. On the
-        way down that is what reads what was reached."""
+        way down that is what reads what was reached; on the way up, what reads nothing is its end
+        anyway, a seed say."""
         reached = {column.id for column in self.columns}
         reached |= {each.id for step in self.steps for each in (step.read, step.computed)}
         if self.downstream:
             reached = {below for id in reached for below in self.graph.downstream(id)}
+        else:
+            reached = {id for id in reached if self.graph.upstream(id)}
         return sorted(self.asset(id) for id in reached if not self.lineage.is_known(id))
 
 

@@ -9,7 +9,7 @@ import dagster as dg
 from dagster_transform.claims import ClaimsError, RunId
 from dagster_transform.claims.doctor import backend_findings, claim_findings
 from dagster_transform.config import TransformConfig
-from dagster_transform.dagster._compat_schedules import runs_under_way
+from dagster_transform.dagster._compat_schedules import instigators, runs_under_way
 from dagster_transform.dagster.execution.claims_store import open_claims
 from dagster_transform.databases.backends import BackendId
 from dagster_transform.planning.findings import Code, Finding, of_error
@@ -27,8 +27,12 @@ def instance_claim_findings(
         config: The transform's configuration.
         there: Asks which backends of runs there are on the projects' database servers.
     """
+    # A sensor that looks at a state claims it under its own name.
+    sensors = {each.name for each in instigators(instance) if each.is_sensor}
 
     def alive(run_id: RunId) -> bool | None:
+        if run_id in sensors:
+            return True
         run = instance.get_run_by_id(run_id)
         return None if run is None else not run.is_finished
 

@@ -89,8 +89,8 @@ def _temporary(named: str) -> Finding:
         Code.HOME_TEMPORARY,
         Severity.WARNING,
         what=f"{_VARIABLE} is a folder for temporary files: {named}.",
-        cause="It is removed when `dagster dev` ends or the machine starts anew, and with it runs, "
-        "materialisations, claims and the state of schedules.",
+        cause="What is in there is removed when the machine starts anew, or when the `dagster dev` "
+        "ends that has made it: runs, materialisations, claims, the state of schedules.",
         remedy=f"Set {_VARIABLE} to a folder that stays.",
         where=named,
     )
