@@ -106,6 +106,7 @@ bench: $(STAMP) ## Measure, and write the results as JSON; ONLY=name runs one be
 .PHONY: docs
 docs: $(STAMP) ## Build the documentation into site/; every link has to lead somewhere
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict $(ARGS)
+	@echo "site/index.html"
 
 .PHONY: dist
 dist: $(STAMP) ## Build wheel and source distribution into dist/

@@ -58,6 +58,10 @@ _from_option = click.option(
 )
 
 
+class NothingToGroupError(TransformError):
+    """There is no node that a job group could have."""
+
+
 @click.group("job-groups")
 def job_groups() -> None:
     """Split all models into groups that are launched together.
@@ -117,7 +121,7 @@ def generate(
     \b
     Exit codes:
       0  the file is written, or was right already
-      1  it is not: an error, or the answer to the question was no
+      1  it is not: an error, no node with a cron, or the answer to the question was no
     """
     out, err = consoles()
     config = load_config(config_path)
@@ -137,6 +141,12 @@ def generate(
     if source == ENVIRONMENT and not_in_environment(config, now.graph):
         out.print("\nWhat only the files have comes with a plan; `--from files` takes it at once.")
     path = config.job_group_file
+    if not plan.groups:
+        raise NothingToGroupError(
+            f"{path} is not written: no node has a cron, so there is nothing to schedule.",
+            remedy="Give nodes a cron: SQLMesh's have one, dbt's a `cron` of their project in "
+            "transform.yaml or one of their own (docs/dbt.md). Then `dagster-transform prepare`.",
+        )
     if now.file is not None and now.file.text == text:
         out.print(f"\n{path} is as it should be.", markup=False)
         return

@@ -268,6 +268,14 @@ def test_what_generate_would_change(prepare: Prepare) -> None:
     assert found == {"what": "moves", "name": "db/s/new", "before": "", "after": "daily"}
 
 
+def test_without_a_cron_there_is_nothing_to_write(prepare: Prepare) -> None:
+    prepare(node("raw", None))
+    said = all_said(run("generate", code=1))
+    assert "no node has a cron" in said
+    assert "dagster-transform prepare" in said
+    assert not FILE.exists()
+
+
 def test_what_another_branch_has_else(prepare: Prepare, folder: Path) -> None:
     run("generate")
     other = folder / "other" / "p.graph.json"
