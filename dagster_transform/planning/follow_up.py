@@ -237,14 +237,15 @@ def _launch(
         if why is None:
             why = _unrecovered(mine, built, with_it, scheduled)
         if why is None:
-            why = upstreams.awaited(node, last, with_it) or _along_with_another(
-                seen, node, last, group, along
-            )
+            why = upstreams.awaited(node, last, with_it)
+        assets = along_with({node: last}, seen.read_assets)
+        if why is None:
+            why = _along_with_another(assets, group, along)
         if why is None:
             why = room.why_not(node, group)
         if why is None:
             with_it[node] = mine
-            along.update(dict.fromkeys(along_with({node: last}, seen.read_assets), group))
+            along.update(dict.fromkeys(assets, group))
             room.take(node, group)
         else:
             waiting.update(dict.fromkeys(mine, why))
@@ -258,14 +259,11 @@ def _launch(
 
 
 def _along_with_another(
-    situation: Situation,
-    node: NodeId,
-    tick: datetime,
-    group: JobGroupName,
-    along: Mapping[AssetPath, JobGroupName],
+    assets: Iterable[AssetPath], group: JobGroupName, along: Mapping[AssetPath, JobGroupName]
 ) -> str | None:
-    """Which other asset is materialised with another group's run already, in words; None: none."""
-    for key in along_with({node: tick}, situation.read_assets):
+    """Which of a node's other assets goes along with another group's run already, in words; None:
+    none does."""
+    for key in assets:
         if along.get(key, group) != group:
             return f"waits for {'/'.join(key)}, which goes along with job group {along[key]}"
     return None

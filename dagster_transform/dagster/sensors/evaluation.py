@@ -279,7 +279,7 @@ def _owe_lost_work(
         group = run.tags[JOB_GROUP]
         failed = others.failed_in(instance, run)
         names = [key.to_user_string() for key in failed]
-        below = others.below(failed)
+        below = others.below(failed) if failed else ()
         lost = LostRun(run.run_id, group, tick[0], attempt, nodes, done, names, below)
         owed, refused = lost_work(lost, now)
         store.postpone(as_row(each, location) for each in owed)
