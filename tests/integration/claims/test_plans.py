@@ -95,7 +95,7 @@ def test_a_plan_changes_a_table_when_the_run_of_another_environment_is_done_with
             gatekeeper.join(60)
             story = ended(dev, run)
         assert "is what it was" in tick.failure
-        assert any("claimed: table:" in line and f"run {run} has" in line for line in tick.log)
+        assert any(f"claimed: run {run} has" in line and ": table:" in line for line in tick.log)
         assert waits(prod, run)
         assert story.success, story.text[-3000:]
         assert plan.success, plan.text[-3000:]
