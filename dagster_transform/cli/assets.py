@@ -126,7 +126,7 @@ class _Listing:
             "time_zone": node.time_zone,
             "group": self._group(node),
             "tags": list(node.tags),
-            "owners": list(node.owners),
+            "owners": list(self._translator.get_owners(node) or ()),
             "environment": node.presence.value,
             "reads": [self._name(id) for id in self._graph.upstream(node.id)],
             "checks": [check.name for check in self._graph.checks_of(node.id)],

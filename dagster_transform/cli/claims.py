@@ -7,16 +7,20 @@ from collections.abc import Callable, Collection, Iterable
 from datetime import datetime, timezone
 from getpass import getuser
 from pathlib import Path
-from shutil import get_terminal_size
 from typing import Any
 
 import click
 
 from dagster_transform.claims import Holder, RunId, Store
 from dagster_transform.cli.claims_listing import listing
+from dagster_transform.cli.graphs import prepared_as_far_as_possible
 from dagster_transform.cli.options import config_option
+from dagster_transform.cli.output import line_width
+from dagster_transform.cli.prepare import translator_named
 from dagster_transform.config import TransformConfig, load_config
 from dagster_transform.databases.backends import BackendId, in_words, statement_to_end
+from dagster_transform.errors import TransformError
+from dagster_transform.graph import Node
 from dagster_transform.planning.pauses import PauseEndError, end_of_pause
 from dagster_transform.planning.resource_keys import ResourceKey, ResourceKind
 
@@ -65,8 +69,8 @@ def list_claims(config_path: Path | None, run_id: RunId | None, as_json: bool) -
     if not found:
         click.echo("Nothing is claimed.")
         return
-    # Where a line may be as long as the terminal is wide; 80 where there is none.
-    click.echo(listing(found, names_of_tables(config), get_terminal_size().columns))
+    names = names_of_tables(config, _as_shown(config))
+    click.echo(listing(found, names, line_width()))
 
 
 @claims.command()
@@ -104,7 +108,7 @@ def pause(what: str, config_path: Path | None, reason: str, until: str | None) -
     from dagster_transform.runs.pausing import pause as pause_named
 
     config = load_config(config_path)
-    named = named_in_files(config, what)
+    named = named_in_files(config, what, _as_shown(config))
     store, _ = _open(config)
     end = _moment(until) if until else None
     made = pause_named(store, named, reason=reason, until=end, by=getuser())
@@ -132,7 +136,7 @@ def resume(what: str, config_path: Path | None) -> None:
     from dagster_transform.runs.pausing import resume as resume_named
 
     config = load_config(config_path)
-    named = named_in_files(config, what)
+    named = named_in_files(config, what, _as_shown(config))
     store, _ = _open(config)
     if not (ended := resume_named(store, named)):
         key = next(iter([*named.environments, *named.resources]))
@@ -230,6 +234,19 @@ def _open(config: TransformConfig) -> tuple[Store, Callable[[RunId], str]]:
             "the folder of dagster.yaml, or DAGSTER_TRANSFORM_CLAIMS_URL."
         )
     return store, status
+
+
+def _as_shown(config: TransformConfig) -> Collection[Node]:
+    """The nodes, called as in Dagster, where a component calls them otherwise than by default. Who
+    holds what is shown without that too."""
+    if not config.translated_by_component:
+        return ()
+    try:
+        made = translator_named(config, None)
+        return [*prepared_as_far_as_possible(config, made)[0].graph.nodes.values()]
+    except TransformError as error:
+        click.echo(f"Warning: nodes are called as without the component. {error}", err=True)
+        return ()
 
 
 def _moment(text: str) -> datetime:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -67,7 +67,8 @@ def prepared(config: TransformConfig, translator: str | None = None) -> Prepared
         TranslatorError: There is no such translator.
     """
     files = {name: read_graph_file(config.graph_path(name), name) for name in config.projects}
-    return Prepared(_combined(config, files.values(), translator), files)
+    graph = named_as_shown(config, [file.graph for file in files.values()], translator)
+    return Prepared(graph, files)
 
 
 def prepared_as_far_as_possible(
@@ -126,29 +127,36 @@ def prepared_elsewhere(
             if name != other.project
         }
         files[other.project] = other
-    return Prepared(_combined(config, files.values(), translator), files)
+    graph = named_as_shown(config, [file.graph for file in files.values()], translator)
+    return Prepared(graph, files)
 
 
-def named_by_default(graphs: Iterable[Graph]) -> Graph:
-    """The combined graph, its nodes called by their asset keys where no translator changes them.
+def named_as_shown(
+    config: TransformConfig, graphs: Iterable[Graph], translator: str | None = None
+) -> Graph:
+    """The combined graph, its nodes called by the asset keys that they have in Dagster.
+
+    Args:
+        config: The configuration; where it is the defs.yaml of a component, that may have changed
+            keys.
+        graphs: Of the projects.
+        translator: `module:Class` of the translator that the definitions have; None: of none.
 
     Raises:
         GraphError: The graphs don't fit together.
+        TransformError: The translator can't be made, or gives two nodes one key.
     """
-    graph = Graph.combine(graphs)
-    keys: dict[InputId, tuple[str, ...]] = {n.id: default_key(n) for n in graph.nodes.values()}
-    keys.update((source.id, default_key(source)) for source in graph.sources.values())
-    return named_by_keys(graph, keys)
-
-
-def _combined(
-    config: TransformConfig, files: Collection[GraphFile], translator: str | None
-) -> Graph:
-    graphs = [file.graph for file in files]
-    if translator is None:
-        return named_by_default(graphs)
+    if translator is None and not config.translated_by_component:
+        return _by_default(graphs)
     # Here, because Dagster takes a second to import.
     from dagster_transform.dagster.translation.keys import keys_of
 
     graph = Graph.combine(graphs)
     return keys_of(graph, translator_named(config, translator)).named(graph)
+
+
+def _by_default(graphs: Iterable[Graph]) -> Graph:
+    graph = Graph.combine(graphs)
+    keys: dict[InputId, tuple[str, ...]] = {n.id: default_key(n) for n in graph.nodes.values()}
+    keys.update((source.id, default_key(source)) for source in graph.sources.values())
+    return named_by_keys(graph, keys)

@@ -22,14 +22,18 @@ from dagster_transform.cli.init.command import init
 from dagster_transform.cli.job_groups.commands import job_groups
 from dagster_transform.cli.lineage.command import lineage
 from dagster_transform.cli.options import config_option
-from dagster_transform.cli.output import consoles, json_option, print_json
-from dagster_transform.cli.prepare import compare_project, find_unfit, prepare_project
+from dagster_transform.cli.output import consoles, json_option, print_json, print_table
+from dagster_transform.cli.prepare import (
+    ComponentTranslatorError,
+    compare_project,
+    find_unfit,
+    prepare_project,
+)
 from dagster_transform.cli.versions import version_option
 from dagster_transform.config import SqlmeshProject, TransformConfig, load_config
 from dagster_transform.errors import TransformError
 from dagster_transform.graph import GraphFile, GraphFileError, read_graph_file
-from dagster_transform.planning import first_plan
-from dagster_transform.sqlmesh.configs import shell_command
+from dagster_transform.sqlmesh.first_plan import first_plan
 
 _NAMES_SHOWN = 10
 """How many names of one sort `prepare` lists; `--check` lists all."""
@@ -204,7 +208,7 @@ def _write(
         print_json([_as_json(config, name, found) for name, found in done])
         out.quiet = True
     elif done:
-        out.print(table)
+        print_table(table)
     for name, found in done:
         _print_drift(name, found, out, _NAMES_SHOWN)
         _print_first_plan(config, name, found, out)
@@ -279,7 +283,14 @@ def _print_unfit(
 ) -> bool:
     """Say which projects Dagster can't show. Returns whether there is one."""
     graphs = {name: found.graph for name, found in read.items()}
-    unfit = find_unfit(config, graphs, translator)
+    try:
+        unfit = find_unfit(config, graphs, translator)
+    except ComponentTranslatorError as unknown:
+        # Where graph files are made, the project of the component need not be there.
+        err.print(
+            f"Warning: whether Dagster can show them was not looked at. {unknown}", markup=False
+        )
+        return False
     for name, error in unfit.items():
         err.print(f"Error: Dagster can't show project {name}: {error}", markup=False)
     return bool(unfit)
@@ -328,10 +339,10 @@ def _print_first_plan(config: TransformConfig, name: str, found: GraphFile, out:
     if project.plan == "auto":
         out.print(f"{environment}: the first run plans it (plan: auto).", markup=False)
         return
-    plan = f"plan {project.environment} --auto-apply"
-    command = shell_command(project.paths, plan, project.gateway)
+    reads = _reads(config, name, found)
+    plan = first_plan(name, project.environment, project.paths, project.gateway, reads)
     out.print(f"{environment}, so no run builds it. Plan it once:", markup=False)
-    for way in first_plan(name, command, _reads(config, name, found)):
+    for way in plan.ways:
         out.print(f"  {way}", markup=False)
 
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from shutil import get_terminal_size
 
 import click
 from rich.console import Console
 from rich.table import Table
 
-_WIDTH_OF_FILES = 200
-"""Characters of a line of a table in a file or a CI log."""
+NOT_BROKEN = 1_000_000
+"""Characters that a line can have in a file, a pipe or a CI log: as many as it takes."""
 
 json_option = click.option("--json", "as_json", is_flag=True, help="As JSON, for programs.")
 output_option = click.option(
@@ -26,10 +28,17 @@ def consoles() -> tuple[Console, Console]:
     return out, Console(stderr=True, highlight=False, soft_wrap=True)
 
 
+def line_width() -> int:
+    """Characters that a line of standard output can have: those of the terminal, or of COLUMNS;
+    where it is no terminal, no line is broken or cut."""
+    if sys.stdout.isatty() or "COLUMNS" in os.environ:
+        return get_terminal_size().columns
+    return NOT_BROKEN
+
+
 def table_console() -> Console:
-    """Standard output for tables: where it is no terminal, nothing is cut."""
-    wide = None if sys.stdout.isatty() or "COLUMNS" in os.environ else _WIDTH_OF_FILES
-    return Console(highlight=False, width=wide)
+    """Standard output for tables."""
+    return Console(highlight=False, width=line_width())
 
 
 def print_table(table: Table) -> None:
@@ -39,9 +48,14 @@ def print_table(table: Table) -> None:
 
 def table_text(table: Table) -> str:
     """A table as text, for a file."""
-    console = Console(width=_WIDTH_OF_FILES, no_color=True, highlight=False)
+    return printed_text(lambda console: console.print(table))
+
+
+def printed_text(print_to: Callable[[Console], None]) -> str:
+    """What something prints, as text for a file."""
+    console = Console(width=NOT_BROKEN, no_color=True, highlight=False)
     with console.capture() as capture:
-        console.print(table)
+        print_to(console)
     return capture.get()
 
 

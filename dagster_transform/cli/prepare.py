@@ -37,6 +37,20 @@ class TranslatorError(TransformError):
         )
 
 
+class ComponentTranslatorError(TransformError):
+    """How a component calls nodes in Dagster can't be found out."""
+
+    def __init__(self, config: TransformConfig, error: BaseException) -> None:
+        while error.__cause__ is not None:  # Dagster's own say where in a project, and not what
+            error = error.__cause__
+        super().__init__(
+            f"How assets are called is said by the component of {config.file}, and that can't be "
+            f"loaded: {type(error).__name__}: {error}",
+            remedy="`dg check defs` looks at it. Run the command where Dagster runs: in the "
+            "environment in which the project of the file can be imported.",
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Comparison:
     """A project's files, its environment and its graph file side by side.
@@ -103,6 +117,7 @@ def find_unfit(
 
     Raises:
         TranslatorError: There is no such class.
+        ComponentTranslatorError: What the component says of nodes is not known.
     """
     # Here, because Dagster takes a second to import, and not every command needs it.
     from dagster_transform.dagster.definitions.fitting import fit
@@ -120,11 +135,28 @@ def find_unfit(
 
 
 def translator_named(config: TransformConfig, name: str | None) -> TransformTranslator:
-    """A translator of one's own, or ours where `name` is None. Raises TranslatorError."""
+    """How nodes are called and look in Dagster.
+
+    Args:
+        config: The configuration.
+        name: `module:Class` of a translator of one's own; None: the component's whose defs.yaml the
+            configuration is, else ours.
+
+    Raises:
+        TranslatorError: There is no such class.
+        ComponentTranslatorError: The component can't be loaded.
+    """
     from dagster_transform.dagster.translation.translator import (
         TransformTranslator,
     )
 
+    if name is None and config.translated_by_component:
+        from dagster_transform.dagster.component.of_file import translator_of_file
+
+        try:
+            return translator_of_file(config)
+        except (Exception, SystemExit) as error:
+            raise ComponentTranslatorError(config, error) from error
     if name is None:
         return TransformTranslator(config.root)
     module, _, attribute = name.partition(":")

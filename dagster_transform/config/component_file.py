@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Collection, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
@@ -19,6 +20,7 @@ COMPONENT_TYPE = "dagster_transform.TransformComponent"
 OWN_ATTRIBUTES = ("name", "executor", "translation", "defs_state")
 """What the component has beside the keys of transform.yaml."""
 
+_TRANSLATION = "translation"
 _PROJECTS = "projects"
 _NAME = r"[A-Za-z_][A-Za-z0-9_]*"
 _VARIABLE = re.compile(
@@ -37,25 +39,36 @@ class TemplateError(ValueError):
     """A template can't be filled in; the text says why, and no value."""
 
 
-def attributes_of(
-    documents: Sequence[yaml.Node], known: Collection[str]
-) -> tuple[str | None, yaml.Node | None]:
-    """The type of the component in a file that is a transform, and its attributes.
+@dataclass(frozen=True, slots=True)
+class Read:
+    """What is read of a file that may be a component's.
+
+    Attributes:
+        node: The attributes, or the document where it is no component; None: the file is empty.
+        type: Of the component; None: it is none.
+        translates: Whether the component says itself how nodes are called and look in Dagster: it
+            has a `translation`, or is of somebody's own type.
+    """
+
+    node: yaml.Node | None
+    type: str | None = None
+    translates: bool = False
+
+
+def attributes_of(documents: Sequence[yaml.Node], known: Collection[str]) -> Read:
+    """The attributes of the component in a file that is a transform.
 
     Args:
         documents: The documents of the file.
         known: The keys of transform.yaml. The component's own attributes are left out, and where
             its type is somebody's own, so are those that this may have added.
 
-    Returns:
-        (None, the first document) where none is a component; None and None for an empty file.
-
     Raises:
         NoTransformError: There are components, and not one of them alone is a transform.
     """
     found = [each for node in documents if (each := _component(node)) is not None]
     if not found:
-        return None, documents[0] if documents else None
+        return Read(documents[0] if documents else None)
     transforms = [(type, node) for type, node in found if _is_transform(type, node)]
     if len(transforms) != 1:
         raise NoTransformError(
@@ -68,10 +81,12 @@ def attributes_of(
         )
     type, node = transforms[0]
     left_out = set(OWN_ATTRIBUTES)
+    translates = type != COMPONENT_TYPE or any(k.value == _TRANSLATION for k, _ in node.value)
     if type != COMPONENT_TYPE:
         left_out |= {key.value for key, _ in node.value} - set(known)
     pairs = [(key, value) for key, value in node.value if key.value not in left_out]
-    return type, yaml.MappingNode(node.tag, pairs, node.start_mark, node.end_mark)
+    read = yaml.MappingNode(node.tag, pairs, node.start_mark, node.end_mark)
+    return Read(read, type, translates)
 
 
 def _component(node: yaml.Node) -> tuple[str, yaml.MappingNode] | None:
@@ -105,7 +120,7 @@ def filled_in(template: str, file: Path) -> str:
     """
     inside = template.removeprefix("{{").removesuffix("}}").strip()
     if _PROJECT_ROOT.fullmatch(inside):
-        return str(_project_root(file))
+        return str(project_root(file))
     found = _VARIABLE.fullmatch(inside)
     if found is None:
         raise TemplateError(
@@ -121,7 +136,7 @@ def filled_in(template: str, file: Path) -> str:
     return value
 
 
-def _project_root(file: Path) -> Path:
+def project_root(file: Path) -> Path:
     """The folder of the dg project that a file is in. Raises TemplateError: it is in none."""
     import tomllib  # only those pay for it who need it
 

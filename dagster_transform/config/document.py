@@ -97,6 +97,7 @@ class ConfigDocument:
         reported: Values that are wrong, of which nothing more needs to be said.
         written: Every string as it is in the file, before variables are expanded.
         component: The type of the component whose attributes were read; None: it is none.
+        translates: Whether that component says itself how nodes look in Dagster.
     """
 
     def __init__(
@@ -108,6 +109,7 @@ class ConfigDocument:
         attributes: Collection[str] | None = None,
     ) -> None:
         self.component: str | None = None
+        self.translates = False
         self._attributes = attributes
         self.problems: list[ConfigProblem] = []
         self._variables = variables
@@ -182,9 +184,10 @@ class ConfigDocument:
         while loader.check_node():
             documents.append(loader.get_node())  # type: ignore[arg-type]  # there is one
         try:
-            self.component, node = attributes_of(documents, self._attributes)
+            found = attributes_of(documents, self._attributes)
         except NoTransformError as error:
             raise self._unreadable(error.cause, remedy=error.remedy) from None
+        node, self.component, self.translates = found.node, found.type, found.translates
         if self.component is None and len(documents) > 1:
             yaml.SafeLoader(text).get_single_node()  # says what is wrong, and where
         if self.component is not None and node is not None:

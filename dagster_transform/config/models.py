@@ -153,6 +153,12 @@ class TransformConfig(Model):
         return self._file.parent
 
     @property
+    def translated_by_component(self) -> bool:
+        """Whether it is from the file of a component that says itself how nodes are called and look
+        in Dagster: it has a `translation`, or is of somebody's own type."""
+        return self._document is not None and self._document.translates
+
+    @property
     def job_group_file(self) -> Path:
         """Where the job groups are; it need not exist."""
         return self.job_groups.file or self.root / JOB_GROUP_FILE

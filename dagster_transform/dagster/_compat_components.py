@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TypeVar
 
 import dagster as dg
 from dagster.components.component.state_backed_component import StateBackedComponent
+from dagster.components.core.defs_module import CompositeYamlComponent
 from dagster.components.resolved.core_models import AssetAttributesModel
 from dagster.components.resolved.errors import ResolutionException
 from dagster.components.utils.defs_state import (
@@ -24,9 +26,30 @@ __all__ = [
     "StateBackedComponent",
     "TranslationFn",
     "TranslationFnResolver",
+    "component_at",
     "file_of",
     "is_local",
 ]
+
+_Kind = TypeVar("_Kind", bound=dg.Component)
+
+
+def component_at(folder: Path, kind: type[_Kind]) -> _Kind:
+    """The component of a kind whose YAML file is in a folder of a project of `dg`.
+
+    The project is imported, as for Dagster. Raises whatever Dagster or the project raises, and
+    LookupError where the file has no such component, or several.
+    """
+    tree = dg.ComponentTree.for_project(folder)
+    # 1.11 says `load_component_at_path` for what is `load_component` since 1.12.
+    names = ("load_component", "load_component_at_path")
+    load = next(getattr(tree, name) for name in names if hasattr(tree, name))
+    found = load(folder)
+    several = found.components if isinstance(found, CompositeYamlComponent) else [found]
+    mine = [each for each in several if isinstance(each, kind)]
+    if len(mine) != 1:
+        raise LookupError(f"{len(mine)} components of type {kind.__name__} are there")
+    return mine[0]
 
 
 def file_of(context: dg.ResolutionContext) -> Path | None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from dagster_transform.config import DbtProject
 from dagster_transform.databases.identity import duckdb_file
+from dagster_transform.databases.relative_files import another_file
 from dagster_transform.databases.transient import FILE_IS_LOCKED
 from dagster_transform.dbt.command_line import (
     child_environment,
@@ -22,6 +24,7 @@ from dagster_transform.dbt.files.artifacts import Artifacts
 from dagster_transform.errors import TransformError
 from dagster_transform.graph import Graph
 from dagster_transform.planning.findings import Code, Finding, Severity
+from dagster_transform.planning.findings.relative_files import two_files_finding
 
 _PATIENCE = 90.0
 """Seconds that a database has to answer: some wake up first."""
@@ -39,7 +42,7 @@ def code_of_error(error: TransformError) -> Code:
 
 
 def project_findings(
-    name: str, project: DbtProject, graph: Graph, artifacts: Path
+    name: str, project: DbtProject, graph: Graph, artifacts: Path, others: Sequence[Path] = ()
 ) -> list[Finding]:
     """What is wrong with a project that can be parsed. dbt is started, and nothing is written.
 
@@ -48,8 +51,9 @@ def project_findings(
         project: Its configuration.
         graph: Its graph.
         artifacts: The folder where `prepare` keeps its artifacts.
+        others: Folders in which somebody may have typed `dbt`, beside that of the project.
     """
-    found = _relative(name, project, artifacts)
+    found = _relative(name, project, artifacts, others)
     files = {duckdb_file(node.relation.connection) for node in graph.nodes.values()} - {None}
     if any(not Path(str(file)).exists() for file in files):
         return found  # connecting would make it
@@ -59,7 +63,9 @@ def project_findings(
     return found
 
 
-def _relative(name: str, project: DbtProject, artifacts: Path) -> list[Finding]:
+def _relative(
+    name: str, project: DbtProject, artifacts: Path, others: Sequence[Path]
+) -> list[Finding]:
     try:
         connection = Artifacts(name, artifacts).read_record().connection
     except ManifestError:
@@ -69,18 +75,10 @@ def _relative(name: str, project: DbtProject, artifacts: Path) -> list[Finding]:
         return []
     if path.startswith((":memory:", "md:", "~/")) or "://" in path or Path(path).is_absolute():
         return []
-    return [
-        Finding(
-            Code.RELATIVE_DATABASE,
-            Severity.WARNING,
-            what=f"Project {name} names a DuckDB file by a relative path: {path}",
-            cause=f"dagster-transform takes it from the project's folder ({project.path}), in "
-            "which it runs dbt. `dbt`, typed in another folder, makes another file there, empty.",
-            remedy="Call `dbt` in the project's folder only, or write an absolute path, or one "
-            "that comes from env_var().",
-            where=name,
-        )
-    ]
+    # dbt takes it from where it is called; people, perhaps from the folder of profiles.yml.
+    profiles = [] if project.profiles_dir is None else [project.profiles_dir]
+    other = another_file(path, project.path, [*profiles, *others])
+    return [] if other is None else [two_files_finding(name, "dbt", path, project.path, other)]
 
 
 def _tried(project: DbtProject) -> dict[str, Any]:

@@ -65,12 +65,11 @@ def error_of(fault: Fault, message: str, name: str, project: DbtProject) -> DbtE
             package = f"dbt-{found['type']}" if found else "its package"
             return AdapterMissingError(text, remedy=f"Most adapters: pip install {package}")
         case "no_profiles":
-            where = project.profiles_dir or f"{project.path}, $DBT_PROFILES_DIR and ~/.dbt"
-            remedy = f"dbt looks for profiles.yml in {where}; `dbt debug` tests it."
-            return ProfileError(text, remedy=remedy)
+            return ProfileError(text, remedy=_no_profiles(name, project))
         case "no_profile":
             remedy = (
-                f"Add it to {place}, or name another one as profile in {_PROJECT_FILE}. {debug}"
+                f"Add it to {place}, or name another one as profile in {_PROJECT_FILE}, or set "
+                f"{_key(name)} to the folder of another profiles.yml. {debug}"
             )
             return ProfileError(text, remedy=remedy)
         case "no_target":
@@ -87,6 +86,23 @@ def error_of(fault: Fault, message: str, name: str, project: DbtProject) -> DbtE
         case "project_file":
             text = f"Project {name}: its {_PROJECT_FILE} can't be used: {words}"
     return DbtParseError(text, remedy=f"Correct it, then check with `dbt parse` in {project.path}.")
+
+
+def _key(name: str) -> str:
+    return f"`profiles_dir` of project {name} in transform.yaml"
+
+
+def _no_profiles(name: str, project: DbtProject) -> str:
+    key = _key(name)
+    if project.profiles_dir is not None:
+        return (
+            f"dbt looks for profiles.yml in {project.profiles_dir}, since {key} says so: write it "
+            "there, or name its folder; `dbt debug` tests it."
+        )
+    return (
+        f"dbt looks for profiles.yml in {project.path}, $DBT_PROFILES_DIR and ~/.dbt: write it "
+        f"into one of them, or say with {key} in which folder it is; `dbt debug` tests it."
+    )
 
 
 def artifacts_error(name: str, error: OSError) -> ArtifactsError:

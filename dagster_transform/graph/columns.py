@@ -6,12 +6,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 
-from dagster_transform.graph.errors import SelectionError
+from dagster_transform.graph.errors import SelectionError, UnknownColumnError
 from dagster_transform.graph.graph import Graph
 from dagster_transform.graph.ids import InputId
 from dagster_transform.graph.names import default_key, name_of_key
 from dagster_transform.graph.nodes import Node, Source
-from dagster_transform.graph.selection import NodeFinder
+from dagster_transform.graph.selection import NodeFinder, relation_names
 
 Further = Mapping[InputId, Mapping[str, Iterable[tuple[InputId, str]]]]
 """By node and column: (id of a node or source, column there). What a run has found out."""
@@ -58,9 +58,15 @@ class ColumnLineage:
         graph: The graph.
         further: What the graph does not have, since only runs find it out; it counts for nodes of
             which the graph knows nothing.
+        columns: Names of columns that tables had when they were built last.
     """
 
-    def __init__(self, graph: Graph, further: Further | None = None) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        further: Further | None = None,
+        columns: Mapping[InputId, Iterable[str]] | None = None,
+    ) -> None:
         self._graph = graph
         self._above: dict[ColumnOf, tuple[ColumnOf, ...]] = {}
         self._below: dict[ColumnOf, list[ColumnOf]] = {}
@@ -72,6 +78,8 @@ class ColumnLineage:
             self._columns[thing.id] = {}
             for column in thing.columns:
                 self._named(thing.id, column.name)
+            for name in (columns or {}).get(thing.id, ()):
+                self._named(thing.id, name)
         for node in graph.nodes.values():
             found: Mapping[str, Iterable[tuple[InputId, str]]] = node.column_lineage()
             self._learn(node.id, found or (further or {}).get(node.id, {}))
@@ -116,14 +124,16 @@ class ColumnLineage:
         a model `marts`.
 
         Raises:
-            SelectionError: There is no such node, several, or it has no such column.
+            SelectionError: There is no such node, or several.
+            UnknownColumnError: It has no such column that is known.
         """
         if (id := self._input(text)) is not None:
             return id, self.columns(id)
         name, dot, column = text.rpartition(".")
         id = self._input(name) if dot else None
         if id is None:
-            close = NodeFinder(self._graph).close_to(name or text)
+            finder = NodeFinder(self._graph)
+            close = finder.close_to(text) or finder.close_to(name)
             raise SelectionError(
                 f"{text!r} is neither a node nor a column of one.", term=text, close_matches=close
             )
@@ -133,9 +143,10 @@ class ColumnLineage:
         thing = self._graph.node(id) or self._graph.source(id)
         known = [self.name(each) for each in self.columns(id)]
         called = thing.name if thing is not None else id
-        said = f"its columns: {', '.join(known)}." if known else "none of its columns is known."
-        raise SelectionError(
-            f"{called} has no column {column!r}; {said}",
+        said = f"known are: {', '.join(known)}." if known else "none of its columns is known."
+        raise UnknownColumnError(
+            f"No column {column!r} of {called} is known; {said}",
+            id=id,
             term=text,
             close_matches=get_close_matches(column, known, n=3),
         )
@@ -148,7 +159,7 @@ class ColumnLineage:
             for source in self._graph.sources.values():
                 names = (
                     source.name, source.id, source.reference, source.reference.replace('"', ""),
-                    str(source.relation), name_of_key(default_key(source)),
+                    *relation_names(source), name_of_key(default_key(source)),
                 )  # fmt: skip
                 if wanted and wanted in (each.casefold() for each in names):
                     found.add(source.id)

@@ -92,6 +92,20 @@ class SelectionError(TransformError):
         super().__init__(cause, remedy=remedy)
 
 
+class UnknownColumnError(SelectionError):
+    """A node or source has no column of that name, as far as its columns are known.
+
+    Attributes:
+        id: The node or source.
+    """
+
+    def __init__(
+        self, cause: str, *, id: InputId, term: str, close_matches: Iterable[str] = ()
+    ) -> None:
+        self.id = id
+        super().__init__(cause, term=term, close_matches=close_matches)
+
+
 class GraphFileError(TransformError):
     """The graph file can't be used.
 

@@ -11,12 +11,14 @@ from dagster_transform.graph.errors import SelectionError
 from dagster_transform.graph.graph import Graph
 from dagster_transform.graph.ids import NodeId
 from dagster_transform.graph.names import default_key, name_of_key
-from dagster_transform.graph.nodes import Node
+from dagster_transform.graph.nodes import Node, Source
 
 # A quoted part of a name may hold spaces and commas: "my catalog"."marts"."delays".
 _TERM = re.compile(r'(?:"[^"]*"|[^\s,])+')
 _NAME_PART = re.compile(r'"(?P<quoted>(?:[^"]|"")*)"|(?P<plain>[^."]+)')
 _CLOSE_MATCHES = 3
+_LISTED = 12
+"""How many values of a kind of selector are listed where one matches none."""
 
 _ATTRIBUTES: dict[str, Callable[[Node], Iterable[str]]] = {
     "tag": lambda node: node.tags,
@@ -32,7 +34,8 @@ def select(graph: Graph, expression: str) -> frozenset[NodeId]:
     An expression is one or more terms, separated by spaces or commas; it selects what any of them
     selects. A term is a name, `tag:x`, `project:x`, `kind:x` or `group:x`. A name matches a node's
     id, its reference (with or without its quotes, whole or its last parts), its name, the last
-    dotted part of its name or its asset key, and selects every node that it matches. `*` stands for
+    dotted part of its name, its asset key or its relation (`catalog.schema.name`, `schema.name`),
+    and selects every node that it matches. `*` stands for
     any text, in all of them, and alone for all nodes. `+` before a term adds all its ancestors, `+`
     after it all its descendants. Upper and lower case are equal.
 
@@ -88,7 +91,11 @@ class NodeFinder:
 
     def close_to(self, name: str) -> list[str]:
         """Names of nodes that are nearly this one, best first."""
-        names = ((node.name, _name_parts(node.name)[-1]) for node in self._graph.nodes.values())
+        # By its relation where the name has a schema: else `x` would be close to `schema.x`.
+        names = (
+            (n.name, _name_parts(n.name)[-1], *(relation_names(n) if "." in name else ()))
+            for n in self._graph.nodes.values()
+        )
         return _close(name, names)
 
 
@@ -120,19 +127,37 @@ def _match(graph: Graph, core: str, term: str) -> set[NodeId]:
         id for id, of_node in labels.items() if any(matches(label.casefold()) for label in of_node)
     }
     if not matched:
+        there = "" if of_attribute is None else _there(what, labels.values())
         raise SelectionError(
-            f"{term!r} in the selection matches no node: no node has the {what} {wanted!r}.",
+            f"{term!r} in the selection matches no node: no node has the {what} {wanted!r}{there}.",
             term=term,
             close_matches=_close(wanted, labels.values()),
         )
     return matched
 
 
+def relation_names(thing: Node | Source) -> tuple[str, ...]:
+    """What its relation is called in SQL: `catalog.schema.name` and `schema.name`."""
+    relation = thing.relation
+    short = ".".join(part for part in (relation.schema, relation.name) if part)
+    return tuple(dict.fromkeys((str(relation), short)))
+
+
+def _there(what: str, labels: Iterable[tuple[str, ...]]) -> str:
+    """The values that there are of what a selector may name: few, and not known by heart."""
+    found = sorted({label for of_node in labels for label in of_node}, key=str.casefold)
+    if not found:
+        return f"; none has a {what}"
+    more = f" and {len(found) - _LISTED} more" if len(found) > _LISTED else ""
+    return f"; there {'is' if len(found) == 1 else 'are'} {', '.join(found[:_LISTED])}{more}"
+
+
 def _names(node: Node) -> tuple[str, ...]:
     parts = _name_parts(node.reference)
     bare = [".".join(parts[place:]) for place in range(len(parts))]
     key = name_of_key(default_key(node))
-    labels = (node.name, _name_parts(node.name)[-1], node.reference, *bare, node.id, key)
+    last = _name_parts(node.name)[-1]
+    labels = (node.name, last, node.reference, *bare, node.id, key, *relation_names(node))
     return (*dict.fromkeys(label for label in labels if label),)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dagster_transform.planning.advice import finer_than_upstream, first_plan, restatable
+from dagster_transform.planning.advice import finer_than_upstream, restatable
 from dagster_transform.planning.check_times import (
     CheckTimes,
     in_one_pool,
@@ -56,7 +56,6 @@ __all__ = [
     "connection_slot",
     "divide_into_rounds",
     "finer_than_upstream",
-    "first_plan",
     "in_one_pool",
     "keyed_sources",
     "last_ticks",

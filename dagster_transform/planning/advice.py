@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 
 from dagster_transform.graph import Graph, Node, NodeId
 from dagster_transform.planning.values import Outcome, RunPlan
@@ -70,25 +70,3 @@ def _rank(node: Node) -> int:
 
 def _unit(node: Node) -> str:
     return str(node.interval_unit).replace("_", " ")
-
-
-def first_plan(project: str, command: str, reads: Sequence[str] = ()) -> tuple[str, ...]:
-    """What to do once, so that runs have something to build: nobody has planned the environment.
-
-    Args:
-        project: The SQLMesh project's name in transform.yaml.
-        command: What plans it in a shell.
-        reads: Projects of which it reads what they build.
-
-    Returns:
-        Each way, in words.
-    """
-    config = f"{{ops: {{plan_{project}: {{config: {{apply: true}}}}}}}}"
-    order = f"it reads what {' and '.join(reads)} builds: let that be built before a plan, or plan "
-    before = [f"{order}and build in one run, with `plan: auto`"] if reads else []
-    return (
-        *before,
-        f"in Dagster, launch the job {project}_plan with the run config {config}",
-        f"or run `{command}`",
-        "or set `plan: auto` for the project in transform.yaml: then runs plan by themselves",
-    )

@@ -76,12 +76,13 @@ def named_of(
     )
 
 
-def named_in_files(config: TransformConfig, what: str) -> Named:
+def named_in_files(config: TransformConfig, what: str, as_shown: Collection[Node] = ()) -> Named:
     """What is meant, where only the graph files are at hand.
 
     Args:
         config: Where they are.
         what: A resource key, a SQLMesh project, whose environment is meant, or a node.
+        as_shown: The nodes, called as in Dagster, where that is not as by default.
 
     Raises:
         NotClaimableError: There is no such thing, or its key is not known.
@@ -91,7 +92,7 @@ def named_in_files(config: TransformConfig, what: str) -> Named:
     if (found := resource_of_key(config, what)) is not None:
         return Named(dict([found]))
     if what not in config.projects:
-        return Named({key_of_node(config, what): WHOLE})
+        return Named({key_of_node(config, what, as_shown): WHOLE})
     nodes: Iterable[Node] = ()
     with suppress(GraphFileError):  # the environment can be paused all the same
         nodes = read_graph_file(config.graph_path(what), what).graph.nodes.values()

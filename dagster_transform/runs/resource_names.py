@@ -73,19 +73,22 @@ def key_of_environment(config: TransformConfig, name: str) -> ResourceKey:
     return shared.environment
 
 
-def key_of_node(config: TransformConfig, called: str) -> ResourceKey:
+def key_of_node(
+    config: TransformConfig, called: str, as_shown: Collection[Node] = ()
+) -> ResourceKey:
     """The table that building a node writes now; nodes are known from the graph files.
 
     Args:
         config: Where the projects are.
         called: Its asset key (`warehouse/marts/delays`) or its name (`marts.delays`); where several
             projects have one, `<project>:` before it.
+        as_shown: The nodes, called as in Dagster, where that is not as by default.
 
     Raises:
         NotClaimableError: There is no such node, there are several, or its table is not known.
         GraphFileError: A graph file is missing: run `dagster-transform prepare`.
     """
-    nodes: list[Node] = []
+    nodes: list[Node] = [*as_shown]
     for project in config.projects:
         nodes += read_graph_file(config.graph_path(project), project).graph.nodes.values()
     return table_to_claim(node_called(nodes, called), called)
@@ -129,15 +132,27 @@ def table_to_claim(node: Node, called: str) -> ResourceKey:
     return key
 
 
-def names_of_tables(config: TransformConfig) -> dict[ResourceKey, str]:
+def names_of_tables(
+    config: TransformConfig, as_shown: Collection[Node] = ()
+) -> dict[ResourceKey, str]:
     """What people call the nodes, by the tables that building them writes now; without those whose
-    table is not known, and without projects whose graph files can't be read."""
+    table is not known, and without projects whose graph files can't be read.
+
+    Args:
+        config: Where the graph files are.
+        as_shown: The nodes, called as in Dagster, where that is not as by default.
+    """
     found: dict[ResourceKey, str] = {}
+    shown = {node.id: node.name for node in as_shown}
     for project in config.projects:
         with suppress(GraphFileError):
             graph = read_graph_file(config.graph_path(project), project).graph
             tables = ((table_of(node), node) for node in graph.nodes.values())
-            found |= {key: _names(node)[0] for key, node in tables if key is not None}
+            found |= {
+                key: shown.get(node.id) or _names(node)[0]
+                for key, node in tables
+                if key is not None
+            }
     return found
 
 

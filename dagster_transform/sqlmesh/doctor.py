@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timezone
+from pathlib import Path
 from typing import Any
 
 from dagster_transform.config import SqlmeshProject
 from dagster_transform.databases.backends import BackendId
+from dagster_transform.databases.relative_files import another_file
 from dagster_transform.databases.transient import FILE_IS_LOCKED
 from dagster_transform.errors import TransformError
-from dagster_transform.planning import first_plan
 from dagster_transform.planning.findings import Code, Finding, Severity, of_error
+from dagster_transform.planning.findings.relative_files import two_files_finding
 from dagster_transform.sqlmesh import _compat
 from dagster_transform.sqlmesh.configs import relative_files, shell_command_of
 from dagster_transform.sqlmesh.connections import missing_files
+from dagster_transform.sqlmesh.first_plan import first_plan_of
 from dagster_transform.sqlmesh.project import clear_errors, open_context, opened
 from dagster_transform.sqlmesh.state.expiry import expired_at
 
@@ -38,29 +41,24 @@ def sqlglotc_findings() -> list[Finding]:
     ]
 
 
-def project_findings(name: str, project: SqlmeshProject) -> list[Finding]:
+def project_findings(
+    name: str, project: SqlmeshProject, others: Sequence[Path] = ()
+) -> list[Finding]:
     """What is wrong with a project. Its model files are not read, and nothing is written.
 
     Args:
         name: The project's name in transform.yaml.
         project: Its configuration.
+        others: Folders in which somebody may have typed `sqlmesh`, beside those of the project.
 
     Raises:
         SqlmeshError: Its configuration can't be used.
     """
     paths = [str(path) for path in project.paths]
     found = [
-        Finding(
-            Code.RELATIVE_DATABASE,
-            Severity.WARNING,
-            what=f"Project {name} names a DuckDB file by a relative path: {path}",
-            cause=f"dagster-transform takes it from the project's folder ({folder}). `sqlmesh`, "
-            "typed in another folder, makes another file there, empty.",
-            remedy="Call `sqlmesh` in the project's folder only, or write an absolute path, or "
-            "one that comes from an environment variable.",
-            where=name,
-        )
+        two_files_finding(name, "sqlmesh", path, folder, other)
         for folder, path in relative_files(paths)
+        if (other := another_file(path, folder, [*project.paths, *others])) is not None
     ]
     context = open_context(name, project, paths, load=False)
     try:
@@ -132,14 +130,13 @@ def _environment(name: str, project: SqlmeshProject, context: Any) -> list[Findi
     if record is None:
         if project.plan == "auto":
             return []  # the first run plans it
-        ways = "; ".join(first_plan(name, f"{plan} --auto-apply"))
         return [
             Finding(
                 Code.NEVER_PLANNED,
                 Severity.ERROR,
                 what=f"Environment {environment} of project {name} was never planned.",
                 cause="A run builds what the environment has, and it has nothing.",
-                remedy=f"Plan it once: {ways}.",
+                remedy=first_plan_of(context, name, environment).remedy,
                 where=name,
             )
         ]

@@ -4,7 +4,7 @@ that one broken project hides nothing of the rest."""
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from dagster_transform.cli.graphs import named_by_default
+from dagster_transform.cli.graphs import named_as_shown
 from dagster_transform.cli.init.layout import DEFINITIONS, layout_of
 from dagster_transform.cli.prepare import Comparison, compare_project, find_unfit
 from dagster_transform.config import (
@@ -143,11 +143,12 @@ def _project(on: Examination, config: TransformConfig, name: str) -> list[Findin
     except TransformError as error:
         unreadable = error
     own: list[Finding] = []
+    others = _where_commands_are_typed(config)
     if isinstance(project, SqlmeshProject):
-        own = _of_sqlmesh(name, project, unreadable)
+        own = _of_sqlmesh(name, project, unreadable, others)
     elif compared is not None:
         artifacts = config.prepared_root(name) / name
-        own = of_dbt.project_findings(name, project, compared.files.graph, artifacts)
+        own = of_dbt.project_findings(name, project, compared.files.graph, artifacts, others)
     if compared is not None:
         found += _compared(config, name, compared, told=bool(found))
         on.graphs[name] = compared.files.graph
@@ -172,16 +173,25 @@ def _compared(
 
 
 def _of_sqlmesh(
-    name: str, project: SqlmeshProject, unreadable: TransformError | None
+    name: str,
+    project: SqlmeshProject,
+    unreadable: TransformError | None,
+    others: Sequence[Path],
 ) -> list[Finding]:
     if isinstance(unreadable, SqlmeshMissingError):
         return []
     try:
-        return of_sqlmesh.project_findings(name, project)
+        return of_sqlmesh.project_findings(name, project, others)
     except TransformError as error:
         if unreadable is not None:
             return []  # it is the same again
         return [of_error(_code(error), f"Project {name} can't be opened.", error, name)]
+
+
+def _where_commands_are_typed(config: TransformConfig) -> list[Path]:
+    """The folders in which `sqlmesh` and `dbt` are typed, beside those of their projects. Not the
+    other projects' folders: what lies there is theirs."""
+    return [config.root, Path.cwd()]
 
 
 def _code(error: TransformError) -> Code:
@@ -208,7 +218,7 @@ def _graph(on: Examination, config: TransformConfig) -> list[Finding]:
         of_error(Code.PROJECT_NOT_SHOWN, f"Dagster can't show project {name}.", error, name)
         for name, error in find_unfit(config, on.graphs).items()
     ]
-    graph = named_by_default(on.graphs.values()) if not found else Graph.of()
+    graph = named_as_shown(config, on.graphs.values()) if not found else Graph.of()
     on.groups = {}
     if config.job_group_file.exists():
         on.groups = None

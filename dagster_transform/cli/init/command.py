@@ -10,13 +10,14 @@ from pathlib import Path
 
 import click
 
-from dagster_transform.cli.init.example import example_files
+from dagster_transform.cli.init.example import EXAMPLE_DATABASE, example_files
 from dagster_transform.cli.init.finding import FoundProject, find_projects
 from dagster_transform.cli.init.layout import Layout, layout_of
 from dagster_transform.cli.init.texts import transform_yaml
 from dagster_transform.config import ConfigError, TransformConfig, load_config
+from dagster_transform.config.ignored_files import GITIGNORE, generated, ignore
 from dagster_transform.errors import TransformError
-from dagster_transform.sqlmesh.configs import shell_command
+from dagster_transform.sqlmesh.first_plan import FirstPlan, first_plan
 
 _CONFIG = "transform.yaml"
 _DISTRIBUTIONS = {"dbt": "dbt-core", "sqlmesh": "sqlmesh"}
@@ -37,6 +38,7 @@ def init(folder: Path, example: bool, force: bool) -> None:
     SQLMesh's config.yaml or config.py. Where there are none, a small example is made: of SQLMesh,
     of dbt with DuckDB, or of both, whatever is installed.
 
+    .gitignore gets lines for what is generated: graph files, dbt's target folder, logs, caches.
     In a project of Dagster's `dg` the module goes to its `defs` folder. What is there already is
     left as it is, and said; --force replaces it.
 
@@ -68,6 +70,7 @@ def init(folder: Path, example: bool, force: bool) -> None:
         if project.remark:
             click.echo(f"  Note: {project.remark}")
     kept = [path for path, text in files.items() if not _write(path, text, root, force=force)]
+    _ignore(root, projects, EXAMPLE_DATABASE if plan == "auto" else ())
     for line in _remarks(root, projects, kept, layout):
         click.echo(line)
     click.echo("\nNext:")
@@ -133,6 +136,20 @@ def _write(path: Path, text: str, root: Path, *, force: bool) -> bool:
     return True
 
 
+def _ignore(root: Path, projects: Sequence[FoundProject], more: Sequence[str]) -> None:
+    """Have git ignore what is generated: what .gitignore has stays, and lines are added. What can't
+    be read or written is left as it is: nothing depends on it."""
+    lines = generated(root, [(project.framework, project.folder) for project in projects])
+    lines += more
+    try:
+        said = ignore(root, lines)
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
+        click.echo(f"  {GITIGNORE} can't be changed ({why}); git should ignore: {' '.join(lines)}")
+    else:
+        click.echo(f"  {said} {GITIGNORE}" if said else f"  {GITIGNORE} is as it should be")
+
+
 def _remarks(
     root: Path, projects: Sequence[FoundProject], kept: Sequence[Path], layout: Layout
 ) -> Iterator[str]:
@@ -174,9 +191,8 @@ def _next(root: Path, projects: Sequence[FoundProject], layout: Layout) -> Itera
     for project in projects:
         if to_plan and project.framework == "dbt":
             yield f"({_dbt_build(project, root)})   # once: SQLMesh may read its tables"
-    for name, paths, environment, gateway in to_plan:
-        command = shell_command(paths, f"plan {environment} --auto-apply", gateway)
-        yield f"({command})   # once: {name} has nothing to run before its first plan"
+    for name, plan in to_plan:
+        yield f"({plan.command})   # once: {name} has nothing to run before its first plan"
     # After the plan, so that the graph files know the environment.
     yield "dagster-transform prepare"
     if not os.environ.get("DAGSTER_HOME"):
@@ -196,7 +212,7 @@ def _dbt_build(project: FoundProject, root: Path) -> str:
     return build if folder == "." else f"cd {shlex.quote(folder)} && {build}"
 
 
-def _to_plan(root: Path) -> Iterator[tuple[str, Sequence[Path], str, str | None]]:
+def _to_plan(root: Path) -> Iterator[tuple[str, FirstPlan]]:
     """The SQLMesh projects whose first plan is a person's."""
     config: TransformConfig | None
     try:
@@ -206,7 +222,7 @@ def _to_plan(root: Path) -> Iterator[tuple[str, Sequence[Path], str, str | None]
     for name, project in config.projects.items():
         if project.framework == "sqlmesh" and project.plan == "never":
             paths = [Path(os.path.relpath(path, root)) for path in project.paths]
-            yield name, paths, project.environment, project.gateway
+            yield name, first_plan(name, project.environment, paths, project.gateway)
 
 
 def _missing(projects: Sequence[FoundProject]) -> list[str]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+EXAMPLE_DATABASE = ("/warehouse.duckdb*",)
+"""Of the example's database, what .gitignore has to say."""
 _ORDERS = """\
 order_id,customer,amount,ordered_on
 1,Ada,12.50,2026-01-05

@@ -15,6 +15,7 @@ from dagster_transform.cli.drift_texts import drift_lines
 from dagster_transform.cli.graphs import Prepared, prepared, prepared_elsewhere
 from dagster_transform.cli.job_groups.as_json import differences_as_json
 from dagster_transform.cli.job_groups.costs import cost_of_jobs
+from dagster_transform.cli.job_groups.nothing import nothing_to_group
 from dagster_transform.cli.job_groups.progress import steps
 from dagster_transform.cli.job_groups.reading import (
     past_builds,
@@ -56,10 +57,6 @@ _from_option = click.option(
     help="Which models of SQLMesh are in groups: those that the environment has, or all that the "
     "files have.",
 )
-
-
-class NothingToGroupError(TransformError):
-    """There is no node that a job group could have."""
 
 
 @click.group("job-groups")
@@ -121,7 +118,8 @@ def generate(
     \b
     Exit codes:
       0  the file is written, or was right already
-      1  it is not: an error, no node with a cron, or the answer to the question was no
+      1  it is not: an error, no node that could be in a group,
+         or the answer to the question was no
     """
     out, err = consoles()
     config = load_config(config_path)
@@ -142,11 +140,7 @@ def generate(
         out.print("\nWhat only the files have comes with a plan; `--from files` takes it at once.")
     path = config.job_group_file
     if not plan.groups:
-        raise NothingToGroupError(
-            f"{path} is not written: no node has a cron, so there is nothing to schedule.",
-            remedy="Give nodes a cron: SQLMesh's have one, dbt's a `cron` of their project in "
-            "transform.yaml or one of their own (docs/dbt.md). Then `dagster-transform prepare`.",
-        )
+        raise nothing_to_group(config, known, source)
     if now.file is not None and now.file.text == text:
         out.print(f"\n{path} is as it should be.", markup=False)
         return

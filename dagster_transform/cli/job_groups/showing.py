@@ -23,7 +23,13 @@ from dagster_transform.cli.job_groups.situation import Situation
 from dagster_transform.cli.job_groups.tables import print_groups
 from dagster_transform.cli.job_groups.words import counted, duration
 from dagster_transform.cli.options import config_option, translator_option
-from dagster_transform.cli.output import consoles, output_option, write_output
+from dagster_transform.cli.output import (
+    consoles,
+    output_option,
+    printed_text,
+    table_console,
+    write_output,
+)
 from dagster_transform.planning import DEFAULT_MODELS
 from dagster_transform.planning.job_groups.simulated import COLUMNS, Simulation
 from dagster_transform.planning.job_groups.simulation import simulate as simulated
@@ -31,8 +37,6 @@ from dagster_transform.planning.job_groups.values import JobGroupPlan
 
 _LONG = ("builds", "waits for")
 """Columns that may take several lines."""
-_PLAIN_WIDTH = 120
-"""Characters of a line of a table in a file."""
 
 
 @click.command()
@@ -85,10 +89,7 @@ def _shaped(shape: str, plan: JobGroupPlan, now: Situation) -> str:
         from dagster_transform.cli.job_groups.svg import picture
 
         return picture(plan.groups)
-    console = Console(width=_PLAIN_WIDTH, no_color=True, highlight=False)
-    with console.capture() as capture:
-        print_groups(plan.groups, console)
-    return capture.get()
+    return printed_text(lambda console: print_groups(plan.groups, console))
 
 
 @click.command()
@@ -167,12 +168,10 @@ def simulate(
 
         write_output(timeline(found, plan.groups, list(_summary(found))), output)
     elif output is None:
-        _print_simulation(found, now, Console(highlight=False))
+        _print_simulation(found, now, table_console())
     else:
-        console = Console(width=_PLAIN_WIDTH, no_color=True, highlight=False)
-        with console.capture() as capture:
-            _print_simulation(found, now, console)
-        write_output(capture.get(), output)
+        text = printed_text(lambda console: _print_simulation(found, now, console))
+        write_output(text, output)
 
 
 def _hourly(start: datetime, call: Callable[[], None]) -> Callable[[datetime], None]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from dagster_transform.cli.graphs import prepared_as_far_as_possible
+from dagster_transform.cli.lineage.knowing import not_known
 from dagster_transform.cli.lineage.shapes import Traced, as_json, as_mermaid, as_table
 from dagster_transform.cli.options import config_option, translator_option
 from dagster_transform.cli.output import (
@@ -19,9 +21,15 @@ from dagster_transform.cli.output import (
     write_output,
 )
 from dagster_transform.cli.prepare import translator_named
-from dagster_transform.config import TransformConfig, load_config
+from dagster_transform.config import load_config
 from dagster_transform.graph import Graph
-from dagster_transform.graph.columns import ColumnLineage, Further
+from dagster_transform.graph.columns import ColumnLineage
+from dagster_transform.graph.errors import UnknownColumnError
+from dagster_transform.graph.ids import SourceId
+
+if TYPE_CHECKING:
+    from dagster_transform.dagster.translation.columns_of_runs import ColumnsOfRuns
+    from dagster_transform.dagster.translation.translator import TransformTranslator
 
 _NOTHING_KNOWN = (
     "SQLMesh's columns come from `prepare` (column_lineage: true of the project), dbt's from the "
@@ -55,8 +63,9 @@ def lineage(
 ) -> None:
     """Show which columns a column is computed from, through SQLMesh, dbt and all projects.
 
-    NODE is an asset key (warehouse/marts/delays), or the framework's name (marts.delays); it may
-    be a source too. Without COLUMN all columns are shown.
+    NODE is an asset key (warehouse/marts/delays), the framework's name (marts.delays, stg_flights)
+    or the table's (staging.stg_flights); it may be a source too. Without COLUMN all columns are
+    shown.
 
     What is known of SQLMesh's models is in the graph files. dbt's models say it once they are
     built with the run option `dbt: {fetch_column_lineage: true}`: it is read from the Dagster
@@ -80,8 +89,19 @@ def lineage(
     known, errors = prepared_as_far_as_possible(config, made)
     for error in errors.values():
         err.print(f"Warning: {error}", markup=False)
-    found = ColumnLineage(known.graph, _of_runs(config, known.graph, translator))
-    _, columns = found.find(what)
+    of_runs = _of_runs(known.graph, made)
+    found = (
+        ColumnLineage(known.graph)
+        if of_runs is None
+        else ColumnLineage(known.graph, of_runs.lineage, of_runs.columns)
+    )
+    try:
+        _, columns = found.find(what)
+    except UnknownColumnError as error:
+        thing = known.graph.node(error.id) or known.graph.sources[SourceId(error.id)]
+        framework = config.project(thing.project).framework
+        home = of_runs is not None
+        raise not_known(error, known.graph, framework, home=home) from None
     steps = found.steps(columns, downstream=downstream)
     traced = Traced(known.graph, found, columns, steps, downstream)
     if shape == "json":
@@ -103,10 +123,11 @@ def _verb(downstream: bool) -> str:
     return "be read by others" if downstream else "be computed from others"
 
 
-def _of_runs(config: TransformConfig, graph: Graph, translator: str | None) -> Further:
-    """What the last runs have found out, as the Dagster instance of DAGSTER_HOME has it."""
+def _of_runs(graph: Graph, translator: TransformTranslator) -> ColumnsOfRuns | None:
+    """What the last runs have found out, as the Dagster instance of DAGSTER_HOME has it; None: that
+    is not set."""
     if not os.environ.get("DAGSTER_HOME"):
-        return {}
-    from dagster_transform.dagster.translation.lineage_of_runs import lineage_of_runs
+        return None
+    from dagster_transform.dagster.translation.columns_of_runs import columns_of_runs
 
-    return lineage_of_runs(graph, translator_named(config, translator))
+    return columns_of_runs(graph, translator)

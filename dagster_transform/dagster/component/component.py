@@ -166,15 +166,9 @@ class TransformComponent(StateBackedComponent, dg.Resolvable):
         """
         if state_path is not None:
             restore(self.config, state_path)
-        own = self.translation is not None or (
-            type(self).get_asset_spec is not TransformComponent.get_asset_spec
-        )
-        root = self.config.root
         return definitions_of(
             self.config,
-            translator=ComponentTranslator(root, self.get_asset_spec)
-            if own
-            else TransformTranslator(root),
+            translator=translator_of(self),
             executor=self.executor,
             name=self.name,
             refresh=in_development() and self.defs_state_config.refresh_if_dev,
@@ -194,6 +188,16 @@ class TransformComponent(StateBackedComponent, dg.Resolvable):
         else:
             prepare_leniently(self.config)
         write_state(self.config, state_path)
+
+
+def translator_of(component: TransformComponent) -> TransformTranslator:
+    """What asks a component's `get_asset_spec` of each node; the plain one where it translates
+    nothing."""
+    root = component.config.root
+    own = type(component).get_asset_spec is not TransformComponent.get_asset_spec
+    if own or component.translation is not None:
+        return ComponentTranslator(root, component.get_asset_spec)
+    return TransformTranslator(root)
 
 
 @contextmanager

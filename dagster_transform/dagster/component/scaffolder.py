@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from dagster.components import Scaffolder, ScaffoldRequest, scaffold_component
 from pydantic import BaseModel, Field
 
+from dagster_transform.config.ignored_files import generated, ignore
 from dagster_transform.dagster.component.errors import ScaffoldError
 
 _NOT_A_NAME = re.compile(r"[^A-Za-z0-9_]+")
@@ -50,7 +52,7 @@ class TransformScaffolder(Scaffolder[TransformScaffoldParams]):
         return TransformScaffoldParams
 
     def scaffold(self, request: ScaffoldRequest[TransformScaffoldParams]) -> None:
-        """Write the file.
+        """Write the file, and have git ignore what is generated.
 
         Raises:
             ScaffoldError: A folder is no project.
@@ -58,12 +60,13 @@ class TransformScaffolder(Scaffolder[TransformScaffoldParams]):
         attributes = {"projects": _projects(request)}
         if request.scaffold_format == "yaml":
             scaffold_component(request, attributes)
-            return
-        import yaml
+        else:
+            import yaml
 
-        (request.target_path / "component.py").write_text(_PYTHON, encoding="utf-8")
-        text = yaml.safe_dump(attributes, sort_keys=False)
-        (request.target_path / "transform.yaml").write_text(text, encoding="utf-8")
+            (request.target_path / "component.py").write_text(_PYTHON, encoding="utf-8")
+            text = yaml.safe_dump(attributes, sort_keys=False)
+            (request.target_path / "transform.yaml").write_text(text, encoding="utf-8")
+        _ignore(request)
 
 
 def _projects(request: ScaffoldRequest[TransformScaffoldParams]) -> dict[str, Any]:
@@ -90,6 +93,18 @@ def _projects(request: ScaffoldRequest[TransformScaffoldParams]) -> dict[str, An
             **{key: value for key, value in said.items() if value},
         }
     return found
+
+
+def _ignore(request: ScaffoldRequest[TransformScaffoldParams]) -> None:
+    """Lines for the .gitignore of the project of dg. Nothing depends on it: what can't be changed
+    stays as it is."""
+    if request.project_root is None:
+        return
+    root = request.project_root.absolute()
+    named = (("dbt", request.params.dbt_path), ("sqlmesh", request.params.sqlmesh_path))
+    projects = [(framework, Path(path).absolute()) for framework, path in named if path is not None]
+    with suppress(OSError, ValueError):
+        ignore(root, generated(root, projects))
 
 
 _FILES = {"dbt": ("dbt_project.yml",), "sqlmesh": ("config.yaml", "config.yml", "config.py")}

@@ -17,6 +17,7 @@ _FENCES = re.compile("`{3,}")
 OUTCOME = "dagster_transform/outcome"
 REASON = "dagster_transform/reason"
 COLUMN_LINEAGE = "dagster/column_lineage"
+COLUMNS = "dagster/column_schema"
 COMPUTED_FROM = "dagster_transform/computed_from"
 CODE_VERSION = "dagster_transform/code_version"
 """Of a check's result: of the node that it judged."""
@@ -57,7 +58,7 @@ def report_metadata(
     if report.columns:
         # Databases write names in their own case.
         described = {c.name.lower(): c.description for c in node.columns}
-        metadata["dagster/column_schema"] = dg.TableSchema(
+        metadata[COLUMNS] = dg.TableSchema(
             columns=[
                 dg.TableColumn(name, type, description=described.get(name.lower()))
                 for name, type in report.columns.items()

@@ -7,10 +7,11 @@ from typing import Any
 
 from sqlmesh.core.snapshot import DeployabilityIndex
 
-from dagster_transform.planning import Outcome, Readiness, first_plan
+from dagster_transform.planning import Outcome, Readiness
 from dagster_transform.sqlmesh import _compat
 from dagster_transform.sqlmesh.configs import shell_command_of
 from dagster_transform.sqlmesh.errors import EnvironmentNotPlannedError
+from dagster_transform.sqlmesh.first_plan import first_plan_of
 from dagster_transform.sqlmesh.settings import PROD, SqlmeshSettings
 from dagster_transform.sqlmesh.state.evaluation import Evaluation
 
@@ -27,13 +28,13 @@ def read_environment(name: str, context: Any, environment: str) -> Any:
         EnvironmentNotPlannedError: It does not exist, or a plan is being applied to it.
     """
     record = _compat.open_state(context).get_environment(environment)
-    plan = shell_command_of(context, f"plan {environment}")
     if record is None:
         raise EnvironmentNotPlannedError(
             f"Project {name}: its environment {environment} was never planned.",
-            remedy=f"Plan it once: {'; '.join(first_plan(name, f'{plan} --auto-apply'))}.",
+            remedy=first_plan_of(context, name, environment).remedy,
         )
     if not record.finalized_ts:
+        plan = shell_command_of(context, f"plan {environment}")
         raise EnvironmentNotPlannedError(
             f"Project {name}: a plan of its environment {environment} has not come to its end.",
             remedy=f"Wait until it has; if it failed, apply it again: `{plan}`.",

@@ -20,6 +20,7 @@ from dagster_transform.dagster._compat_components import (
     DefsStateConfigArgs,
     StateBackedComponent,
     TranslationFnResolver,
+    component_at,
     file_of,
     is_local,
 )
@@ -107,3 +108,42 @@ def test_a_translation_replaces_and_merges() -> None:
     assert spec.key == dg.AssetKey(["top", "b"])
     assert dict(spec.tags) == {"x": "top", "y": "1"}
     assert spec.group_name == "g"
+
+
+@pytest.mark.filterwarnings("ignore:.*parse_obj_as:DeprecationWarning")  # Dagster's own
+def test_the_component_of_a_file_is_loaded_by_its_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One among others of its file, and without those of other folders."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "pyproject.toml").write_text(
+        '[tool.dg]\ndirectory_type = "project"\n[tool.dg.project]\nroot_module = "of_contract"\n',
+        encoding="utf-8",
+    )
+    defs = tmp_path / "of_contract" / "defs"
+    for name, module in (("one", "One"), ("two", "Other")):
+        (defs / name).mkdir(parents=True)
+        text = f"type: of_contract.kinds.{module}\nattributes: {{x: 1}}\n"
+        (defs / name / "defs.yaml").write_text(text, encoding="utf-8")
+    both = "---\n".join(
+        f"type: of_contract.kinds.{kind}\nattributes: {{x: 2}}\n" for kind in ("One", "Other")
+    )
+    (defs / "both").mkdir()
+    (defs / "both" / "defs.yaml").write_text(both, encoding="utf-8")
+    (tmp_path / "of_contract" / "__init__.py").touch()
+    (defs / "__init__.py").touch()
+    (tmp_path / "of_contract" / "kinds.py").write_text(
+        "import dagster as dg\n\n\n"
+        + "\n\n".join(
+            f"class {kind}(dg.Component, dg.Resolvable, dg.Model):\n    x: int\n\n"
+            "    def build_defs(self, context):\n        return dg.Definitions()\n"
+            for kind in ("One", "Other")
+        ),
+        encoding="utf-8",
+    )
+    from of_contract.kinds import One  # type: ignore[import-not-found]
+
+    assert component_at(defs / "one", One).x == 1
+    assert component_at(defs / "both", One).x == 2
+    with pytest.raises(LookupError):
+        component_at(defs / "two", One)

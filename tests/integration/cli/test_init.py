@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -63,6 +64,14 @@ def test_the_example_is_built_without_another_word(
     assert built.returncode == 0, built.stdout[-3000:] + built.stderr[-3000:]
     rows = Database.in_file(folder / "warehouse.duckdb").content("marts.customers")
     assert ("Ada", 2, 42.5) in rows
+    # Nothing that is generated is left for git to find, and the doctor has nothing against it.
+    shell("git init -q . && git add -A", folder)
+    added = shell("git ls-files", folder).stdout.split()
+    assert "sqlmesh_project/models/customers.sql" in added
+    assert not [name for name in added if "duckdb" in name or "target/" in name or "log" in name]
+    assert not [name for name in added if name.startswith(".dagster")]
+    found = json.loads(shell("dagster-transform doctor --json", folder).stdout)
+    assert "relative_database" not in {finding["code"] for finding in found}
 
 
 @pytest.mark.slow
@@ -117,7 +126,10 @@ def test_ones_own_projects_after_the_command_that_it_names(
     assert built.returncode == 0, built.stdout[-3000:] + built.stderr[-3000:]
     assert database.content("main.b") == [(2,)]
     again = init()
-    assert again.output.count("is as it should be") == 2
+    assert again.output.count("is as it should be") == 3
+    ignored = (tmp_path / ".gitignore").read_text().splitlines()
+    assert {".dagster_transform/", "/shop/target/", "/my mesh/.cache/"} <= set(ignored)
+    assert not any("duckdb" in line for line in ignored), "a database of people's own is theirs"
 
 
 def test_nothing_that_is_there_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -140,6 +152,23 @@ def test_nothing_that_is_there_is_replaced(tmp_path: Path, monkeypatch: pytest.M
     forced = init(str(tmp_path), "--force")
     assert forced.output.count("replaced") == 2
     assert set(load_config(tmp_path).projects) == {"shop", "other"}
+
+
+def test_lines_are_added_to_a_gitignore(tmp_path: Path) -> None:
+    DbtProject(tmp_path / "shop", Database.in_file(tmp_path / "w.duckdb"), {})
+    path = tmp_path / ".gitignore"
+    path.write_text("secrets.env\ntarget/\n")
+    done = init(str(tmp_path))
+    assert "added lines to .gitignore" in done.output
+    text = path.read_text()
+    assert text.startswith("secrets.env\ntarget/\n")
+    assert "/shop/logs/" in text
+    assert "/shop/target/" not in text, "it is ignored already"
+    init(str(tmp_path))
+    assert path.read_text() == text
+    path.write_bytes(b"\xff")
+    assert "can't be changed" in init(str(tmp_path)).output
+    assert path.read_bytes() == b"\xff"
 
 
 def test_where_nothing_can_be_written(tmp_path: Path) -> None:

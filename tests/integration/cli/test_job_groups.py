@@ -52,8 +52,13 @@ def written() -> dict[str, list[str]]:
 
 def test_groups_are_of_what_the_environment_has(transform: Transform) -> None:
     transform.prepare()
-    said = run("generate", "--dry-run").stdout
-    assert "2 nodes in no group: environment prod does not have it yet" in said
+    nothing = run("generate", "--dry-run", code=1)
+    assert "2 nodes in no group: environment prod does not have it yet" in nothing.stdout
+    assert "the 2 nodes with a cron are not in the environment yet" in nothing.stderr
+    folder = transform.projects[0].folder
+    assert f"`cd {folder} && sqlmesh plan prod --auto-apply`" in nothing.stderr
+    assert "`--from files`" in nothing.stderr
+    assert "no node has a cron" not in nothing.stderr
     transform.projects[0].plan_natively(FIRST)
     transform.prepare()
     run("generate")

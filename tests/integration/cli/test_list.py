@@ -16,7 +16,7 @@ from tests.support.transforms import Transform
 
 DBT = {
     "models/base.sql": "{{ config(materialized='table', tags=['daily']) }} select id, price * 2 "
-    "as twice "
+    "as twice, 1 as extra "
     "from {{ source('raw', 'items') }}",
     "models/schema.yml": """
         sources:
@@ -162,6 +162,11 @@ def test_what_dbts_last_run_found_out_goes_on_from_there(transform: Transform) -
     assert down.stdout.startswith("flowchart LR\n")
     for word in ('"raw/items"', '"price"', '"highest"', " --> "):
         assert word in down.stdout
+    # A column of which only the table knows, in a model of which schema.yml says another one.
+    story = transform.run(["base"], execution_time=RUN, dbt={"fetch_columns": True})
+    assert story.success, story.failure
+    assert run(transform, "lineage", "base.extra", DAGSTER_HOME=home).exit_code == 0
+    assert run(transform, "lineage", "base.extra").exit_code == 1
     counted = run(transform, "lineage", "marts.sums")
     assert re.search(r"w/marts/sums\.rows +\(no column\)", counted.stdout)
     table = transform.folder / "lineage.txt"
@@ -172,8 +177,28 @@ def test_what_dbts_last_run_found_out_goes_on_from_there(transform: Transform) -
 def test_a_column_that_is_not_there(transform: Transform) -> None:
     done = run(transform, "lineage", "marts.top.height")
     assert done.exit_code == 1
-    assert "its columns: highest" in done.stderr
+    assert "known are: highest" in done.stderr
     assert run(transform, "lineage", "marts.nothing").exit_code == 1
+
+
+def test_why_a_column_is_not_known_and_what_to_do(transform: Transform) -> None:
+    """The table has it; the graph file does not."""
+    of_dbt = run(transform, "lineage", "base.nothing", DAGSTER_HOME=None)
+    assert of_dbt.exit_code == 1
+    for words in ("schema.yml", "fetch_column_lineage", "DAGSTER_HOME is not set here"):
+        assert words in of_dbt.stderr
+    of_source = run(transform, "lineage", "raw.items.nothing")
+    assert "the source's `columns` in schema.yml" in of_source.stderr
+    assert "external_models.yaml" in run(transform, "lineage", "marts.top.height").stderr
+
+
+def test_a_table_names_the_node_that_builds_it(transform: Transform) -> None:
+    for name in ("main.base", "w.main.base"):
+        found = json.loads(run(transform, "list", "--json", "--select", name).output)
+        assert [each["name"] for each in found] == ["base"]
+        assert run(transform, "lineage", f"{name}.id").exit_code == 0
+    wrong = run(transform, "lineage", "main.bsae")
+    assert "Did you mean 'main.base'" in wrong.stderr
 
 
 def test_the_asset_says_it_too(transform: Transform) -> None:

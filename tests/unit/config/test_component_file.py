@@ -51,6 +51,16 @@ def test_what_the_component_has_itself_is_left_out() -> None:
     assert list(load_config(written(text)).projects) == ["a"]
 
 
+def test_who_says_how_nodes_are_called() -> None:
+    """Then the command line has to ask the component; else it need not load Dagster for it."""
+    translation = "  translation: {group_name: '{{ node.schema }}'}\n"
+    assert not load_config(written(TYPE + PROJECTS)).translated_by_component
+    assert load_config(written(TYPE + PROJECTS + translation)).translated_by_component
+    assert load_config(written("type: mine.MyTransform\n" + PROJECTS)).translated_by_component
+    plain = "projects:\n  a: {framework: dbt, path: dbt}\n"
+    assert not load_config(written(plain, "transform.yaml")).translated_by_component
+
+
 def test_an_unknown_attribute_is_named_at_its_line() -> None:
     (problem,) = problems_of(TYPE + PROJECTS + "  alrets: {}\n")
     assert problem.startswith("defs.yaml:5:3: alrets: unknown key; did you mean 'alerts'?")

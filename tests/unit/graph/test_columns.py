@@ -92,13 +92,25 @@ def test_columns_that_are_computed_from_each_other_end() -> None:
     ("what", "words"),
     [
         ("nothing.x", "neither a node nor a column"),
-        ("mart.totals", "its columns: total, constant"),
+        ("mart.totals", "known are: total, constant"),
+        ("s.mart.totals", "known are: total, constant"),
+        ("s.mrat", "Did you mean 's.mart'"),
         ("", "neither"),
     ],
 )
 def test_what_is_not_there(what: str, words: str) -> None:
     with pytest.raises(SelectionError, match=words):
         ColumnLineage(GRAPH).find(what)
+
+
+@pytest.mark.parametrize("what", ["staged", "s.staged", "w.s.staged", "W.S.STAGED"])
+def test_a_table_s_name_names_the_node_that_builds_it(what: str) -> None:
+    assert ColumnLineage(GRAPH).find(what)[0] == STAGED.id
+    assert ColumnLineage(GRAPH).find(f"{what}.both")[1] == (ColumnOf(STAGED.id, "both"),)
+
+
+def test_a_source_may_be_called_by_its_table() -> None:
+    assert ColumnLineage(GRAPH).find("s.raw.x")[1] == (ColumnOf(RAW.id, "x"),)
 
 
 def test_a_name_of_two_nodes_names_both() -> None:

@@ -109,6 +109,31 @@ def test_a_term_that_matches_nothing_is_an_error(expression: str) -> None:
         select(GRAPH, expression)
 
 
+@pytest.mark.parametrize(
+    ("expression", "there"),
+    [
+        ("project:shop", "; there are marts, staging."),
+        ("kind:seed", "; there are FULL, view."),
+        ("group:zzz", "; there is Odd."),
+        ("tag:zzz", "; there are core, Night."),
+        ("nowhere", "has the name 'nowhere'."),
+    ],
+)
+def test_what_there_is_of_a_kind_is_told(expression: str, there: str) -> None:
+    with pytest.raises(SelectionError) as caught:
+        select(GRAPH, expression)
+    assert there in caught.value.cause
+
+
+def test_of_much_not_all_is_told() -> None:
+    tags = tuple(f"t{number:02}" for number in range(20))
+    graph = Graph.of([node("a", "m.x", "x", tags=tags)])
+    with pytest.raises(SelectionError, match="t11 and 8 more"):
+        select(graph, "tag:zzz")
+    with pytest.raises(SelectionError, match="none has a group"):
+        select(graph, "group:zzz")
+
+
 @pytest.mark.parametrize("expression", ["", " , "])
 def test_an_empty_selection_is_an_error(expression: str) -> None:
     with pytest.raises(SelectionError, match="empty"):

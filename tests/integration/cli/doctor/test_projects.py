@@ -136,9 +136,17 @@ def test_a_relative_database(framework: str, request: pytest.FixtureRequest) -> 
     assert absolute in file.read_text()
     file.write_text(file.read_text().replace(absolute, "../w.duckdb"))
     transform.prepare()
-    found = examined(transform.folder)[1]
+    assert "relative_database" not in codes(transform.folder), "it leads to one file only"
+    # As if `sqlmesh` or `dbt` had been typed in the folder of transform.yaml.
+    other = transform.folder.parent / "w.duckdb"
+    other.touch()
+    try:
+        found = examined(transform.folder)[1]
+    finally:
+        other.unlink()
     assert "../w.duckdb" in found["relative_database"]["what"]
-    assert str(folder) in found["relative_database"]["cause"]
+    for path in (folder, transform.folder / "w.duckdb", other):
+        assert str(path) in found["relative_database"]["cause"]
 
 
 @pytest.mark.parametrize("framework", ["sqlmesh", pytest.param("dbt", marks=pytest.mark.slow)])

@@ -91,6 +91,8 @@ def test_it_scaffolds_a_component_that_loads(project: DgProject) -> None:
     text = (folder / "defs.yaml").read_text(encoding="utf-8")
     assert "framework: dbt" in text
     assert "{{ context.project_root }}/sqlmesh_project" in text
+    ignored = (project.folder / ".gitignore").read_text(encoding="utf-8").splitlines()
+    assert {".dagster_transform/", "/dbt_project/target/", "/sqlmesh_project/.cache/"} <= {*ignored}
     try:
         project.dg("check", "yaml", str(folder))
     finally:

@@ -31,6 +31,11 @@ def test_a_missing_profiles_yml(tmp_path: Path, database: Database) -> None:
     told = failure(made, ProfileError)
     assert "/.dbt' does not exist" in told
     assert f"dbt looks for profiles.yml in {made.folder}, $DBT_PROFILES_DIR and ~/.dbt" in told
+    assert "or say with `profiles_dir` of project" in told
+    made = project(tmp_path, database, config={"profiles_dir": tmp_path / "empty"})
+    (tmp_path / "empty").mkdir()
+    told = failure(made, ProfileError)
+    assert f"dbt looks for profiles.yml in {tmp_path / 'empty'}, since `profiles_dir` of" in told
 
 
 def test_profiles_yml_is_taken_from_where_transform_yaml_says(

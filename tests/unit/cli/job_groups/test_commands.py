@@ -268,6 +268,21 @@ def test_what_generate_would_change(prepare: Prepare) -> None:
     assert found == {"what": "moves", "name": "db/s/new", "before": "", "after": "daily"}
 
 
+def test_in_a_pipe_no_line_is_broken(prepare: Prepare, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+    many = [node(f"a_model_with_a_name_of_its_own_{number:02}", "@daily") for number in range(30)]
+    prepare(*many, node("last", "@hourly", *(each.id.removeprefix("p:") for each in many)))
+    run("generate")
+    for words in (("simulate", "--hours", "24"), ("show",)):
+        printed = run(*words).stdout
+        run(*words, "-o", "table.txt")
+        assert Path("table.txt").read_text() in printed
+        for line in printed.splitlines():
+            assert not line.startswith("  "), "a line that goes on"
+    monkeypatch.setenv("COLUMNS", "60")
+    assert max(map(len, run("simulate", "--hours", "24").stdout.splitlines())) <= 60
+
+
 def test_without_a_cron_there_is_nothing_to_write(prepare: Prepare) -> None:
     prepare(node("raw", None))
     said = all_said(run("generate", code=1))
