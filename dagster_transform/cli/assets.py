@@ -18,6 +18,7 @@ from dagster_transform.cli.output import consoles, json_option, print_json, tabl
 from dagster_transform.cli.prepare import translator_named
 from dagster_transform.config import TransformConfig, load_config
 from dagster_transform.graph import Check, Graph, InputId, Node, NodeId, select
+from dagster_transform.graph.counts import counted
 from dagster_transform.planning import timed, times_of
 
 if TYPE_CHECKING:
@@ -86,7 +87,9 @@ def list_assets(
     else:
         _print(_ASSETS, map(listing.row, nodes), table_console(), "There are no assets.")
     if not as_json and nodes and not of_checks:
-        out.print(f"\n{len(nodes):,} assets, {len(checks):,} checks", markup=False)
+        out.print(
+            f"\n{counted(len(nodes), 'asset')}, {counted(len(checks), 'check')}", markup=False
+        )
     sys.exit(1 if errors else 0)
 
 

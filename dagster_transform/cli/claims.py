@@ -21,6 +21,7 @@ from dagster_transform.config import TransformConfig, load_config
 from dagster_transform.databases.backends import BackendId, in_words, statement_to_end
 from dagster_transform.errors import TransformError
 from dagster_transform.graph import Node
+from dagster_transform.graph.counts import counted
 from dagster_transform.planning.pauses import PauseEndError, end_of_pause
 from dagster_transform.planning.resource_keys import ResourceKey, ResourceKind
 
@@ -262,7 +263,7 @@ def _listed_short(holders: Collection[Holder]) -> str:
         holders,
         key=lambda each: ResourceKey(each.resource_key).kind is not ResourceKind.ENVIRONMENT,
     )
-    return first.resource_key + (f" and the tables of {len(more)} nodes" if more else "")
+    return first.resource_key + (f" and the tables of {counted(len(more), 'node')}" if more else "")
 
 
 def _listing(holders: Iterable[Holder]) -> str:

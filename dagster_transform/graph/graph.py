@@ -8,6 +8,7 @@ from heapq import heapify, heappop, heappush
 from types import MappingProxyType
 from typing import Any, TypeGuard, TypeVar, cast
 
+from dagster_transform.graph.counts import counted
 from dagster_transform.graph.errors import (
     CycleError,
     DanglingDependencyError,
@@ -211,8 +212,12 @@ class Graph:
         return self._checks_of.get(id, ())
 
     def __repr__(self) -> str:
-        counts = (f"{len(self.nodes)} nodes", f"{len(self.sources)} sources")
-        return f"Graph({', '.join(counts)}, {len(self.checks)} checks)"
+        counts = (
+            counted(len(self.nodes), "node"),
+            counted(len(self.sources), "source"),
+            counted(len(self.checks), "check"),
+        )
+        return f"Graph({', '.join(counts)})"
 
     def __hash__(self) -> int:
         return hash((self.order, len(self.sources), len(self.checks)))

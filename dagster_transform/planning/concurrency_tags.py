@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from dagster_transform.errors import TransformError
 from dagster_transform.graph import Node
+from dagster_transform.graph.counts import counted
 from dagster_transform.planning.resource_keys import ResourceKey
 from dagster_transform.planning.values import Slot
 
@@ -73,8 +74,8 @@ def _weight(node: Node, name: str, weight: str, capacity: int) -> int:
         )
     if int(weight) > capacity:
         raise SlotError(
-            f"{node.name} takes {weight} slots of the concurrency tag {name}, which has "
-            f"{capacity}.",
+            f"{node.name} takes {counted(int(weight), 'slot')} of the concurrency tag {name}, "
+            f"which has {capacity}.",
             remedy="Lower the weight, or raise the number under tags in transform.yaml.",
         )
     return int(weight)

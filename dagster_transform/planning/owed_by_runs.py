@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from dagster_transform.graph import NodeId
+from dagster_transform.graph.counts import counted
 from dagster_transform.planning.follow_up import Owed
 from dagster_transform.planning.values import Outcome
 
@@ -61,8 +62,9 @@ def lost_work(run: LostRun, now: datetime) -> tuple[tuple[Owed, ...], str | None
         return (), None
     if run.attempt >= MOST_ATTEMPTS:
         return (), (
-            f"{len(left)} nodes of job group {run.job_group} were lost with run {run.run_id}, for "
-            f"the {run.attempt + 1}th time: they are not launched again before their next tick"
+            f"{counted(len(left), 'node was', 'nodes were')} lost with run {run.run_id} of job "
+            f"group {run.job_group}, for the {run.attempt + 1}th time, and not launched again "
+            "before the next tick"
         )
     reason = (
         f"left out by run {run.run_id}, in which {', '.join(run.failed)} failed"

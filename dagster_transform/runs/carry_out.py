@@ -116,7 +116,9 @@ def carry_out(
         problems = participants.close(completed=completed)
     left_out = {**run_plan.left_out, **participants.not_run}
     waited = not claims.policy.skip
-    summary = summarise(called, walk.finished, left_out, problems, fails, waited=waited)
+    summary = summarise(
+        called, walk.finished, left_out, problems, fails, checks=graph.checks, waited=waited
+    )
     return replace(summary, below=below(graph, called, walk.finished, left_out))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from dagster_transform.graph import Graph, UnitId
+from dagster_transform.graph.counts import counted
 from dagster_transform.planning import Outcome, RunPlan, UnitKind
 from dagster_transform.runs.ports import RunLog
 from dagster_transform.runs.progress import ProgressTold
@@ -54,8 +55,8 @@ class LogLines:
             for id, why in left_out
             if why.outcome is Outcome.UP_TO_DATE and self._graph.is_node(id)
         }
-        parts = [f"{self._total} nodes to build"]
-        parts += [f"{checks} checks"] * bool(checks)
+        parts = [f"{counted(self._total, 'node')} to build"]
+        parts += [counted(checks, "check")] * bool(checks)
         parts += [f"{len(up_to_date)} up to date"] * bool(up_to_date)
         self._log.info(f"Run plan: {', '.join(parts)}.")
         by_reason: dict[str, list[str]] = {}
@@ -72,7 +73,7 @@ class LogLines:
             if self._graph.check(id) is not None and why.outcome is not Outcome.UP_TO_DATE:
                 by_reason.setdefault(why.reason, []).append(self._called(id))
         for reason, names in by_reason.items():
-            count = f"{len(names)} checks" * (len(names) > 1)
+            count = counted(len(names), "check") * (len(names) > 1)
             self._log.info(f"{count}{': ' * bool(count)}{', '.join(names)} not run: {reason}")
 
     def event(self, event: Event) -> None:
@@ -125,9 +126,11 @@ class LogLines:
             words[0] += f" in {report.seconds:.2f} s"
             rows = report.rows if report.rows is not None else report.table_rows
             if rows is not None:
-                words.append(f"{rows:,} row{'s' * (rows != 1)}")
+                words.append(counted(rows, "row"))
             for result in report.checks:
-                found = "" if result.failed_rows is None else f" ({result.failed_rows} rows)"
+                found = (
+                    "" if result.failed_rows is None else f" ({counted(result.failed_rows, 'row')})"
+                )
                 passed = "passed" if result.passed else f"FAILED{found}"
                 check = self._graph.check(result.check)
                 words.append(f"{check.name if check is not None else result.check} {passed}")

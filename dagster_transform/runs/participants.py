@@ -8,6 +8,7 @@ from contextlib import ExitStack, suppress
 from dagster_transform.databases.backends import BackendId
 from dagster_transform.errors import TransformError
 from dagster_transform.graph import CheckId, Graph, NodeId, UnitId
+from dagster_transform.graph.counts import counted
 from dagster_transform.planning import (
     LeftOut,
     Outcome,
@@ -48,6 +49,7 @@ class Participants:
     ) -> None:
         self.project_runs = project_runs
         self.not_run: dict[UnitId, LeftOut] = {}
+        self._problems: dict[str, LeftOut] = {}
         self._held_back = held_back or {}
         self._graph = graph
         self._log = log
@@ -210,9 +212,10 @@ class Participants:
             completed: Whether the walk came to its end.
 
         Returns:
-            What went wrong in that, by what people call it.
+            What went wrong, in that and before, and has no node that says so, by what people call
+            it.
         """
-        problems: dict[str, LeftOut] = {}
+        problems = dict(self._problems)
         with ExitStack() as last:  # each is closed, whatever another one raises
             for project, project_run in reversed(list(self.project_runs.items())):
                 last.callback(self._close, project, project_run, problems, completed=completed)
@@ -244,11 +247,18 @@ class Participants:
         checks: Sequence[CheckId],
         readiness: dict[NodeId, Readiness],
     ) -> None:
-        """Take a project out of the run."""
+        """Take a project out of the run. Its nodes have failed; its checks have not: nothing was
+        judged. Where it has no nodes in the run, the project itself has failed."""
         self._log.error(str(error))
         self._broken.add(project)
         readiness.update({n: Readiness(Outcome.FAILED, str(error)) for n in nodes})
-        self.not_run.update({c: LeftOut(Outcome.FAILED, str(error)) for c in checks})
+        if not nodes:
+            self._problems[f"project {project}"] = LeftOut(Outcome.FAILED, str(error))
+        why = LeftOut(Outcome.BLOCKED, f"nothing of project {project} could be run")
+        for check in checks:
+            self.not_run[check] = why
+        if checks:
+            self._log.warning(f"{counted(len(checks), 'check')} not run: {why.reason}")
 
     def _close_files(self, project_run: ProjectRun) -> None:
         """Project runs that may need one file leave it to each other while they get ready."""

@@ -6,6 +6,7 @@ from base64 import b64encode
 from collections.abc import Callable, Sequence
 
 from dagster_transform.graph import UnitId
+from dagster_transform.graph.counts import counted
 from dagster_transform.planning import GOOD_OUTCOMES, UnitKind
 from dagster_transform.planning.timeline import Spell, Timeline
 from dagster_transform.runs.timeline_picture import picture
@@ -19,13 +20,13 @@ _CHAIN = 30
 def heading(timeline: Timeline) -> str:
     """A sentence with what matters most."""
     counts = [
-        _counted(count, word)
+        counted(count, word)
         for kind, word in ((UnitKind.BUILD, "build"), (UnitKind.CHECK, "check"))
         if (count := sum(s.kind is kind and bool(s.attempts) for s in timeline.spells))
     ]
     said = f"{' and '.join(counts) or 'Nothing'} in {_seconds(timeline.seconds)}"
     if timeline.peak:
-        peak, average = _counted(timeline.peak, "build"), timeline.average()
+        peak, average = counted(timeline.peak, "build"), timeline.average()
         said += f", at most {peak} at once ({average:.1f} on average)"
     if timeline.critical:
         chain = (
@@ -47,8 +48,8 @@ def as_markdown(timeline: Timeline, called: Callable[[UnitId], str]) -> str:
     parts = [f"{heading(timeline)}.", _image(picture(timeline, shown, called))]
     if more:
         parts.append(
-            f"Of {len(timeline.spells):,} units the {len(shown)} that are in the longest chain, "
-            "waited or took longest."
+            f"Of {counted(len(timeline.spells), 'unit')} the {len(shown)} that are in the longest "
+            "chain, waited or took longest."
         )
     parts.append(
         f"Before the first began: {_seconds(timeline.first - timeline.began)} (reading projects, "
@@ -94,7 +95,7 @@ def _waits(timeline: Timeline) -> str:
     rows = [
         (
             _cell(wait.reason),
-            _counted(wait.units, "unit") if wait.units else "the run",
+            counted(wait.units, "unit") if wait.units else "the run",
             _seconds(wait.seconds),
         )
         for wait in timeline.waits[:_WAITS]
@@ -131,10 +132,6 @@ def _became(spell: Spell) -> str:
 def _rows(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     lines = [head, ("---",) * len(head), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def _counted(count: int, word: str) -> str:
-    return f"{count:,} {word}{'s' * (count != 1)}"
 
 
 def _cell(text: str) -> str:

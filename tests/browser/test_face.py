@@ -14,7 +14,15 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.support.face import REPOSITORY_URL, RETURNS
-from tests.support.pages import button, listed, one_run, press_launch, section, type_config
+from tests.support.pages import (
+    button,
+    listed,
+    one_run,
+    press_launch,
+    section,
+    type_config,
+    without_folder,
+)
 
 if TYPE_CHECKING:
     from tests.support.face import Face
@@ -217,6 +225,7 @@ def test_a_failure_says_why_of_each_node(face: Face, page: Page, picture: Pictur
     expect(items.nth(1)).to_contain_text(f"blocked {REVENUE}, reports/invoices")
     expect(dialog).to_contain_text(f"claimed {CUSTOMERS}")
     expect(dialog).to_contain_text("waiting reports/loyal")
+    without_folder(page, face.transform.folder)
     picture("ui-failure", dialog)
     button(dialog, "Close").click()
 

@@ -8,9 +8,11 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
+import dagster as dg
 import pytest
 
 import dagster_transform
+from dagster_transform import transform_executor
 from tests.support.folders import REPOSITORY
 
 PACKAGE = Path(dagster_transform.__file__).parent
@@ -49,6 +51,13 @@ def is_said(quoted: str) -> bool:
 @pytest.mark.parametrize("quoted", QUOTED)
 def test_the_code_makes_the_message(quoted: str) -> None:
     assert is_said(quoted)
+
+
+def test_what_dagster_says_of_two_executors() -> None:
+    two = [dg.Definitions(executor=each) for each in (dg.in_process_executor, transform_executor())]
+    with pytest.raises(dg.DagsterInvariantViolationError) as raised:
+        dg.Definitions.merge(*two)
+    assert f"| `{raised.value}` |" in PAGE.read_text(encoding="utf-8")
 
 
 def test_messages_are_quoted_and_others_are_found_out() -> None:

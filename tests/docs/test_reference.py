@@ -45,6 +45,14 @@ def test_what_is_named_exists(page: str) -> None:
         assert getattr(import_module(module), attribute).__doc__, name
 
 
+def test_configuration_is_headed_by_what_people_write() -> None:
+    text = (REFERENCE / "configuration.md").read_text(encoding="utf-8")
+    for each in text.split("\n::: ")[1:]:
+        heading, label = re.findall(r'^      (?:heading|toc_label): "(.+)"$', each, re.MULTILINE)
+        assert heading == label
+        assert not re.search(r"[A-Z][a-z]", heading), "a class, not a key"
+
+
 @pytest.mark.slow
 def test_the_site_builds_strictly(tmp_path: Path) -> None:
     done = subprocess.run(
@@ -56,4 +64,11 @@ def test_the_site_builds_strictly(tmp_path: Path) -> None:
     assert "<code>max_concurrent_models</code>" in run_config
     assert "<code>full_refresh</code>" in run_config
     configuration = tmp_path / "reference" / "configuration" / "index.html"
-    assert "freshness_grace" in configuration.read_text(encoding="utf-8")
+    text = configuration.read_text(encoding="utf-8")
+    assert "freshness_grace" in text
+    assert "projects.NAME.watch, framework: dbt" in text
+    for page in (tmp_path / "reference").glob("*/index.html"):
+        shown = re.sub(r"<[^>]*>", " ", page.read_text(encoding="utf-8"))
+        assert not re.findall(r"(?<![\w.])_[A-Z]\w+", shown), (
+            f"private classes on {page.parent.name}"
+        )

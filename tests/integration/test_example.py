@@ -15,6 +15,7 @@ import duckdb
 import pytest
 from dagster import DagsterEventType as Kind
 
+from example_project.demo import TRUE_OF_THE_DATA as KNOWN_TO_THE_DEMO
 from tests.support.folders import REPOSITORY
 from tests.support.stories import Story
 
@@ -148,7 +149,13 @@ def test_the_first_run_builds_both_frameworks_and_runs_every_check(demo: Demo) -
     assert demo.rows("SELECT sum(flights) FROM marts.carrier_days") == [(336_776,)]
     departed = demo.rows("SELECT count(*) FROM raw.flights WHERE dep_time IS NOT NULL")
     assert demo.rows("SELECT sum(departed) FROM reports.delay_cells") == departed
-    assert "24 built; checks: 54 passed, 7 failed" in demo.printed
+    assert "24 built; checks: 54 passed, 7 failed\n" in demo.printed
+    assert (
+        "  check failed on staging.stg_weather: wind_is_possible (not blocking, 1 row)\n"
+        in demo.printed
+    )
+    assert "These checks fail on purpose: they say what is true of the real data" in demo.printed
+    assert {name.split(":")[1] for name in TRUE_OF_THE_DATA} == KNOWN_TO_THE_DEMO
 
 
 def test_a_failing_dbt_model_blocks_exactly_its_descendants(demo: Demo) -> None:
@@ -168,4 +175,7 @@ def test_a_failing_dbt_model_blocks_exactly_its_descendants(demo: Demo) -> None:
 
     assert demo.rows("SELECT count(*) FROM staging.stg_carriers") == [(16,)]  # as it was before
     assert demo.code == 0
+    assert run.failure.startswith("1 failed, 4 blocked, ")  # as many as the table of the demo has
+    assert "1 not run, 1 failed" in demo.printed or "1 failed, 1 not run" in demo.printed
+    assert ", 4 blocked, " in demo.printed
     assert "Exactly its descendants were held back." in demo.printed

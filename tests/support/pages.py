@@ -71,3 +71,18 @@ def press_launch(page: Page) -> None:
     expect(launch.last).to_be_enabled()
     launch.last.click()
     page.wait_for_url(re.compile("/runs/"))
+
+
+def without_folder(page: Page, folder: Path) -> None:
+    """Show `/data` in the place of a test's folder, which means nothing to whoever reads a page of
+    the documentation."""
+    page.evaluate(
+        """([folder, shown]) => {
+            const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+            while (texts.nextNode()) {
+                const text = texts.currentNode;
+                if (text.data.includes(folder)) text.data = text.data.replaceAll(folder, shown);
+            }
+        }""",
+        [str(folder), "/data"],
+    )

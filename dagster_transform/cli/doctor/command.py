@@ -13,9 +13,9 @@ from rich.console import Console
 from rich.text import Text
 
 from dagster_transform.cli.doctor.examining import examine
-from dagster_transform.cli.job_groups.words import counted
 from dagster_transform.cli.options import config_option
 from dagster_transform.cli.output import consoles, json_option, print_json
+from dagster_transform.graph.counts import counted
 from dagster_transform.planning.findings import Finding, Severity
 
 _NOTHING, _WARNINGS, _ERRORS = 0, 1, 2

@@ -28,7 +28,6 @@ from dagster_transform.cli.job_groups.situation import ENVIRONMENT, FILES, Situa
 from dagster_transform.cli.job_groups.tables import (
     difference_lines,
 )
-from dagster_transform.cli.job_groups.words import counted
 from dagster_transform.cli.options import config_option, translator_option
 from dagster_transform.cli.output import consoles
 from dagster_transform.config import load_config
@@ -37,6 +36,7 @@ from dagster_transform.config.job_group_file import (
     write_job_group_file,
 )
 from dagster_transform.errors import TransformError
+from dagster_transform.graph.counts import counted
 from dagster_transform.planning.job_groups.differences import Difference, Planned, differences
 from dagster_transform.planning.job_groups.settings import not_in_environment
 from dagster_transform.planning.job_groups.values import JobGroupPlan

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dagster_transform.cli.job_groups.words import counted
+from dagster_transform.graph.counts import counted
 from dagster_transform.planning.job_groups.values import JobGroup
 
 # Measured with 1,000 and 4,000 assets that have a check each, in 2 to 40 jobs, on a machine of two

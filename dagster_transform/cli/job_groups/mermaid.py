@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from dagster_transform.cli.job_groups.layout import arrows_of, colours_of
-from dagster_transform.cli.job_groups.words import counted, duration
+from dagster_transform.cli.job_groups.words import duration
+from dagster_transform.graph.counts import counted
 from dagster_transform.planning.job_groups.values import JobGroup
 
 

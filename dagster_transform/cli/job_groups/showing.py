@@ -21,7 +21,7 @@ from dagster_transform.cli.job_groups.reading import (
 )
 from dagster_transform.cli.job_groups.situation import Situation
 from dagster_transform.cli.job_groups.tables import print_groups
-from dagster_transform.cli.job_groups.words import counted, duration
+from dagster_transform.cli.job_groups.words import duration
 from dagster_transform.cli.options import config_option, translator_option
 from dagster_transform.cli.output import (
     consoles,
@@ -30,6 +30,7 @@ from dagster_transform.cli.output import (
     table_console,
     write_output,
 )
+from dagster_transform.graph.counts import counted
 from dagster_transform.planning import DEFAULT_MODELS
 from dagster_transform.planning.job_groups.simulated import COLUMNS, Simulation
 from dagster_transform.planning.job_groups.simulation import simulate as simulated

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 import svg
 
 from dagster_transform.cli.job_groups.layout import arrows_of, colours_of, columns_of
-from dagster_transform.cli.job_groups.words import counted, duration
+from dagster_transform.cli.job_groups.words import duration
+from dagster_transform.graph.counts import counted
 from dagster_transform.planning.job_groups.values import JobGroup, JobGroupName
 
 FONT = "system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', sans-serif"

@@ -8,8 +8,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from dagster_transform.cli.job_groups.words import counted, duration
+from dagster_transform.cli.job_groups.words import duration
 from dagster_transform.graph import Graph
+from dagster_transform.graph.counts import counted
 from dagster_transform.planning.job_groups.differences import Difference, What
 from dagster_transform.planning.job_groups.text import shortened
 from dagster_transform.planning.job_groups.values import JobGroup, JobGroupPlan

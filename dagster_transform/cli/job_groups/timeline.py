@@ -17,7 +17,7 @@ from dagster_transform.cli.job_groups.svg import (
     legend_of,
     legend_width,
 )
-from dagster_transform.cli.job_groups.words import counted
+from dagster_transform.graph.counts import counted
 from dagster_transform.planning.job_groups.simulated import Launch, Simulation, Wait
 from dagster_transform.planning.job_groups.values import JobGroup, JobGroupName
 
@@ -128,7 +128,7 @@ class _Timeline:
     def _wait(self, wait: Wait, rows: Mapping[JobGroupName, int]) -> svg.Element:
         """Below the bars of the group that waits."""
         x = self._x(wait.since)
-        waiting = "1 node waits" if len(wait.nodes) == 1 else f"{len(wait.nodes):,} nodes wait"
+        waiting = counted(len(wait.nodes), "node waits", "nodes wait")
         said = (
             f"{wait.group}, {wait.tick:%a %H:%M}: {waiting} for {wait.on_group} "
             f"of {wait.on_tick:%a %H:%M} until {wait.until:%a %H:%M}"

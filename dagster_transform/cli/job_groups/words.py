@@ -14,8 +14,3 @@ def duration(seconds: float) -> str:
     if not hours:
         return f"{rest} min"
     return f"{hours} h {rest} min" if rest else f"{hours} h"
-
-
-def counted(number: int, what: str) -> str:
-    """`1 node`, `2 nodes`."""
-    return f"{number:,} {what}{'' if number == 1 else 's'}"

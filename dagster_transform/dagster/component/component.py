@@ -38,10 +38,10 @@ from dagster_transform.errors import TransformError
 from dagster_transform.graph import Node
 
 if TYPE_CHECKING:
-    _Config = TransformConfig
+    Config = TransformConfig
 else:
     # Dagster would make attributes of its fields, and does not take their types.
-    _Config = Any
+    Config = Any
 
 _LOADING: ContextVar[bool] = ContextVar("dagster_transform_component_loads", default=False)
 
@@ -77,7 +77,7 @@ class TransformComponent(StateBackedComponent, dg.Resolvable):
     """
 
     config: Annotated[
-        _Config,
+        Config,
         dg.Resolver.from_model(
             _config_of, model_field_name="projects", model_field_type=Mapping[str, Any]
         ),

@@ -8,6 +8,8 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import click
+
 from dagster_transform.config import TransformConfig
 from dagster_transform.dagster.definitions.errors import PrepareFailedError, StaleGraphError
 from dagster_transform.errors import TransformError
@@ -137,11 +139,15 @@ def _load(
 
 def prepare(config: TransformConfig, projects: Sequence[str]) -> None:
     """Write the graph files of projects, as `dagster-transform prepare` does, in another process:
-    a code server that has imported SQLMesh stays slow and big.
+    a code server that has imported SQLMesh stays slow and big. It takes a while, and what loads is
+    silent meanwhile, so a line on stderr says so.
 
     Raises:
         PrepareFailedError: One of them could not be read; the others' are written.
     """
+    click.echo(
+        f"dagster-transform is reading {', '.join(projects)}, which may take a minute.", err=True
+    )
     command = [sys.executable, "-m", "dagster_transform.cli", "prepare"]
     command += ["--config", str(config.file)]
     for name in projects:

@@ -15,9 +15,11 @@ from dagster_transform.dagster.definitions.loading import Loaded, load_graphs
 from dagster_transform.dagster.definitions.not_loaded import known_keys
 from dagster_transform.dagster.execution.transform import Transform
 from dagster_transform.dagster.translation.freshness import with_freshness
+from dagster_transform.dagster.translation.not_there_yet import with_what_is_not_there_yet
 from dagster_transform.dagster.translation.specs import Translation, translate
 from dagster_transform.dagster.translation.translator import TransformTranslator
 from dagster_transform.errors import TransformError
+from dagster_transform.graph import Graph
 
 if TYPE_CHECKING:
     from dagster_transform.dagster.jobs.job_groups import JobGroups
@@ -80,9 +82,12 @@ def show(
         config = load_config(config)
     chosen, called = config, translator or TransformTranslator(config.root)
     loaded = load_graphs(config, refresh=refresh)
-    found = fit(
-        loaded.graphs, lambda graph: with_freshness(translate(graph, called), graph, chosen)
-    )
+
+    def as_shown(graph: Graph) -> Translation:
+        made = with_freshness(translate(graph, called), graph, chosen)
+        return with_what_is_not_there_yet(made, graph, chosen)
+
+    found = fit(loaded.graphs, as_shown)
     errors = {**loaded.errors, **found.errors}
     shown = set(found.made.keys.nodes)
     missing: dict[str, list[dg.AssetKey]] = {}

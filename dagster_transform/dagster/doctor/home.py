@@ -46,7 +46,8 @@ def instance_findings(instance: dg.DagsterInstance, config: TransformConfig) -> 
         instance: Not one in memory.
         config: The transform's configuration.
     """
-    found = [] if monitors_runs(instance) else [_not_monitored()]
+    has_sensor = config.job_group_file.exists()
+    found = [] if monitors_runs(instance) else [_not_monitored(has_sensor=has_sensor)]
     limits = run_limits(instance)
     if limits is None:
         return [*found, _no_queue()]
@@ -134,14 +135,25 @@ def _chain(error: BaseException | None) -> Sequence[BaseException]:
     return found
 
 
-def _not_monitored() -> Finding:
+def _not_monitored(*, has_sensor: bool) -> Finding:
+    """Run monitoring is off.
+
+    Args:
+        has_sensor: Whether there are job groups, and with them the transform's sensor.
+    """
+    sensor = (
+        "The transform's sensor fails those of its own runs whose claims nobody renews, while it "
+        "is switched on."
+        if has_sensor
+        else "Nobody else notices: the transform's sensor, which fails runs whose claims nobody "
+        "renews, comes with job groups, and here are none."
+    )
     return Finding(
         Code.RUN_MONITORING_OFF,
         Severity.WARNING,
         what="Run monitoring is off.",
         cause="A run whose process was killed stays STARTED for ever, in Dagster's own view; a "
-        "run that never starts stays STARTING. The transform's sensor fails those of its own runs "
-        "whose claims nobody renews, where it runs.",
+        f"run that never starts stays STARTING. {sensor}",
         remedy="In dagster.yaml: `run_monitoring: {enabled: true, "
         "free_slots_after_run_end_seconds: 300}`.",
         where="dagster.yaml",

@@ -13,6 +13,7 @@ from dagster_transform.dagster.execution.claims_store import open_claims
 from dagster_transform.dagster.execution.owed_rows import as_row
 from dagster_transform.dagster.execution.transform import Transform
 from dagster_transform.graph import Graph, InputId, NodeId
+from dagster_transform.graph.counts import counted
 from dagster_transform.planning import Outcome
 from dagster_transform.planning.follow_up import Owed
 from dagster_transform.planning.owed_by_runs import GroupRun, left_out_work
@@ -75,8 +76,8 @@ class LeftOutWork:
             store.postpone(as_row(each, location) for each in owed)
         except ClaimsError as error:
             self._context.log.warning(
-                f"{len(owed)} nodes that this run has left out are not followed up before their "
-                f"group's next tick: {error}"
+                f"Not followed up before the group's next tick: {counted(len(owed), 'node')} "
+                f"that this run has left out: {error}"
             )
 
     def _see(self, event: RunEvent) -> None:

@@ -35,6 +35,7 @@ from dagster_transform.dagster.schedules.situation import (
 )
 from dagster_transform.dagster.sensors.dead_runs import fail_dead_runs
 from dagster_transform.graph import NodeId
+from dagster_transform.graph.counts import counted
 from dagster_transform.planning.follow_up import (
     FollowUp,
     GroupLaunch,
@@ -287,7 +288,8 @@ def _owe_lost_work(
         tag_run(instance, run.run_id, {FOLLOWED_UP: now.isoformat()})
         said += [refused] if refused else []
         if owed:
-            said.append(f"{len(owed)} nodes of job group {group} were {owed[0].reason}.")
+            were = counted(len(owed), "node was", "nodes were")
+            said.append(f"Of job group {group} {were} {owed[0].reason}.")
     return said
 
 

@@ -41,6 +41,7 @@ from dagster_transform.dbt.files.run_results import (
 )
 from dagster_transform.errors import words_of
 from dagster_transform.graph import CheckId, InputId, Node, NodeId, Source
+from dagster_transform.graph.counts import counted
 from dagster_transform.planning.outside_work import ToTell, to_tell
 
 _VERSION = 1
@@ -153,7 +154,8 @@ class Artifacts:
                 continue
             strange = [id for id in invocation.built_at if id not in nodes.by_reference]
             if strange:
-                said.append(f"{path}: {len(strange)} nodes are not in the graph ({strange[0]}).")
+                are = counted(len(strange), "node is", "nodes are")
+                said.append(f"{path}: {are} not in the graph ({strange[0]}).")
             for id, at in invocation.built_at.items():
                 node = nodes.by_reference.get(id)
                 if node is not None and at > built.get(node, (0.0, invocation))[0]:

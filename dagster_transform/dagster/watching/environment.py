@@ -51,7 +51,7 @@ _ANSWERED = 5.0
 _AGAIN = 600.0
 """Seconds after which what has failed for a plan is tried again."""
 _ASKED = 3
-"""So often one graph file makes it ask for a reload: a code server that has not loaded it then is
+"""So often a reload is carried out for one graph file: a code server that has not loaded it then is
 one that reloads nothing."""
 
 
@@ -84,6 +84,7 @@ class EnvironmentWatch:
         self._preparing: tuple[Preparing, WatchClaim] | None = None
         self._failed: dict[str, float] = {}  # when, by plan
         self._asked: dict[str, int] = {}  # how often, by version of the graph file
+        self._told = ""  # the version of which people know what to do
         self._drift: list[str] | None = None  # what a new graph file says, not told of yet
         self._lock = threading.Lock()
 
@@ -254,20 +255,30 @@ class EnvironmentWatch:
         return [f"The graph file of project {self._name} was written anew.", *self._drift]
 
     def _reload(self, location: str) -> list[str]:
-        """Have the code location reloaded, where its graph file is not what it has loaded."""
+        """Have the code location reloaded, where its graph file is not what it has loaded. What
+        people have to do for that is said once for each graph file, then in short."""
         there = stamp_of(self._config.graph_path(self._name))
         if there in (self._loaded, "") or self._preparing is not None:
             return []
         new = f"There is a new graph file of project {self._name}"
         by_hand = f"reload code location {location} in the UI (Deployment)"
         webserver = self._config.webserver_url
+        known, asked = self._told == there, self._asked.get(there, 0)
         if webserver is None:
-            return [
-                f"{new}: {by_hand}, or set `webserver` in transform.yaml or {WEBSERVER_VARIABLE}."
-            ]
-        asked = self._asked[there] = self._asked.get(there, 0) + 1
-        if asked > _ASKED:
+            self._told = there
+            if known:
+                return [f"It waits for a reload of code location {location}, as told before."]
+            by_itself = f"set `webserver` in transform.yaml or {WEBSERVER_VARIABLE}"
+            what = "to the address of Dagster's UI, and it is reloaded by itself from then on"
+            return [f"{new}: {by_hand}; or {by_itself} {what}."]
+        if asked >= _ASKED:
+            self._told = there
+            if known:
+                return ["It waits for a restart of this code server, as told before."]
             why = "`dagster api grpc` reloads nothing; `dagster code-server start` does"
             return [f"{new}, and reloads do not reach this code server: restart it. {why}."]
         found = reload_location(webserver, location, wait=_ANSWERED)
-        return [found.said if found.done else f"{new}. {found.said}. Else {by_hand}."]
+        if not found.done:
+            return [f"{new}. {found.said}. Else {by_hand}."]
+        self._asked[there] = asked + 1
+        return [found.said]

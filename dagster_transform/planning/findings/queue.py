@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from dagster_transform.graph.counts import counted
 from dagster_transform.planning.findings.values import Code, Finding, Severity
 
 _WHERE = "dagster.yaml"
@@ -59,8 +60,8 @@ def _disagrees(key: str, limit: int, name: str, slots: int) -> Finding:
     return Finding(
         Code.QUEUE_LIMIT_DISAGREES,
         Severity.WARNING,
-        what=f"The run queue lets {limit} runs have the tag {key}; the concurrency tag {name} has "
-        f"{slots} slots.",
+        what=f"The run queue lets {counted(limit, 'run')} have the tag {key}; the concurrency tag "
+        f"{name} has {counted(slots, 'slot')}.",
         cause="The queue counts runs and the tag counts nodes: fewer runs than slots are started, "
         "and slots stay empty.",
         remedy=f"Set the limit to {slots} or more, or leave it out: the slots hold without it.",

@@ -9,6 +9,7 @@ from enum import Enum
 from dagster_transform.claims import RunId
 from dagster_transform.errors import TransformError, redact, with_class
 from dagster_transform.graph import CheckId, Graph, NodeId, UnitId, names_of
+from dagster_transform.graph.counts import counted
 from dagster_transform.planning import Outcome
 from dagster_transform.runs.events import (
     CheckEvaluated,
@@ -103,7 +104,7 @@ class RunNews:
         incidents: What is not well, causes first.
         well: Ids of nodes and checks that are well.
         completed: Whether the run came to its end: what it had to say of itself, it has said.
-        blocked: How many nodes and checks something else that is not well has held back.
+        blocked: How many nodes something else that is not well has held back.
         claimed: What others hold: names and why.
         called: What people call a node or check, by its id.
     """
@@ -334,7 +335,7 @@ _RANK = {wrong: rank for rank, wrong in enumerate(Wrong)}
 
 def _found(result: CheckResult) -> str:
     if result.failed_rows is not None:
-        return f"{result.failed_rows} rows"
+        return counted(result.failed_rows, "row")
     return str(result.details.get("message") or "") or "failed"
 
 

@@ -105,11 +105,11 @@ def test_the_run_fails_once_with_one_table(failed: Story, world: Transform) -> N
     text = failed.failure
     mart = f"{world.projects[0].database.catalog}/mart"
     heading, *rows = text.split("\n\n")
-    assert heading == "1 failed, 1 check failed, 2 blocked; 2 went well."
+    assert heading == "1 failed, 1 check failed, 2 blocked; 2 nodes went well, 1 check passed."
     assert rows[0].startswith(f"failed: {mart}/c\n    ")  # causes come first
     assert "'a|b'" in rows[0]
     assert rows[1:] == [
-        f"check failed: {mart}/a\n    {mart}/a:not_null: 1 rows",
+        f"check failed: {mart}/a\n    {mart}/a:not_null: 1 row",
         f"blocked: {mart}/a_child\n    blocking check failed: {mart}/a:not_null",
         f"blocked: {mart}/d\n    upstream failed: {mart}/c",
     ]

@@ -97,7 +97,10 @@ def test_a_failed_first_build_shows_nothing_and_the_next_run_completes_it(
     assert failed.observed["c"] == ["failed"]
     assert failed.observed["last"] == ["blocked"]
     assert failed.checks == {"a:not_null": True, "b:number_of_rows": True}
-    assert f"; {len(built)} went well, {len(built)} of which wait for a promotion" in failed.failure
+    assert (
+        f"; {len(built)} nodes went well, {len(built)} of which wait for a promotion"
+        in failed.failure
+    )
     hidden = failed.failure.split("\n\n")[-1]
     assert hidden.startswith("backfilled: ")
     for name in built:

@@ -179,7 +179,7 @@ def test_a_blocking_check_that_fails_alone_fails_its_run_and_is_stored(
     assert run.checks == {"a:not_null": False}
     assert not run.success
     assert "/mart/a:not_null" in run.failure
-    assert "1 rows" in run.failure
+    assert "1 row" in run.failure
     assert run.materialized == []
 
 

@@ -65,7 +65,7 @@ def test_of_many_checks_only_what_went_wrong_has_a_line() -> None:
     lines = Lines(30)
     assert lines.tell(lines.started(3), lines.ended(3)) == []
     assert lines.tell(lines.started(4), lines.ended(4, passed=False)) == [
-        "d:a:c04: checked in 1.00 s, c04 FAILED (1 rows)"
+        "d:a:c04: checked in 1.00 s, c04 FAILED (1 row)"
     ]
     broken = Report("d:a:c05", Outcome.FAILED, "no such column")
     unit = lines.plan.units["d:a:c05"]

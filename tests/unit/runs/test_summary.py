@@ -10,6 +10,7 @@ from dagster_transform.runs.summary import Row, RunSummary, of_rounds, summarise
 from dagster_transform.walk import CheckResult, Finished, Report
 
 X, Y = (Unit(id, UnitKind.BUILD, "a", promotion="a:last") for id in ("a:x", "a:y"))
+CHECKS = {f"a:x:c{number}" for number in range(20)}
 LAST = Unit("a:last", UnitKind.PROMOTE, "a")
 
 
@@ -20,7 +21,9 @@ def summary(
     waited: bool = True,
 ) -> RunSummary:
     finished = {end.unit.id: end for end in ends}
-    return summarise(str.upper, finished, left_out or {}, problems or {}, waited=waited)
+    return summarise(
+        str.upper, finished, left_out or {}, problems or {}, checks=CHECKS, waited=waited
+    )
 
 
 def test_a_run_in_which_all_went_well_has_not_failed() -> None:
@@ -39,7 +42,7 @@ def test_causes_come_first_with_their_reasons_on_one_line() -> None:
         Row(("A:Y",), "blocked", "upstream failed: x"),
     )
     assert found.as_text() == dedent("""\
-        1 failed, 1 blocked; 0 went well.
+        1 failed, 1 blocked; 0 nodes went well.
 
         failed: A:X
             division by zero
@@ -47,7 +50,7 @@ def test_causes_come_first_with_their_reasons_on_one_line() -> None:
         blocked: A:Y
             upstream failed: x""")
     assert found.as_markdown() == dedent("""\
-        1 failed, 1 blocked; 0 went well.
+        1 failed, 1 blocked; 0 nodes went well.
 
         - **failed** `A:X`: division by zero
         - **blocked** `A:Y`: upstream failed: x""")
@@ -60,7 +63,7 @@ def test_what_one_cause_has_blocked_is_counted() -> None:
         *(Finished(unit, Outcome.BLOCKED, "upstream failed: x") for unit in below),
         Finished(Y, Outcome.BLOCKED, "upstream failed: z"),
     )
-    assert found.heading == "1 failed, 215 blocked; 0 went well"
+    assert found.heading == "1 failed, 215 blocked; 0 nodes went well"
     assert found.as_text().splitlines()[5:] == [
         "blocked: 214 (A:N000, A:N001, A:N002 and 211 more)",
         "    upstream failed: x",
@@ -82,7 +85,7 @@ def test_endless_different_reasons_are_cut_and_counted() -> None:
     units = [Unit(f"a:n{i:03}", UnitKind.BUILD, "a") for i in range(250)]
     found = summary(*(Finished(u, Outcome.FAILED, f"error {u.id}") for u in units))
     for text in (found.as_text(), found.as_markdown()):
-        assert text.startswith("250 failed; 0 went well.\n")
+        assert text.startswith("250 failed; 0 nodes went well.\n")
         assert text.endswith("\n\n... and 150 more reasons, which the log has.")
 
 
@@ -101,6 +104,51 @@ def test_long_names_are_on_lines_of_their_own_and_not_told_twice() -> None:
         "check failed: A:X:C",  # as many rows, and another cause
         "    3 rows",
     ]
+
+
+def judged(number: int, *, passed: bool = True, blocking: bool = True) -> Finished:
+    unit = Unit(f"a:x:c{number}", UnitKind.CHECK, "a", blocking=blocking)
+    result = CheckResult(unit.id, passed, failed_rows=int(not passed), blocking=blocking)
+    report = Report(unit.id, Outcome.CHECKED, checks=(result,))
+    return Finished(unit, Outcome.CHECKED, "", report)
+
+
+def test_nodes_and_checks_are_counted_apart() -> None:
+    blocked = Unit("a:x:c9", UnitKind.CHECK, "a")
+    found = summary(
+        Finished(X, Outcome.BUILT),
+        Finished(Y, Outcome.BLOCKED, "upstream failed: z"),
+        judged(0), judged(1), judged(2, passed=False), judged(3, passed=False, blocking=False),
+        Finished(blocked, Outcome.BLOCKED, "upstream failed: z"),
+        Finished(Unit("a:z", UnitKind.BUILD, "a"), Outcome.FAILED, "no"),
+        left_out={
+            "a:x:c10": LeftOut(Outcome.BLOCKED, "its node is failed"),
+            "a:x:c11": LeftOut(Outcome.CLAIMED, "its node is claimed"),
+            "a:mine": LeftOut(Outcome.CLAIMED, "held by run r"),
+        },
+    )  # fmt: skip
+    assert found.heading == (
+        "1 failed, 1 check failed, 1 blocked, 2 checks not run; "
+        "1 node went well, 2 checks passed, 1 check warns; 1 left out, 1 check not run"
+    )
+    lines = found.as_text().splitlines()
+    assert lines[lines.index("check failed: A:X:C2") + 1] == "    1 row"
+    assert lines[lines.index("not run: A:X:C9") + 1] == "    upstream failed: z"
+    assert of_rounds([found, found]).heading == (
+        "2 failed, 2 checks failed, 2 blocked, 4 checks not run; "
+        "2 nodes went well, 4 checks passed, 2 checks warn; 2 left out, 2 checks not run"
+    )
+
+
+def test_of_checks_alone_no_nodes_are_counted() -> None:
+    found = summary(judged(0), judged(1, passed=False))
+    assert found.heading == "1 check failed; 1 check passed"
+
+
+def test_a_check_that_failed_on_one_batch_is_counted_once() -> None:
+    results = [CheckResult("a:x:c0", passed, blocking=False) for passed in (True, False, True)]
+    found = summary(Finished(X, Outcome.BUILT, "", Report(X.id, Outcome.BUILT, checks=results)))
+    assert (found.passed, found.warned) == (0, 1)
 
 
 def test_no_mark_of_markdown_in_a_reason_is_taken_for_one() -> None:
@@ -137,7 +185,7 @@ def test_what_was_left_to_others_is_told_last_and_is_no_failure() -> None:
     }
     assert not summary(left_out=left_out).failed
     found = summary(Finished(X, Outcome.FAILED, "no"), left_out=left_out)
-    assert found.heading == "1 failed; 0 went well; 2 left out"
+    assert found.heading == "1 failed; 0 nodes went well; 2 left out"
     assert found.as_text().splitlines()[2:] == [
         "failed: A:X", "    no", "",
         "claimed: A:MINE", "    ann has paused it", "",

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from dagster_transform.graph import Graph, NodeId
+from dagster_transform.graph.counts import counted
 from dagster_transform.planning.advice import finer_than_upstream
 from dagster_transform.planning.cron import Cron
 from dagster_transform.planning.job_groups.grouping.drafts import Draft, Nodes, groups_of
@@ -109,7 +110,8 @@ def _other_sizes(groups: Sequence[JobGroup], settings: JobGroupSettings) -> list
         found.append(f"{len(groups)} job groups, and max_job_groups is {settings.max_job_groups}")
     if settings.largest is not None:
         found += [
-            f"{len(group.nodes)} nodes in {group.name}, and `largest` is {settings.largest}"
+            f"{counted(len(group.nodes), 'node')} in {group.name}, and `largest` is "
+            f"{settings.largest}"
             for group in groups
             if len(group.nodes) > settings.largest
         ]
@@ -160,7 +162,7 @@ def _too_large(groups: Sequence[JobGroup], settings: JobGroupSettings) -> list[s
     if not sizes:
         return []
     remedy = f"raise `largest`, or max_job_groups, which is {settings.max_job_groups}, or pin less"
-    return [f"Job groups have more than {largest} nodes ({', '.join(sizes)}): {remedy}."]
+    return [f"Job groups have more than {counted(largest, 'node')} ({', '.join(sizes)}): {remedy}."]
 
 
 def _traps(graph: Graph, nodes: Iterable[str]) -> list[str]:

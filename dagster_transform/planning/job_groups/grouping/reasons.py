@@ -6,6 +6,7 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Collection, Sequence
 
+from dagster_transform.graph.counts import counted
 from dagster_transform.planning.cron import Cron
 from dagster_transform.planning.job_groups.grouping.drafts import Draft, Nodes
 from dagster_transform.planning.job_groups.grouping.labels import some
@@ -69,10 +70,10 @@ class Reasons:
         )
         of = f" ({kept_apart}, kept apart)" if kept_apart else ""
         if len(counts) == 1:
-            return [f"{_nodes(counts.total())} due {next(iter(counts)).describe()}{of}."]
+            return [f"{counted(counts.total(), 'node')} due {next(iter(counts)).describe()}{of}."]
         in_order = sorted(counts.items(), key=lambda item: (-item[0].per_day, item[0].text))
         due = some_in_order([f"{count} due {cron.describe()}" for cron, count in in_order])
-        found = [f"{_nodes(counts.total())}{of}: {due}."]
+        found = [f"{counted(counts.total(), 'node')}{of}: {due}."]
         if draft.pinned:
             return found
         if draft.cron in counts:
@@ -127,7 +128,11 @@ class Reasons:
             found.append(f"Not one with {self._called(of)}, as {lies}.")
         if stage_of:
             most = self._settings.largest
-            why = f"a group has at most {most} nodes" if most else "they were two groups before"
+            why = (
+                f"a group has at most {counted(most, 'node')}"
+                if most
+                else "they were two groups before"
+            )
             found.append(f"Not one with {self._called(stage_of)}: {why}.")
         if side_by_side:
             found.append(
@@ -155,7 +160,3 @@ def _kept_apart(entry: str, value: str) -> str:
 def some_in_order(parts: Sequence[str]) -> str:
     """Parts in a sentence: commas, and `and` before the last."""
     return " and ".join(filter(None, (", ".join(parts[:-1]), *parts[-1:])))
-
-
-def _nodes(count: int) -> str:
-    return "1 node" if count == 1 else f"{count} nodes"

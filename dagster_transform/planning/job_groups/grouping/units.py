@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from dagster_transform.graph.counts import counted
+
 NO_LABEL = -1
 
 
@@ -45,7 +47,7 @@ class UnitsInCircle(ValueError):
 
     def __init__(self, stuck: frozenset[int]) -> None:
         self.stuck = stuck
-        super().__init__(f"{len(stuck)} units are in a circle or below one")
+        super().__init__(f"{counted(len(stuck), 'unit is', 'units are')} in a circle or below one")
 
 
 def units_in_order(up: Sequence[Sequence[int]], labels: Sequence[int]) -> Units:

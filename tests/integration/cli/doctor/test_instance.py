@@ -107,6 +107,20 @@ def test_monitoring_and_the_queue(transform: Transform) -> None:
     assert "run_monitoring_off" not in found_in(transform, MONITORED)
 
 
+def test_without_monitoring_the_sensor_helps_where_there_is_one(transform: Transform) -> None:
+    home(transform, QUEUE)
+
+    def why() -> str:
+        return str(
+            examined(transform.folder, home=transform.home)[1]["run_monitoring_off"]["cause"]
+        )
+
+    assert "Nobody else notices: the transform's sensor" in why()
+    assert "comes with job groups, and here are none" in why()
+    (transform.folder / "job_groups.yaml").write_text("job_groups: {}\n", encoding="utf-8")
+    assert "The transform's sensor fails those of its own runs" in why()
+
+
 def test_limits_of_the_queue_that_disagree_with_tags(transform: Transform) -> None:
     transform.configure({"tags": {"heavy": 3}})
     limits = (

@@ -185,7 +185,7 @@ def test_a_check_that_warns_is_told_to_whom_wants_warnings(
     assert world.run(["mart.b"]).success
     (data,) = team.take()
     assert "*Selected assets: 1 check warns*" in data["text"]
-    assert "w/mart/b:warns check failed (warning) (owned by bob): 1 rows" in data["text"]
+    assert "w/mart/b:warns check failed (warning) (owned by bob): 1 row" in data["text"]
     assert pager.sent == []
     assert world.run(["mart.b"]).success
     assert team.sent == []

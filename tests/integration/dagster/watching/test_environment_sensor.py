@@ -114,9 +114,9 @@ def test_a_new_plan_is_followed_by_a_graph_file_and_a_reload(tmp_path: Path) -> 
         ((path, authorization, variables),) = Webserver.asked
         assert (path, variables) == ("/dagster/graphql", {"location": LOCATION})
         assert authorization == "Basic YW5uOnNlY3JldA=="
-        for _ in range(4):  # nothing reloads this process
-            last = watch.look()
-        assert "restart it" in last[0]
+        said = [watch.look()[0] for _ in range(5)]  # nothing reloads this process
+        assert "restart it" in said[2]
+        assert said[3:] == ["It waits for a restart of this code server, as told before."] * 2
         assert len(Webserver.asked) == 3
         again = Watch(transform, watch.cursor)  # it is reloaded
         assert again.look()[0] == "Told Dagster 1 materialisation from outside of it."
@@ -149,7 +149,11 @@ def test_what_to_do_is_said_where_it_is_not_done(tmp_path: Path) -> None:
     os.utime(transform.graph_path())  # somebody has written it
     (said, *_) = watch.look()
     assert f"reload code location {LOCATION} in the UI" in said
-    assert "set `webserver`" in said
+    assert "set `webserver` in transform.yaml or DAGSTER_WEBSERVER_URL" in said
+    again = [watch.look()[0] for _ in range(2)]
+    assert set(again) == {f"It waits for a reload of code location {LOCATION}, as told before."}
+    os.utime(transform.graph_path(), (3e9, 3e9))  # and once more: another graph file
+    assert "set `webserver`" in watch.look()[0]
     (project.folder / "models" / "broken.sql").unlink()
     transform.configure({"artifacts": "elsewhere"})
     os.utime(transform.graph_path(), (4e9, 4e9))  # the newer one is read, and it is not written

@@ -10,7 +10,8 @@ from dagster_transform.cli.job_groups.layout import arrows_of, colours_of, colum
 from dagster_transform.cli.job_groups.mermaid import mermaid
 from dagster_transform.cli.job_groups.svg import picture
 from dagster_transform.cli.job_groups.tables import table_of
-from dagster_transform.cli.job_groups.words import counted, duration
+from dagster_transform.cli.job_groups.words import duration
+from dagster_transform.graph.counts import counted
 from tests.support.job_group_graphs import group
 
 GROUPS = (

@@ -99,13 +99,13 @@ def test_of_several_results_of_one_check_a_failure_is_one_whatever_comes_after()
         result("a:x:ok", passed=False, failed_rows=1),
         result("a:x:ok", passed=True),
     )
-    assert told(found) == [("x:ok", "error", "1 rows")]
+    assert told(found) == [("x:ok", "error", "1 row")]
     assert found.well == frozenset()
 
 
 def test_a_check_of_the_environment_alone_is_called_by_its_id() -> None:
     found = news(result("a:x:old", passed=False, failed_rows=1))
-    assert told(found) == [("a:x:old", "error", "1 rows")]
+    assert told(found) == [("a:x:old", "error", "1 row")]
 
 
 def test_what_has_no_event_is_told_from_the_summary() -> None:
