@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 from dagster_transform.cli.graphs import Prepared
 from dagster_transform.cli.job_groups.situation import ENVIRONMENT
-from dagster_transform.cli.job_groups.words import counted
 from dagster_transform.config import SqlmeshProject, TransformConfig
 from dagster_transform.errors import TransformError
+from dagster_transform.graph.counts import counted
 from dagster_transform.planning.job_groups.settings import not_in_environment
 from dagster_transform.sqlmesh.configs import shell_command
 from dagster_transform.sqlmesh.first_plan import first_plan
