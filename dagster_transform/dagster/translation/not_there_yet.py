@@ -18,7 +18,7 @@ _PLANNED_BY_A_RUN = (
 _PLANNED_BY_PEOPLE = (
     "**Environment {environment} does not have it yet**, so no run builds it: apply a plan. Launch "
     "the job `{project}_plan`: it explains the plan, and what applies it; or run "
-    "`sqlmesh plan {environment}` in a shell."
+    "`sqlmesh plan {environment}` in the project's folder."
 )
 
 

@@ -15,7 +15,7 @@ from dagster_transform.graph import (
 
 def node(project: str, reference: str, name: str, *deps: str, **fields: object) -> Node:
     values = {"kind": "FULL", **fields}
-    relation = Relation("duckdb:/x", "flights", "main", f"{project}.{reference}")
+    relation = Relation(f"duckdb:/{project}", "flights", "main", name)
     return Node(
         id=f"{project}:{reference}",
         project=project,
@@ -56,6 +56,8 @@ GRAPH = Graph.of(
         ("DELAYS", {DELAYS}),
         ("model.staging.stg_flights", {STG}),
         ("stg_*", {STG}),
+        ("main.stg_flights", {STG}),
+        ("flights.main.STG_flights", {STG}),
         ("marts.*", {DELAYS, ODD, DAILY}),
         ('marts."odd, name"', {ODD}),
         ("daily[x]", {DAILY}),
