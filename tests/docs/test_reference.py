@@ -67,6 +67,12 @@ def test_the_site_builds_strictly(tmp_path: Path) -> None:
     text = configuration.read_text(encoding="utf-8")
     assert "freshness_grace" in text
     assert "projects.NAME.watch, framework: dbt" in text
+    for page in tmp_path.rglob("index.html"):
+        written = page.read_text(encoding="utf-8")
+        assert "```" not in written, f"a block of code is taken for text on {page.parent}"
+        # A Returns that is cut into lines has a row for each.
+        for table in re.findall(r"Returns:.*?</table>", written, re.DOTALL):
+            assert table.count('class="doc-section-item"') <= 1, f"Returns on {page.parent}"
     for page in (tmp_path / "reference").glob("*/index.html"):
         shown = re.sub(r"<[^>]*>", " ", page.read_text(encoding="utf-8"))
         assert not re.findall(r"(?<![\w.])_[A-Z]\w+", shown), (
