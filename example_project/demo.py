@@ -64,13 +64,17 @@ class Row:
     failed_checks: dict[str, str] = field(default_factory=dict)
     planned_checks: int = 0
 
+    def is_up_to_date(self) -> bool:
+        """Whether nothing of it was due, so that nothing of it was judged again either."""
+        return self.outcome == "up_to_date"
+
 
 class Story:
     """What the event log of a run says, asset by asset."""
 
     def __init__(self) -> None:
         self.rows: dict[dg.AssetKey, Row] = {}
-        self.failures: list[str] = []
+        self.failures: dict[str, str] = {}  # by step: Dagster has one more for each Python asset
         self.ended = False
         self.succeeded = False
         self._cursor: str | None = None
@@ -87,6 +91,11 @@ class Story:
                     self._take(event, record.event_log_entry.timestamp)
             if not page.has_more:
                 return
+
+    @property
+    def steps(self) -> int:
+        """How many steps have begun."""
+        return len(self._step_began)
 
     @property
     def done(self) -> int:
@@ -134,7 +143,8 @@ class Story:
         elif event.event_type is kind.STEP_FAILURE:
             data = event.step_failure_data
             told = data.user_failure_data.description if data.user_failure_data else None
-            self.failures.append(told or (data.error.message if data.error else "failed"))
+            said = told or (data.error.message if data.error else "failed")
+            self.failures[event.step_key or ""] = said
         elif event.event_type in (kind.RUN_SUCCESS, kind.RUN_FAILURE, kind.RUN_CANCELED):
             self.ended = True
             self.succeeded = event.event_type is kind.RUN_SUCCESS
@@ -322,18 +332,18 @@ def show(story: Story, lineage: Lineage, console: Console) -> None:
     console.print(table)
     outcomes = Counter(row.outcome for row in rows.values())
     checks = sum((row.checks for row in rows.values()), Counter[str]())
-    # Of what was not built, and of what was up to date: planned, and not evaluated.
-    left = sum(max(row.planned_checks - row.checks.total(), 0) for row in rows.values())
+    # Planned, and not evaluated.
+    idle, held = (
+        sum(max(row.planned_checks - row.checks.total(), 0) for row in rows.values() if keep(row))
+        for keep in (Row.is_up_to_date, lambda row: not row.is_up_to_date())
+    )
     console.print(
         ", ".join(f"{count} {outcome}" for outcome, count in outcomes.most_common())
         + f"; checks: {checks['passed']} passed, {checks['failed']} failed"
-        + f", {left} not run" * bool(left),
+        + f", {held} not run (something that they read was not built)" * bool(held)
+        + f", {idle} not run again (what they judge is up to date)" * bool(idle),
         soft_wrap=True,
     )
-    for key, row in rows.items():
-        for failed in row.failed_checks.values():
-            said = f"  check failed on {name_of(key)}: {failed}"
-            console.print(said, style="yellow", markup=False, soft_wrap=True)
     failing = [name for row in rows.values() for name in row.failed_checks]
     meant = sum(name in TRUE_OF_THE_DATA for name in failing)
     if meant:
@@ -344,7 +354,13 @@ def show(story: Story, lineage: Lineage, console: Console) -> None:
             'example_project/README.md, "Checks that fail, truthfully".',
             soft_wrap=True,
         )
-    for failure in story.failures:
+    for key, row in rows.items():
+        for failed in row.failed_checks.values():
+            said = f"  check failed on {name_of(key)}: {failed}"
+            console.print(said, style="yellow", markup=False, soft_wrap=True)
+    for step, failure in story.failures.items():
+        of = f"Step {step}, one of the {story.steps} that ran"
+        console.print(f"\n{of}, has failed, and counts its own:", markup=False, soft_wrap=True)
         console.print(failure, style="red", markup=False, soft_wrap=True)
 
 

@@ -109,7 +109,8 @@ class Timeline:
         return sum(spell.seconds for spell in self.spells if spell.unit in chain)
 
     def average(self) -> float:
-        """How many builds ran at one moment, from the first unit's begin on."""
+        """How many builds ran at one moment on average, from the first unit's begin to the run's
+        end: what comes before is reading projects, which no concurrency makes shorter."""
         length = self.ended - self.first
         built = sum(s.seconds for s in self.spells if s.kind is UnitKind.BUILD)
         return built / length if length > 0 else 0.0

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from dagster_transform.graph import Graph, InputId, NodeId, UnitId, names_of
 from dagster_transform.planning import LeftOut, Limits, Readiness, RunPlan, UnitKind, plan_run
+from dagster_transform.runs.build_checks import not_run_in_builds
 from dagster_transform.runs.check_failures import Fails, fails
 from dagster_transform.runs.claiming.claims import RunClaims
 from dagster_transform.runs.claiming.gate import ClaimGate
@@ -116,8 +117,9 @@ def carry_out(
         problems = participants.close(completed=completed)
     left_out = {**run_plan.left_out, **participants.not_run}
     waited = not claims.policy.skip
+    not_run = {**left_out, **not_run_in_builds(graph, called, walk.finished)}
     summary = summarise(
-        called, walk.finished, left_out, problems, fails, checks=graph.checks, waited=waited
+        called, walk.finished, not_run, problems, fails, checks=graph.checks, waited=waited
     )
     return replace(summary, below=below(graph, called, walk.finished, left_out))
 

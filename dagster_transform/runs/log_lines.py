@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dagster_transform.graph import Graph, UnitId
 from dagster_transform.graph.counts import counted
 from dagster_transform.planning import Outcome, RunPlan, UnitKind
+from dagster_transform.runs.build_checks import checks_in_build
 from dagster_transform.runs.ports import RunLog
 from dagster_transform.runs.progress import ProgressTold
 from dagster_transform.walk import Event, Finished, Learned, Progressed, Retrying, Started
@@ -50,6 +51,7 @@ class LogLines:
         """Say what the run will do, and what of the selected is up to date already."""
         units, left_out = self._run_plan.units.values(), self._run_plan.left_out.items()
         checks = sum(unit.kind is UnitKind.CHECK for unit in units)
+        checks += sum(len(checks_in_build(self._graph, u.id)) for u in units)
         up_to_date = {
             id: why.reason
             for id, why in left_out

@@ -25,9 +25,11 @@ def heading(timeline: Timeline) -> str:
         if (count := sum(s.kind is kind and bool(s.attempts) for s in timeline.spells))
     ]
     said = f"{' and '.join(counts) or 'Nothing'} in {_seconds(timeline.seconds)}"
+    if counts:
+        said += f", the first after {_seconds(timeline.first - timeline.began)}"
     if timeline.peak:
         peak, average = counted(timeline.peak, "build"), timeline.average()
-        said += f", at most {peak} at once ({average:.1f} on average)"
+        said += f"; at most {peak} at once ({average:.1f} on average from then on)"
     if timeline.critical:
         chain = (
             "chain of one" if len(timeline.critical) == 1 else f"chain of {len(timeline.critical)}"

@@ -154,7 +154,8 @@ def test_the_first_run_builds_both_frameworks_and_runs_every_check(demo: Demo) -
         "  check failed on staging.stg_weather: wind_is_possible (not blocking, 1 row)\n"
         in demo.printed
     )
-    assert "These checks fail on purpose: they say what is true of the real data" in demo.printed
+    purpose = "These checks fail on purpose: they say what is true of the real data"
+    assert 0 < demo.printed.index(purpose) < demo.printed.index("  check failed on "), "why, first"
     assert {name.split(":")[1] for name in TRUE_OF_THE_DATA} == KNOWN_TO_THE_DEMO
 
 
@@ -175,7 +176,14 @@ def test_a_failing_dbt_model_blocks_exactly_its_descendants(demo: Demo) -> None:
 
     assert demo.rows("SELECT count(*) FROM staging.stg_carriers") == [(16,)]  # as it was before
     assert demo.code == 0
-    assert run.failure.startswith("1 failed, 4 blocked, ")  # as many as the table of the demo has
+    # As many as the table of the demo has; of checks too, also those that are run inside a build.
+    assert run.failure.startswith("1 failed, 4 blocked, 13 checks not run; ")
+    assert "35 passed, 5 failed, 13 not run (something that they read was not built), 8 not" in (
+        demo.printed
+    )
+    assert "Step transform, one of the 5 that ran, has failed, and counts its own:" in (
+        demo.printed
+    )
     assert "1 not run, 1 failed" in demo.printed or "1 failed, 1 not run" in demo.printed
     assert ", 4 blocked, " in demo.printed
     assert "Exactly its descendants were held back." in demo.printed

@@ -105,19 +105,22 @@ def test_the_run_fails_once_with_one_table(failed: Story, world: Transform) -> N
     text = failed.failure
     mart = f"{world.projects[0].database.catalog}/mart"
     heading, *rows = text.split("\n\n")
-    assert heading == "1 failed, 1 check failed, 2 blocked; 2 nodes went well, 1 check passed."
+    assert heading == (
+        "1 failed, 1 check failed, 2 blocked, 1 check not run; 2 nodes went well, 1 check passed."
+    )
     assert rows[0].startswith(f"failed: {mart}/c\n    ")  # causes come first
     assert "'a|b'" in rows[0]
     assert rows[1:] == [
         f"check failed: {mart}/a\n    {mart}/a:not_null: 1 row",
         f"blocked: {mart}/a_child\n    blocking check failed: {mart}/a:not_null",
         f"blocked: {mart}/d\n    upstream failed: {mart}/c",
+        f"not run: {mart}/c:number_of_rows\n    upstream failed: {mart}/c",
     ]
     markdown = failure.user_failure_data.metadata["dagster_transform/outcomes"].value
     lines = markdown.splitlines()
     assert lines[0] == heading
     assert [line.split("`")[1] for line in lines[2:]] == [
-        f"{mart}/{name}" for name in ("c", "a", "a_child", "d")
+        f"{mart}/{name}" for name in ("c", "a", "a_child", "d", "c:number_of_rows")
     ]
     assert "'a\\|b'" in lines[2]  # no mark of markdown's
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dagster_transform.graph import Check, Graph, Node, Relation
+from dagster_transform.graph import Check, Graph, Node, Relation, When
 from dagster_transform.planning import Outcome, RunPlan, Unit, UnitKind
 from dagster_transform.runs.log_lines import LogLines
 from dagster_transform.walk import CheckResult, Event, Finished, Report, Retrying, Started
@@ -88,3 +88,15 @@ def test_the_last_of_many_checks_are_named_once() -> None:
     assert lines.tell(lines.ended(0)) == []
     names = ", ".join(f"d:a:c{n:02}" for n in range(2, 12))
     assert lines.tell(lines.ended(1), lines.ended(2)) == [f"The last 10: {names}"]
+
+
+def test_the_plan_counts_the_checks_that_builds_run_too() -> None:
+    lines = Lines(2, build=True)
+    lines.lines.begin()
+    assert lines.log.lines == ["Run plan: 1 node to build, 2 checks."]
+    inside = Check("d:a:n", "d", "n", "d:a", in_build=True)
+    apart = Check("d:a:m", "d", "m", "d:a", in_build=True, when=When.APART)  # not in this run
+    graph = Graph.of([NODE], checks=[inside, apart])
+    log = Log()
+    LogLines(log, graph, RunPlan({"d:a": Unit("d:a", UnitKind.BUILD, "d")}, {}), str, float).begin()
+    assert log.lines == ["Run plan: 1 node to build, 1 check."]

@@ -27,8 +27,8 @@ def line(count: int = 3) -> Timeline:
 
 def test_the_heading_says_what_matters_most() -> None:
     assert heading(line()) == (
-        "3 builds and 1 check in 5.00 s, at most 1 build at once (0.8 on average); "
-        "the longest chain of 3 takes 3.00 s"
+        "3 builds and 1 check in 5.00 s, the first after 1.00 s; at most 1 build at once "
+        "(0.8 on average from then on); the longest chain of 3 takes 3.00 s"
     )
     assert heading(timeline_of([], began=0, ended=7320)) == "Nothing in 2 h 2 min"
 
