@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from dagster_transform.cli.graphs import prepared_as_far_as_possible
-from dagster_transform.cli.lineage.knowing import not_known
+from dagster_transform.cli.lineage.knowing import columns_from, lineage_from, not_known
 from dagster_transform.cli.lineage.shapes import Traced, as_json, as_mermaid, as_table
 from dagster_transform.cli.options import config_option, translator_option
 from dagster_transform.cli.output import (
@@ -22,7 +23,7 @@ from dagster_transform.cli.output import (
 )
 from dagster_transform.cli.prepare import translator_named
 from dagster_transform.config import load_config
-from dagster_transform.graph import Graph
+from dagster_transform.graph import Graph, InputId
 from dagster_transform.graph.columns import ColumnLineage
 from dagster_transform.graph.errors import UnknownColumnError
 from dagster_transform.graph.ids import SourceId
@@ -31,11 +32,8 @@ if TYPE_CHECKING:
     from dagster_transform.dagster.translation.columns_of_runs import ColumnsOfRuns
     from dagster_transform.dagster.translation.translator import TransformTranslator
 
-_NOTHING_KNOWN = (
-    "SQLMesh's columns come from `prepare` (column_lineage: true of the project), dbt's from the "
-    "last run that had the run option `dbt: {fetch_column_lineage: true}`, read through "
-    "DAGSTER_HOME."
-)
+_NO_REFS = "without ref() and source() dbt does not know what is read there, if anything is."
+_NOT_KNOWN = "what the columns there are computed from is not known."
 
 
 @click.command()
@@ -95,28 +93,49 @@ def lineage(
         if of_runs is None
         else ColumnLineage(known.graph, of_runs.lineage, of_runs.columns)
     )
+    home = of_runs is not None
+
+    def framework(id: InputId) -> str:
+        thing = known.graph.node(id) or known.graph.sources[SourceId(id)]
+        return config.project(thing.project).framework
+
     try:
-        _, columns = found.find(what)
+        id, columns = found.find(what)
     except UnknownColumnError as error:
-        thing = known.graph.node(error.id) or known.graph.sources[SourceId(error.id)]
-        framework = config.project(thing.project).framework
-        home = of_runs is not None
-        raise not_known(error, known.graph, framework, home=home) from None
+        raise not_known(error, known.graph, framework(error.id), home=home) from None
     steps = found.steps(columns, downstream=downstream)
-    traced = Traced(known.graph, found, columns, steps, downstream)
+    traced = Traced(known.graph, found, id, columns, steps, downstream)
     if shape == "json":
         write_output(json.dumps(as_json(traced), indent=2) + "\n", output)
     elif shape == "mermaid":
         write_output(as_mermaid(traced) + "\n", output)
     elif not steps:
-        err.print(f"No column of {what} is known to {_verb(downstream)}.", markup=False)
+        if columns:
+            err.print(f"No column of {what} is known to {_verb(downstream)}.", markup=False)
     elif output is None:
         print_table(as_table(traced))
     else:
         write_output(table_text(as_table(traced)), output)
-    if shape != "json" and (unknown := traced.unknown()):
-        names = ", ".join(unknown)
-        err.print(f"\nNothing is known of the columns of {names}. {_NOTHING_KNOWN}", markup=False)
+    if shape != "json":
+        for line in _remarks(traced, framework, home=home):
+            err.print(line, markup=False)
+
+
+def _remarks(traced: Traced, framework: Callable[[InputId], str], *, home: bool) -> Iterator[str]:
+    """What is not known, and what helps."""
+    ends = "Further down it may go on through" if traced.downstream else "It ends at"
+    if not traced.columns:
+        why = columns_from(traced.graph, traced.asked, framework(traced.asked), home=home)
+        yield f"No column of {traced.asset(traced.asked)} is known. {why}"
+    elif unknown := traced.unknown():
+        why = lineage_from({framework(each) for each in unknown}, home=home)
+        yield f"\n{ends} {_listed(traced, unknown)}: {_NOT_KNOWN} {why}"
+    if without := traced.without_refs():
+        yield f"\n{ends} {_listed(traced, without)}: {_NO_REFS}"
+
+
+def _listed(traced: Traced, ids: Iterable[InputId]) -> str:
+    return ", ".join(map(traced.asset, ids))
 
 
 def _verb(downstream: bool) -> str:

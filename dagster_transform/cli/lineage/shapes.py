@@ -22,13 +22,15 @@ class Traced:
     Attributes:
         graph: Its nodes and sources are named as people call them.
         lineage: All that is known.
-        columns: The columns that were asked for.
+        asked: The node or source that was asked for.
+        columns: Its columns that were, as far as they are known.
         steps: From these up, or down.
         downstream: Whether they lead down.
     """
 
     graph: Graph
     lineage: ColumnLineage
+    asked: InputId
     columns: Sequence[ColumnOf]
     steps: Sequence[Step]
     downstream: bool
@@ -42,17 +44,29 @@ class Traced:
         """`marts/delays.minutes`."""
         return f"{self.asset(column.id)}.{self.lineage.name(column)}"
 
-    def unknown(self) -> list[str]:
-        """Names of the nodes at which it ends because nothing is known of their columns. On the
+    def unknown(self) -> list[InputId]:
+        """The nodes, by name, at which it ends because nothing is known of their columns. On the
         way down that is what reads what was reached; on the way up, what reads nothing is its end
         anyway, a seed say."""
-        reached = {column.id for column in self.columns}
-        reached |= {each.id for step in self.steps for each in (step.read, step.computed)}
+        reached = self._reached()
         if self.downstream:
             reached = {below for id in reached for below in self.graph.downstream(id)}
         else:
             reached = {id for id in reached if self.graph.upstream(id)}
-        return sorted(self.asset(id) for id in reached if not self.lineage.is_known(id))
+        return sorted((id for id in reached if not self.lineage.is_known(id)), key=self.asset)
+
+    def without_refs(self) -> list[InputId]:
+        """The dbt models, by name, at which the way up ends although they may read something: what
+        a model reads without ref() or source(), dbt does not know."""
+        if self.downstream:
+            return []
+        nodes = [node for id in self._reached() if (node := self.graph.node(id)) is not None]
+        found = [n.id for n in nodes if n.framework == "dbt" and n.kind != "seed" and not n.deps]
+        return sorted(found, key=self.asset)
+
+    def _reached(self) -> set[InputId]:
+        steps = (each.id for step in self.steps for each in (step.read, step.computed))
+        return {self.asked, *steps}
 
 
 def as_table(traced: Traced) -> Table:
@@ -86,7 +100,7 @@ def as_json(traced: Traced) -> dict[str, Any]:
             }
             for step in traced.steps
         ],
-        "not_known": traced.unknown(),
+        "not_known": [traced.asset(id) for id in traced.unknown()],
     }
 
 

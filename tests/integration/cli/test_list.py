@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
@@ -133,8 +138,9 @@ def test_lineage_through_both_frameworks(transform: Transform) -> None:
     assert done.exit_code == 0, done.output
     assert re.search(r"w/marts/top\.highest +w/marts/sums\.total +1", done.stdout)
     assert re.search(r"w/marts/sums\.total +base\.twice +2", done.stdout)
-    assert "Nothing is known of the columns of base" in done.stderr
-    assert "fetch_column_lineage" in done.stderr
+    assert "It ends at base: what the columns there are computed from is not known." in done.stderr
+    assert '"fetch_column_lineage": true' in done.stderr
+    assert "SQLMesh's come" not in done.stderr, "what does not help here"
 
 
 def test_what_dbts_last_run_found_out_goes_on_from_there(transform: Transform) -> None:
@@ -185,11 +191,42 @@ def test_why_a_column_is_not_known_and_what_to_do(transform: Transform) -> None:
     """The table has it; the graph file does not."""
     of_dbt = run(transform, "lineage", "base.nothing", DAGSTER_HOME=None)
     assert of_dbt.exit_code == 1
-    for words in ("schema.yml", "fetch_column_lineage", "DAGSTER_HOME is not set here"):
+    for words in ("schema.yml", "fetch_column_lineage", "DAGSTER_HOME (which is not set here)"):
         assert words in of_dbt.stderr
     of_source = run(transform, "lineage", "raw.items.nothing")
     assert "the source's `columns` in schema.yml" in of_source.stderr
     assert "external_models.yaml" in run(transform, "lineage", "marts.top.height").stderr
+
+
+def test_what_to_type_for_columns_that_only_the_table_knows(tmp_path: Path) -> None:
+    """Of a seed and of a model without ref() nothing is known before the command was typed."""
+    database = Database.in_file(tmp_path / "w.duckdb")
+    models = {"seeds/beans.csv": "bean,grams\nkona,250\n", "models/lone.sql": "select 1 as n"}
+    DbtProject(tmp_path / "d", database, models)
+    further = {"d": {"framework": "dbt", "path": "d"}}
+    with closing(Transform(tmp_path, [], further=further)) as found:
+        found.prepare()
+        (tmp_path / "definitions.py").write_text(found.module.read_text())
+        home = {"DAGSTER_HOME": str(found.home)}
+        nothing = run(found, "lineage", "beans", **home)
+        assert (nothing.exit_code, nothing.stdout) == (0, "")
+        assert nothing.stderr.startswith(
+            "No column of beans is known. dbt knows those of the seed's"
+        )
+        told = run(found, "lineage", "beans.grams", **home).stderr
+        assert told.startswith("Error: No column 'grams' of beans is known")
+        command = told[told.index("dagster asset materialize") :]
+        folder = str(Path(sys.executable).parent)
+        environment = {**os.environ, **home, "PATH": os.pathsep.join([folder, os.environ["PATH"]])}
+        typed = subprocess.run(
+            command, shell=True, cwd=tmp_path, env=environment, capture_output=True, text=True,
+            timeout=200, check=False,
+        )  # fmt: skip
+        assert typed.returncode == 0, typed.stdout + typed.stderr
+        assert run(found, "lineage", "beans.grams", **home).exit_code == 0
+        lone = run(found, "lineage", "lone", **home).stderr
+        assert "No column of lone is known" in lone
+        assert "It ends at lone: without ref() and source() dbt does not know" in lone
 
 
 def test_a_table_names_the_node_that_builds_it(transform: Transform) -> None:
