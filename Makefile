@@ -51,7 +51,7 @@ deploy-local: $(STAMP) ## Start the example with PostgreSQL, code server, webser
 	@$(BIN)/python -m example_project.deployment $(ARGS)
 
 .PHONY: unit
-unit: $(STAMP) ## Run what takes seconds: no server, no dbt process, no browser
+unit: $(STAMP) ## Run what takes a minute: no server, no dbt process, no browser
 	$(PYTEST) -m "not (slow or long or postgres or crash or browser)" tests/unit tests/property $(ARGS)
 
 .PHONY: test

@@ -22,7 +22,13 @@ from dagster_transform.cli.init.command import init
 from dagster_transform.cli.job_groups.commands import job_groups
 from dagster_transform.cli.lineage.command import lineage
 from dagster_transform.cli.options import config_option
-from dagster_transform.cli.output import consoles, json_option, print_json, print_table
+from dagster_transform.cli.output import (
+    consoles,
+    json_option,
+    print_json,
+    print_table,
+    silence_missing_instance_file,
+)
 from dagster_transform.cli.prepare import (
     ComponentTranslatorError,
     compare_project,
@@ -103,6 +109,7 @@ def main() -> None:
     Tables have no colours where they are not read in a terminal, or where NO_COLOR is set.
     docs/command-line.md has all commands with their exit codes.
     """
+    silence_missing_instance_file()
 
 
 for command in (init, list_assets, lineage, doctor, claims, job_groups):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sys
 from collections.abc import Callable
@@ -20,6 +21,16 @@ json_option = click.option("--json", "as_json", is_flag=True, help="As JSON, for
 output_option = click.option(
     "--output", "-o", type=click.Path(path_type=Path), help="A file to write to.  [standard output]"
 )
+
+
+def silence_missing_instance_file() -> None:
+    """Dagster warns, each time it opens an instance, that DAGSTER_HOME has no dagster.yaml: nobody
+    needs one, and `doctor` says where to make it when something has to be written there."""
+    logging.getLogger("dagster").addFilter(_is_worth_a_line)
+
+
+def _is_worth_a_line(record: logging.LogRecord) -> bool:
+    return not str(record.msg).startswith("No dagster instance configuration file")
 
 
 def consoles() -> tuple[Console, Console]:

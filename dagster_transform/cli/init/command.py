@@ -190,14 +190,22 @@ def _next(root: Path, projects: Sequence[FoundProject], layout: Layout) -> Itera
     to_plan = [*_to_plan(root)]
     for project in projects:
         if to_plan and project.framework == "dbt":
-            yield f"({_dbt_build(project, root)})   # once: SQLMesh may read its tables"
+            build = _dbt_build(project, root)
+            yield f"({build})   # once, if you haven't yet: SQLMesh may read its tables"
     for name, plan in to_plan:
-        yield f"({plan.command})   # once: {name} has nothing to run before its first plan"
+        yield (
+            f"({plan.command})   # once, if you haven't yet: {name} has nothing to run before its "
+            "first plan"
+        )
     # After the plan, so that the graph files know the environment.
     yield "dagster-transform prepare"
     if not os.environ.get("DAGSTER_HOME"):
-        # A folder of its own: without it `dagster dev` forgets everything when it ends.
-        yield 'export DAGSTER_HOME="$PWD/.dagster_home" && mkdir -p "$DAGSTER_HOME"'
+        # A folder of its own: without it `dagster dev` forgets everything when it ends. Without the
+        # file each command of Dagster's warns that it is not there.
+        yield (
+            'export DAGSTER_HOME="$PWD/.dagster_home" && mkdir -p "$DAGSTER_HOME"'
+            ' && touch "$DAGSTER_HOME/dagster.yaml"'
+        )
     yield f"{layout.start}   # then http://localhost:3000: Assets, Materialize all"
 
 

@@ -46,11 +46,12 @@ def instance_findings(instance: dg.DagsterInstance, config: TransformConfig) -> 
         instance: Not one in memory.
         config: The transform's configuration.
     """
+    file = Path(os.environ.get(_VARIABLE, "").strip()).expanduser() / "dagster.yaml"
     has_sensor = config.job_group_file.exists()
-    found = [] if monitors_runs(instance) else [_not_monitored(has_sensor=has_sensor)]
+    found = [] if monitors_runs(instance) else [_not_monitored(file, has_sensor=has_sensor)]
     limits = run_limits(instance)
     if limits is None:
-        return [*found, _no_queue()]
+        return [*found, _no_queue(file)]
     tags = [(name, slots, concurrency_key(name)) for name, slots in config.tags.items()]
     return [*found, *queue_findings(QueueLimits(*limits), tags)]
 
@@ -135,10 +136,16 @@ def _chain(error: BaseException | None) -> Sequence[BaseException]:
     return found
 
 
-def _not_monitored(*, has_sensor: bool) -> Finding:
+def _in_file(file: Path) -> str:
+    """Where to write something: a new DAGSTER_HOME works without the file."""
+    return f"In {file}" if file.exists() else f"In {file} (it is not there yet: make it)"
+
+
+def _not_monitored(file: Path, *, has_sensor: bool) -> Finding:
     """Run monitoring is off.
 
     Args:
+        file: The instance's dagster.yaml.
         has_sensor: Whether there are job groups, and with them the transform's sensor.
     """
     sensor = (
@@ -154,20 +161,20 @@ def _not_monitored(*, has_sensor: bool) -> Finding:
         what="Run monitoring is off.",
         cause="A run whose process was killed stays STARTED for ever, in Dagster's own view; a "
         f"run that never starts stays STARTING. {sensor}",
-        remedy="In dagster.yaml: `run_monitoring: {enabled: true, "
+        remedy=f"{_in_file(file)}: `run_monitoring: {{enabled: true, "
         "free_slots_after_run_end_seconds: 300}`.",
-        where="dagster.yaml",
+        where=str(file),
     )
 
 
-def _no_queue() -> Finding:
+def _no_queue(file: Path) -> Finding:
     return Finding(
         Code.RUN_QUEUE_OFF,
         Severity.WARNING,
         what="The instance has no run queue: every run starts at once.",
         cause="Ticks of many job groups start as many processes, which wait for claims and slots "
         "in memory.",
-        remedy="Leave `run_coordinator` out of dagster.yaml: Dagster's QueuedRunCoordinator is the "
+        remedy=f"Leave `run_coordinator` out of {file}: Dagster's QueuedRunCoordinator is the "
         "default, with at most 10 runs (`concurrency: {runs: {max_concurrent_runs: 10}}`).",
-        where="dagster.yaml",
+        where=str(file),
     )

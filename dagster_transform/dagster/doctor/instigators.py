@@ -73,7 +73,8 @@ def _silent(what: str, where: str) -> Finding:
         Code.DAEMON_NOT_RUNNING,
         Severity.WARNING,
         what=what,
-        cause="Without daemons no schedule ticks, no sensor looks and no queued run starts.",
+        cause="Without daemons no schedule ticks, no sensor looks and no queued run starts. Where "
+        "nothing is deployed yet it is normal while no `dagster dev` runs.",
         remedy="Start `dagster-daemon run` with this DAGSTER_HOME (`dagster dev` has one), and "
         "look at its log.",
         where=where,

@@ -54,7 +54,7 @@ def test_the_example_is_built_without_another_word(
         "cd ",
         "dagster-transform prepare",
         "dagster dev -f definitions.py",
-        ".dagster_home",
+        'mkdir -p "$DAGSTER_HOME" && touch "$DAGSTER_HOME/dagster.yaml"',
     ):
         assert word in done.output
     assert set(load_config(folder).projects) == {"dbt_project", "sqlmesh_project"}
@@ -120,6 +120,7 @@ def test_ones_own_projects_after_the_command_that_it_names(
     assert getattr(found.project("shop"), "profiles_dir", None) == tmp_path / "profiles"
     assert shell("dagster-transform prepare", tmp_path).returncode == 0
     (plan,) = [line for line in done.output.splitlines() if "sqlmesh plan" in line]
+    assert "   # once, if you haven't yet: my_mesh has nothing to run" in plan
     planned = shell(plan.partition("   #")[0], tmp_path)
     assert planned.returncode == 0, planned.stdout + planned.stderr
     built = materialized(tmp_path)

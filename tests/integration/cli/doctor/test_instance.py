@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -105,6 +108,27 @@ def test_monitoring_and_the_queue(transform: Transform) -> None:
     assert {"run_monitoring_off", "run_queue_off"} <= found_in(transform)
     assert "run_queue_off" not in found_in(transform, QUEUE)
     assert "run_monitoring_off" not in found_in(transform, MONITORED)
+
+
+def test_it_names_the_file_whole_and_says_that_it_is_not_there(tmp_path: Path) -> None:
+    (tmp_path / "transform.yaml").write_text("projects: {}\n", encoding="utf-8")
+    file = tmp_path / "dagster.yaml"
+    environment = {**os.environ, "DAGSTER_HOME": str(tmp_path)}
+    command = [sys.executable, "-m", "dagster_transform.cli", "doctor", "--json"]
+
+    def doctor() -> tuple[str, str]:
+        done = subprocess.run(
+            [*command, "-c", str(tmp_path)],
+            env=environment, capture_output=True, text=True, timeout=100, check=False,
+        )  # fmt: skip
+        (off,) = [f for f in json.loads(done.stdout) if f["code"] == "run_monitoring_off"]
+        return off["remedy"], done.stderr
+
+    remedy, stderr = doctor()
+    assert remedy.startswith(f"In {file} (it is not there yet: make it): `run_monitoring: ")
+    assert "No dagster instance configuration file" not in stderr, "Dagster's own warning"
+    file.touch()
+    assert doctor()[0].startswith(f"In {file}: `run_monitoring: ")
 
 
 def test_without_monitoring_the_sensor_helps_where_there_is_one(transform: Transform) -> None:
