@@ -49,8 +49,8 @@ def definitions_findings(
             cause="Pressing Materialize takes it: each op is then a process of its own, which "
             "loads everything anew, and a failed model stops every Python asset of its run.",
             remedy="Your Definitions take `executor=transform_executor()` of dagster_transform. "
-            "build_transform_definitions sets it by itself where it is given no `executor`; "
-            "build_dbt_assets and build_sqlmesh_assets can't.",
+            "build_transform_definitions and TransformComponent set it by themselves, unless their "
+            "`executor` says otherwise; build_dbt_assets and build_sqlmesh_assets can't.",
             where=target,
         )
         for executor in executors
