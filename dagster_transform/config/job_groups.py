@@ -43,7 +43,9 @@ class JobGroups(Model):
             `tag:<tag>`.
         pinned: By group, the nodes that are in it, as a selection (`tag:daily`, `marts.delays+`).
         jobs: `each`: each group has a job of its own; `shared`: all are launched through one.
-        schedules: Whether schedules run from the start.
+        schedules: Whether the schedules of job groups run from the start. Those of janitors have
+            `janitor: {schedule: running}` of their project; those of checks (`<project>_checks`,
+            `check_jobs`) are switched on in the UI.
         missed_ticks: What becomes of what became due while nothing ticked (the daemon was down):
             `launch` it, in one run with the next tick; or `skip` it.
         max_wait: For how many seconds work that could not go at its tick may wait for its claims

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+from dagster._core.definitions.reconstruct import repository_def_from_target_def
 from dagster._core.workspace.autodiscovery import (
     loadable_targets_from_python_file,
     loadable_targets_from_python_module,
 )
+from dagster.components.definitions import LazyDefinitions
 
 
 def run_limits(instance: dg.DagsterInstance) -> tuple[int, Mapping[str, int]] | None:
@@ -49,7 +51,9 @@ def silent_daemons(instance: dg.DagsterInstance) -> dict[str, tuple[datetime | N
 
 
 def definitions_in(target: str, folder: Path) -> list[dg.Definitions]:
-    """The Definitions of a Python file or module, as `dagster dev` finds them.
+    """The Definitions of a Python file or module, as `dagster dev` finds them and as a code
+    location resolves them: every job, schedule and sensor of them is made. Of what else Dagster
+    loads (a repository, a job), nothing is returned.
 
     Args:
         target: A file (`definitions.py`) or a module (`my.definitions`).
@@ -62,11 +66,17 @@ def definitions_in(target: str, folder: Path) -> list[dg.Definitions]:
         found = loadable_targets_from_python_file(str(folder / target), str(folder))
     else:
         found = loadable_targets_from_python_module(target, str(folder))
-    return [
-        each.target_definition
-        for each in found
-        if isinstance(each.target_definition, dg.Definitions)
-    ]
+    definitions = []
+    for each in found:
+        defs = each.target_definition
+        if isinstance(defs, LazyDefinitions):  # of `@dg.definitions`
+            defs = defs()
+        if isinstance(defs, dg.Definitions):
+            definitions.append(defs)
+        repository = repository_def_from_target_def(defs)
+        if repository is not None:
+            repository.load_all_definitions()
+    return definitions
 
 
 def goes_on_after_failures(executor: Any) -> bool:

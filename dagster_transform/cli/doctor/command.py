@@ -28,9 +28,8 @@ _STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "bold yellow"}
     "--definitions",
     "-d",
     metavar="FILE-OR-MODULE",
-    help="What Dagster loads, to see which executor it has; it is imported.  [definitions.py "
-    "beside "
-    "transform.yaml, or the module that pyproject.toml names there]",
+    help="What Dagster loads, to see whether it does, and with which executor; it is imported.  "
+    "[definitions.py beside transform.yaml, or the module that pyproject.toml names there]",
 )
 @json_option
 def doctor(config_path: Path | None, definitions: str | None, as_json: bool) -> None:

@@ -279,7 +279,9 @@ def _dagster(on: Examination, config: TransformConfig, definitions: str | None) 
         from dagster_transform.dagster.doctor.definitions import definitions_findings
 
         folder = Path.cwd() if definitions else config.root
-        on.examine("definitions", partial(definitions_findings, target, folder), target)
+        names, file = list(on.groups or ()), str(config.job_group_file)
+        find = partial(definitions_findings, target, folder, names, file)
+        on.examine("definitions", find, target)
 
 
 def _backends(config: TransformConfig) -> frozenset[BackendId]:

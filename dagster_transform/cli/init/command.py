@@ -11,7 +11,11 @@ from pathlib import Path
 import click
 
 from dagster_transform.cli.init.example import EXAMPLE_DATABASE, example_files
-from dagster_transform.cli.init.finding import FoundProject, find_projects
+from dagster_transform.cli.init.finding import (
+    FoundProject,
+    find_projects,
+    other_integrations,
+)
 from dagster_transform.cli.init.layout import Layout, layout_of
 from dagster_transform.cli.init.texts import transform_yaml
 from dagster_transform.config import ConfigError, TransformConfig, load_config
@@ -156,7 +160,16 @@ def _remarks(
     """What is left for people to do, of files that are not as they would have been written."""
     if root / _CONFIG in kept:
         yield from _not_in_config(root, projects)
-    if layout.file in kept or layout.merge_into:
+    others = other_integrations(root)
+    for name, file in others.items():
+        page = "dagster-dbt" if name == "dagster-dbt" else "dagster-sqlmesh"
+        yield (
+            f"\n{file} uses {name}. Where it makes assets of a project above, the two can't be in "
+            "one code location: Dagster loads nothing of it (`Duplicate asset key`). "
+            f"docs/moving/{page}.md of dagster-transform has the steps for moving over, with which "
+            "keys and history stay; merge nothing before."
+        )
+    if not others and (layout.file in kept or layout.merge_into):
         name = layout.merge_into or (layout.file.name if layout.file else "")
         yield (
             f"\nMerge the transform into the definitions of {name}, if they do not have it yet:\n\n"

@@ -28,6 +28,10 @@ _OF_SQLMESH = re.compile(
     r"^(gateways|default_gateway|model_defaults|default_connection)\s*:", re.MULTILINE
 )
 _IMPORTS_SQLMESH = re.compile(r"^\s*(from|import)\s+sqlmesh\b", re.MULTILINE)
+# A module that imports it, or a component of it in a defs.yaml.
+_OF_ANOTHER = re.compile(
+    r"^\s*(?:from|import|type\s*:)\s*['\"]?(dagster_dbt|dagster_sqlmesh|dg_sqlmesh)\b", re.MULTILINE
+)
 _NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9_]+")
 _PROFILE = re.compile(r"^profile\s*:\s*['\"]?([^'\"#\n]+)", re.MULTILINE)
 
@@ -79,6 +83,19 @@ def find_projects(root: Path) -> list[FoundProject]:
         for folder in sqlmesh
         if folder not in dbt
     ]
+    return found
+
+
+def other_integrations(root: Path) -> dict[str, Path]:
+    """Packages that make assets of dbt's or SQLMesh's projects and that something in or below a
+    folder uses: by name (`dagster-dbt`), the first file that does, relative to the folder."""
+    found: dict[str, Path] = {}
+    for folder, names in _folders(root):
+        for name in sorted(names):
+            if not name.endswith((".py", ".yaml", ".yml")):
+                continue
+            for each in _OF_ANOTHER.findall(_text(folder / name)):
+                found.setdefault(each.replace("_", "-"), (folder / name).relative_to(root))
     return found
 
 

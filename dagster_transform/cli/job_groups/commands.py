@@ -169,6 +169,9 @@ def check(config_path: Path | None, strict: bool, translator: str | None) -> Non
     Nodes that are new, or that are no more, are warnings: a new one goes to the group where it
     fits, as long as the file does not say another. With --strict they are errors, for a CI job.
 
+    Your definitions are not read: whether a job of your own is called like a group, with which
+    Dagster loads nothing, `dagster-transform doctor` says.
+
     \b
     Examples:
       dagster-transform job-groups check --strict   # in CI

@@ -100,7 +100,7 @@ def _shaped(shape: str, plan: JobGroupPlan, now: Situation) -> str:
     "start",
     metavar="TIME",
     help="From when on: 2026-03-29, or 2026-03-29T02:00+01:00; in UTC where nothing else is said.  "
-    "[the last full hour]",
+    "[now]",
 )
 @click.option(
     "--hours", type=click.IntRange(1, 24 * 366), default=48, show_default=True, help="How long."
@@ -145,7 +145,7 @@ def simulate(
     """
     _, err = consoles()
     now = situation_now(config_path, translator, err, timed=True)
-    begin_at = _moment(start) if start else now.now.replace(minute=0, second=0, microsecond=0)
+    begin_at = _moment(start) if start else now.now.replace(second=0, microsecond=0)
     end = begin_at + timedelta(hours=hours)
     with steps(err, hours + 1) as begin:
         begin("placing nodes")

@@ -48,11 +48,16 @@ def refused(
     own = kind is not TransformTranslator
     if translator.said_by is not None:
         asked = translator.said_by
+    remedy = f"Rename it, or override {method or 'the method'} of the translator for it."
+    if own:
+        remedy = f"Mend {asked}."
+    if own and isinstance(thing, Source) and translator.said_by is None:
+        remedy = (
+            f"Mend {asked}: it is asked for sources too, which have fewer attributes than nodes; "
+            "`isinstance(node, Source)`, of dagster_transform, tells them apart."
+        )
     return TranslationError(
-        f"{named(thing)} can't be shown in Dagster as {asked} says: {what}",
-        remedy=f"Mend {asked}."
-        if own
-        else f"Rename it, or override {method or 'the method'} of the translator for it.",
+        f"{named(thing)} can't be shown in Dagster as {asked} says: {what}", remedy=remedy
     )
 
 

@@ -69,7 +69,8 @@ class TransformTranslator:
         self.root = root
 
     def get_asset_key(self, node: Node | Source) -> dg.AssetKey:
-        """`[catalog, schema, model]`, whatever the environment names its views; dbt's key."""
+        """`[catalog, schema, model]`, whatever the environment names its views; dbt's key. It is
+        asked for sources too, which have no kind and no tags: `isinstance(node, Source)`."""
         return dg.AssetKey(list(default_key(node)))
 
     def get_group_name(self, node: Node) -> str | None:

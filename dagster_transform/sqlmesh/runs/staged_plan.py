@@ -140,9 +140,8 @@ def refuse_what_is_not_selected(
     if later := sorted(extra[n] for n in extra.keys() & set(in_run)):
         names = ", ".join(later)
         raise PlanRefusedError(
-            f"Project {name}: what has changed can't be promoted without {names}, which read it; "
-            "and they also read what another project, or a Python asset, makes of it once it is "
-            "promoted.",
+            f"Project {name}: what has changed can't be promoted without {names}, downstream of it "
+            "and also of what another project, or a Python asset, makes of it once it is promoted.",
             remedy=f"Apply the plan by itself (job {name}_plan): it builds {names} from what is "
             "there now. Then materialize what is in between, and then these with `restate`, or "
             "without if they are of kind FULL or VIEW.",
@@ -150,7 +149,7 @@ def refuse_what_is_not_selected(
     if extra:
         raise PlanRefusedError(
             f"Project {name}: the plan of what is selected also rebuilds "
-            f"{', '.join(sorted(extra.values()))}, because they read it.",
+            f"{', '.join(sorted(extra.values()))}, downstream of it.",
             remedy="Select them too (everything downstream), so that the run may build them; what"
             f" select and exclude in transform.yaml leave out, the job {name}_plan builds.",
         )

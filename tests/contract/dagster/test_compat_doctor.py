@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import dagster as dg
+import pytest
 from dagster._daemon.types import DaemonHeartbeat
 
 from dagster_transform import transform_executor
@@ -38,6 +39,22 @@ def test_definitions_of_a_file(tmp_path: Path) -> None:
     (tmp_path / "of_contract.py").write_text("import dagster as dg\ndefs = dg.Definitions()\n")
     (found,) = compat.definitions_in("of_contract.py", tmp_path)
     assert isinstance(found, dg.Definitions)
+
+
+def test_definitions_that_are_made_when_dagster_asks_for_them(tmp_path: Path) -> None:
+    made = (
+        "@dg.definitions\ndef defs():\n    return dg.Definitions(executor=dg.in_process_executor)"
+    )
+    (tmp_path / "lazy_of_contract.py").write_text(f"import dagster as dg\n\n{made}\n")
+    (found,) = compat.definitions_in("lazy_of_contract.py", tmp_path)
+    assert found.executor is dg.in_process_executor
+
+
+def test_definitions_are_resolved_as_a_code_location_does(tmp_path: Path) -> None:
+    made = "dg.Definitions(jobs=[dg.define_asset_job('a', 'nowhere')])"
+    (tmp_path / "broken_of_contract.py").write_text(f"import dagster as dg\ndefs = {made}\n")
+    with pytest.raises(dg.DagsterInvalidDefinitionError):
+        compat.definitions_in("broken_of_contract.py", tmp_path)
 
 
 def test_the_executor_that_goes_on() -> None:

@@ -15,6 +15,7 @@ from click.testing import CliRunner, Result
 from dagster_transform.cli import main
 from dagster_transform.config import load_config
 from tests.support.dbt_projects import DbtProject
+from tests.support.folders import REPOSITORY
 from tests.support.sqlmesh_projects import Database, Project
 
 BIN = str(Path(sys.executable).parent)
@@ -153,6 +154,25 @@ def test_nothing_that_is_there_is_replaced(tmp_path: Path, monkeypatch: pytest.M
     forced = init(str(tmp_path), "--force")
     assert forced.output.count("replaced") == 2
     assert set(load_config(tmp_path).projects) == {"shop", "other"}
+
+
+@pytest.mark.parametrize(
+    ("uses", "page"),
+    [
+        ("from dagster_dbt import dbt_assets", "docs/moving/dagster-dbt.md"),
+        ("from dagster_sqlmesh import sqlmesh_assets", "docs/moving/dagster-sqlmesh.md"),
+    ],
+)
+def test_who_has_another_integration_is_told_to_move_over_and_not_to_merge(
+    tmp_path: Path, uses: str, page: str
+) -> None:
+    DbtProject(tmp_path / "shop", Database.in_file(tmp_path / "w.duckdb"), {})
+    (tmp_path / "definitions.py").write_text(f"{uses}\ndefs = 1\n")
+    said = init(str(tmp_path)).output
+    assert "definitions.py uses dagster-" in said
+    assert page in said
+    assert (REPOSITORY / page).is_file()
+    assert "Definitions.merge" not in said
 
 
 def test_lines_are_added_to_a_gitignore(tmp_path: Path) -> None:

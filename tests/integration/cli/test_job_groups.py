@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
@@ -69,6 +71,11 @@ def test_groups_are_of_what_the_environment_has(transform: Transform) -> None:
     assert {name for each in names.values() for name in each} <= keys
     run("check", "--strict")
     assert "hourly of Tue 00:00" in run("simulate", "--from", "2024-03-04T23:30").stdout
+    before = datetime.now(timezone.utc).replace(second=0, microsecond=0)
+    soon = json.loads(run("simulate", "--hours", "1", "--as", "json").stdout)
+    assert datetime.fromisoformat(soon["start"]) >= before, "what has ticked is no tick to come"
+    (tick,) = [each for each in soon["ticks"] if each["job_group"] == "hourly"]
+    assert datetime.fromisoformat(tick["tick"]) >= before
 
 
 def test_a_translator_s_names(transform: Transform) -> None:

@@ -12,7 +12,7 @@ import pytest
 from dagster_transform import TransformTranslator
 from dagster_transform.dagster.definitions.fitting import fit
 from dagster_transform.dagster.translation.specs import translate
-from dagster_transform.graph import Check, Graph, Location, Node, Relation, Source
+from dagster_transform.graph import Check, Graph, Location, Node, Relation, Source, SourceId
 from tests.support.sqlmesh_nodes import node
 
 MARTS = node(
@@ -127,3 +127,21 @@ def _with(node: Node, **fields: Any) -> Node:
 
 def _as(project: str, node: Node) -> Node:
     return _with(node, project=project, id=f"{project}:free")
+
+
+class OfKinds(TransformTranslator):
+    def get_asset_key(self, node: Node | Source) -> dg.AssetKey:
+        return dg.AssetKey([node.kind, node.name])  # type: ignore[union-attr]  # what it is about
+
+
+def test_who_forgets_that_sources_have_keys_too_is_told() -> None:
+    raw = Source(
+        id=SourceId("q:raw"), project="q", reference="raw", name="raw",
+        relation=Relation("duckdb:/v", "db", "raw", "rows"),
+    )  # fmt: skip
+    reads = Graph.of([of_q(deps=(raw.id,))], sources=[raw])
+    (said,) = errors({"q": reads}, OfKinds()).values()
+    assert "AttributeError: 'Source' object has no attribute 'kind'" in said
+    assert "`isinstance(node, Source)`" in said
+    said = errors({"q": Graph.of([of_q()])}, wrong("get_asset_key", lambda: None))["q"]
+    assert "isinstance" not in said

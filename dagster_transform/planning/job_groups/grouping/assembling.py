@@ -128,8 +128,9 @@ def _read_from_no_group(graph: Graph, crons: Mapping[NodeId, Cron]) -> list[str]
         readers = [each for each in graph.downstream(node_id) if each in crons]
         if readers:
             name, names = graph.nodes[node_id].name, some(graph.nodes[r].name for r in readers)
+            read = "reads" if len(readers) == 1 else "read"
             found.append(
-                f"{name} is in no group, and nobody builds it before {names}, which read it."
+                f"{name} is in no group, and nobody builds it before {names}, which {read} it."
             )
     return _first_of(found, "nodes are in no group and are read by some")
 

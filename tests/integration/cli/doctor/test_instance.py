@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from textwrap import dedent
 
 import dagster as dg
 import pytest
@@ -190,9 +191,108 @@ def test_the_executor_of_definitions(transform: Transform) -> None:
         transform.define(module=text)
         told = examined(transform.folder, *arguments)[1]
         assert "executor_not_ours" in told, (module, executor)
+        # People who compose by hand don't call build_transform_definitions.
+        assert "Your Definitions take `executor=" in told["executor_not_ours"]["remedy"]
     sys.modules.pop(transform.module.stem, None)
     transform.define(module="import sys; sys.exit(3)")
     assert "definitions_unloadable" in examined(transform.folder, *arguments)[1]
+
+
+OWN_JOB = """
+import dagster as dg
+from pathlib import Path
+from dagster_transform import build_transform_definitions
+
+job = dg.define_asset_job("daily")
+defs = dg.Definitions.merge(
+    build_transform_definitions(Path(__file__).parent),
+    dg.Definitions(jobs=[job], schedules=[{schedule}]),
+)
+"""
+OWN_SCHEDULE = 'dg.ScheduleDefinition(job=job, cron_schedule="@daily")'
+EXECUTORS = """
+import dagster as dg
+from pathlib import Path
+from dagster_transform import build_transform_definitions
+
+@dg.definitions
+def defs():
+    own = dg.Definitions(executor=dg.in_process_executor)
+    return dg.Definitions.merge(build_transform_definitions(Path(__file__).parent), own)
+"""
+
+
+def unloadable(transform: Transform, module: str) -> dict[str, str]:
+    """What is said of definitions that Dagster can't load."""
+    sys.modules.pop(transform.module.stem, None)
+    transform.module.write_text(module)
+    told = examined(transform.folder, "--definitions", str(transform.module))[1]
+    return told["definitions_unloadable"]
+
+
+@pytest.mark.parametrize(("schedule", "name"), [(OWN_SCHEDULE, "daily_schedule"), ("", "daily")])
+def test_definitions_of_ones_own_with_the_name_of_a_job_group(
+    tmp_path: Path, schedule: str, name: str
+) -> None:
+    transform = grouped(tmp_path)
+    transform.prepare()
+    try:
+        told = unloadable(transform, OWN_JOB.replace("{schedule}", schedule))
+        assert "Duplicate definition found" in told["cause"]
+        assert f"Job group daily of {tmp_path / 'job_groups.yaml'} makes {name}," in told["remedy"]
+        assert "Rename the group" in told["remedy"]
+    finally:
+        transform.close()
+
+
+NOT_LOADED = {
+    "both have an executor": (EXECUTORS, "executor=None"),
+    "unresolved job 'own'": (
+        """
+        more = [dg.define_asset_job("own", "*") for _ in range(2)]
+        defs = dg.Definitions(jobs=more)
+        """,
+        "are called own: rename one",
+    ),
+    "Duplicate asset key": (
+        """
+        @dg.asset(key="k")
+        def one(): ...
+
+        @dg.asset(key="k")
+        def other(): ...
+
+        defs = dg.Definitions([one, other])
+        """,
+        "docs/moving",
+    ),
+    "more than one job found": (
+        """
+        @dg.job
+        def one(): ...
+
+        @dg.job
+        def other(): ...
+        """,
+        "dagster definitions validate",
+    ),
+    # Dagster says that the job can't be resolved, and why it can't only as a cause of that.
+    "'nowhere'": (
+        """
+        @dg.repository
+        def own():
+            return [dg.define_asset_job("j", "nowhere")]
+        """,
+        "dagster definitions validate",
+    ),
+}
+
+
+def test_definitions_that_dagster_imports_and_does_not_load(transform: Transform) -> None:
+    for cause, (module, remedy) in NOT_LOADED.items():
+        told = unloadable(transform, "import dagster as dg\n" + dedent(module))
+        assert cause in told["cause"]
+        assert remedy in told["remedy"], cause
 
 
 def test_definitions_beside_transform_yaml_are_found(transform: Transform) -> None:

@@ -72,6 +72,25 @@ def test_one_job_for_all_groups(transform: Transform) -> None:
     }
 
 
+def test_running_schedules_are_those_of_groups(transform: Transform) -> None:
+    settings = {
+        "job_groups": {"schedules": "running"},
+        "check_jobs": {"nightly": {"cron": "@daily"}},
+    }
+    transform.configure(settings, checks={"when": "apart", "cron": "@daily"})
+    running = {
+        schedule.name: schedule.default_status is dg.DefaultScheduleStatus.RUNNING
+        for schedule in transform.repository().schedule_defs
+    }
+    others = {"p_janitor_schedule", "p_checks_schedule", "nightly_schedule"}
+    assert {name for name, on in running.items() if not on} == others
+    transform.configure(settings, janitor={"schedule": "running"})
+    (janitor,) = (
+        each for each in transform.repository().schedule_defs if each.name == "p_janitor_schedule"
+    )
+    assert janitor.default_status is dg.DefaultScheduleStatus.RUNNING
+
+
 def test_assets_are_tagged_with_their_group(transform: Transform) -> None:
     graph = transform.repository().asset_graph
     tags = {

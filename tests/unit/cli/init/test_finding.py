@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from dagster_transform.cli.init.finding import FoundProject, find_projects
+from dagster_transform.cli.init.finding import FoundProject, find_projects, other_integrations
 from dagster_transform.cli.init.layout import layout_of
 from dagster_transform.cli.init.texts import transform_yaml
 
@@ -141,3 +141,24 @@ def test_where_definitions_go(tmp_path: Path, pyproject: str, file: str | None, 
     assert layout.start == start
     if file is None:
         assert layout.merge_into == "my.definitions"
+
+
+def test_other_integrations_are_seen_in_modules_and_components(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        {
+            "definitions.py": "from assets.dbt import made  # no dagster_dbt\n",
+            "assets/dbt.py": "import dagster as dg\nfrom dagster_dbt import dbt_assets\n",
+            "assets/later.py": "def made():\n    import dagster_dbt.asset_utils\n",
+            "assets/mesh.py": "from dg_sqlmesh import sqlmesh_definitions_factory\n",
+            "assets/like_it.py": "import dagster_dbt_of_ours\nfrom dagster_sqlmesh_x import y\n",
+            ".venv/lib/x.py": "import dagster_sqlmesh\n",
+        },
+    )
+    assert other_integrations(tmp_path) == {
+        "dagster-dbt": Path("assets/dbt.py"),
+        "dg-sqlmesh": Path("assets/mesh.py"),
+    }
+    write(tmp_path, {"a/defs/x/defs.yaml": "type: dagster_dbt.DbtProjectComponent\n"})
+    assert other_integrations(tmp_path)["dagster-dbt"] == Path("a/defs/x/defs.yaml")
+    assert other_integrations(tmp_path / "none") == {}

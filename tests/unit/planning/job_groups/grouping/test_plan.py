@@ -277,7 +277,11 @@ def test_what_the_settings_have_told_apart_since_leaves_its_group() -> None:
 
 def test_a_node_in_no_group_that_groups_read_is_warned_about() -> None:
     plan = split(timed_node("a", None), timed_node("b", "@daily", "a"))
-    assert plan.warnings == ("a is in no group, and nobody builds it before b, which read it.",)
+    said = "a is in no group, and nobody builds it before"
+    assert plan.warnings == (f"{said} b, which reads it.",)
+    readers = [timed_node(name, "@daily", "a") for name in ("b", "c")]
+    plan = split(timed_node("a", None), *readers)
+    assert plan.warnings == (f"{said} b and c, which read it.",)
 
 
 def test_a_node_leaves_a_group_that_people_have_given_a_cron_without_its_ticks() -> None:
