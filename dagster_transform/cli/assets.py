@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +17,10 @@ from dagster_transform.cli.options import config_option, select_option, translat
 from dagster_transform.cli.output import consoles, json_option, print_json, table_console
 from dagster_transform.cli.prepare import translator_named
 from dagster_transform.config import TransformConfig, load_config
+from dagster_transform.errors import TransformError
 from dagster_transform.graph import Check, Graph, InputId, Node, NodeId, select
 from dagster_transform.graph.counts import counted
+from dagster_transform.graph.errors import MissingGraphFileError
 from dagster_transform.planning import timed, times_of
 
 if TYPE_CHECKING:
@@ -64,8 +66,8 @@ def list_assets(
     # The one that Dagster has, so that keys and groups are what people see there.
     made = translator_named(config, translator)
     known, errors = prepared_as_far_as_possible(config, made)
-    for error in errors.values():
-        err.print(f"Error: {error}", markup=False)
+    for text in _in_short(config, errors):
+        err.print(f"Error: {text}", markup=False)
     for name, why in known.stale(config):
         err.print(
             f"Warning: the graph file of {name} {why}: run `dagster-transform prepare`",
@@ -91,6 +93,19 @@ def list_assets(
             f"\n{counted(len(nodes), 'asset')}, {counted(len(checks), 'check')}", markup=False
         )
     sys.exit(1 if errors else 0)
+
+
+def _in_short(config: TransformConfig, errors: Mapping[str, TransformError]) -> Iterator[str]:
+    """What is wrong with projects; that they were never prepared is said once."""
+    missing = [name for name, e in errors.items() if isinstance(e, MissingGraphFileError)]
+    if len(missing) > 1:
+        yield (
+            f"Projects {', '.join(missing)} were never prepared: there are no graph files of them."
+            f"\nRun `{config.prepare_command()}` to write them."
+        )
+    for name, error in errors.items():
+        if name not in missing or len(missing) == 1:
+            yield str(error)
 
 
 class _Listing:

@@ -33,12 +33,17 @@ from dagster_transform.cli.prepare import (
     ComponentTranslatorError,
     compare_project,
     find_unfit,
+    known_graphs,
     prepare_project,
+    where_commands_are_typed,
 )
 from dagster_transform.cli.versions import version_option
 from dagster_transform.config import SqlmeshProject, TransformConfig, load_config
 from dagster_transform.errors import TransformError
 from dagster_transform.graph import GraphFile, GraphFileError, read_graph_file
+from dagster_transform.planning.findings.read_elsewhere import read_elsewhere_findings
+from dagster_transform.planning.findings.relative_files import lies_elsewhere
+from dagster_transform.sqlmesh.doctor import other_files
 from dagster_transform.sqlmesh.first_plan import first_plan
 
 _NAMES_SHOWN = 10
@@ -290,6 +295,8 @@ def _print_unfit(
 ) -> bool:
     """Say which projects Dagster can't show. Returns whether there is one."""
     graphs = {name: found.graph for name, found in read.items()}
+    for finding in read_elsewhere_findings(known_graphs(config, graphs).values(), config.root):
+        err.print(f"Warning: {finding.what} {finding.remedy}", markup=False)
     try:
         unfit = find_unfit(config, graphs, translator)
     except ComponentTranslatorError as unknown:
@@ -345,12 +352,15 @@ def _print_first_plan(config: TransformConfig, name: str, found: GraphFile, out:
     environment = f"\n{name}: environment {found.environment} was never planned"
     if project.plan == "auto":
         out.print(f"{environment}: the first run plans it (plan: auto).", markup=False)
-        return
-    reads = _reads(config, name, found)
-    plan = first_plan(name, project.environment, project.paths, project.gateway, reads)
-    out.print(f"{environment}, so no run builds it. Plan it once:", markup=False)
-    for way in plan.ways:
-        out.print(f"  {way}", markup=False)
+    else:
+        reads = _reads(config, name, found)
+        plan = first_plan(name, project.environment, project.paths, project.gateway, reads)
+        out.print(f"{environment}, so no run builds it. Plan it once:", markup=False)
+        for way in plan.ways:
+            out.print(f"  {way}", markup=False)
+    for other in other_files(project, where_commands_are_typed(config)):
+        if said := lies_elsewhere(other):
+            out.print(said, markup=False)
 
 
 def _reads(config: TransformConfig, name: str, found: GraphFile) -> list[str]:

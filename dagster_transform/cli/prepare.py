@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dagster_transform import dbt, sqlmesh
@@ -123,6 +124,14 @@ def find_unfit(
     from dagster_transform.dagster.definitions.fitting import fit
     from dagster_transform.dagster.translation.specs import translate
 
+    graphs = known_graphs(config, read)
+    made = translator_named(config, translator)
+    return fit(graphs, lambda graph: translate(graph, made)).errors
+
+
+def known_graphs(config: TransformConfig, read: Mapping[str, Graph]) -> dict[str, Graph]:
+    """The graph of each project, by name: those that were read, else of their graph files, where
+    there are such."""
     graphs: dict[str, Graph] = {}
     for name in config.projects:
         if name in read:
@@ -130,8 +139,13 @@ def find_unfit(
         else:
             with suppress(GraphFileError):
                 graphs[name] = read_graph_file(config.graph_path(name), name).graph
-    made = translator_named(config, translator)
-    return fit(graphs, lambda graph: translate(graph, made)).errors
+    return graphs
+
+
+def where_commands_are_typed(config: TransformConfig) -> list[Path]:
+    """The folders in which `sqlmesh` and `dbt` are typed, beside those of their projects. Not the
+    other projects' folders: what lies there is theirs."""
+    return [config.root, Path.cwd()]
 
 
 def translator_named(config: TransformConfig, name: str | None) -> TransformTranslator:

@@ -194,9 +194,10 @@ class TransformConfig(Model):
         said = self.webserver or self.alerts.webserver_url
         return said or os.environ.get(WEBSERVER_VARIABLE, "").strip() or None
 
-    def prepare_command(self, name: str) -> str:
-        """The command that prepares a project; of a component it says where that is."""
-        command = f"dagster-transform prepare --project {name}"
+    def prepare_command(self, name: str | None = None) -> str:
+        """The command that prepares a project, or (None) all; of a component it says where that
+        is."""
+        command = "dagster-transform prepare" + (f" --project {name}" if name else "")
         if self._file.name == CONFIG_FILE:
             return command
         shown = self._file

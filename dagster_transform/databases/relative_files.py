@@ -1,16 +1,38 @@
-"""Relative paths of database files: whether one leads to two files."""
+"""Relative paths of database files: whether one leads to another file, or might."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 
-def another_file(path: str, folder: Path, others: Iterable[Path]) -> tuple[Path, Path] | None:
+@dataclass(frozen=True, slots=True)
+class OtherFile:
+    """Where else a relative path leads.
+
+    Attributes:
+        path: As it is written.
+        folder: The folder that it is taken from.
+        own: The file to which it leads from there.
+        own_exists: Whether that is there.
+        elsewhere: Another folder.
+        file: The file to which it leads from there, and which is there.
+    """
+
+    path: str
+    folder: Path
+    own: Path
+    own_exists: bool
+    elsewhere: Path
+    file: Path
+
+
+def another_file(path: str, folder: Path, others: Iterable[Path]) -> OtherFile | None:
     """The file to which a relative path leads from another folder, where there is one.
 
-    A relative path is no fault by itself: it is one where two files have come of it, since a
-    command was typed in two folders, or somebody has taken it from a third.
+    A relative path is no fault by itself: it is one where another file has come of it, since a
+    command was typed in another folder, or somebody has taken it from a third.
 
     Args:
         path: As it is written.
@@ -18,11 +40,11 @@ def another_file(path: str, folder: Path, others: Iterable[Path]) -> tuple[Path,
         others: Folders that it may have been taken from as well.
 
     Returns:
-        That folder, and the file there; None: there is no other file.
+        None: there is no other file.
     """
     own = (folder / path).resolve()
     for other in others:
         found = (other / path).resolve()
         if found != own and found.is_file():
-            return other, found
+            return OtherFile(path, folder, own, own.is_file(), other, found)
     return None

@@ -24,7 +24,7 @@ from dagster_transform.dbt.files.artifacts import Artifacts
 from dagster_transform.errors import TransformError
 from dagster_transform.graph import Graph
 from dagster_transform.planning.findings import Code, Finding, Severity
-from dagster_transform.planning.findings.relative_files import two_files_finding
+from dagster_transform.planning.findings.relative_files import other_file_finding
 
 _PATIENCE = 90.0
 """Seconds that a database has to answer: some wake up first."""
@@ -78,7 +78,7 @@ def _relative(
     # dbt takes it from where it is called; people, perhaps from the folder of profiles.yml.
     profiles = [] if project.profiles_dir is None else [project.profiles_dir]
     other = another_file(path, project.path, [*profiles, *others])
-    return [] if other is None else [two_files_finding(name, "dbt", path, project.path, other)]
+    return [] if other is None else [other_file_finding(name, "dbt", other)]
 
 
 def _tried(project: DbtProject) -> dict[str, Any]:

@@ -120,7 +120,21 @@ class GraphFileError(TransformError):
         self.path = path
         self.project = project
         command = "dagster-transform prepare" + (f" --project {project}" if project else "")
-        super().__init__(cause, remedy=remedy or f"Run `{command}` to write it anew.")
+        super().__init__(cause, remedy=remedy or self.remedy_of(command))
+
+    @classmethod
+    def remedy_of(cls, command: str) -> str:
+        """What to do, with a command that prepares."""
+        return f"Run `{command}` to write it anew."
+
+
+class MissingGraphFileError(GraphFileError):
+    """There is no graph file: the project was never prepared."""
+
+    @classmethod
+    def remedy_of(cls, command: str) -> str:
+        """What to do, with a command that prepares."""
+        return f"Run `{command}` to write it."
 
 
 class SourceFileError(TransformError):

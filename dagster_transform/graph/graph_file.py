@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from dagster_transform.graph.drift import Drift
-from dagster_transform.graph.errors import GraphError, GraphFileError
+from dagster_transform.graph.errors import GraphError, GraphFileError, MissingGraphFileError
 from dagster_transform.graph.graph import Graph
 from dagster_transform.graph.graph_json import (
     decode_drift,
@@ -135,7 +135,8 @@ def read_graph_file(path: Path, project: str | None = None) -> GraphFile:
         project: The project that it must be of; None takes any.
 
     Raises:
-        GraphFileError: The file is missing, unreadable, damaged, of another version, of another
+        MissingGraphFileError: There is none.
+        GraphFileError: The file is unreadable, damaged, of another version, of another
             project or not consistent. The remedy names the command that writes it anew.
     """
 
@@ -145,7 +146,9 @@ def read_graph_file(path: Path, project: str | None = None) -> GraphFile:
     try:
         content = path.read_bytes()
     except FileNotFoundError:
-        raise unusable("does not exist.") from None
+        raise MissingGraphFileError(
+            f"The graph file {path} does not exist.", path=path, project=project
+        ) from None
     except OSError as error:
         raise unusable(f"can't be read: {error.strerror or error}") from error
     with collector_paused():

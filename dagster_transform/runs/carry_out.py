@@ -51,6 +51,7 @@ def carry_out(
     fails: Fails = fails,
     require_passing: Collection[str] = (),
     advise: Callable[[RunPlan], None] = lambda _: None,
+    must_find: bool = False,
 ) -> Generator[RunEvent, None, RunSummary]:
     """Plan, claim, open, walk, settle and summarise.
 
@@ -64,6 +65,7 @@ def carry_out(
         fails: Whether a check's result makes the run fail.
         require_passing: Projects whose nodes are built only over what passed its blocking checks.
         advise: Called with the plan, when what it leaves out is stored and before anything starts.
+        must_find: See `summarise`.
 
     Yields:
         What is to be stored, while the run goes on.
@@ -116,10 +118,16 @@ def carry_out(
     finally:
         problems = participants.close(completed=completed)
     left_out = {**run_plan.left_out, **participants.not_run}
-    waited = not claims.policy.skip
     not_run = {**left_out, **not_run_in_builds(graph, called, walk.finished)}
     summary = summarise(
-        called, walk.finished, not_run, problems, fails, checks=graph.checks, waited=waited
+        called,
+        walk.finished,
+        not_run,
+        problems,
+        fails,
+        checks=graph.checks,
+        waited=not claims.policy.skip,
+        must_find=must_find,
     )
     return replace(summary, below=below(graph, called, walk.finished, left_out))
 

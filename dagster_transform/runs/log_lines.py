@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
-from dagster_transform.graph import Graph, UnitId
+from dagster_transform.graph import Graph, NodeId, UnitId
 from dagster_transform.graph.counts import counted
-from dagster_transform.planning import Outcome, RunPlan, UnitKind
+from dagster_transform.planning import LeftOut, Outcome, RunPlan, UnitKind
 from dagster_transform.runs.build_checks import checks_in_build
 from dagster_transform.runs.ports import RunLog
 from dagster_transform.runs.progress import ProgressTold
+from dagster_transform.runs.summary import LEFT
 from dagster_transform.walk import Event, Finished, Learned, Progressed, Retrying, Started
 
+_NAMED = 10
+"""So many of the nodes that are left out for one reason are named."""
 _FEW = 10
 """Checks each of which is worth lines of its own, also where it passes."""
 
@@ -48,7 +51,9 @@ class LogLines:
         self._progress = ProgressTold(now)
 
     def begin(self) -> None:
-        """Say what the run will do, and what of the selected is up to date already."""
+        """Say what the run will do, what of the selected is up to date already, and what the run
+        leaves out for other reasons. What has failed before it began, or is blocked, is in the
+        failure of the run."""
         units, left_out = self._run_plan.units.values(), self._run_plan.left_out.items()
         checks = sum(unit.kind is UnitKind.CHECK for unit in units)
         checks += sum(len(checks_in_build(self._graph, u.id)) for u in units)
@@ -60,12 +65,29 @@ class LogLines:
         parts = [f"{counted(self._total, 'node')} to build"]
         parts += [counted(checks, "check")] * bool(checks)
         parts += [f"{len(up_to_date)} up to date"] * bool(up_to_date)
+        put_off = {
+            id: why for id, why in left_out if why.outcome in LEFT and self._graph.is_node(id)
+        }
+        parts += [f"{len(put_off)} left out"] * bool(put_off)
         self._log.info(f"Run plan: {', '.join(parts)}.")
         by_reason: dict[str, list[str]] = {}
         for node_id, reason in sorted(up_to_date.items()):
             by_reason.setdefault(reason, []).append(self._called(node_id))
         for reason, names in by_reason.items():
             self._log.info(f"up_to_date ({reason}): {', '.join(names)}")
+        self._nodes_left_out(put_off)
+
+    def _nodes_left_out(self, put_off: Mapping[NodeId, LeftOut]) -> None:
+        """A line for each outcome and reason. Time and other runs end some of them; what the
+        environment does not have is built by no run until a person does something."""
+        alike: dict[tuple[Outcome, str], list[str]] = {}
+        for id, why in sorted(put_off.items()):
+            alike.setdefault((why.outcome, why.reason), []).append(self._called(id))
+        for (outcome, reason), names in alike.items():
+            lost = outcome is Outcome.NOT_PROMOTED
+            more = f" and {len(names) - _NAMED} more" * (len(names) > _NAMED)
+            text = f"{', '.join(names[:_NAMED])}{more}: {outcome.value}: {reason}"
+            (self._log.warning if lost else self._log.info)(text)
 
     def checks_left_out(self) -> None:
         """Say which selected checks are not run, and why: a line for each reason. Those of nodes

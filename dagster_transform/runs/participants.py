@@ -54,6 +54,7 @@ class Participants:
         self._graph = graph
         self._log = log
         self._broken: set[str] = set()  # projects
+        self._told: list[TransformError] = []
         self._unreadable = unreadable or {}
 
     # -- before the run is planned --------------------------------------------------------------
@@ -249,7 +250,9 @@ class Participants:
     ) -> None:
         """Take a project out of the run. Its nodes have failed; its checks have not: nothing was
         judged. Where it has no nodes in the run, the project itself has failed."""
-        self._log.error(str(error))
+        if error not in self._told:
+            self._log.error(str(error))
+        self._told.append(error)  # several projects may have one
         self._broken.add(project)
         readiness.update({n: Readiness(Outcome.FAILED, str(error)) for n in nodes})
         if not nodes:

@@ -15,7 +15,8 @@ from dagster_transform.walk import CheckResult, Finished
 
 _MARKS = re.compile(r"[\\`*_<>\[\]|~]")
 _BAD = frozenset({Outcome.FAILED, Outcome.BLOCKED, Outcome.CANCELLED})
-_LEFT = frozenset({Outcome.CLAIMED, Outcome.WAITING, Outcome.NOT_PROMOTED})
+LEFT = frozenset({Outcome.CLAIMED, Outcome.WAITING, Outcome.NOT_PROMOTED})
+"""Outcomes of what a run leaves to others, to later, or to a plan."""
 _CHECK_FAILED = "check failed"
 _NOT_RUN = "not run"
 """Of a check only: what it would have judged, or its project, has an outcome and the reason."""
@@ -148,6 +149,7 @@ def summarise(
     *,
     checks: Container[UnitId],
     waited: bool,
+    must_find: bool = False,
 ) -> RunSummary:
     """What a run has come to.
 
@@ -160,21 +162,28 @@ def summarise(
         checks: Which of the units are checks.
         waited: Whether the run waits for what others hold: what it did not get after all, it has
             failed to build. A run that does not wait leaves that to others.
+        must_find: Whether the run has failed where its project's environment, or files, have none
+            of its nodes.
     """
     bad_outcomes = _BAD | {Outcome.CLAIMED} if waited else _BAD
     rows, hidden, left = _Rows(), _Rows(), _Rows()
     results: dict[UnitId, bool] = {}  # of checks for which the run has not failed: all passed
     promotions = [e for e in finished.values() if e.unit.kind is UnitKind.PROMOTE]
     unpromoted = {e.unit.id for e in promotions if not e.good}
-    failed, good = False, 0
+    became = [why.outcome for unit, why in left_out.items() if unit not in checks]
+    became += [end.outcome for end in finished.values() if end.unit.kind is not UnitKind.CHECK]
+    failed = must_find and {*became} == {Outcome.NOT_PROMOTED}
+    # What the run is to blame for is not what it leaves to another, or to a later one.
+    put_off = rows if failed else left
+    good = 0
     not_started = [(called(unit), why, unit in checks) for unit, why in left_out.items()]
     for name, why, is_check in [*not_started, *((n, why, False) for n, why in problems.items())]:
         what = _NOT_RUN if is_check else why.outcome.value
         if why.outcome in _BAD:
             failed = True
             rows.add(name, what, why.reason, of_checks=is_check)
-        elif why.outcome in _LEFT:
-            left.add(name, what, why.reason, of_checks=is_check)
+        elif why.outcome in LEFT:
+            put_off.add(name, what, why.reason, of_checks=is_check)
     for unit_id, end in finished.items():
         name = called(unit_id)
         is_check = end.unit.kind is UnitKind.CHECK

@@ -114,16 +114,21 @@ def blocked_over(
     builders = {
         relation: project for project, each in unreadable.items() for relation in each.builds or ()
     }
+    # Of these the run says the error itself: their nodes have failed of it.
+    told = {graph.nodes[n].project for n in nodes} & unreadable.keys()
     unknown = sorted(p for p, each in unreadable.items() if p not in shown and each.builds is None)
 
     def reason(above: Node | Source | None) -> str:
         if isinstance(above, Node) and above.project in unreadable:
-            return _words(above.name, f"project {above.project} builds", unreadable[above.project])
+            error = None if above.project in told else unreadable[above.project].error
+            return _words(above.name, f"project {above.project} builds", error)
         if isinstance(above, Source) and above.relation in builders:
             project = builders[above.relation]
-            return _words(above.name, f"project {project} builds", unreadable[project])
+            return _words(above.name, f"project {project} builds", unreadable[project].error)
         if isinstance(above, Source) and unknown:
-            return _words(above.name, f"project {unknown[0]} may build", unreadable[unknown[0]])
+            return _words(
+                above.name, f"project {unknown[0]} may build", unreadable[unknown[0]].error
+            )
         return ""
 
     found: dict[NodeId, Readiness] = {}
@@ -137,5 +142,6 @@ def blocked_over(
     return found
 
 
-def _words(name: str, what: str, unreadable: Unreadable) -> str:
-    return f"it reads {name}, which {what}, and that project can't be loaded: {unreadable.error}"
+def _words(name: str, what: str, error: TransformError | None) -> str:
+    why = "" if error is None else f": {error}"
+    return f"it reads {name}, which {what}, and that project can't be loaded{why}"

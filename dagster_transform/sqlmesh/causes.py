@@ -121,6 +121,7 @@ def _of_database(error: BaseException, name: str, sqlmesh: Callable[[str], str])
             f"`sqlmesh state export` has written: {sqlmesh('state import --replace -i FILE')}",
         )
     if is_file_locked(error):
+        words = f"{words.rstrip('.')}."  # it ends with a link, to which nothing may be glued
         remedy = "Another process holds the DuckDB file: close it, then run again."
     elif is_disk_full(error):
         remedy = "Make room on the disk of the database, then run again."

@@ -10,11 +10,11 @@ from typing import Any
 
 from dagster_transform.config import SqlmeshProject
 from dagster_transform.databases.backends import BackendId
-from dagster_transform.databases.relative_files import another_file
+from dagster_transform.databases.relative_files import OtherFile, another_file
 from dagster_transform.databases.transient import FILE_IS_LOCKED
 from dagster_transform.errors import TransformError
 from dagster_transform.planning.findings import Code, Finding, Severity, of_error
-from dagster_transform.planning.findings.relative_files import two_files_finding
+from dagster_transform.planning.findings.relative_files import other_file_finding
 from dagster_transform.sqlmesh import _compat
 from dagster_transform.sqlmesh.configs import relative_files, shell_command_of
 from dagster_transform.sqlmesh.connections import missing_files
@@ -55,11 +55,7 @@ def project_findings(
         SqlmeshError: Its configuration can't be used.
     """
     paths = [str(path) for path in project.paths]
-    found = [
-        two_files_finding(name, "sqlmesh", path, folder, other)
-        for folder, path in relative_files(paths)
-        if (other := another_file(path, folder, [*project.paths, *others])) is not None
-    ]
+    found = [other_file_finding(name, "sqlmesh", each) for each in other_files(project, others)]
     context = open_context(name, project, paths, load=False)
     try:
         unreachable = list(_gateways(name, context, paths))
@@ -73,6 +69,23 @@ def project_findings(
     finally:
         _compat.close_connections(context)
     return found
+
+
+def other_files(project: SqlmeshProject, others: Sequence[Path]) -> list[OtherFile]:
+    """The DuckDB files to which relative paths of a project lead from other folders.
+
+    Args:
+        project: Its configuration.
+        others: Folders in which somebody may have typed `sqlmesh`, beside those of the project.
+
+    Raises:
+        ConfigError: SQLMesh's, where one of the project's is missing or wrong.
+    """
+    found = (
+        another_file(path, folder, [*project.paths, *others])
+        for folder, path in relative_files([str(path) for path in project.paths])
+    )
+    return [each for each in found if each is not None]
 
 
 def backends_there(name: str, project: SqlmeshProject) -> frozenset[BackendId]:

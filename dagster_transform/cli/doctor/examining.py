@@ -14,7 +14,12 @@ from typing import Any
 
 from dagster_transform.cli.graphs import named_as_shown
 from dagster_transform.cli.init.layout import DEFINITIONS, layout_of
-from dagster_transform.cli.prepare import Comparison, compare_project, find_unfit
+from dagster_transform.cli.prepare import (
+    Comparison,
+    compare_project,
+    find_unfit,
+    where_commands_are_typed,
+)
 from dagster_transform.config import (
     ConfigError,
     SqlmeshProject,
@@ -30,6 +35,7 @@ from dagster_transform.planning.cron import Cron
 from dagster_transform.planning.findings import Code, Finding, Severity, of_error
 from dagster_transform.planning.findings.crons import cron_findings
 from dagster_transform.planning.findings.graph_files import drift_finding, graph_file_finding
+from dagster_transform.planning.findings.read_elsewhere import read_elsewhere_findings
 from dagster_transform.planning.findings.versions import version_findings
 from dagster_transform.planning.job_groups.file import as_written
 from dagster_transform.planning.job_groups.settings import job_group_settings
@@ -143,7 +149,7 @@ def _project(on: Examination, config: TransformConfig, name: str) -> list[Findin
     except TransformError as error:
         unreadable = error
     own: list[Finding] = []
-    others = _where_commands_are_typed(config)
+    others = where_commands_are_typed(config)
     if isinstance(project, SqlmeshProject):
         own = _of_sqlmesh(name, project, unreadable, others)
     elif compared is not None:
@@ -188,12 +194,6 @@ def _of_sqlmesh(
         return [of_error(_code(error), f"Project {name} can't be opened.", error, name)]
 
 
-def _where_commands_are_typed(config: TransformConfig) -> list[Path]:
-    """The folders in which `sqlmesh` and `dbt` are typed, beside those of their projects. Not the
-    other projects' folders: what lies there is theirs."""
-    return [config.root, Path.cwd()]
-
-
 def _code(error: TransformError) -> Code:
     if isinstance(error, SqlmeshMissingError):
         return Code.FRAMEWORK_MISSING
@@ -219,6 +219,7 @@ def _graph(on: Examination, config: TransformConfig) -> list[Finding]:
         for name, error in find_unfit(config, on.graphs).items()
     ]
     graph = named_as_shown(config, on.graphs.values()) if not found else Graph.of()
+    found += read_elsewhere_findings(on.graphs.values(), config.root)
     on.groups = {}
     if config.job_group_file.exists():
         on.groups = None

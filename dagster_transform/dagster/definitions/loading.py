@@ -96,7 +96,17 @@ def load_graphs(
                 not_in_files[name] = found.drift.removed
             if problem is not None:
                 errors[name] = problem
+    stale = {n: each for n, each in errors.items() if isinstance(each, StaleGraphError)}
+    if len(stale) > 1:  # one text, so that a run that meets all of them says it once
+        causes = " ".join(each.cause for each in stale.values())
+        one = StaleGraphError(causes, remedy=_prepare_again(config, None))
+        errors.update(dict.fromkeys(stale, one))
     return Loaded(graphs, errors, not_in_files, left)
+
+
+def _prepare_again(config: TransformConfig, name: str | None) -> str:
+    """What to do about a stale graph file, or (None) about several."""
+    return f"Run `{config.prepare_command(name)}`; for a server, where you build what you deploy."
 
 
 def _load(
@@ -108,12 +118,8 @@ def _load(
         found = read_graph_file(path, name)
     except GraphFileError as error:
         if not again:
-            raise GraphFileError(
-                error.cause,
-                path=path,
-                project=name,
-                remedy=f"Run `{config.prepare_command(name)}` to write it anew.",
-            ) from error
+            remedy = error.remedy_of(config.prepare_command(name))
+            raise type(error)(error.cause, path=path, project=name, remedy=remedy) from error
     if found is not None:
         project = config.project(name)
         environment = getattr(project, "environment", None)  # dbt has none
@@ -126,7 +132,7 @@ def _load(
             # nothing may be built over it.
             return found, StaleGraphError(
                 f"The graph file {path} {stale}.",
-                remedy=f"Run `{config.prepare_command(name)}` where you deploy from.",
+                remedy=_prepare_again(config, name),
             )
     try:
         prepare(config, [name])

@@ -32,6 +32,7 @@ from dagster_transform.dagster.translation.metadata import (
 )
 from dagster_transform.dagster.translation.translator import TransformTranslator
 from dagster_transform.graph import Graph, InputId, Node, NodeId, When
+from dagster_transform.graph.counts import counted
 from dagster_transform.planning import overdue
 from dagster_transform.runs.events import (
     CheckEvaluated,
@@ -261,7 +262,7 @@ class EventWriter:
         self._context.log_event(
             summary_event(
                 "up_to_date",
-                f"{len(keys)} selected nodes are up to date",
+                f"{counted(len(keys), 'selected node is', 'selected nodes are')} up to date",
                 {"dagster_transform/up_to_date": dg.MetadataValue.json(keys)},
             )
         )

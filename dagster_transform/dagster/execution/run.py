@@ -22,7 +22,7 @@ from dagster_transform.dagster.execution.event_writer import EventWriter, Output
 from dagster_transform.dagster.execution.failed_above import failed_above
 from dagster_transform.dagster.execution.failure import failure_of
 from dagster_transform.dagster.execution.ports import InstanceRecords
-from dagster_transform.dagster.execution.run_options import TransformResource
+from dagster_transform.dagster.execution.run_options import TransformResource, is_tick
 from dagster_transform.dagster.execution.scope import scope_of
 from dagster_transform.dagster.execution.timeline import tell_timeline
 from dagster_transform.dagster.execution.transform import Transform
@@ -247,6 +247,7 @@ class _Run:
                         builds=self._builds,
                     ),
                     advise=lambda run_plan: self._advise(one.selection, run_plan),
+                    must_find=self._must_find(one.selection),
                 )
             )
 
@@ -261,6 +262,13 @@ class _Run:
         beside = (When.AFTER_EACH, When.AFTER_ALL)
         checks = [check for node in nodes for check in self.graph.checks_of(node)]
         return {check.id for check in checks if check.when in beside}
+
+    def _must_find(self, selection: Selection) -> bool:
+        """Whether a person has asked for these nodes and for no others of ours: a green run in
+        which none of them is in its environment would say that they are built. A schedule or a
+        sensor asks for what it finds, and comes again."""
+        asked = self.project_runs.scope.nodes
+        return not is_tick(self._context.run.tags) and asked <= set(selection.nodes)
 
     def _requiring(self) -> set[str]:
         """Projects whose nodes are built only over what passed its blocking checks."""

@@ -286,5 +286,6 @@ class DbtInvocation:
             f"Correct it, then check with: dbt debug --project-dir {self._settings.project.path}"
         )
         if FILE_IS_LOCKED in reason:
+            reason = f"{reason.rstrip('.')}."  # it ends with a link, to which nothing may be glued
             remedy = "Another process holds the DuckDB file: close it, then run again."
         return DbtRunError(f"Project {self._project} {what}: {reason}", remedy=remedy)

@@ -41,6 +41,7 @@ class Code(str, Enum):
     DATABASE_UNREACHABLE = "database_unreachable"
     DATABASE_IN_USE = "database_in_use"
     RELATIVE_DATABASE = "relative_database"
+    READ_ELSEWHERE = "read_elsewhere"
     NEVER_PLANNED = "never_planned"
     PLAN_UNFINISHED = "plan_unfinished"
     ENVIRONMENT_EXPIRED = "environment_expired"

@@ -81,7 +81,11 @@ def plan_restatement(
     record = read_environment(name, context, settings.environment)
     infos = {info.name: info for info in record.snapshots}
     known = promoted(record, selected)
-    readiness = {n: not_promoted(settings, n in infos) for n in selected if n not in known}
+    readiness = {
+        n: not_promoted(name, context, settings, known=n in infos)
+        for n in selected
+        if n not in known
+    }
     if not known:
         evaluation = read_snapshots(context, record, (), settings)
         environment = CurrentEnvironment(PlannedEnvironment.of(record, evaluation))

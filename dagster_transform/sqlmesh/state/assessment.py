@@ -115,7 +115,7 @@ def assess_environment(
     lacks = _lacks(evaluation, [n for n in judged if n in infos], settings)
     for reference in sorted({*selected, *included}):
         if reference in selected and reference not in mine:
-            readiness[reference] = not_promoted(settings, reference in infos)
+            readiness[reference] = not_promoted(name, context, settings, known=reference in infos)
             continue
         found = _work_or_why_not(reference, allotment, settings, evaluation, context)
         if isinstance(found, Work):

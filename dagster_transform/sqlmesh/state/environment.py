@@ -101,11 +101,26 @@ def promoted(record: Any, names: Collection[str]) -> set[str]:
     return {info.name for info in record.promoted_snapshots} & set(names)
 
 
-def not_promoted(settings: SqlmeshSettings, known: bool = False) -> Readiness:
-    """Of a node that only the files have, or (`known`) of which readers see production's."""
-    reason = f"it is in the files, not in environment {settings.environment}: apply a plan"
+def not_promoted(
+    name: str, context: Any, settings: SqlmeshSettings, *, known: bool = False
+) -> Readiness:
+    """Of a node that only the files have, or (`known`) of which readers see production's.
+
+    Args:
+        name: The project's name, which its plan job is called after.
+        context: A SQLMesh Context.
+        settings: What the run asks for.
+        known: Whether the environment knows it.
+    """
+    environment = settings.environment
     if known:
-        reason = f"environment {settings.environment} reads production's, and has none of its own"
+        reason = f"environment {environment} reads production's, and has none of its own"
+    else:
+        plan = shell_command_of(context, f"plan {environment}")
+        reason = (
+            f"it is in the files, not in environment {environment}. Plan it: run the job "
+            f"{name}_plan with apply: true, or `{plan}`"
+        )
     return Readiness(Outcome.NOT_PROMOTED, reason)
 
 

@@ -113,6 +113,26 @@ def test_a_project_that_is_not_prepared_hides_no_other_one(transform: Transform)
         hidden.rename(transform.graph_path("d"))
 
 
+def test_that_nothing_was_prepared_is_said_once(transform: Transform) -> None:
+    paths = [transform.graph_path(name) for name in ("d", "p")]
+    hidden = [path.rename(transform.folder / path.stem) for path in paths]
+    try:
+        done = run(transform, "list")
+        assert done.exit_code == 1
+        (error,) = [line for line in done.stderr.splitlines() if line.startswith("Error: ")]
+        assert "Projects d, p were never prepared" in error
+        assert done.stderr.count("dagster-transform prepare") == 1
+        assert "anew" not in done.stderr
+        hidden[1].rename(paths[1])
+        one = run(transform, "list")
+        assert "prepare --project d` to write it.\n" in one.stderr
+        assert "w/marts/sums" in one.stdout
+    finally:
+        for path, there in zip(hidden, paths, strict=True):
+            if path.exists():
+                path.rename(there)
+
+
 def test_no_colours_in_a_pipe_or_with_no_color(transform: Transform) -> None:
     for variables in ({}, {"NO_COLOR": "1"}):
         done = run(transform, "list", **variables)

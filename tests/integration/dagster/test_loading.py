@@ -148,6 +148,22 @@ def test_a_stale_graph_file_is_shown_with_what_has_changed(folder: Path) -> None
     assert isinstance(load(folder).errors["p"], StaleGraphError)
 
 
+def test_several_stale_graph_files_are_one_error_that_names_them_once(folder: Path) -> None:
+    change(folder)
+    names = [*load_config(folder).projects]
+    assert len(names) > 1
+    for name in names[1:]:
+        (folder / name / "models" / "new.sql").write_text("MODEL (name o.new, kind FULL);SELECT 1")
+    errors = load(folder).errors
+    assert {*errors} == {*names}
+    (text,) = {str(error) for error in errors.values()}
+    for name in names:
+        assert text.count(f"{name}.graph.json") == 1
+    assert text.endswith(
+        "Run `dagster-transform prepare`; for a server, where you build what you deploy."
+    )
+
+
 def test_other_times_of_the_files_are_not_stale(folder: Path) -> None:
     for path in (folder / "p").rglob("*.sql"):
         os.utime(path, (1, 1))

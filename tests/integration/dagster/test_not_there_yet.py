@@ -49,3 +49,30 @@ def test_what_the_environment_does_not_have_says_so_and_what_to_press(
     assert "*Materialize* plans and builds it" in described(transform)["b"]
     project.plan_natively(utc("2024-03-05 11:30"))
     assert "does not have it yet" not in described(transform)["b"]
+
+
+def test_a_run_names_what_its_environment_does_not_have_and_fails_if_a_person_asked_for_that_alone(
+    transform: Transform,
+) -> None:
+    (project,) = transform.projects
+    project.plan_natively(utc("2024-03-05 10:30"))
+    project.model("mart.b", ADDED)
+    transform.prepare()
+
+    alone = transform.run(["mart.b"])
+    assert not alone.success
+    assert alone.observed == {"b": ["not_promoted"]}
+    (line,) = [line for line in alone.log if "w/mart/b: not_promoted" in line]
+    for said in ("not in environment prod", "the job p_plan", f"cd {project.folder}", "plan prod"):
+        assert said in line
+        assert said in alone.failure
+    assert "Run plan: 0 nodes to build, 1 left out." in alone.log
+
+    with_another = transform.run(["mart.a", "mart.b"])
+    assert with_another.success
+    assert with_another.materialized == ["a"]
+    assert [line for line in with_another.log if "w/mart/b: not_promoted" in line] == [line]
+
+    tick = transform.run(["mart.b"], tags={"dagster/schedule_name": "s"})
+    assert tick.success
+    assert [each for each in tick.log if "w/mart/b: not_promoted" in each] == [line]

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from datetime import datetime, timezone
+from pathlib import Path
 
 import pytest
 
+from dagster_transform.databases.relative_files import another_file
 from dagster_transform.errors import TransformError
-from dagster_transform.graph import Drift, Graph, Node, Relation
+from dagster_transform.graph import Drift, Graph, Node, Relation, Source
 from dagster_transform.planning.cron import Cron
 from dagster_transform.planning.findings import Code, Severity, of_error
 from dagster_transform.planning.findings.crons import cron_findings
 from dagster_transform.planning.findings.graph_files import drift_finding, graph_file_finding
 from dagster_transform.planning.findings.queue import QueueLimits, queue_findings
+from dagster_transform.planning.findings.read_elsewhere import read_elsewhere_findings
+from dagster_transform.planning.findings.relative_files import lies_elsewhere, other_file_finding
 from dagster_transform.planning.findings.schedules import schedule_findings
 from dagster_transform.planning.findings.versions import version_findings
 
@@ -127,3 +131,64 @@ def test_an_error_as_a_finding_has_no_password() -> None:
     assert "hunter2" not in other.cause
     assert other.cause.startswith("ValueError: ")
     assert other.remedy
+
+
+def pair(read: str, built: str, schema: str = "staging") -> list[Graph]:
+    """Project marts reads staging.sales in one database, coffee builds it in another."""
+    relation = Relation(built, "shop", "Staging", "sales")
+    node = Node("coffee:m.sales", "coffee", "dbt", "m.sales", "sales", "table", relation)
+    names = ("sales", "other")
+    sources = [
+        Source(f"marts:{name}", "marts", name, name, Relation(read, "shop", schema, name))
+        for name in names
+    ]
+    return [Graph.of([node]), Graph.of([], sources)]
+
+
+def test_what_one_project_reads_and_another_one_builds_in_another_database() -> None:
+    graphs = pair("duckdb:/w/marts/shop.duckdb", "duckdb:/w/coffee/shop.duckdb")
+    (found,) = read_elsewhere_findings(graphs, Path("/w"))
+    assert (found.code, found.severity) == (Code.READ_ELSEWHERE, Severity.WARNING)
+    assert found.what == (
+        "Project marts reads staging.sales in marts/shop.duckdb; "
+        "project coffee builds it in coffee/shop.duckdb."
+    )
+    assert "the same file" in found.remedy
+    (of_servers,) = read_elsewhere_findings(pair("postgres:a/w", "postgres:b/w"), Path("/w"))
+    assert "in postgres:a/w" in of_servers.what
+    assert "file" not in of_servers.cause + of_servers.remedy
+
+
+@pytest.mark.parametrize(
+    "graphs",
+    [
+        pair("duckdb:/w.duckdb", "duckdb:/w.duckdb", "Staging"),
+        pair("duckdb:/a.duckdb", "duckdb:/b.duckdb", "raw"),
+        pair("snowflake:a/w", "duckdb:/w.duckdb"),
+    ],
+    ids=["built where it is read", "another schema", "another engine"],
+)
+def test_what_is_read_where_it_is_built_or_is_something_else(graphs: list[Graph]) -> None:
+    assert read_elsewhere_findings(graphs, Path("/w")) == []
+
+
+def test_a_relative_path_that_leads_to_two_files_or_to_one_in_the_wrong_place(
+    tmp_path: Path,
+) -> None:
+    own, other = tmp_path / "p", tmp_path / "q"
+    own.mkdir()
+    other.mkdir()
+    assert another_file("w.duckdb", own, [other]) is None
+    (other / "w.duckdb").touch()
+    one = another_file("w.duckdb", own, [other])
+    assert one is not None
+    finding = other_file_finding("p", "sqlmesh", one)
+    assert "there are two" not in finding.what
+    assert f"{own / 'w.duckdb'}, which is not there" in finding.cause
+    assert f"move it to {own / 'w.duckdb'}" in finding.remedy
+    assert str(other / "w.duckdb") in lies_elsewhere(one)
+    (own / "w.duckdb").touch()
+    two = another_file("w.duckdb", own, [other])
+    assert two is not None
+    assert "there are two" in other_file_finding("p", "sqlmesh", two).what
+    assert lies_elsewhere(two) == ""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from dagster_transform.graph import Check, Graph, Node, Relation, When
-from dagster_transform.planning import Outcome, RunPlan, Unit, UnitKind
+from dagster_transform.planning import LeftOut, Outcome, RunPlan, Unit, UnitKind
 from dagster_transform.runs.log_lines import LogLines
 from dagster_transform.walk import CheckResult, Event, Finished, Report, Retrying, Started
 
@@ -100,3 +102,21 @@ def test_the_plan_counts_the_checks_that_builds_run_too() -> None:
     log = Log()
     LogLines(log, graph, RunPlan({"d:a": Unit("d:a", UnitKind.BUILD, "d")}, {}), str, float).begin()
     assert log.lines == ["Run plan: 1 node to build, 1 check."]
+
+
+def test_what_a_run_leaves_out_is_named_with_its_reason() -> None:
+    lines = Lines(0)
+    relations = [replace(RELATION, name=f"n{n:02}") for n in range(14)]
+    nodes = [Node(f"d:{r.name}", "d", "dbt", r.name, r.name, "table", r) for r in relations]
+    left_out = {n.id: LeftOut(Outcome.WAITING, "its interval is not over") for n in nodes[:12]}
+    left_out[nodes[12].id] = LeftOut(Outcome.NOT_PROMOTED, "plan it")
+    left_out[nodes[13].id] = LeftOut(Outcome.FAILED, "told already, and in the failure")
+    warned: list[str] = []
+    lines.log.warning = warned.append  # type: ignore[method-assign]
+    LogLines(lines.log, Graph.of(nodes), RunPlan({}, left_out), str, lambda: 0.0).begin()
+    names = ", ".join(f"d:n{n:02}" for n in range(10))
+    assert lines.log.lines == [
+        "Run plan: 0 nodes to build, 13 left out.",
+        f"{names} and 2 more: waiting: its interval is not over",
+    ]
+    assert warned == ["d:n12: not_promoted: plan it"]

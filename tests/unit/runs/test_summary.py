@@ -19,10 +19,17 @@ def summary(
     left_out: dict[str, LeftOut] | None = None,
     problems: dict[str, LeftOut] | None = None,
     waited: bool = True,
+    must_find: bool = False,
 ) -> RunSummary:
     finished = {end.unit.id: end for end in ends}
     return summarise(
-        str.upper, finished, left_out or {}, problems or {}, checks=CHECKS, waited=waited
+        str.upper,
+        finished,
+        left_out or {},
+        problems or {},
+        checks=CHECKS,
+        waited=waited,
+        must_find=must_find,
     )
 
 
@@ -209,3 +216,19 @@ def test_rounds_come_to_one_table_causes_first() -> None:
         Row(("A:X", "A:LAST"), "failed", "no"),
         Row(("A:Y",), "blocked", "A:X failed"),
     )
+
+
+def test_a_run_that_found_none_of_its_nodes_has_failed_if_it_must_find_them() -> None:
+    absent = LeftOut(Outcome.NOT_PROMOTED, "plan it")
+    gone = Finished(Y, Outcome.NOT_PROMOTED, "prepare")
+    check = {"a:x:c1": LeftOut(Outcome.NOT_PROMOTED, "its node is not_promoted")}
+    for ends, left_out in (((), {"a:x": absent, **check}), ((gone,), {"a:x": absent})):
+        assert not summary(*ends, left_out=left_out).failed
+        found = summary(*ends, left_out=left_out, must_find=True)
+        assert found.failed
+        assert Row(("A:X",), "not_promoted", "plan it") in found.rows
+        assert found.left_out == ()
+    for other in (Outcome.WAITING, Outcome.UP_TO_DATE, Outcome.CLAIMED):
+        some = {"a:x": absent, "a:y": LeftOut(other, "why")}
+        assert not summary(left_out=some, must_find=True).failed
+    assert not summary(left_out=check, must_find=True).failed

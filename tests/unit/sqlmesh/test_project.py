@@ -44,7 +44,7 @@ def test_an_error_of_a_driver_is_one_of_the_database_and_is_not_chained() -> Non
 
 def test_a_locked_file_has_a_remedy_of_its_own() -> None:
     found = clear(raised_by_driver('Could not set lock on file "w.duckdb"'))
-    assert "Another process holds the DuckDB file" in str(found)
+    assert ".\nAnother process holds the DuckDB file" in str(found)
 
 
 def test_our_own_errors_and_bugs_go_through() -> None:

@@ -11,12 +11,16 @@ from typing import Any
 
 import pytest
 import yaml
+from click.testing import Result
 
 from dagster_transform import config as _config  # noqa: F401 - loaded before a test hides modules
+from dagster_transform.cli import main
+from tests.support.commands import runner
 from tests.support.dbt_projects import DbtProject
 from tests.support.examined import codes, examined
 from tests.support.sqlmesh_projects import Database, Project, utc
 from tests.support.transforms import Transform
+from tests.support.two_frameworks import write_two_frameworks
 
 NOW = utc("2024-03-05 10:30")
 MODELS = {"mart.a": "kind FULL\n---\nSELECT 1 AS n"}
@@ -282,3 +286,29 @@ def test_no_bytecode(transform: Transform, monkeypatch: pytest.MonkeyPatch) -> N
     assert "bytecode_not_written" in examined(transform.folder)[1]
     monkeypatch.setattr(sys, "dont_write_bytecode", False)
     assert "bytecode_not_written" not in examined(transform.folder)[1]
+
+
+def prepare(folder: Path, *arguments: str) -> Result:
+    return runner().invoke(main, ["prepare", "-c", str(folder), *arguments])
+
+
+@pytest.mark.slow
+def test_a_table_that_is_built_in_another_file_than_it_is_read_in(tmp_path: Path) -> None:
+    write_two_frameworks(tmp_path)
+    for name in ("dbt_project/profiles.yml", "sqlmesh_project/config.yaml"):
+        path = tmp_path / name
+        path.write_text(path.read_text().replace("../warehouse", "warehouse"))
+    path = tmp_path / "transform.yaml"
+    path.write_text(path.read_text().replace("    plan: auto\n", ""))
+    done = prepare(tmp_path)
+    assert done.exit_code == 0, done.stderr
+    said = (
+        "Project marts reads staging.stg_flights in sqlmesh_project/warehouse.duckdb; "
+        "project staging builds it in dbt_project/warehouse.duckdb."
+    )
+    assert f"Warning: {said}" in " ".join(done.stderr.split())
+    assert said in examined(tmp_path)[1]["read_elsewhere"]["what"]
+    # Now the environment was never planned, and a file lies where `sqlmesh` was typed.
+    (tmp_path / "warehouse.duckdb").touch()
+    said = f"there is {tmp_path / 'warehouse.duckdb'}"
+    assert said in " ".join(prepare(tmp_path, "-p", "marts").stdout.split())

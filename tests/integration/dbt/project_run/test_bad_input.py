@@ -73,7 +73,7 @@ def test_a_file_that_somebody_holds_says_so(database: Database, tmp_path: Path) 
     graph_of(project)
     with closing(duckdb.connect(str(tmp_path / "w.duckdb"))):
         run = DbtRun(project)
-        with pytest.raises(DbtRunError, match="Another process holds the DuckDB file"):
+        with pytest.raises(DbtRunError, match=r"\.\nAnother process holds the DuckDB file"):
             run.open()
         run.project_run.close(completed=False)
     assert not alive(run.pid)

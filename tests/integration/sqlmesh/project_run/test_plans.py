@@ -219,7 +219,8 @@ def test_a_node_that_is_only_in_the_files_is_not_promoted(planned: Project) -> N
     planned.model("mart.late", "kind FULL\n---\nSELECT COUNT(*) AS n FROM mart.days")
     run = planned.run(FIRST, ["mart.late", "mart.days"])
     assert run.outcome("mart.late") is Outcome.NOT_PROMOTED
-    assert run.reason("mart.late") == ("it is in the files, not in environment prod: apply a plan")
+    assert run.reason("mart.late").startswith("it is in the files, not in env")
+    assert "plan prod`" in run.reason("mart.late")
     assert run.outcome("mart.days") is Outcome.UP_TO_DATE
 
 
