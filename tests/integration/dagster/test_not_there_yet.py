@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import dagster as dg
 import pytest
 
 from dagster_transform import build_transform_definitions, load_config
@@ -76,3 +77,6 @@ def test_a_run_names_what_its_environment_does_not_have_and_fails_if_a_person_as
     tick = transform.run(["mart.b"], tags={"dagster/schedule_name": "s"})
     assert tick.success
     assert [each for each in tick.log if "w/mart/b: not_promoted" in each] == [line]
+    done = transform.run(["mart.a"], tags={"dagster/schedule_name": "s"})
+    (said,) = done.of(dg.DagsterEventType.STEP_EXPECTATION_RESULT)
+    assert "1 selected node is up to date" in str(said.event_specific_data)

@@ -145,6 +145,12 @@ def pair(read: str, built: str, schema: str = "staging") -> list[Graph]:
     return [Graph.of([node]), Graph.of([], sources)]
 
 
+def built_there(read: str) -> Graph:
+    """A third project that builds what marts reads, where it reads it."""
+    relation = Relation(read, "shop", "staging", "sales")
+    return Graph.of([Node("c:sales", "c", "dbt", "sales", "sales", "table", relation)])
+
+
 def test_what_one_project_reads_and_another_one_builds_in_another_database() -> None:
     graphs = pair("duckdb:/w/marts/shop.duckdb", "duckdb:/w/coffee/shop.duckdb")
     (found,) = read_elsewhere_findings(graphs, Path("/w"))
@@ -165,8 +171,9 @@ def test_what_one_project_reads_and_another_one_builds_in_another_database() -> 
         pair("duckdb:/w.duckdb", "duckdb:/w.duckdb", "Staging"),
         pair("duckdb:/a.duckdb", "duckdb:/b.duckdb", "raw"),
         pair("snowflake:a/w", "duckdb:/w.duckdb"),
+        [*pair("duckdb:/a.duckdb", "duckdb:/b.duckdb"), built_there("duckdb:/a.duckdb")],
     ],
-    ids=["built where it is read", "another schema", "another engine"],
+    ids=["built where it is read", "another schema", "another engine", "built there by a third"],
 )
 def test_what_is_read_where_it_is_built_or_is_something_else(graphs: list[Graph]) -> None:
     assert read_elsewhere_findings(graphs, Path("/w")) == []
