@@ -22,6 +22,8 @@ def metadata(values):
     for name, (kind, value) in values.items():
         if kind == "plain":
             found[name] = value
+        elif kind == "markdown":
+            found[name] = dg.MetadataValue.md(value)
         elif kind == "columns":
             columns = [dg.TableColumn(n, t, description=d) for n, t, d in value]
             found[name] = dg.TableSchema(columns=columns)
@@ -120,6 +122,8 @@ def _value(value: Any) -> tuple[str, Any]:
         }
     if isinstance(value, dg.CodeReferencesMetadataValue):
         return "code", [(r.file_path, r.line_number) for r in value.code_references]
+    if isinstance(value, dg.MarkdownMetadataValue):
+        return "markdown", value.value
     if isinstance(value, dg.MetadataValue):
         value = value.value
     if value is not None and not isinstance(value, str | int | float):
