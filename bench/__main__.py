@@ -72,8 +72,8 @@ def main() -> None:
         "--models", type=int, default=1000, help="a smaller project, to try the benchmarks (1000)"
     )
     given = parser.parse_args()
-    if given.runs < 1 or given.models < 30:
-        parser.error("--runs must be at least 1 and --models at least 30")
+    if given.runs < 1 or given.models < 150:
+        parser.error("--runs must be at least 1 and --models at least 150")
     console = Console(highlight=False, soft_wrap=True)
     chosen = [given.only, *ALONG.get(given.only, ())] if given.only else list(ABOUT)
 
