@@ -176,7 +176,7 @@ def test_its_state_is_what_prepare_makes(project: DgProject) -> None:
     assert set(keys) == {"staging/not_loaded", "marts/not_loaded"}
     assert (
         "Run `dagster-transform prepare --project marts --config"
-        " src/shop/defs/transform/defs.yaml` to write it anew." in said
+        " src/shop/defs/transform/defs.yaml` to write it." in said
     )
 
 
