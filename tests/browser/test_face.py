@@ -256,7 +256,7 @@ def test_a_plan_by_its_form(face: Face, page: Page, picture: Picture) -> None:
     with one_run(face.transform, face.log) as found:
         press_launch(page)
     assert found[0].success, found[0].failures
-    assert found[0].materialized == ["returns"]
+    assert "returns" in found[0].materialized  # others too, where midnight has made them due
 
     page.goto(f"{face.location}/asset-groups/mart/list")
     button(page, "Reload definitions").click()
