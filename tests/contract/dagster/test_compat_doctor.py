@@ -53,7 +53,7 @@ def test_definitions_that_are_made_when_dagster_asks_for_them(tmp_path: Path) ->
 def test_definitions_are_resolved_as_a_code_location_does(tmp_path: Path) -> None:
     made = "dg.Definitions(jobs=[dg.define_asset_job('a', 'nowhere')])"
     (tmp_path / "broken_of_contract.py").write_text(f"import dagster as dg\ndefs = {made}\n")
-    with pytest.raises(dg.DagsterInvalidDefinitionError):
+    with pytest.raises(dg.DagsterError):
         compat.definitions_in("broken_of_contract.py", tmp_path)
 
 
