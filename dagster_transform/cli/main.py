@@ -294,8 +294,8 @@ def _print_unfit(
     err: Console,
 ) -> bool:
     """Say which projects Dagster can't show. Returns whether there is one."""
-    graphs = {name: found.graph for name, found in read.items()}
-    for finding in read_elsewhere_findings(known_graphs(config, graphs).values(), config.root):
+    graphs = known_graphs(config, {name: found.graph for name, found in read.items()})
+    for finding in read_elsewhere_findings(graphs.values(), config.root):
         err.print(f"Warning: {finding.what} {finding.remedy}", markup=False)
     try:
         unfit = find_unfit(config, graphs, translator)
