@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from textwrap import dedent
 
+from tests.support.two_frameworks import write_two_frameworks
+
 PYPROJECT = """
 [project]
 name = "shop"
@@ -55,6 +57,15 @@ class DgProject:
                 "src/shop/defs/__init__.py": "",
             }
         )
+
+    @classmethod
+    def of_two_frameworks(cls, folder: Path, home: Path, attributes: str) -> DgProject:
+        """One whose component has a dbt and a SQLMesh project, in folders beside `src`."""
+        write_two_frameworks(folder)
+        (folder / "transform.yaml").unlink()
+        found = cls(folder, home)
+        found.component(attributes)
+        return found
 
     @property
     def defs(self) -> Path:

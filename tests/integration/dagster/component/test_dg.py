@@ -10,7 +10,7 @@ import duckdb
 import pytest
 
 from tests.support.dg_projects import DgProject
-from tests.support.two_frameworks import KEYS, write_two_frameworks
+from tests.support.two_frameworks import KEYS
 
 pytestmark = pytest.mark.slow
 
@@ -51,12 +51,8 @@ print(json.dumps(" ".join(s.description or "" for s in d.resolve_all_asset_specs
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> DgProject:
-    folder = tmp_path_factory.mktemp("project")
-    write_two_frameworks(folder)
-    (folder / "transform.yaml").unlink()
-    found = DgProject(folder, tmp_path_factory.mktemp("home"))
-    found.component(ATTRIBUTES)
-    return found
+    folders = (tmp_path_factory.mktemp(name) for name in ("project", "home"))
+    return DgProject.of_two_frameworks(*folders, ATTRIBUTES)
 
 
 @pytest.fixture(autouse=True)

@@ -49,11 +49,8 @@ print(json.dumps({s.key.to_user_string(): [s.group_name, list(s.owners)] for s i
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> DgProject:
-    folder = tmp_path_factory.mktemp("project")
-    write_two_frameworks(folder)
-    (folder / "transform.yaml").unlink()
-    found = DgProject(folder, tmp_path_factory.mktemp("home"))
-    found.component(ATTRIBUTES)
+    folders = (tmp_path_factory.mktemp(name) for name in ("project", "home"))
+    found = DgProject.of_two_frameworks(*folders, ATTRIBUTES)
     done = command(found, "prepare")
     assert done.returncode == 0, done.stderr
     return found
