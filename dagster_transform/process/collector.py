@@ -12,7 +12,7 @@ import gc
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from itertools import compress
+from itertools import chain, compress, repeat
 from weakref import WeakSet
 
 _FILE: type = io.FileIO.__mro__[-2]
@@ -69,8 +69,13 @@ def _open_files() -> list[io.IOBase]:
         below = found.pop().__subclasses__()
         found += [kind for kind in below if kind not in kinds]
         kinds.update(below)
-    objects = gc.get_objects()  # hundreds of thousands: no line of Python for each
-    return list(compress(objects, map(kinds.__contains__, map(type, objects))))
+    # One call, without a line of Python in it. Between lines another thread may go on, and what it
+    # lets go of has to be gone at once: in a list of all objects it would live on. A statement of
+    # SQLite's, say, and its transaction can't be committed then. So no name holds the list, and
+    # each object comes twice in a row: once to be given, once to be judged.
+    everything = chain.from_iterable(map(gc.get_objects, (None,)))
+    twice = chain.from_iterable(map(repeat, everything, repeat(2)))
+    return list(compress(twice, map(set(map(id, kinds)).__contains__, map(id, map(type, twice)))))
 
 
 def _write_out() -> None:

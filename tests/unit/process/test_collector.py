@@ -144,6 +144,40 @@ print(gc.isenabled(), gc.get_freeze_count() == at_first)
     )
 
 
+BESIDE = """
+import sys, threading, time, weakref
+from dagster_transform.process.collector import kept
+
+class Statement: ...
+
+def keep():
+    for number in range(60):
+        with kept(str(number)):
+            made.append([[] for _ in range(20_000)])
+        time.sleep(0.0005)
+
+made = []
+sys.setswitchinterval(0.00001)
+beside = threading.Thread(target=keep)
+beside.start()
+tries, held = 0, 0
+while beside.is_alive():
+    statement = Statement()
+    reference = weakref.ref(statement)
+    time.sleep(0.00001)  # the other thread goes on here, as while SQLite works
+    del statement
+    held += reference() is not None
+    tries += 1
+print(tries > 200, held)
+"""
+
+
+def test_what_another_thread_lets_go_of_meanwhile_is_gone_at_once() -> None:
+    """A statement of SQLite's that lives on keeps its transaction from being committed: "cannot
+    commit transaction - SQL statements in progress"."""
+    assert run(BESIDE) == "True 0"
+
+
 DEFINITIONS = """
 import gc, sys
 from pathlib import Path
