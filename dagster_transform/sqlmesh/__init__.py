@@ -110,7 +110,6 @@ def import_early() -> None:
     def load() -> None:
         with suppress(Exception):
             _import_sqlmesh()
-            import_module("pandas")  # SQLMesh's loader does
             import_module(f"{__name__}.runs.project_run")
 
     threading.Thread(target=load, name="import-sqlmesh", daemon=True).start()

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from dagster_transform.process.collector import kept
-from dagster_transform.sqlmesh._compat_dates import time_zones_compiled_later
+from dagster_transform.sqlmesh._compat_imports import less_imported
 from dagster_transform.sqlmesh.connections import main_file, missing_files
 from dagster_transform.sqlmesh.errors import SqlmeshMissingError
 
@@ -37,7 +37,7 @@ def import_sqlmesh() -> Any:
             remedy="pip install 'dagster-transform[sqlmesh]'",
         )
     try:
-        with kept("SQLMesh"), time_zones_compiled_later():
+        with kept("SQLMesh"), less_imported():
             import sqlmesh
     except TypeError as error:
         # It has no module of its name: its compiled files lie inside sqlglot's folder.

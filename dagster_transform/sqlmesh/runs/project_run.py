@@ -16,6 +16,7 @@ from dagster_transform.databases.transient import is_transient
 from dagster_transform.graph import Check, CheckId, Graph, Node, NodeId, UnitId, check_id, node_id
 from dagster_transform.planning import Outcome, Readiness, ResourceKey, Unit, UnitKind
 from dagster_transform.sqlmesh import _compat, _compat_connections
+from dagster_transform.sqlmesh._compat_imports import import_beside
 from dagster_transform.sqlmesh.configs import shell_command_of
 from dagster_transform.sqlmesh.intervals import Interval, in_words
 from dagster_transform.sqlmesh.project import OpenProject
@@ -138,6 +139,8 @@ class SqlmeshProjectRun:
             SqlmeshError: The project, its database or its environment can't be used.
         """
         graph, project, settings = self._graph, self._project, self._settings
+        if nodes:
+            import_beside("pandas")  # the state is read meanwhile; only builds need it
         selected = {graph.nodes[n].reference: n for n in nodes}
         judged = {snapshot_judged(graph.checks[c], graph) for c in checks}
         with project.clear_errors("can't be compared with its state"):

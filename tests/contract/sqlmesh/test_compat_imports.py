@@ -1,8 +1,14 @@
-"""The parts of dateparser that sqlmesh/_compat_dates.py touches are what they were."""
+"""What SQLMesh imports and sqlmesh/_compat_imports.py has it do without."""
+
+from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+from pathlib import Path
+
+import pytest
 
 _PARSE = """
 import json, sys
@@ -59,3 +65,37 @@ def test_names_of_time_zones_are_read_as_ever_and_compiled_when_needed() -> None
     assert later["at_first"] == 0
     for what in ("regex", "patterns", "found"):
         assert later[what] == at_once[what], what
+
+
+_LOADER = """
+import os, sys
+os.environ.update({environment})
+from dagster_transform.sqlmesh._compat import import_sqlmesh
+import_sqlmesh()
+from sqlmesh import Context
+from sqlmesh.core.config import Config, DuckDBConnectionConfig, ModelDefaultsConfig
+config = Config(
+    default_connection=DuckDBConnectionConfig(),
+    model_defaults=ModelDefaultsConfig(dialect="duckdb"),
+)
+context = Context(paths=["."], config=config, load=False)
+opened = "pandas" in sys.modules
+context.load()
+print(opened, "pandas" in sys.modules, context.fetchdf("SELECT 1 AS one").one.sum())
+"""
+
+
+@pytest.mark.parametrize(
+    ("environment", "found"),
+    [({}, "False False 1"), ({"MAX_FORK_WORKERS": "2"}, "True True 1")],
+    ids=["nothing is forked", "the user forks"],
+)
+def test_a_context_without_forks_needs_no_pandas(
+    tmp_path: Path, environment: dict[str, str], found: str
+) -> None:
+    inherited = {k: v for k, v in os.environ.items() if k != "MAX_FORK_WORKERS"}
+    done = subprocess.run(
+        [sys.executable, "-c", _LOADER.format(environment=environment)],
+        capture_output=True, text=True, check=True, cwd=tmp_path, env=inherited,
+    )  # fmt: skip
+    assert done.stdout.strip() == found
