@@ -70,7 +70,7 @@ def _open_files() -> list[io.IOBase]:
         found += [kind for kind in below if kind not in kinds]
         kinds.update(below)
     # One call, without a line of Python in it. Between lines another thread may go on, and what it
-    # lets go of has to be gone at once: in a list of all objects it would live on. A statement of
+    # lets go of has to end at once: in a list of all objects it would live on. A statement of
     # SQLite's, say, and its transaction can't be committed then. So no name holds the list, and
     # each object comes twice in a row: once to be given, once to be judged.
     everything = chain.from_iterable(map(gc.get_objects, (None,)))
