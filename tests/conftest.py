@@ -13,7 +13,10 @@ from uuid import uuid4
 import hypothesis
 import pytest
 
+from tests.support.memory_folder import keep_temporary_files_in_memory
 from tests.support.postgres import PostgresDatabase
+
+keep_temporary_files_in_memory()
 
 # Before anything imports sqlmesh, which starts a thread and forks processes unless told not to.
 os.environ.setdefault("SQLMESH__DISABLE_ANONYMIZED_ANALYTICS", "true")
