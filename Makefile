@@ -10,6 +10,8 @@ WORKERS ?= 2
 ONLY ?=
 SECONDS ?= 60
 HOURS ?= 48
+COUNT ?= 50
+SEED ?= 0
 ARGS ?=
 
 VENV := .venv
@@ -69,6 +71,10 @@ soak: $(STAMP) ## Build and audit side by side on PostgreSQL for a while; SECOND
 .PHONY: deployed
 deployed: $(STAMP) ## Kill the processes of a deployment while schedules tick; SECONDS=1800
 	SOAK_SECONDS="$(SECONDS)" $(BIN)/python -m pytest -q -s tests/soak/deployed.py $(ARGS)
+
+.PHONY: killed
+killed: $(STAMP) ## Kill run workers at random and compare what is built with what is told; COUNT=50 SEED=1
+	KILLED_COUNT="$(COUNT)" KILLED_SEED="$(SEED)" $(BIN)/python -m pytest -q -s tests/soak/killed_runs.py $(ARGS)
 
 .PHONY: crash
 crash: $(STAMP) ## Kill and stop processes that hold claims, and take claims' guards out

@@ -85,7 +85,8 @@ class Readiness:
             others (SQLMesh builds forward-only changes after the environment's record).
         shown: For an `up_to_date` node with a promotion: whether readers get to see a table that
             was built before (by a plan that failed, or for another environment).
-        built_at: For an `up_to_date` node: when it was last built, aware; None if nobody knows.
+        built_at: For a node that is not built now: when what readers see was last built, aware;
+            None: never, or nobody knows.
     """
 
     outcome: Outcome | None = None
@@ -148,7 +149,8 @@ class LeftOut:
         outcome: What it is instead.
         reason: In words.
         promotion: For an `up_to_date` node: the promotion that shows readers its table.
-        built_at: For an `up_to_date` node: when it was last built, aware; None if nobody knows.
+        built_at: For a node that is not built now: when what readers see was last built, aware;
+            None: never, or nobody knows.
     """
 
     outcome: Outcome

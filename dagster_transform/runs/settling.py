@@ -117,11 +117,18 @@ class Settling:
                 yield self._observed(node_id, why.outcome, why.reason)
 
     def _expect(self, node_id: NodeId, why: LeftOut, promotion: PromotionId) -> None:
-        """A node that was built before, and that a promotion of this run will show to readers."""
+        """A node that was built before, and that a promotion of this run will show to readers.
+
+        The promotion need not wait for what the run builds above such a node, but nobody takes that
+        after it.
+        """
         report = Report(node_id, Outcome.BUILT, details={"built": why.reason})
         self._backfilled.add(node_id)
         self._unsettled[node_id] = _Unsettled(report, [])
         self._awaits.add(node_id, promotion)
+        for id in self._graph.ancestors([node_id]):
+            if id in self._run_plan.units and (above := self._graph.node(id)) is not None:
+                self._awaits.add(node_id, _EventOf(above.id))
 
     # -- during the walk ------------------------------------------------------------------------
 
@@ -142,8 +149,10 @@ class Settling:
             if end.reason:
                 yield self._observed(node_id, end.outcome, end.reason, report)
             self._pass(node_id)
+            yield from self._release(_EventOf(node_id))
         elif report is None or end.outcome not in (Outcome.BUILT, Outcome.BACKFILLED):
             yield self._observed(node_id, end.outcome, end.reason, report)
+            yield from self._release(_EventOf(node_id))  # nothing more comes of it
         else:
             if end.outcome is Outcome.BACKFILLED:
                 self._backfilled.add(node_id)

@@ -9,10 +9,15 @@ from dagster_transform.planning import Outcome, RunPlan
 from dagster_transform.runs.events import NodesSynced, RunEvent
 from dagster_transform.runs.ports import RunRecords
 
+_LEFT_AS_BUILT = (Outcome.UP_TO_DATE, Outcome.WAITING)
+
 
 def synced(graph: Graph, run_plan: RunPlan, records: RunRecords) -> Iterator[RunEvent]:
     """What the projects' states say was built later than is recorded here, of the nodes that a run
-    leaves out because they are up to date.
+    leaves out: outside of Dagster, or by a run that was killed before it told it.
+
+    What waits for something else may have been built before, too. What another run has now it tells
+    of itself.
 
     Args:
         graph: The graph.
@@ -22,7 +27,7 @@ def synced(graph: Graph, run_plan: RunPlan, records: RunRecords) -> Iterator[Run
     built = {
         node.id: why.built_at
         for id, why in run_plan.left_out.items()
-        if why.outcome is Outcome.UP_TO_DATE
+        if why.outcome in _LEFT_AS_BUILT
         and why.promotion is None
         and why.built_at is not None
         and (node := graph.node(id)) is not None

@@ -272,12 +272,12 @@ class EventWriter:
         for key, moment in built:
             metadata: dict[str, Any] = {
                 OUTCOME: "synced",
-                REASON: "built outside this Dagster, as the project's state says",
+                REASON: "built, as the project's state says, and told by no run of this Dagster",
                 "dagster_transform/built_at": dg.MetadataValue.timestamp(moment),
             }
             self._context.log_event(dg.AssetMaterialization(key, metadata=metadata))
         names = ", ".join(sorted(key.to_user_string() for key, _ in built))
-        self._context.log.info(f"synced (built outside this Dagster): {names}")
+        self._context.log.info(f"synced (built, and told by no run of this Dagster): {names}")
 
     def _is_selected(self, node: NodeId) -> bool:
         return self._keys.assets[node] in self._context.selected_asset_keys

@@ -108,7 +108,7 @@ def tell_builds(
                 keys[node],
                 metadata={
                     OUTCOME: "synced",
-                    REASON: f"built outside this Dagster by {by}",
+                    REASON: f"built by {by}, and told by no run of this Dagster",
                     BUILT_AT: moment(built_at[node]),
                     **metadata(node),
                 },

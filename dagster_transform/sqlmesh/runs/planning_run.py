@@ -29,6 +29,7 @@ from dagster_transform.sqlmesh.runs.staged_plan import StagedPlan, read_recorded
 from dagster_transform.sqlmesh.runs.way_of_run import take_out_what_others_built
 from dagster_transform.sqlmesh.settings import SqlmeshSettings
 from dagster_transform.sqlmesh.state.assessment import Assessment
+from dagster_transform.sqlmesh.state.built_at import built_at
 from dagster_transform.sqlmesh.state.current_environment import (
     CurrentEnvironment,
     PlannedEnvironment,
@@ -279,10 +280,11 @@ def _why_not(staged: StagedPlan, evaluation: Evaluation, snapshot: Any, held: st
     if snapshot.version != staged.versions.get(snapshot.name):
         reason = "its table was built before"
         return Readiness(Outcome.UP_TO_DATE, reason, promotion=promotion, shown=True)
+    stamp = built_at(snapshot, evaluation)  # a run that was killed may not have told it
     if held:
-        return Readiness(Outcome.WAITING, held, promotion=promotion)
+        return Readiness(Outcome.WAITING, held, promotion=promotion, built_at=stamp)
     reason = "the plan builds nothing for it"
-    return Readiness(Outcome.UP_TO_DATE, reason, promotion=promotion)
+    return Readiness(Outcome.UP_TO_DATE, reason, promotion=promotion, built_at=stamp)
 
 
 def _allot(staged: StagedPlan, evaluation: Evaluation, called: Callable[[str], str]) -> Allotment:

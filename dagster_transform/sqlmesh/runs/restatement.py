@@ -134,7 +134,8 @@ def plan_restatement(
             works[reference] = Work(snapshot, batches)
             readiness[reference] = Readiness()
         elif reason := allotment.held.get(reference):
-            readiness[reference] = Readiness(Outcome.WAITING, reason)
+            stamp = built_at(snapshot, evaluation)
+            readiness[reference] = Readiness(Outcome.WAITING, reason, built_at=stamp)
         else:
             reason = _why_not(snapshot, reference in intervals, restate, settings)
             stamp = built_at(snapshot, evaluation)

@@ -191,8 +191,9 @@ def _work_or_why_not(
         snapshot = snapshot.copy(update={"node": seed, "intervals": [], "dev_intervals": []})
     if rebuilt is not None:
         return Work(snapshot, [rebuilt])
+    stamp = built_at(snapshot, evaluation)
     if held := allotment.held.get(reference):
-        return Readiness(Outcome.WAITING, held)
+        return Readiness(Outcome.WAITING, held, built_at=stamp)
     if empty := why_empty(snapshot, evaluation):
         return Readiness(Outcome.WAITING, empty)
     reason = f"nothing is due by its cron '{snapshot.node.cron}'"
@@ -200,7 +201,7 @@ def _work_or_why_not(
         reason = "no interval is missing"
     if others:
         reason = f"{reason}: {BUILT_IN_PRODUCTION}"
-    return Readiness(Outcome.UP_TO_DATE, reason, built_at=built_at(snapshot, evaluation))
+    return Readiness(Outcome.UP_TO_DATE, reason, built_at=stamp)
 
 
 def _with_rows(seed: Any, context: Any) -> Any | None:

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from dagster import DagsterEventType as Kind
 
-from tests.support.sqlmesh_projects import Database, Project
-from tests.support.stories import Story
+from tests.support.sqlmesh_projects import Database, Project, utc
+from tests.support.stories import OUTCOME, Story
 from tests.support.transforms import Transform, python_asset
 
 NOW = "2024-03-05T10:30:00+00:00"
@@ -116,6 +116,23 @@ def test_a_failed_first_build_shows_nothing_and_the_next_run_completes_it(
     assert names_with_views(database) == NAMES
     # Readers see all of it now, so all of it is told, also what the failed run had built.
     assert set(fixed.materialized) == {*NAMES, "on_b"}
+
+
+def test_what_a_plan_leaves_as_it_is_and_no_run_has_told_is_synced(transform: Transform) -> None:
+    """As after a plan whose run was killed between its builds and their events: readers see what
+    it has built of models whose version stays, and the next plan builds nothing for them."""
+    project, next_day = transform.projects[0], utc("2024-03-06 10:30")
+    assert transform.run(execution_time=NOW).success
+    project.run_natively(next_day)
+    project.model("mart.c", MODELS["mart.c"].replace("SUM(", "2 * SUM("))
+    transform.prepare()
+    run = transform.run(execution_time=next_day.isoformat(), ignore_cron=False)
+    assert run.success
+    outcomes = {n: run.materialization(n).metadata[OUTCOME].value for n in NAMES}
+    assert outcomes == dict.fromkeys("abd", "synced") | {"c": "built", "last": "built"}
+    assert run.stored(Kind.ASSET_MATERIALIZATION, "a") < run.began("mart.c")
+    again = transform.run(execution_time=next_day.isoformat(), ignore_cron=False)
+    assert set(again.materialized) <= {"on_b"}
 
 
 def test_no_after_all_follows_a_plan_that_fails(tmp_path: Path) -> None:

@@ -11,9 +11,11 @@ import dagster as dg
 import pytest
 
 from dagster_transform import TransformResource, build_transform_assets, load_config, sqlmesh
-from dagster_transform.graph import Check, Graph, Node, Relation
+from dagster_transform.graph import Check, Graph, Node, Relation, promotion_id
 from dagster_transform.planning import Outcome, Readiness, Unit, UnitKind
 from dagster_transform.walk import CheckResult, Report, SharedResources
+
+PROMOTION = promotion_id("plans", "promotion of prod")
 
 # -- Dagster's rule: no asset after one that depends on it -----------------------------------------
 
@@ -42,8 +44,15 @@ class _ProjectRun:
     def refresh(self, units: Sequence[Unit]) -> None: ...
 
     def assess(self, nodes: Collection[str], checks: Collection[str]) -> Mapping[str, Readiness]:
+        return {n: self._readiness(n) for n in nodes}
+
+    def _readiness(self, node: str) -> Readiness:
         say = {"up_to_date": Outcome.UP_TO_DATE, "waiting": Outcome.WAITING}
-        return {n: Readiness(say.get(self._outcomes[n]), "because") for n in nodes}
+        outcome, plans = self._outcomes[node], node.startswith("plans:")
+        shown = outcome == "shown"
+        promotion = PROMOTION if plans and (shown or outcome not in say) else None
+        said = Outcome.UP_TO_DATE if shown else say.get(outcome)
+        return Readiness(said, "because", promotion=promotion, shown=shown)
 
     def open(self, units: Sequence[Unit]) -> None: ...
 
@@ -52,6 +61,8 @@ class _ProjectRun:
         if unit.kind is UnitKind.CHECK:
             result = CheckResult(unit.id, passed=outcome != "failed", blocking=unit.blocking)
             done(Report(unit.id, Outcome.CHECKED, checks=(result,)))
+        elif unit.kind is UnitKind.PROMOTE:
+            done(Report(unit.id, Outcome.PROMOTED))
         elif outcome == "failed":
             done(Report(unit.id, Outcome.FAILED, "broken"))
         elif outcome == "overtaken":
@@ -70,27 +81,28 @@ class _ProjectRun:
 
     def let_go(self) -> None: ...
 
+    def close_files(self) -> None: ...
+
     def close(self, *, completed: bool) -> None: ...
 
 
-def _random_graph(seed: int) -> tuple[Graph, dict[str, str]]:
+def _random_graph(seed: int, projects: Sequence[str]) -> tuple[Graph, dict[str, str]]:
     choice = random.Random(seed)
-    ids = [f'p:"w"."m"."n{i}"' for i in range(9)]
+    ids = [f'{choice.choice(projects)}:"w"."m"."n{i}"' for i in range(9)]
     nodes, checks, outcomes = [], [], {}
     for place, id in enumerate(ids):
         name = f"n{place}"
         deps = choice.sample(ids[:place], k=min(place, choice.randint(0, 3)))
         relation = Relation("duckdb:/w", "w", "m", name)
-        reference = id.removeprefix("p:")
+        project, _, reference = id.partition(":")
         nodes.append(
-            Node(id, "p", "sqlmesh", reference, f"m.{name}", "FULL", relation, deps=tuple(deps))
+            Node(id, project, "sqlmesh", reference, f"m.{name}", "FULL", relation, deps=tuple(deps))
         )
-        outcomes[id] = choice.choice(
-            ["built"] * 4 + ["up_to_date"] * 4 + ["overtaken", "failed", "waiting"]
-        )
+        others = ["overtaken", "failed", "waiting"] if project == "p" else ["shown"] * 4
+        outcomes[id] = choice.choice(["built"] * 4 + ["up_to_date"] * 4 + others)
         if choice.random() < 0.6:
             check = Check(
-                f"{id}:ok", "p", "ok", id,
+                f"{id}:ok", project, "ok", id,
                 blocking=choice.random() < 0.7, in_build=choice.random() < 0.5,
             )  # fmt: skip
             checks.append(check)
@@ -98,13 +110,18 @@ def _random_graph(seed: int) -> tuple[Graph, dict[str, str]]:
     return Graph.of(nodes, [], checks), outcomes
 
 
+# Of a project whose plan promotes what it builds, and what was built before; and of another one.
+@pytest.mark.parametrize("projects", [["p"], ["p", "plans"]], ids=["runs", "plans"])
 @pytest.mark.parametrize("seed", range(12))
 def test_whatever_is_up_to_date_dagster_gets_its_results_in_its_order(
-    seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    seed: int, projects: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    graph, outcomes = _random_graph(seed)
-    (tmp_path / "p").mkdir()
-    text = "projects: {p: {framework: sqlmesh, path: p}}"
+    graph, outcomes = _random_graph(seed, projects)
+    for project in projects:
+        (tmp_path / project).mkdir()
+    ways = {"p": "plan: never", "plans": "plan: auto"}
+    text = ", ".join(f"{p}: {{framework: sqlmesh, path: {p}, {ways[p]}}}" for p in projects)
+    text = f"projects: {{{text}}}"
     (tmp_path / "transform.yaml").write_text(text, encoding="utf-8")
     monkeypatch.setattr(sqlmesh, "make_project_run", lambda *_: _ProjectRun(graph, outcomes))
     transform = build_transform_assets(graph, load_config(tmp_path))
@@ -134,5 +151,5 @@ def test_whatever_is_up_to_date_dagster_gets_its_results_in_its_order(
     materialized = [e.asset_key.path[-1] for e in result.all_events if e.is_step_materialization]
     ours = [name for name in materialized if not name.startswith("reads_")]
     assert len(ours) == len(set(ours))
-    built = {n.name.split(".")[1] for n in graph.nodes.values() if outcomes[n.id] == "built"}
-    assert set(ours) <= built
+    told = {n.name[2:] for n in graph.nodes.values() if outcomes[n.id] in ("built", "shown")}
+    assert set(ours) <= told

@@ -51,16 +51,20 @@ class Rule:
         self,
         *checks: str,
         promotion: str | None = None,
+        promotes: tuple[str, ...] = RUN,
         left_out: dict[str, LeftOut] | None = None,
         holders: dict[str, str] | None = None,
+        graph: Graph = GRAPH,
     ) -> None:
-        units = [Unit(n, UnitKind.BUILD, "d", promotion=promotion) for n in RUN]
+        own = dict.fromkeys(promotes, promotion)
+        builds = [n for n in graph.nodes if n in RUN]
+        units = [Unit(n, UnitKind.BUILD, "d", promotion=own.get(n)) for n in builds]
         units += [Unit(c, UnitKind.CHECK, "d") for c in checks]
         if promotion is not None:
             units.append(Unit(promotion, UnitKind.PROMOTE, "d"))
         self.run_plan = RunPlan({unit.id: unit for unit in units}, left_out or {}, Limits())
-        selected = {*RUN, *(left_out or {})}
-        self.rule = Settling(GRAPH, self.run_plan, selected, str, holders or {})
+        selected = {*builds, *(left_out or {})}
+        self.rule = Settling(graph, self.run_plan, selected, str, holders or {})
         self.events: list[Any] = []
 
     def built(
@@ -252,5 +256,42 @@ def test_a_node_that_a_promotion_shows_is_built_with_it() -> None:
     shown = LeftOut(Outcome.UP_TO_DATE, "its table was built before", promotion=PROMOTION)
     run = Rule(promotion=PROMOTION, left_out={"d:old": shown})
     assert list(run.rule.begin()) == [NodesUpToDate(("d:old",))]
-    assert run.ended(PROMOTION, Outcome.PROMOTED) == ["old"]
-    assert run.events[0].report.details == {"built": "its table was built before"}
+    assert run.built("top") == []
+    assert run.ended(PROMOTION, Outcome.PROMOTED) == ["top", "old"]
+    assert run.events[-1].report.details == {"built": "its table was built before"}
+
+
+SHOWN = {"d:old": LeftOut(Outcome.UP_TO_DATE, "its table was built before", promotion=PROMOTION)}
+
+
+def test_what_is_built_above_a_node_that_a_promotion_shows_is_told_before_it() -> None:
+    """A dbt model, say, which the next plan's promotion does not wait for."""
+    run = Rule("d:top:c", promotion=PROMOTION, promotes=(), left_out=SHOWN)
+    list(run.rule.begin())
+    assert run.ended(PROMOTION, Outcome.PROMOTED) == [], "Dagster would refuse top after it"
+    assert run.built("top") == []
+    assert run.checked("d:top:c") == ["top", "old"]
+    assert list(run.rule.end()) == []
+
+
+@pytest.mark.parametrize("outcome", [Outcome.FAILED, Outcome.BLOCKED, Outcome.UP_TO_DATE])
+def test_a_node_that_a_promotion_shows_is_told_whatever_becomes_of_what_it_reads(
+    outcome: Outcome,
+) -> None:
+    run = Rule(promotion=PROMOTION, promotes=(), left_out=SHOWN)
+    list(run.rule.begin())
+    assert run.ended(PROMOTION, Outcome.PROMOTED) == []
+    assert run.ended("d:top", outcome, "because") == ["old"]
+    assert not run.events[-1].held_back
+    order = [event.node for event in run.events if isinstance(event, (NodePassed, NodeBuilt))]
+    assert order == ["d:top"] * (outcome is Outcome.UP_TO_DATE) + ["d:old"]
+
+
+def test_what_reads_a_node_that_a_promotion_shows_is_told_after_it() -> None:
+    graph = Graph.of([node("top"), node("old", "top"), node("below", "old")])
+    run = Rule(promotion=PROMOTION, promotes=(), left_out=SHOWN, graph=graph)
+    list(run.rule.begin())
+    assert run.ended(PROMOTION, Outcome.PROMOTED) == []
+    assert run.built("top", facts_follow=True) == []
+    assert run.built("below") == []
+    assert run.learned("top", table_rows=3) == ["top", "old", "below"]
