@@ -22,6 +22,7 @@ from bench import (
     first_plan,
     job_groups,
     load,
+    load_beside,
     load_job_groups,
     one_of,
     run_all,
@@ -48,6 +49,8 @@ OWN_PROJECT: dict[str, Any] = {
         run_all.THOUSAND,
         dbt_all.HUNDRED,
         dbt_all.THOUSAND,
+        load_beside.SQLMESH,
+        load_beside.DBT,
     )
 }
 # Not a project's: it measures itself.
@@ -114,7 +117,6 @@ def main() -> None:
         return
     only = given.only or ABOUT
     chosen = list(dict.fromkeys(n for name in only for n in (name, *ALONG.get(name, ()))))
-    trial = _trial(given.models, given.runs)
 
     console.print("Compiling bytecode")
     for folder in (*map(_folder, _COMPILED), ROOT / "dagster_transform", ROOT / "bench"):
@@ -122,26 +124,33 @@ def main() -> None:
     for name in chosen:
         path = given.json / f"{name}.json" if given.json and len(chosen) > 1 else given.json
         console.rule(f"{name}: {ABOUT[name]}", align="left")
-        if trial:
-            console.print(f"{trial}: docs/benchmarks.md does not take it.")
         if name in WITHOUT_PROJECT:
+            trial = trial_because(None, given.runs)
             found = {**WITHOUT_PROJECT[name].run(given.runs, console), "trial": trial}
             console.print(f"Written to {write(name, found, RESULTS, path)}")
             continue
         result = _compare(name, given.models, console)
-        result.trial = trial
-        if result.facts.get("models") == given.models:  # as asked for
+        models = result.facts.get("models")
+        result.trial = trial_because(given.models if models == given.models else None, given.runs)
+        if result.trial:
+            console.print(f"To try it ({result.trial}): docs/benchmarks.md does not take it.")
+        if models == given.models:  # as asked for
             result.about = result.about.replace("1,000", f"{given.models:,}")
         measure(result, given.runs, console)
         show(result, console)
         console.print(f"Written to {write(name, result.as_json(), RESULTS, path)}")
 
 
-def _trial(models: int, runs: int) -> str:
-    """What makes results an attempt."""
-    reasons = [f"a project of {models} models"] * (models not in SIZES)
-    reasons += [f"{runs} runs"] * (runs < FEWEST_RUNS)
-    return " and ".join(reasons)
+def trial_because(models: int | None, runs: int) -> str:
+    """What makes results an attempt, which docs/benchmarks.md does not take; nothing: they count.
+
+    Args:
+        models: How many were asked for, where the benchmark goes by that.
+        runs: How many there are of each side.
+    """
+    reasons = [f"{models} models"] * (models is not None and models not in SIZES)
+    reasons += [f"{runs} runs of each"] * (runs < FEWEST_RUNS)
+    return ", ".join(reasons)
 
 
 def _compare(name: str, models: int, console: Console) -> Result:

@@ -121,10 +121,13 @@ def test_attempts_are_left_out_and_named() -> None:
 
 @pytest.mark.parametrize(
     ("models", "runs", "trial"),
-    [(1000, 5, ""), (3000, 3, ""), (150, 3, "a project of 150 models"), (1000, 2, "2 runs")],
-)
-def test_few_runs_and_other_sizes_are_attempts(models: int, runs: int, trial: str) -> None:
-    assert bench._trial(models, runs) == trial
+    [
+        (1000, 5, ""), (3000, 3, ""), (None, 3, ""), (150, 3, "150 models"),
+        (1000, 2, "2 runs of each"), (150, 1, "150 models, 1 runs of each"),
+    ],
+)  # fmt: skip
+def test_few_runs_and_other_sizes_are_attempts(models: int | None, runs: int, trial: str) -> None:
+    assert bench.trial_because(models, runs) == trial
 
 
 def test_memory_is_told_of_each_line_that_has_more() -> None:
