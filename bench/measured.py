@@ -23,7 +23,7 @@ def key_of(benchmark: str, models: int | None = None) -> str:
     return f"{benchmark} {models}" if models else benchmark
 
 
-def read(file: Path = FILE) -> dict[str, Short]:
+def read(file: Path) -> dict[str, Short]:
     """All results, by `key_of`; none where there is no file."""
     if not file.exists():
         return {}
@@ -31,7 +31,7 @@ def read(file: Path = FILE) -> dict[str, Short]:
     return found
 
 
-def write(results: Mapping[str, Short], file: Path = FILE) -> None:
+def write(results: Mapping[str, Short], file: Path) -> None:
     """Keep results."""
     text = json.dumps(dict(sorted(results.items())), indent=1) + "\n"
     file.write_text(text, encoding="utf-8")

@@ -29,8 +29,8 @@ def report(folder: Path, say: Callable[[str], None]) -> None:
     """
     files = sorted(folder.glob("*.json"))
     results = [json.loads(file.read_bytes()) for file in files]
-    found = measured.merge(measured.read(), results, say)
-    measured.write(found)
+    found = measured.merge(measured.read(measured.FILE), results, say)
+    measured.write(found, measured.FILE)
     PAGE.write_text(with_tables(PAGE.read_text(encoding="utf-8"), found), encoding="utf-8")
     for line in LINES:
         result = line.result(found)
@@ -38,7 +38,7 @@ def report(folder: Path, say: Callable[[str], None]) -> None:
             say(f"not measured: {line.about}")
         elif missed := line.missed(result):
             say(f"falls short of {' and '.join(missed)}: {line.about}")
-    say(f"Written to {PAGE.relative_to(ROOT)}, from {len(found)} results")
+    say(f"Written to {PAGE}, from {len(found)} results")
 
 
 def with_tables(page: str, results: Mapping[str, Short]) -> str:

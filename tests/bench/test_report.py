@@ -14,7 +14,7 @@ from bench import __main__ as bench
 from bench import measured
 from bench.lines import LINES, Line, Target
 from bench.measure import Result, Side
-from bench.report import BEGIN, END, PAGE, tables, with_tables
+from bench.report import BEGIN, END, PAGE, report, tables, with_tables
 
 LOAD = next(line for line in LINES if line.benchmark == "load-1000")
 PLAN = next(line for line in LINES if line.benchmark == "first-plan-100")
@@ -184,7 +184,7 @@ def test_a_page_keeps_what_is_around_the_marks() -> None:
 def test_the_page_has_what_was_measured() -> None:
     """Change neither by hand: `make bench ARGS=--report`."""
     page = PAGE.read_text(encoding="utf-8")
-    assert with_tables(page, measured.read()) == page
+    assert with_tables(page, measured.read(measured.FILE)) == page
 
 
 def test_prose_names_no_benchmark_that_there_is_not() -> None:
@@ -202,3 +202,28 @@ def test_results_of_an_older_version_are_not_taken(tmp_path: Path) -> None:
     assert measured.read(file).keys() == {"load-1000 1000"}
     assert json.loads(file.read_text(encoding="utf-8")).keys() == {"load-1000 1000"}
     assert measured.read(tmp_path / "none") == {}
+
+
+def test_report_takes_new_results_and_says_what_falls_short(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page, said = tmp_path / "page.md", list[str]()
+    page.write_text(f"{BEGIN}\n{END}\n", encoding="utf-8")
+    monkeypatch.setattr("bench.report.PAGE", page)
+    monkeypatch.setattr("bench.measured.FILE", tmp_path / "measured.json")
+    folder = tmp_path / "results"
+    folder.mkdir()
+    for result in (result_of(PLAN, ours=13), result_of(LOAD)):
+        (folder / f"{result['benchmark']}.json").write_text(json.dumps(result), encoding="utf-8")
+    report(folder, said.append)
+    assert f"falls short of 1.2 wall time: {PLAN.about}" in said
+    assert f"not measured: {POOLS.about}" in said
+    assert not any(line.endswith(f": {LOAD.about}") for line in said)
+    assert said[-1] == f"Written to {page}, from 2 results"
+    first = page.read_text(encoding="utf-8")
+    assert rows(first, PLAN.about)
+    assert rows(first, LOAD.about)
+    for file in folder.iterdir():
+        file.unlink()
+    report(folder, said.append)  # what is kept is not lost with the results
+    assert page.read_text(encoding="utf-8") == first
