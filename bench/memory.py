@@ -6,8 +6,8 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-EVERY = 0.25
-"""Seconds. A look takes a few milliseconds; a peak that is shorter than this may be missed."""
+EVERY = 0.5
+"""Seconds. A look takes a millisecond for each 70 MB; a peak that is shorter may be missed."""
 
 
 class Watched:

@@ -21,7 +21,9 @@ PARENT = (
     f"kept = b'x' * {HALF}; import subprocess, sys; "
     f"subprocess.run([sys.executable, '-c', {CHILD!r}])"
 )
-FORKED = f"kept = b'x' * {HALF}; import os, time; pid = os.fork(); time.sleep(1); pid and os.wait()"
+FORKED = (
+    f"kept = b'x' * {HALF}; import os, time; pid = os.fork(); time.sleep(1.5); pid and os.wait()"
+)
 
 
 def peak_of(program: str) -> int:
