@@ -106,7 +106,7 @@ format: $(STAMP) ## Format the code and mend what ruff can mend
 	$(BIN)/ruff format $(CODE)
 
 .PHONY: bench
-bench: $(STAMP) ## Measure, and write the results as JSON; ONLY=name runs one benchmark
+bench: $(STAMP) ## Measure, and write the results as JSON; ONLY="name name" runs some; ARGS=--help
 	$(BIN)/python -m bench $(if $(ONLY),--only $(ONLY)) $(ARGS)
 
 .PHONY: docs

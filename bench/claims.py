@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
-import platform
 import shutil
 import statistics
 import subprocess
@@ -22,6 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.claims_worker import KEY, SLOTS, TABLES_AT_ONCE
+from bench.measure import machine, versions
 from bench.project import ROOT, environment
 
 NAME = "claims"
@@ -39,11 +39,7 @@ def run(runs: int, console: Console) -> dict[str, Any]:
     """Measure all, print a table, and give what is to be written to a file."""
     began = datetime.now(timezone.utc).isoformat(timespec="seconds")
     found: dict[str, Any] = {"benchmark": NAME, "about": ABOUT, "began": began}
-    found["machine"] = {
-        "cores": os.cpu_count(),
-        "system": platform.platform(),
-        "load_before": os.getloadavg()[0],
-    }
+    found |= {"trial": "", "machine": machine(), "versions": versions()}
     found["stores"] = {}
     folder = Path(tempfile.mkdtemp(prefix="dt-bench-"))
     try:

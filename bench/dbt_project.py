@@ -10,14 +10,14 @@ import importlib.metadata
 import json
 import shutil
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from bench.project import ROOT, ancestors, due_model, environment, make_models, run
+from bench.project import ROOT, Model, ancestors, due_model, environment, make_models, run
 
 _TRANSFORM = "projects:\n  many: {framework: dbt, path: project, profiles_dir: project}\n"
 _DEFINITIONS = """\
@@ -174,6 +174,19 @@ def prepare(
         shutil.rmtree(prepared.ours / "project" / "target")  # ours keeps its own parse
     (folder / _PREPARED).touch()
     return prepared
+
+
+def one_test_each(models: Sequence[Model]) -> dict[str, str]:
+    """Files that give each model a test, by path."""
+    tested: dict[str, list[Any]] = {}
+    for model in models:
+        layer, name = model.name.split(".")
+        column = {"name": "id", "data_tests": ["not_null"]}
+        tested.setdefault(layer, []).append({"name": name, "columns": [column]})
+    return {
+        f"models/{layer}/schema.yml": yaml.safe_dump({"version": 2, "models": of_layer})
+        for layer, of_layer in tested.items()
+    }
 
 
 def _text(model: Any) -> str:

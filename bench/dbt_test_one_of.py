@@ -6,9 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from bench.dbt_project import WITH_CHECKS, Prepared, dbt_command, prepare
+from bench.dbt_project import WITH_CHECKS, Prepared, dbt_command, one_test_each, prepare
 from bench.evaluations import evaluations_of_run
 from bench.measure import Result, Side
 from bench.project import due_model, make_models
@@ -26,15 +24,7 @@ def prepared(cache: Path, count: int, say: Callable[[str], None]) -> Prepared:
         return {"type": "duckdb", "path": "warehouse.duckdb", "threads": _THREADS}
 
     models = make_models(count)
-    tested: dict[str, list[Any]] = {}
-    for model in models:
-        layer, name = model.name.split(".")
-        column = {"name": "id", "data_tests": ["not_null"]}
-        tested.setdefault(layer, []).append({"name": name, "columns": [column]})
-    tests = {
-        f"models/{layer}/schema.yml": yaml.safe_dump({"version": 2, "models": of_layer})
-        for layer, of_layer in tested.items()
-    }
+    tests = one_test_each(models)
     model = due_model(models).name.partition(".")[2]
     selection = _SELECTION.format(model=model, test=_test(model))
     definitions = WITH_CHECKS.format(selection=selection)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import os
-import platform
 import random
 import resource
 import statistics
@@ -18,6 +17,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from bench.measure import machine, versions
 from bench.project import ROOT, environment
 
 NAME = "job-groups"
@@ -37,11 +37,9 @@ def run(runs: int, console: Console) -> dict[str, Any]:
         "benchmark": NAME,
         "about": ABOUT,
         "began": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "machine": {
-            "cores": os.cpu_count(),
-            "system": platform.platform(),
-            "load_before": os.getloadavg()[0],
-        },
+        "trial": "",
+        "machine": machine(),
+        "versions": versions(),
         "graphs": [],
     }
     for shape in _SHAPES:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.measure import Result, Side
+from bench.peers import Peer
 from bench.project import ROOT, Prepared, environment, run
 
 NAME = "load-1000"
@@ -27,12 +28,12 @@ def compare(project: Prepared) -> Result:
     )
 
 
-def side_of(name: str, label: str, file: Path) -> Side:
-    """Loading a definitions file."""
+def side_of(name: str, label: str, file: Path, peer: Peer | None = None) -> Side:
+    """Loading a definitions file; a peer's in its environment, and it may import its framework."""
 
     def after(began: float, output: str) -> dict[str, Any]:
         found = json.loads(output.splitlines()[-1])
-        if found["frameworks"]:
+        if found["frameworks"] and peer is None:
             raise RuntimeError(f"{label} imported {found['frameworks']} while it was loaded")
         phases: dict[str, float] = {}
         for phase, moment in found["moments"].items():
@@ -41,8 +42,10 @@ def side_of(name: str, label: str, file: Path) -> Side:
         kept = {k: found[k] for k in ("cpu", "modules", "assets", "checks")}
         return {**kept, "wall": sum(phases.values()), "phases": phases}
 
-    command = [sys.executable, "-m", "bench.load_worker", str(file)]
-    return Side(name, label, command, ROOT, environment(), lambda: None, after)
+    python = peer.script("python") if peer else sys.executable
+    command = [python, "-m", "bench.load_worker", str(file)]
+    versions = peer.versions() if peer else {}
+    return Side(name, label, command, ROOT, environment(), lambda: None, after, versions=versions)
 
 
 def _same_specs(ours: Path, bare: Path) -> None:

@@ -1,4 +1,4 @@
-"""Child process: take a model's last day out of SQLMesh's state and out of its table."""
+"""Child process: take the last day of models out of SQLMesh's state and out of their tables."""
 
 from __future__ import annotations
 
@@ -7,19 +7,25 @@ from datetime import datetime, timedelta, timezone
 
 
 def main() -> None:
-    """Arguments: the project's folder, the model, the day."""
+    """Arguments: the project's folder, the model or `*`, the day."""
     folder, name, day = sys.argv[1:]
     from sqlmesh import Context
 
     context = Context(paths=[folder])
-    snapshot = context.get_snapshot(name, raise_if_missing=True)
+    if name == "*":
+        snapshots = list(context.snapshots.values())
+    else:
+        snapshots = [context.get_snapshot(name, raise_if_missing=True)]
     state = context.state_sync
     begin = datetime.fromisoformat(day).replace(tzinfo=timezone.utc)
     interval = tuple(int(t.timestamp() * 1000) for t in (begin, begin + timedelta(days=1)))
-    state.remove_intervals([(snapshot, interval)])
+    state.remove_intervals([(snapshot, interval) for snapshot in snapshots])
     state.compact_intervals()
-    table = snapshot.table_name()
-    context.engine_adapter.execute(f"DELETE FROM {table} WHERE day = '{day}'")
+    for snapshot in snapshots:
+        if snapshot.model.kind.is_incremental_by_time_range:
+            context.engine_adapter.execute(
+                f"DELETE FROM {snapshot.table_name()} WHERE day = '{day}'"
+            )
     context.engine_adapter.execute("CHECKPOINT")
     context.close()
 

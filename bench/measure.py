@@ -20,8 +20,15 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-_TIMEOUT = 600
-_PACKAGES = ("dagster-transform", "dagster", "sqlmesh", "sqlglot", "dbt-core", "duckdb", "pydantic")
+from bench.memory import Watched
+
+_TIMEOUT = 900
+_PACKAGES = (
+    "dagster-transform", "dagster", "sqlmesh", "sqlglot", "dbt-core", "dbt-duckdb", "dbt-postgres",
+    "duckdb", "pydantic", "SQLAlchemy",
+)  # fmt: skip
+MEASURES = {"wall": "wall", "cpu": "cpu", "memory": "max_rss_mb"}
+"""What is summed up of runs, and what it is called in each."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +48,7 @@ class Side:
             counts.
         may_fail: Whether it may end with 1, as what runs checks does where one fails: then `after`
             has to see that it did its work.
+        versions: Of what has an environment of its own.
     """
 
     name: str
@@ -51,11 +59,16 @@ class Side:
     before: Callable[[], None]
     after: Callable[[float, str], dict[str, Any]]
     may_fail: bool = False
+    versions: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass
 class Result:
-    """What was measured, as it is written to a file."""
+    """What was measured, as it is written to a file.
+
+    Attributes:
+        trial: What makes it an attempt only, such as a smaller project; nothing: it counts.
+    """
 
     benchmark: str
     about: str
@@ -64,6 +77,7 @@ class Result:
     runs: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     machine: dict[str, Any] = field(default_factory=dict)
     began: str = ""
+    trial: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """Everything."""
@@ -71,19 +85,23 @@ class Result:
             "benchmark": self.benchmark,
             "about": self.about,
             "began": self.began,
-            "sides": {s.name: {"label": s.label, "command": list(s.command)} for s in self.sides},
+            "trial": self.trial,
+            "sides": {
+                s.name: {"label": s.label, "command": list(s.command), "versions": dict(s.versions)}
+                for s in self.sides
+            },
             "summary": self.summary(),
             "facts": dict(self.facts),
             "machine": self.machine,
-            "versions": _versions(),
+            "versions": versions(),
             "runs": self.runs,
         }
 
     def summary(self) -> dict[str, Any]:
         """Medians, spreads and ratios (the first side to the second, and to each other one)."""
         found: dict[str, Any] = {}
-        for measure in ("wall", "cpu"):
-            values = {name: [run[measure] for run in runs] for name, runs in self.runs.items()}
+        for measure, key in MEASURES.items():
+            values = {name: [run[key] for run in runs] for name, runs in self.runs.items()}
             medians = {name: statistics.median(v) for name, v in values.items()}
             first, second, *_ = medians
             pairs = [a / b for a, b in zip(values[first], values[second], strict=True)]
@@ -106,7 +124,7 @@ class Result:
 def measure(result: Result, count: int, console: Console) -> None:
     """Run all sides in turns, once to warm up and then `count` times."""
     result.began = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    result.machine = _machine()
+    result.machine = machine()
     width = max(len(side.label) for side in result.sides)
     for number in range(count + 1):
         for side in result.sides:
@@ -133,19 +151,21 @@ def _run(side: Side) -> dict[str, Any]:
     assert child.stdout is not None
     too_long = threading.Timer(_TIMEOUT, child.kill)
     too_long.start()
+    watched = Watched(child.pid)
     try:
         output = child.stdout.read()  # until its end
         _, status, usage = os.wait4(child.pid, 0)
+        wall = time.time() - began
     finally:
         too_long.cancel()
-    wall = time.time() - began
+        peak = watched.stop()
     child.returncode = os.waitstatus_to_exitcode(status)
     if child.returncode and not (side.may_fail and child.returncode == 1):
         raise RuntimeError(f"{' '.join(side.command)} ended with {child.returncode}:\n{output}")
     run: dict[str, Any] = {
         "wall": wall,
         "cpu": usage.ru_utime + usage.ru_stime,
-        "max_rss_mb": usage.ru_maxrss // 1024,
+        "max_rss_mb": max(peak, usage.ru_maxrss // 1024),
         "load": load,
     }
     run |= side.after(began, output)
@@ -202,7 +222,8 @@ def write(name: str, result: Mapping[str, Any], folder: Path, path: Path | None)
     return target
 
 
-def _machine() -> dict[str, Any]:
+def machine() -> dict[str, Any]:
+    """What it runs on, and how busy it is."""
     info = Path("/proc/cpuinfo")
     models = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
     cpu = next((line.split(":", 1)[1].strip() for line in models if "model name" in line), "")
@@ -215,6 +236,7 @@ def _machine() -> dict[str, Any]:
     }
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """Python's, and the packages' that count."""
     found = {"python": sys.version.split()[0]}
     return found | {name: importlib.metadata.version(name) for name in _PACKAGES}

@@ -17,7 +17,7 @@ from bench.project import DATABASE, LAST_DAY, Prepared, environment, sqlmesh_com
 NAME = "one-of-1000"
 ABOUT = "Build one due model of 1,000, the whole process"
 # What a schedule asks for: only what is due, as `sqlmesh run` does.
-_RUN_CONFIG = {"resources": {"transform": {"config": {"ignore_cron": False}}}}
+IGNORE_NO_CRON = {"resources": {"transform": {"config": {"ignore_cron": False}}}}
 LABELS = {"ours": "dagster asset materialize", "theirs": "sqlmesh run --select-model"}
 _HOME = "telemetry: {enabled: false}\n"
 
@@ -33,7 +33,7 @@ def compare(project: Prepared) -> Result:
     key = f"{Path(DATABASE).stem}/{schema}/{table}"
     dagster = str(Path(sys.executable).with_name("dagster"))
     ours = [dagster, "asset", "materialize", "--select", f"key:{key}", "-f", "definitions.py"]
-    ours += ["--config-json", json.dumps(_RUN_CONFIG)]
+    ours += ["--config-json", json.dumps(IGNORE_NO_CRON)]
     # The janitor, which a native run ends with, is no part of building a model.
     theirs = [*sqlmesh_command(project.theirs / "project"), "run", "prod"]
     theirs += ["--select-model", project.model.name, "--skip-janitor"]
@@ -56,7 +56,7 @@ def _side(project: Prepared, name: str, command: list[str], env: dict[str, str])
     def make_due() -> None:
         project.make_due(folder)
         before.clear()
-        before.update(_days(database))
+        before.update(days_of_state(database))
         rows = _rows(database, project.model.name)
         if rows:
             raise RuntimeError(f"{project.model.name} is not due: it has {rows} rows")
@@ -72,7 +72,7 @@ def _verify(
     """The model's day is in its table and in the state, and nothing else was touched."""
 
     def verify(_began: float, output: str) -> dict[str, Any]:
-        after = _days(database)
+        after = days_of_state(database)
         changed = {name: after.get(name, 0) - days for name, days in before.items()}
         built = {name: days for name, days in changed.items() if days}
         schema, table = project.model.name.split(".")
@@ -88,7 +88,7 @@ def _verify(
     return verify
 
 
-def _days(database: Path) -> Intervals:
+def days_of_state(database: Path) -> Intervals:
     """How many days of each model the state has, removed ones taken off."""
     with closing(duckdb.connect(str(database), read_only=True)) as connection:
         found = connection.execute(

@@ -5,8 +5,8 @@ from __future__ import annotations
 import atexit
 import shutil
 import tempfile
-from collections.abc import Iterable, Mapping
-from contextlib import closing
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,14 +29,26 @@ class Server:
 
     def execute(self, statements: Iterable[str], database: str = "postgres") -> None:
         """Carry out statements, each in a transaction of its own."""
+        with self._cursor(database) as cursor:
+            for statement in statements:
+                cursor.execute(statement)
+
+    def ask(self, query: str, database: str = "postgres") -> Any:
+        """The one value that a query has."""
+        with self._cursor(database) as cursor:
+            cursor.execute(query)
+            (found,) = cursor.fetchone()
+        return found
+
+    @contextmanager
+    def _cursor(self, database: str) -> Iterator[Any]:
         import psycopg2
 
         given = {"host": self.host, "port": self.port, "user": self.user, "dbname": database}
         with closing(psycopg2.connect(**given)) as connection:
             connection.autocommit = True
             with connection.cursor() as cursor:
-                for statement in statements:
-                    cursor.execute(statement)
+                yield cursor
 
 
 def start_server() -> Server:

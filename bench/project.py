@@ -27,6 +27,15 @@ DATABASE = "warehouse.duckdb"
 PROJECT = "thousand"
 _KINDS = ("INCREMENTAL", "FULL", "VIEW")
 _PLANNED = "planned"
+IDS = 5
+"""Each model has so many rows of each day."""
+DAYS = 31
+_DAYS = f"GENERATE_SERIES('{FIRST_DAY}'::TIMESTAMP, '{LAST_DAY}'::TIMESTAMP, INTERVAL '1' DAY)"
+_SERIES = {
+    "duckdb": ("n.generate_series", f"UNNEST({_DAYS})"),
+    "postgres": ("n", _DAYS),
+}
+"""How a dialect names the column of GENERATE_SERIES, and makes days."""
 
 _CONFIG = f'''\
 from pathlib import Path
@@ -65,7 +74,11 @@ class Model:
 
     @property
     def text(self) -> str:
-        """Its file."""
+        """Its file, for DuckDB."""
+        return self.text_for("duckdb")
+
+    def text_for(self, dialect: str) -> str:
+        """Its file in a dialect: only what makes the rows differs."""
         kind = "INCREMENTAL_BY_TIME_RANGE (time_column day)" if self.incremental else self.kind
         where = "\nWHERE {day} BETWEEN @start_ds AND @end_ds" if self.incremental else ""
         header = (
@@ -76,15 +89,13 @@ class Model:
             "  audits (not_null(columns := (id, day)))\n);\n\n"
         )
         if not self.parents:
+            series, days = _SERIES[dialect]
             return header + (
-                "SELECT\n  n.generate_series::INT AS id,\n  d.day::DATE AS day,\n"
-                "  (n.generate_series * 10)::BIGINT AS amount,\n"
-                "  CASE WHEN n.generate_series % 2 = 0 THEN 'even' ELSE 'odd' END::TEXT AS label\n"
-                f"FROM GENERATE_SERIES(1, 5) AS n\nCROSS JOIN (\n"
-                f"  SELECT UNNEST(GENERATE_SERIES('{FIRST_DAY}'::TIMESTAMP, "
-                f"'{LAST_DAY}'::TIMESTAMP, INTERVAL '1' DAY)) AS day\n) AS d"
-                + where.format(day="d.day")
-                + "\n"
+                f"SELECT\n  {series}::INT AS id,\n  d.day::DATE AS day,\n"
+                f"  ({series} * 10)::BIGINT AS amount,\n"
+                f"  CASE WHEN {series} % 2 = 0 THEN 'even' ELSE 'odd' END::TEXT AS label\n"
+                f"FROM GENERATE_SERIES(1, {IDS}) AS n\nCROSS JOIN (\n"
+                f"  SELECT {days} AS day\n) AS d" + where.format(day="d.day") + "\n"
             )
         first, *others = self.parents
         amounts = " + ".join(f"p{i}.amount" for i in range(len(self.parents)))

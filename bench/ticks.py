@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import platform
 import statistics
 import tempfile
 from datetime import datetime, timezone
@@ -13,6 +12,8 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+
+from bench.measure import machine, versions
 
 NAME = "ticks"
 ABOUT = "CPU of a tick and of a look of the sensor: 1,000 nodes, 50 runs under way"
@@ -31,11 +32,9 @@ def run(runs: int, console: Console) -> dict[str, Any]:
         "benchmark": NAME,
         "about": ABOUT,
         "began": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "machine": {
-            "cores": os.cpu_count(),
-            "system": platform.platform(),
-            "load_before": os.getloadavg()[0],
-        },
+        "trial": "",
+        "machine": machine(),
+        "versions": versions(),
         "seconds": {},
     }
     with tempfile.TemporaryDirectory() as folder:
