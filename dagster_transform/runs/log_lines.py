@@ -44,9 +44,9 @@ class LogLines:
         self._called = called
         kinds = [unit.kind for unit in run_plan.units.values()]
         self._total = kinds.count(UnitKind.BUILD)
-        only_checks = kinds.count(UnitKind.CHECK) == len(kinds)
-        # Of a run of many checks and nothing else: those that have not ended.
-        self._many = set(run_plan.units) if only_checks and len(kinds) > _FEW else None
+        checks = {unit.id for unit in run_plan.units.values() if unit.kind is UnitKind.CHECK}
+        self._only_checks = len(checks) == len(kinds)
+        self._many = checks if len(checks) > _FEW else set()  # those of many that have not ended
         self._started = 0
         self._progress = ProgressTold(now)
 
@@ -103,10 +103,10 @@ class LogLines:
     def event(self, event: Event) -> None:
         """Say what happens in the walk.
 
-        Where many checks and nothing else are run, their results are events already: there are
-        lines for what went wrong, and one for the last few, among which is one that hangs.
+        Where many checks are run, their results are events already: there are lines for what went
+        wrong, and where nothing else is run, one for the last few, among which is one that hangs.
         """
-        if self._many is not None and self._is_one_of_many(event, self._many):
+        if event.unit.id in self._many and self._is_one_of_many(event):
             return
         unit, name = event.unit, self._called(event.unit.id)
         if isinstance(event, Started):
@@ -126,20 +126,15 @@ class LogLines:
         elif not isinstance(event, Learned):
             self._end(name, event)
 
-    def _is_one_of_many(self, event: Event, left: set[UnitId]) -> bool:
-        """Whether an event of a run of many checks is not worth a line.
-
-        Args:
-            event: It.
-            left: The checks that have not ended; changed.
-        """
+    def _is_one_of_many(self, event: Event) -> bool:
+        """Whether an event of a check that is one of many is not worth a line."""
         if isinstance(event, Started):
             return event.attempt == 1
         if not isinstance(event, Finished):
             return False
-        left.discard(event.unit.id)
-        if len(left) == _FEW:
-            self._log.info(f"The last {_FEW}: {', '.join(map(self._called, sorted(left)))}")
+        self._many.discard(event.unit.id)
+        if self._only_checks and len(self._many) == _FEW:
+            self._log.info(f"The last {_FEW}: {', '.join(map(self._called, sorted(self._many)))}")
         report = event.report
         return report is not None and bool(report.checks) and all(c.passed for c in report.checks)
 

@@ -54,17 +54,18 @@ class Lines:
         return Finished(unit, Outcome.CHECKED, report=report)
 
 
-@pytest.mark.parametrize(("count", "build"), [(10, False), (30, True)])
-def test_few_checks_and_those_of_a_build_have_their_lines(count: int, build: bool) -> None:
-    lines = Lines(count, build=build)
+@pytest.mark.parametrize("build", [False, True])
+def test_few_checks_have_their_lines(build: bool) -> None:
+    lines = Lines(10, build=build)
     assert lines.tell(lines.started(3), lines.ended(3)) == [
         "d:a:c03: check started",
         "d:a:c03: checked in 1.00 s, c03 passed",
     ]
 
 
-def test_of_many_checks_only_what_went_wrong_has_a_line() -> None:
-    lines = Lines(30)
+@pytest.mark.parametrize("build", [False, True])
+def test_of_many_checks_only_what_went_wrong_has_a_line(build: bool) -> None:
+    lines = Lines(30, build=build)
     assert lines.tell(lines.started(3), lines.ended(3)) == []
     assert lines.tell(lines.started(4), lines.ended(4, passed=False)) == [
         "d:a:c04: checked in 1.00 s, c04 FAILED (1 row)"
@@ -90,6 +91,11 @@ def test_the_last_of_many_checks_are_named_once() -> None:
     assert lines.tell(lines.ended(0)) == []
     names = ", ".join(f"d:a:c{n:02}" for n in range(2, 12))
     assert lines.tell(lines.ended(1), lines.ended(2)) == [f"The last 10: {names}"]
+
+
+def test_the_last_checks_of_a_build_are_not_named() -> None:
+    lines = Lines(12, build=True)
+    assert lines.tell(*map(lines.ended, range(12))) == []
 
 
 def test_the_plan_counts_the_checks_that_builds_run_too() -> None:
