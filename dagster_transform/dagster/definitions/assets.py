@@ -69,8 +69,10 @@ def multi_asset(
 
     def transform_op(context):  # type: ignore[no-untyped-def]  # Dagster reads the annotation
         # Here, because what only a run needs takes as long to import as the graph file to read.
+        from dagster_transform.dagster._compat_connections import keep_connections
         from dagster_transform.dagster.execution.run import run_transform
 
+        keep_connections(context.instance)
         yield from run_transform(context, transform, context.resources.transform)
 
     read = {each: key for each, key in translation.inputs.items() if key not in not_there}

@@ -97,7 +97,10 @@ def build_plan_job(
     )
     def plan_op(context):  # type: ignore[no-untyped-def]  # Dagster reads the annotation
         # Here, because what only a run needs takes as long to import as definitions to load.
+        from dagster_transform.dagster._compat_connections import keep_connections
         from dagster_transform.dagster.jobs.planning import Planning
+
+        keep_connections(context.instance)
 
         planning = Planning(op, project, settings, config, translator)
         asked = PlanConfig(**context.op_config)
