@@ -21,6 +21,7 @@ from bench import (
     dbt_tests_200,
     first_plan,
     job_groups,
+    live_100,
     load,
     load_beside,
     load_job_groups,
@@ -54,7 +55,9 @@ OWN_PROJECT: dict[str, Any] = {
     )
 }
 # Not a project's: it measures itself.
-WITHOUT_PROJECT: dict[str, Any] = {each.NAME: each for each in (claims, job_groups, ticks)}
+WITHOUT_PROJECT: dict[str, Any] = {
+    each.NAME: each for each in (claims, job_groups, live_100, ticks)
+}
 # What is measured together.
 ALONG = {job_groups.NAME: (load_job_groups.NAME,)}
 ABOUT = {

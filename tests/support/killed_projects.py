@@ -30,7 +30,7 @@ SQLMESH = (*PARTS, "keyed", *WHOLE)
 DBT = (*TABLES, *MARTS)
 
 
-def _seconds(database: Database) -> str:
+def database_seconds(database: Database) -> str:
     """The database's own time, in seconds since 1970; DuckDB has the transaction's beginning."""
     if database.dialect == "duckdb":
         return "EPOCH(CURRENT_TIMESTAMP)"
@@ -86,9 +86,8 @@ def dbt_project(folder: Path, database: Database) -> DbtProject:
             for schema, names in {"src": ["events"], "sm": [*WHOLE]}.items()
         ],
     }
-    hook = (
-        f"insert into log.builds select '{{{{ this.name }}}}', {_seconds(database)}, 'evaluating'"
-    )
+    noted = f"{database_seconds(database)}, 'evaluating'"
+    hook = f"insert into log.builds select '{{{{ this.name }}}}', {noted}"
     files = {"models/sources.yml": yaml.safe_dump(sources)}
     for name in TABLES:
         wait = _slow(database, 0.1)
@@ -117,7 +116,9 @@ def sqlmesh_models(database: Database, version: int = 0) -> dict[str, str]:
             audits = f"audits ({audited_by(name)})"
         # What has no rows yet SQLMesh builds while it creates it, but for what is built by time.
         stages = "('evaluating')" if name in PARTS else "('creating', 'evaluating')"
-        insert = f"INSERT INTO log.builds SELECT '{name}', {_seconds(database)}, @runtime_stage"
+        insert = (
+            f"INSERT INTO log.builds SELECT '{name}', {database_seconds(database)}, @runtime_stage"
+        )
         logged = f"@IF(@runtime_stage IN {stages}, {insert});"
         return f"kind {kind},\n{audits}\n---\n{query};\n{logged}"
 
