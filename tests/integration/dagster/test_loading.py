@@ -7,8 +7,10 @@ import os
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
@@ -113,6 +115,31 @@ def test_loading_definitions_imports_nothing_that_only_a_run_needs(folder: Path)
         "config.examples", "config.describing",
     ):  # fmt: skip
         assert f"'dagster_transform.{package}" not in loaded
+
+
+def test_loading_makes_so_many_specs_for_a_node_and_a_check(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each takes Dagster longer than all that we do for it."""
+    made: Counter[str] = Counter()
+
+    def count(kind: Any) -> None:
+        make = kind.__new__
+
+        def counted(cls: Any, *given: Any, **named: Any) -> Any:
+            made[kind.__name__] += 1
+            return make(cls, *given, **named)
+
+        monkeypatch.setattr(kind, "__new__", counted)
+
+    count(dg.AssetSpec)
+    count(dg.AssetCheckSpec)
+    definitions = build_transform_definitions(folder)
+    nodes, checks = 4, 2
+    assert made == {"AssetSpec": 2 * nodes, "AssetCheckSpec": checks}
+    made.clear()
+    definitions.get_repository_def().get_all_jobs()
+    assert made == {}
 
 
 # -- graph files that don't fit --------------------------------------------------------------------
