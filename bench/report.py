@@ -158,7 +158,7 @@ def _details(results: Mapping[str, Short]) -> Iterator[str]:
             continue
         yield f"{result['about']}. {result['began'][:10]}, {result['runs']} runs of each, {load}."
         yield ""
-        yield "| | median | min to max | to ours | CPU | memory | events stored |"
+        yield "| | median | min to max | times ours | CPU | memory | events stored |"
         yield "|---|---|---|---|---|---|---|"
         first = next(iter(result["sides"].values()))
         for side in result["sides"].values():
