@@ -26,6 +26,7 @@ from bench import (
     load_beside,
     load_job_groups,
     one_of,
+    one_of_beside,
     run_all,
     ticks,
 )
@@ -52,6 +53,7 @@ OWN_PROJECT: dict[str, Any] = {
         dbt_all.THOUSAND,
         load_beside.SQLMESH,
         load_beside.DBT,
+        one_of_beside,
     )
 }
 # Not a project's: it measures itself.

@@ -112,9 +112,8 @@ class DbtAll:
         env = environment(
             DAGSTER_HOME=str(folder / "dagster_home"), DBT_SEND_ANONYMOUS_USAGE_STATS="false"
         )
-        if name == _PEER:  # it starts the `dbt` that it finds
-            scripts = Path(DAGSTER_DBT.script("dbt")).parent
-            env["PATH"] = f"{scripts}:{env['PATH']}"
+        if name == _PEER:
+            env |= {"PATH": DAGSTER_DBT.environment()["PATH"]}
         cwd = project.theirs if name == "theirs" else folder
         versions = DAGSTER_DBT.versions() if name == _PEER else {}
         return Side(name, label, command, cwd, env, start_anew, verify, versions=versions)

@@ -45,7 +45,8 @@ def side_of(name: str, label: str, file: Path, peer: Peer | None = None) -> Side
     python = peer.script("python") if peer else sys.executable
     command = [python, "-m", "bench.load_worker", str(file)]
     versions = peer.versions() if peer else {}
-    return Side(name, label, command, ROOT, environment(), lambda: None, after, versions=versions)
+    env = peer.environment() if peer else environment()
+    return Side(name, label, command, ROOT, env, lambda: None, after, versions=versions)
 
 
 def _same_specs(ours: Path, bare: Path) -> None:

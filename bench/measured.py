@@ -33,14 +33,14 @@ def read(file: Path) -> dict[str, Short]:
 
 def write(results: Mapping[str, Short], file: Path) -> None:
     """Keep results."""
-    text = json.dumps(dict(sorted(results.items())), indent=1) + "\n"
+    text = json.dumps(results, indent=1) + "\n"
     file.write_text(text, encoding="utf-8")
 
 
 def merge(
     kept: Mapping[str, Short], results: Iterable[Mapping[str, Any]], say: Callable[[str], None]
 ) -> dict[str, Short]:
-    """What is kept, and newer results in the place of older ones.
+    """What is kept, and newer results in the place of older ones; sorted by key.
 
     Args:
         kept: By `key_of`.
@@ -58,7 +58,7 @@ def merge(
         key = key_of(short["benchmark"], short["models"])
         if key not in found or found[key]["began"] <= short["began"]:
             found[key] = short
-    return found
+    return dict(sorted(found.items()))
 
 
 def _short(result: Mapping[str, Any]) -> Short:

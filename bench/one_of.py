@@ -19,18 +19,17 @@ ABOUT = "Build one due model of 1,000, the whole process"
 # What a schedule asks for: only what is due, as `sqlmesh run` does.
 IGNORE_NO_CRON = {"resources": {"transform": {"config": {"ignore_cron": False}}}}
 LABELS = {"ours": "dagster asset materialize", "theirs": "sqlmesh run --select-model"}
-_HOME = "telemetry: {enabled: false}\n"
+HOME = "telemetry: {enabled: false}\n"
 
 Intervals = dict[str, int]
 
 
 def compare(project: Prepared) -> Result:
     """`dagster asset materialize`, Dagster's start included, against `sqlmesh run`."""
-    schema, table = project.model.name.split(".")
     home = project.ours / "dagster_home"
     home.mkdir(exist_ok=True)
-    (home / "dagster.yaml").write_text(_HOME, encoding="utf-8")
-    key = f"{Path(DATABASE).stem}/{schema}/{table}"
+    (home / "dagster.yaml").write_text(HOME, encoding="utf-8")
+    key = key_of(project)
     dagster = str(Path(sys.executable).with_name("dagster"))
     ours = [dagster, "asset", "materialize", "--select", f"key:{key}", "-f", "definitions.py"]
     ours += ["--config-json", json.dumps(IGNORE_NO_CRON)]
@@ -41,14 +40,20 @@ def compare(project: Prepared) -> Result:
         NAME,
         ABOUT,
         [
-            _side(project, "ours", ours, environment(DAGSTER_HOME=str(home))),
-            _side(project, "theirs", theirs, environment()),
+            side_of(project, "ours", ours, environment(DAGSTER_HOME=str(home))),
+            side_of(project, "theirs", theirs, environment()),
         ],
         project.facts,
     )
 
 
-def _side(project: Prepared, name: str, command: list[str], env: dict[str, str]) -> Side:
+def key_of(project: Prepared) -> str:
+    """The asset key of the model that is due, with slashes."""
+    return "/".join((Path(DATABASE).stem, *project.model.name.split(".")))
+
+
+def side_of(project: Prepared, name: str, command: list[str], env: dict[str, str]) -> Side:
+    """A side that builds exactly the model that is due, in the folder of its name."""
     folder = project.folder / name
     database = folder / "project" / DATABASE
     before: Intervals = {}
@@ -61,9 +66,9 @@ def _side(project: Prepared, name: str, command: list[str], env: dict[str, str])
         if rows:
             raise RuntimeError(f"{project.model.name} is not due: it has {rows} rows")
 
-    return Side(
-        name, LABELS[name], command, folder, env, make_due, _verify(project, database, before)
-    )
+    label = LABELS.get(name, name)
+    verify = _verify(project, database, before)
+    return Side(name, label, command, folder, env, make_due, verify)
 
 
 def _verify(

@@ -11,7 +11,7 @@ from dagster_sqlmesh import SQLMeshContextConfig, SQLMeshResource, sqlmesh_asset
 config = SQLMeshContextConfig(path=str(Path(__file__).parent / "project"), gateway="local")
 
 
-@sqlmesh_assets(environment="prod", config=config)
+@sqlmesh_assets(environment="prod", config=config, enabled_subsetting=True)
 def project(context: dg.AssetExecutionContext, sqlmesh: SQLMeshResource):
     yield from sqlmesh.run(context, config=config, environment="prod")
 
@@ -19,20 +19,13 @@ def project(context: dg.AssetExecutionContext, sqlmesh: SQLMeshResource):
 defs = dg.Definitions(assets=[project], resources={"sqlmesh": SQLMeshResource()})
 """
 
-# In one process, where it looks at the project once a run: with Dagster's own executor, which is
-# what its documentation leaves, each of its models is a process that loads the project anew, and
-# only one of them could have the DuckDB file.
 DG_SQLMESH = """\
 from pathlib import Path
 
-import dagster as dg
 from dg_sqlmesh import sqlmesh_definitions_factory
 
-defs = dg.Definitions.merge(
-    sqlmesh_definitions_factory(
-        project_dir=str(Path(__file__).parent / "project"), gateway="local", environment="prod"
-    ),
-    dg.Definitions(executor=dg.in_process_executor),
+defs = sqlmesh_definitions_factory(
+    project_dir=str(Path(__file__).parent / "project"), gateway="local", environment="prod"
 )
 """
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import compileall
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -54,6 +55,12 @@ class Peer:
     def script(self, name: str) -> str:
         """A command of its environment."""
         return str(self.folder / "bin" / name)
+
+    def environment(self) -> dict[str, str]:
+        """Of a process of its: it starts the commands that it finds, such as `dbt`."""
+        found = environment()
+        path = f"{self.folder / 'bin'}{os.pathsep}{found['PATH']}"
+        return found | {"PATH": path, "DBT_SEND_ANONYMOUS_USAGE_STATS": "false"}
 
     def versions(self) -> dict[str, str]:
         """The locked versions of what counts."""

@@ -60,7 +60,7 @@ def tables(results: Mapping[str, Short]) -> str:
 
 def _machines(results: Mapping[str, Short]) -> Iterator[str]:
     machines = {
-        f"{m['cpu'] or 'unknown CPU'}, {m['cores']} cores, {m['system']}"
+        f"{m['cpu'] or 'unknown CPU'}, {m['cores']} cores, {_system(m['system'])}"
         for m in (result["machine"] for result in results.values())
     }
     days = sorted(result["began"][:10] for result in results.values())
@@ -79,6 +79,12 @@ def _machines(results: Mapping[str, Short]) -> Iterator[str]:
         if any(name in v for v in versions)
     )
     yield f"Python {' and '.join(python)}, {', '.join(of_each)}."
+
+
+def _system(platform: str) -> str:
+    """`Linux 6.18` of `Linux-6.18.44-...`."""
+    name, release, *_ = (*platform.split("-"), "")
+    return " ".join([name, ".".join(release.split(".")[:2])]).strip()
 
 
 def _lines(results: Mapping[str, Short]) -> Iterator[str]:
@@ -152,16 +158,16 @@ def _details(results: Mapping[str, Short]) -> Iterator[str]:
             continue
         yield f"{result['about']}. {result['began'][:10]}, {result['runs']} runs of each, {load}."
         yield ""
-        yield "| | median | min to max | to ours | CPU | memory | events stored |"
+        yield "| | median | min to max | times ours | CPU | memory | events stored |"
         yield "|---|---|---|---|---|---|---|"
         first = next(iter(result["sides"].values()))
         for side in result["sides"].values():
             wall = side["wall"]
             cells = (
                 _label(side), _seconds(wall[0]),
-                f"{_seconds(wall[1])} to {_seconds(wall[2])}", f"{wall[0] / first['wall'][0]:.2f}",
+                f"{wall[1]:.2f} to {_seconds(wall[2])}", f"{wall[0] / first['wall'][0]:.2f}",
                 _seconds(side["cpu"][0]), f"{side['memory'][0]:.0f} MB",
-                f"{side.get('events', '')}",
+                f"{side['events']:,}" if "events" in side else "",
             )  # fmt: skip
             yield f"| {' | '.join(cells)} |"
 

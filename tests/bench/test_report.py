@@ -44,7 +44,13 @@ def result_of(
              versions=versions.get(name, {}))
         for name in walls
     ]  # fmt: skip
-    machine = {"cores": 2, "cpu": "a CPU", "system": "Linux", "load_before": 0.123, "load_after": 1}
+    machine = {
+        "cores": 2,
+        "cpu": "a CPU",
+        "system": "Linux-6.18.44-x-x86_64",
+        "load_before": 0.123,
+        "load_after": 1,
+    }
     result = Result(line.benchmark, "What is done", each, {"models": line.models}, runs, machine)
     result.began, result.trial = began, trial
     return result.as_json()
@@ -73,9 +79,9 @@ def test_a_line_has_ratios_with_their_spread() -> None:
 def test_details_have_every_side_and_a_peers_version() -> None:
     page = page_of(result_of(PLAN, ours=10, a_peer=25))
     (cells,) = rows(page, "a_peer 1.2.3")
-    assert cells == ["a_peer 1.2.3", "25.00 s", "22.50 s to 27.50 s", "2.50", "25.00 s", "2500 MB"]
+    assert cells == ["a_peer 1.2.3", "25.00 s", "22.50 to 27.50 s", "2.50", "25.00 s", "2500 MB"]
     assert "2026-01-02, 3 runs of each, load 0.1 before, 1.0 after" in page
-    assert "a CPU, 2 cores, Linux." in page
+    assert "a CPU, 2 cores, Linux 6.18." in page
 
 
 def test_what_was_not_measured_is_not_there() -> None:
@@ -213,7 +219,7 @@ def test_report_takes_new_results_and_says_what_falls_short(
     monkeypatch.setattr("bench.measured.FILE", tmp_path / "measured.json")
     folder = tmp_path / "results"
     folder.mkdir()
-    for result in (result_of(PLAN, ours=13), result_of(LOAD)):
+    for result in (result_of(LOAD), result_of(PLAN, ours=13, began="2026-01-01T00:00:00+00:00")):
         (folder / f"{result['benchmark']}.json").write_text(json.dumps(result), encoding="utf-8")
     report(folder, said.append)
     assert f"falls short of 1.2 wall time: {PLAN.about}" in said
@@ -221,9 +227,14 @@ def test_report_takes_new_results_and_says_what_falls_short(
     assert not any(line.endswith(f": {LOAD.about}") for line in said)
     assert said[-1] == f"Written to {page}, from 2 results"
     first = page.read_text(encoding="utf-8")
+    assert with_tables(first, measured.read(tmp_path / "measured.json")) == first
     assert rows(first, PLAN.about)
     assert rows(first, LOAD.about)
     for file in folder.iterdir():
         file.unlink()
     report(folder, said.append)  # what is kept is not lost with the results
     assert page.read_text(encoding="utf-8") == first
+
+
+def test_no_two_lines_have_one_name() -> None:
+    assert len({line.about for line in LINES}) == len(LINES)
