@@ -7,7 +7,7 @@ from contextlib import ExitStack, suppress
 
 from dagster_transform.databases.backends import BackendId
 from dagster_transform.errors import TransformError
-from dagster_transform.graph import CheckId, Graph, NodeId, UnitId
+from dagster_transform.graph import CheckId, Graph, InputId, NodeId, UnitId
 from dagster_transform.graph.counts import counted
 from dagster_transform.planning import (
     LeftOut,
@@ -18,9 +18,10 @@ from dagster_transform.planning import (
     Unit,
     UnitKind,
 )
+from dagster_transform.runs.moved import blocked_over_moved
 from dagster_transform.runs.ports import RunLog
 from dagster_transform.runs.unreadable import Unreadable, blocked_over
-from dagster_transform.walk import ProjectRun, SharedResources
+from dagster_transform.walk import Elsewhere, ProjectRun, SharedResources
 
 
 class Participants:
@@ -99,27 +100,18 @@ class Participants:
     def hold_back_over_moved(
         self, nodes: Collection[NodeId], readiness: dict[NodeId, Readiness]
     ) -> None:
-        """Take out of the run what would read a relation of another project that this run builds
-        elsewhere: it would read what is old, or not there.
+        """Take out of the run what would read something else than other projects build in it.
 
         Args:
             nodes: The selected nodes.
             readiness: What the project runs say of them; changed.
         """
-        moved: dict[NodeId, str] = {}
+        elsewhere: dict[InputId, Elsewhere] = {}
         for project_run in self.project_runs.values():
-            moved.update(project_run.elsewhere())
-        built = [self._graph.nodes[n] for n in sorted(moved.keys() & set(nodes))]
-        for read in built:
-            reason = (
-                f"it reads {read.relation}, and this run builds {read.name} as {moved[read.id]}:"
-                f" run `dagster-transform prepare --project {read.project}`"
-            )
-            for node_id in self._graph.downstream(read.id):
-                ready = readiness.get(node_id, Readiness())
-                other = self._graph.nodes[node_id].project != read.project
-                if other and node_id in nodes and ready.outcome is None:
-                    readiness[node_id] = Readiness(Outcome.BLOCKED, reason)
+            elsewhere.update(project_run.elsewhere())
+        for node_id, blocked in blocked_over_moved(self._graph, nodes, elsewhere).items():
+            if readiness.get(node_id, Readiness()).outcome is None:
+                readiness[node_id] = blocked
 
     def runnable(self, checks: Collection[CheckId]) -> list[CheckId]:
         """Those of the checks that can be run: their project is not broken, nobody has claimed

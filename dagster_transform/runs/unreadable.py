@@ -13,7 +13,7 @@ from dagster_transform.databases.backends import BackendId
 from dagster_transform.errors import TransformError
 from dagster_transform.graph import CheckId, Graph, Node, NodeId, Relation, Source, UnitId
 from dagster_transform.planning import Outcome, Readiness, ResourceKey, Unit
-from dagster_transform.walk import Message, SharedResources
+from dagster_transform.walk import Message, Moved, SharedResources
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class UnreadableProject:
         """
         raise self._error
 
-    def elsewhere(self) -> Mapping[NodeId, str]:
+    def elsewhere(self) -> Moved:
         """Nobody knows."""
         return {}
 

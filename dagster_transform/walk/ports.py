@@ -10,12 +10,29 @@ from typing import Any, Protocol
 
 from dagster_transform.databases.backends import BackendId
 from dagster_transform.databases.samples import Sample
-from dagster_transform.graph import CheckId, InputId, NodeId, UnitId
+from dagster_transform.graph import CheckId, InputId, NodeId, Relation, UnitId
 from dagster_transform.planning import Outcome, Readiness, ResourceKey, Unit
 from dagster_transform.walk.gate import Revoked, SharedResources
 
 ColumnLineage = Mapping[str, tuple[tuple[InputId, str], ...]]
 """By column: what it is computed from, as ids of nodes or sources and columns there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """Where a node or source is in a run, if not where the graph has it.
+
+    Attributes:
+        relation: Its relation in this run.
+        words: The same, and where the graph file has it, as people read it.
+    """
+
+    relation: Relation
+    words: str
+
+
+Moved = Mapping[InputId, Elsewhere]
+"""The nodes and sources of a project that are elsewhere, by id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,10 +201,9 @@ class ProjectRun(Worker, Claimant, Protocol):
     ) -> Mapping[NodeId, Readiness]:
         """What there is to do for the selected nodes; called once, before the run is planned."""
 
-    def elsewhere(self) -> Mapping[NodeId, str]:
-        """The nodes whose relation is another one than the graph has, and which, in words: what
-        `assess` has found out of the run's own environment. Readers in other projects would read
-        what this run does not build."""
+    def elsewhere(self) -> Moved:
+        """The nodes and sources whose relation is another one than the graph has: what `assess`
+        has found out of the run's own environment."""
 
     def open(self, units: Sequence[Unit]) -> None:
         """Get ready for these units, which are all that `start` will name."""

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 
 from dagster_transform.dbt.files.manifest import Resource
 from dagster_transform.graph import Graph, InputId, Node, Relation, Source
+from dagster_transform.walk import Elsewhere
 
 _SHOWN = 3
 
@@ -56,6 +57,10 @@ class Places:
         if str(here) == str(there):  # in another database
             return f"{here} in {here.connection} (the graph file says {there.connection})"
         return f"{here} (the graph file says {there})"
+
+    def elsewhere(self) -> dict[InputId, Elsewhere]:
+        """All that have moved."""
+        return {id: Elsewhere(here, self.words(id)) for id, here in self.moved.items()}
 
     def warning(self) -> str:
         """What to say of all that have moved; "" if none has."""

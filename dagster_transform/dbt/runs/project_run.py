@@ -32,7 +32,7 @@ from dagster_transform.dbt.runs.started_nodes import Answer
 from dagster_transform.dbt.unique_ids import UniqueId
 from dagster_transform.graph import CheckId, Graph, Node, NodeId, Relation, Source, UnitId
 from dagster_transform.planning import Outcome, Readiness, ResourceKey, Unit, UnitKind
-from dagster_transform.walk import Message, Progress, Report, SharedResources
+from dagster_transform.walk import Message, Moved, Progress, Report, SharedResources
 
 Logger = Callable[[str, str], None]
 
@@ -103,11 +103,10 @@ class DbtProjectRun:
             return None
         return ResourceKey.table(self._relation_of(node))
 
-    def elsewhere(self) -> Mapping[NodeId, str]:
-        """The nodes that dbt builds elsewhere in this run than the graph says, and where."""
+    def elsewhere(self) -> Moved:
+        """What dbt has elsewhere in this run than the graph says."""
         places = self._places()
-        moved = [] if places is None else [id for id in places.moved if self._graph.is_node(id)]
-        return {id: places.words(id) for id in moved} if places is not None else {}
+        return {} if places is None else places.elsewhere()
 
     def promotion_keys(self, unit: Unit) -> Mapping[ResourceKey, bool]:  # noqa: ARG002
         """None: dbt promotes nothing."""

@@ -12,6 +12,7 @@ from dagster_transform.sqlmesh.runs.checks import Checks
 from dagster_transform.sqlmesh.runs.threads import UnitThreads
 from dagster_transform.sqlmesh.runs.way_of_run import WayOfRun
 from dagster_transform.sqlmesh.state.evaluation import Evaluation
+from dagster_transform.walk import Moved
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,7 @@ class Assessed:
     checks: Checks
     connections: Sequence[Any]
     exclusive: frozenset[ResourceKey]
+    elsewhere: Moved
 
     @property
     def evaluation(self) -> Evaluation:

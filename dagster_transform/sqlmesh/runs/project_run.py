@@ -48,7 +48,7 @@ from dagster_transform.sqlmesh.runs.threads import UnitThreads
 from dagster_transform.sqlmesh.runs.way_of_run import WayOfRun, take_out_what_others_built
 from dagster_transform.sqlmesh.settings import SqlmeshSettings
 from dagster_transform.sqlmesh.state.assessment import assess_environment
-from dagster_transform.walk import Message, Progress, Report, SharedResources
+from dagster_transform.walk import Message, Moved, Progress, Report, SharedResources
 
 Logger = Callable[[str, str], None]
 
@@ -122,9 +122,9 @@ class SqlmeshProjectRun:
         keys = {reference: self._table_key(reference) for reference in found}
         return {key: found[reference] for reference, key in keys.items() if key is not None}
 
-    def elsewhere(self) -> Mapping[NodeId, str]:
-        """None: what is built is what the state has."""
-        return {}
+    def elsewhere(self) -> Moved:
+        """What is in another database than the graph says."""
+        return self._assessed.elsewhere if self._assessed is not None else {}
 
     def refresh(self, units: Sequence[Unit]) -> None:
         """Read the intervals of these nodes again before each is built."""
@@ -160,6 +160,7 @@ class SqlmeshProjectRun:
                 checks=Checks(way.assessment, settings),
                 connections=connections,
                 exclusive=file_keys(context, connections),
+                elsewhere=remarks.in_other_databases(context, mine, graph),
             )
         readiness = way.assessment.readiness
         ids = {node_id(project.name, reference): reference for reference in readiness}

@@ -4,15 +4,18 @@ database are not what the graph was made from."""
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from sqlglot import exp
 
-from dagster_transform.graph import Node
+from dagster_transform.databases.identity import ConnectionIdentity
+from dagster_transform.graph import Graph, InputId, Node, Source
 from dagster_transform.sqlmesh.errors import ProjectLoadError
 from dagster_transform.sqlmesh.gateways import Gateways
 from dagster_transform.sqlmesh.settings import SqlmeshSettings
 from dagster_transform.sqlmesh.state.current_environment import PlannedEnvironment
+from dagster_transform.walk import Elsewhere
 
 _NAMED = 10
 
@@ -81,16 +84,9 @@ def of_another_database(name: str, context: Any, nodes: Collection[Node]) -> str
     """
     gateways = Gateways(context)
     for node in sorted(nodes, key=lambda node: node.name):
-        gateway = node.properties.get("gateway", "")
-        catalog = node.relation.catalog
-        here = [
-            gateways.connection_of(g, catalog)
-            for g in dict.fromkeys((gateways.default, gateway))
-            if g in gateways.connections
-        ]
-        if node.relation.connection not in here:
+        if (here := _other_database(gateways, node)) is not None:
             elsewhere = (
-                f"Project {name}: in this run {node.name} is in {here[0]}; when the graph was "
+                f"Project {name}: in this run {node.name} is in {here}; when the graph was "
                 f"prepared it was in {node.relation.connection}. The gateway, or an environment "
                 "variable that the project's config reads, has another value here."
             )
@@ -101,6 +97,44 @@ def of_another_database(name: str, context: Any, nodes: Collection[Node]) -> str
                 "that runs have"
             )
     return ""
+
+
+def in_other_databases(
+    context: Any, nodes: Collection[Node], graph: Graph
+) -> dict[InputId, Elsewhere]:
+    """What is in another database than the graph says, under the same name.
+
+    Args:
+        context: The project's Context. No connection is opened.
+        nodes: Those that were selected. A source that they read is where they are, if it was.
+        graph: The graph.
+    """
+    gateways = Gateways(context)
+    there: dict[ConnectionIdentity, ConnectionIdentity] = {}
+    for node in nodes:
+        if (here := _other_database(gateways, node)) is not None:
+            there[node.relation.connection] = here
+    found: dict[InputId, Elsewhere] = {}
+    above = {id for node in nodes for id in graph.upstream(node.id)}
+    read = [source for id in sorted(above) if (source := graph.source(id)) is not None]
+    concerned: tuple[Node | Source, ...] = (*nodes, *read)
+    for each in concerned:
+        if (here := there.get(each.relation.connection)) is not None:
+            before = f"(the graph file says {each.relation.connection})"
+            relation = replace(each.relation, connection=here)
+            found[each.id] = Elsewhere(relation, f"{relation} in {here} {before}")
+    return found
+
+
+def _other_database(gateways: Gateways, node: Node) -> ConnectionIdentity | None:
+    """Where a node is, if not in the database that the graph says."""
+    named = dict.fromkeys((gateways.default, node.properties.get("gateway", "")))
+    here = [
+        gateways.connection_of(gateway, node.relation.catalog)
+        for gateway in named
+        if gateway in gateways.connections
+    ]
+    return here[0] if node.relation.connection not in here else None
 
 
 def _refuse_other_catalog(context: Any, nodes: Collection[Node], elsewhere: str) -> None:

@@ -13,7 +13,7 @@ import pytest
 from dagster_transform import TransformResource, build_transform_assets, load_config, sqlmesh
 from dagster_transform.graph import Check, Graph, Node, Relation, promotion_id
 from dagster_transform.planning import Outcome, Readiness, Unit, UnitKind
-from dagster_transform.walk import CheckResult, Report, SharedResources
+from dagster_transform.walk import CheckResult, Moved, Report, SharedResources
 
 PROMOTION = promotion_id("plans", "promotion of prod")
 
@@ -38,7 +38,7 @@ class _ProjectRun:
     def promotion_keys(self, unit: Unit) -> Mapping[str, bool]:
         return {}
 
-    def elsewhere(self) -> Mapping[str, str]:
+    def elsewhere(self) -> Moved:
         return {}
 
     def refresh(self, units: Sequence[Unit]) -> None: ...

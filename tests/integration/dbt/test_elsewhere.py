@@ -104,3 +104,87 @@ def test_what_reads_the_graphs_relation_in_another_project_is_held_back(
     assert f"it reads w.main_here.orders, and {elsewhere}" in reason
     assert "dagster-transform prepare --project d" in reason
     transform.close()
+
+
+def test_what_reads_the_runs_relation_in_another_project_is_held_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The graph does not know that it waits for this run's build: it would come first."""
+    database = Database.in_file(tmp_path / "w.duckdb")
+    DbtProject(tmp_path / "d", database, FILES, project=SCHEMA)
+    database.execute("CREATE SCHEMA main_there", "CREATE TABLE main_there.orders AS SELECT 0 AS id")
+    models = {
+        "marts.by_id": "kind FULL\n---\nSELECT id::INT AS id FROM w.main_there.orders",
+        "marts.apart": "kind FULL\n---\nSELECT 1 AS one",
+    }
+    dbt = {"framework": "dbt", "path": "d", "profiles_dir": "d"}
+    sqlmesh = Project(tmp_path / "p", database, models)
+    transform = Transform(tmp_path, [sqlmesh], further={"d": dbt}, plan="auto")
+    transform.prepare()
+    assert transform.run(execution_time="2024-03-05T10:30:00+00:00").success
+    monkeypatch.setenv("WHERE", "there")
+    story = transform.run(execution_time="2024-03-06T10:30:00+00:00")
+    assert not story.success
+    assert set(story.materialized) == {"orders", "shop", "apart"}
+    assert story.observed["by_id"] == ["blocked"]
+    reason = story.reason("by_id")
+    assert "it reads w.main_there.orders, which this run builds (here/orders)" in reason
+    assert "dagster-transform prepare --project d" in reason
+
+    # As it says.
+    transform.prepare()
+    story = transform.materialize("*")
+    assert story.success
+    assert database.rows("SELECT id FROM marts.by_id") == [(1,)]
+    transform.close()
+
+
+def in_files_of_the_environment(folder: Path) -> Transform:
+    """A dbt project and a SQLMesh project that reads it, each in a file that a variable names."""
+    (folder / "one").mkdir()
+    (folder / "two").mkdir()
+    first = folder / "one" / "w.duckdb"
+
+    def path(variable: str) -> str:
+        return f'{{{{ env_var("{variable}", "{first}") }}}}'
+
+    database = Database.in_file(first)
+    DbtProject(folder / "d", database, FILES, project=SCHEMA, profile={"path": path("DBT_FILE")})
+    connection = {"type": "duckdb", "database": path("MARTS_FILE")}
+    config = {"gateways": {"local": {"connection": connection}}, "default_gateway": "local"}
+    models = {"marts.by_id": "kind FULL\n---\nSELECT id::INT AS id FROM w.main_here.orders"}
+    sqlmesh = Project(folder / "p", database, models, config=config)
+    dbt = {"framework": "dbt", "path": "d", "profiles_dir": "d"}
+    transform = Transform(folder, [sqlmesh], further={"d": dbt}, plan="auto")
+    transform.prepare()
+    assert transform.run(execution_time="2024-03-05T10:30:00+00:00").success
+    return transform
+
+
+def test_two_projects_that_have_moved_together_still_meet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    transform = in_files_of_the_environment(tmp_path)
+    other = tmp_path / "two" / "w.duckdb"
+    monkeypatch.setenv("DBT_FILE", str(other))
+    monkeypatch.setenv("MARTS_FILE", str(other))
+    story = transform.run(execution_time="2024-03-06T10:30:00+00:00")
+    assert story.success
+    assert Database.in_file(other).rows("SELECT id FROM marts.by_id") == [(1,)]
+    transform.close()
+
+
+def test_a_project_that_has_moved_alone_reads_nothing_of_the_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    transform = in_files_of_the_environment(tmp_path)
+    other = Database.in_file(tmp_path / "two" / "w.duckdb")
+    other.execute("CREATE SCHEMA main_here", "CREATE TABLE main_here.orders AS SELECT 0 AS id")
+    monkeypatch.setenv("MARTS_FILE", str(tmp_path / "two" / "w.duckdb"))
+    story = transform.run(execution_time="2024-03-06T10:30:00+00:00")
+    assert not story.success
+    assert set(story.materialized) == {"orders", "shop"}
+    reason = story.reason("by_id")
+    assert f"it reads w.main_here.orders in duckdb:{tmp_path}/two/w.duckdb in this run" in reason
+    assert "dagster-transform prepare --project p" in reason
+    transform.close()
