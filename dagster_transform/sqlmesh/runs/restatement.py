@@ -27,6 +27,7 @@ from dagster_transform.sqlmesh.state.current_environment import (
 )
 from dagster_transform.sqlmesh.state.due_intervals import due_intervals, names_of_others
 from dagster_transform.sqlmesh.state.environment import (
+    no_run_builds,
     not_promoted,
     promoted,
     read_environment,
@@ -123,7 +124,14 @@ def plan_restatement(
     )
     wanted = {s: i for s, i in backfill.snapshot_to_intervals.items() if s.name in mine & built}
     owed = due_intervals(evaluation, names_of_others(evaluation, mine), ignore_cron=False)
-    allotment = allot(evaluation, wanted, owed, settings.called, restating=True)
+    allotment = allot(
+        evaluation,
+        wanted,
+        owed,
+        settings.called,
+        restating=True,
+        no_run_builds=no_run_builds(name, context, settings, may_build),
+    )
     works: dict[str, Work] = {}
     for reference in sorted(known | {s.name for s in wanted}):
         snapshot = by_name[reference]

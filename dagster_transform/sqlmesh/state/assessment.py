@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,6 +22,7 @@ from dagster_transform.sqlmesh.state.due_intervals import (
 )
 from dagster_transform.sqlmesh.state.environment import (
     is_only_judged,
+    no_run_builds,
     not_promoted,
     promoted,
     read_environment,
@@ -109,7 +110,8 @@ def assess_environment(
         snapshots = [evaluation.by_name[n] for n in sorted(mine)]
         if mark_what_is_due(context, infos, snapshots, settings.execution_time):
             evaluation = read_snapshots(context, record, [*selected, *judged], settings)
-    allotment, included = _allot(evaluation, mine, settings, may_build)
+    nobodys = no_run_builds(name, context, settings, may_build)
+    allotment, included = _allot(evaluation, mine, settings, may_build, nobodys)
     readiness: dict[str, Readiness] = {}
     works: dict[str, Work] = {}
     lacks = _lacks(evaluation, [n for n in judged if n in infos], settings)
@@ -143,6 +145,7 @@ def _allot(
     selected: set[str],
     settings: SqlmeshSettings,
     may_build: Collection[str],
+    nobodys: Callable[[str], str],
 ) -> tuple[Allotment, set[str]]:
     """What is built of the selected nodes; and the upstreams that are built too."""
     others = {n for n in selected if evaluation.is_productions(evaluation.by_name[n])}
@@ -154,7 +157,8 @@ def _allot(
         for s, intervals in owed.items()
         if s.name in others
     }
-    allotment, included = allot(evaluation, wanted, owed, settings.called), {}
+    called = settings.called
+    allotment, included = allot(evaluation, wanted, owed, called, no_run_builds=nobodys), {}
     if settings.upstreams == "include":
         owing = allotment.owing.intersection(may_build)
         included = {
@@ -162,7 +166,7 @@ def _allot(
         }
     if included:
         owed = {s: i for s, i in owed.items() if s not in included}
-        allotment = allot(evaluation, wanted | included, owed, settings.called)
+        allotment = allot(evaluation, wanted | included, owed, called, no_run_builds=nobodys)
     allotment.held |= lacking
     return allotment, {s.name for s in included}
 

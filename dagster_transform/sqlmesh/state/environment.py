@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from sqlmesh.core.snapshot import DeployabilityIndex
@@ -122,6 +122,29 @@ def not_promoted(
             f"{name}_plan with apply: true, or `{plan}`"
         )
     return Readiness(Outcome.NOT_PROMOTED, reason)
+
+
+def no_run_builds(
+    name: str, context: Any, settings: SqlmeshSettings, may_build: Collection[str]
+) -> Callable[[str], str]:
+    """What says of a node why no selection makes a run build it: the environment has it, and the
+    graph does not.
+
+    Args:
+        name: The project's name, which its plan job is called after.
+        context: A SQLMesh Context.
+        settings: What the run asks for.
+        may_build: Fully qualified names of the nodes that runs may build.
+    """
+    environment = settings.environment
+    plan, run = (shell_command_of(context, f"{what} {environment}") for what in ("plan", "run"))
+    words = (
+        f"environment {environment} has it, and no asset of project {name} is it, so no run here "
+        f"builds it. If the files do not have it any more, plan: run the job {name}_plan with "
+        f"apply: true, or `{plan}`. If transform.yaml leaves it out, take it in, or build it with "
+        f"`{run}`"
+    )
+    return lambda reference: "" if reference in may_build else words
 
 
 def is_only_judged(snapshot: Any) -> bool:

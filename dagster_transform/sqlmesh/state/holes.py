@@ -52,6 +52,7 @@ def allot(
     called: Callable[[str], str] = name_of_reference,
     *,
     restating: bool = False,
+    no_run_builds: Callable[[str], str] = lambda _: "",
 ) -> Allotment:
     """Decide what is built.
 
@@ -63,6 +64,8 @@ def allot(
             SQLMesh has made as a whole, nothing.
         called: What people call the node of a fully qualified name.
         restating: Whether signals get to know that this is a restatement.
+        no_run_builds: Why no selection makes a run build the node of a fully qualified name, and
+            what does; "" of one that a run builds once it is selected.
     """
     scheduler = evaluation.scheduler
     dag = snapshots_to_dag(scheduler.snapshots.values())
@@ -102,7 +105,7 @@ def allot(
             result.build[name] = built
         else:
             owes = debtors[name] if not_built else set()
-            why = _Why(evaluation, called, owes, empty, beyond.keys(), asked[name])
+            why = _Why(evaluation, called, no_run_builds, owes, empty, beyond.keys(), asked[name])
             result.held[name] = why.in_words(snapshot)
     return result
 
@@ -212,6 +215,7 @@ class _Why:
     Attributes:
         evaluation: The snapshots.
         called: What people call the node of a fully qualified name.
+        no_run_builds: As of `allot`.
         owes: Names of upstreams that are not built by this run and lack data that it needs.
         empty: Names of upstreams that have no data at all.
         beyond: Names of upstreams that have not got far enough.
@@ -220,6 +224,7 @@ class _Why:
 
     evaluation: Evaluation
     called: Callable[[str], str]
+    no_run_builds: Callable[[str], str]
     owes: Collection[str]
     empty: Collection[str]
     beyond: Collection[str]
@@ -232,6 +237,9 @@ class _Why:
             elsewhere = [n for n in self.owes if self.evaluation.is_productions(by_name[n])]
             if elsewhere:
                 return f"its upstream {self._names(elsewhere)} lacks data: {BUILT_IN_PRODUCTION}"
+            if nobodys := [n for n in self.owes if self.no_run_builds(n)]:
+                why = self.no_run_builds(nobodys[0])
+                return f"its upstream {self._names(nobodys)} lacks data: {why}"
             return (
                 f"an upstream that is not selected has not built the data yet "
                 f"({self._names(self.owes)}): "

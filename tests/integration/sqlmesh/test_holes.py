@@ -127,6 +127,27 @@ def test_include_builds_the_upstream_too_and_says_so(make: Make) -> None:
     assert set(run.outcomes) == {"mart.other"}
 
 
+def test_an_upstream_that_only_the_environment_has(make: Make) -> None:
+    """No selection builds it, so none is given as the remedy."""
+    mid = DAYS.replace("SELECT id, ds", "SELECT id, ds AS ds")
+    over = DAYS.replace("stage.raw", "stage.mid")
+    project = make("ours", {"stage.raw": RAW, "stage.mid": mid, "mart.days": over})
+    project.plan_natively(FIRST)
+    project.remove("stage.mid")
+    project.model("mart.days", DAYS)
+    for upstreams in ("hold", "include"):
+        run = project.run(NEXT_DAY, upstreams=upstreams)
+        assert run.outcome("stage.raw") in (Outcome.BUILT, Outcome.UP_TO_DATE)
+        assert run.outcome("mart.days") is Outcome.WAITING
+        reason = run.reason("mart.days")
+        assert reason.startswith("its upstream w/stage/mid lacks data: environment prod has it")
+        assert "run the job p_plan with apply: true" in reason
+        assert "upstreams: include" not in reason
+    # As it says.
+    project.run(NEXT_DAY, plan_mode="auto")
+    assert ids(project, "mart.days", "true") == list(range(120))
+
+
 def test_a_signal_that_holds_the_upstream_back_in_another_run(make: Make, tmp_path: Path) -> None:
     flag = tmp_path / "landed"
     files = {"signals/landed.py": HELD.format(path=str(flag)), "signals/__init__.py": ""}
