@@ -16,6 +16,7 @@ import yaml
 from dagster._grpc.types import ExecuteRunArgs
 
 from tests.support.dbt_projects import DbtProject
+from tests.support.kept_folders import KeptFolder
 from tests.support.sqlmesh_projects import Database, Project
 from tests.support.stories import Story
 from tests.support.transforms import Transform
@@ -105,13 +106,22 @@ class Shop(Transform):
         return {str(day): n for day, n in found}
 
 
-@pytest.fixture
-def shop(tmp_path: Path) -> Iterator[Shop]:
-    transform = Shop(tmp_path)
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Shop, KeptFolder]:
+    """The first day is built, and the second one's rows have come."""
+    transform = Shop(tmp_path_factory.mktemp("shop"))
     transform.prepare()
     transform.rows_come(DAYS[0])
     assert transform.run(execution_time=FIRST).success
     transform.rows_come(DAYS[1])
+    transform.close()
+    return transform, KeptFolder(transform.folder)
+
+
+@pytest.fixture
+def shop(built: tuple[Shop, KeptFolder]) -> Iterator[Shop]:
+    transform, folder = built
+    folder.restore()
     yield transform
     transform.close()
 
