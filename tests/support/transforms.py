@@ -14,6 +14,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import cached_property
+from itertools import count
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
@@ -29,6 +30,7 @@ from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from dagster._core.workspace.context import WorkspaceProcessContext
 from dagster._core.workspace.load_target import PythonFileTarget
 
+from tests.support.forked import DAGSTER, forks_of
 from tests.support.sqlmesh_projects import Project
 from tests.support.stories import Story
 
@@ -85,6 +87,7 @@ class Transform:
         )
         self.configure(settings, **project_settings)
         self.module = folder / f"defs_{folder.name}.py"
+        self._modules = count(1)
         self.define(code, module)
 
     def configure(self, settings: Mapping[str, Any] | None = None, **project_settings: Any) -> None:
@@ -107,6 +110,12 @@ class Transform:
         """Write the module of definitions."""
         text = dedent(module).lstrip("\n").replace("{code}", dedent(code))
         self.module.write_text(text, encoding="utf-8")
+
+    def load_anew(self) -> None:
+        """Have the next run in this process load the definitions anew: they are in another file
+        then, for Dagster keeps those of a file that it has loaded."""
+        name = f"defs_{self.folder.name}_{next(self._modules)}.py"
+        self.module = self.module.rename(self.module.with_name(name))
 
     def graph_path(self, project: str = "p") -> Path:
         return self.folder / ".dagster_transform" / f"{project}.graph.json"
@@ -332,15 +341,13 @@ class Transform:
     def command(
         self, *arguments: str, timeout: float = 90, **variables: str
     ) -> subprocess.CompletedProcess[str]:
-        """Run `python -m ...` in the folder, and return what it printed."""
-        return subprocess.run(
-            [sys.executable, "-m", *arguments],
+        """Run `python -m ...` in the folder, in a process that has Dagster imported; returns what
+        it printed."""
+        return forks_of(*DAGSTER).run(
+            ["-m", *arguments],
             cwd=self.folder,
-            env=self.environment(**variables),
-            capture_output=True,
-            text=True,
+            environment=self.environment(**variables),
             timeout=timeout,
-            check=False,
         )
 
     def materialize(self, select: str, **options: Any) -> Story:

@@ -10,6 +10,7 @@ from uuid import uuid4
 import pytest
 
 from tests.support.dbt_projects import DbtProject
+from tests.support.kept_folders import KeptTransform
 from tests.support.postgres import PostgresDatabase
 from tests.support.sqlmesh_projects import Database, Project, utc
 from tests.support.transforms import Transform
@@ -163,9 +164,15 @@ def test_one_run_under_a_first_plan_does_what_the_commands_do_in_order(
         native.close()
 
 
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> KeptTransform[Alternating]:
+    folder = tmp_path_factory.mktemp("alternating")
+    return KeptTransform(alternating_in(folder, lambda path: Database.in_file(path / "w.duckdb")))
+
+
 @pytest.fixture
-def alternating(tmp_path: Path) -> Iterator[Alternating]:
-    transform = alternating_in(tmp_path, lambda folder: Database.in_file(folder / "w.duckdb"))
+def alternating(prepared: KeptTransform[Alternating]) -> Iterator[Alternating]:
+    transform = prepared.restore()
     yield transform
     transform.close()
 

@@ -16,6 +16,7 @@ import yaml
 from dagster._grpc.types import ExecuteRunArgs
 
 from tests.support.dbt_projects import DbtProject
+from tests.support.kept_folders import KeptTransform
 from tests.support.sqlmesh_projects import Database, Project
 from tests.support.stories import Story
 from tests.support.transforms import Transform
@@ -105,13 +106,20 @@ class Shop(Transform):
         return {str(day): n for day, n in found}
 
 
-@pytest.fixture
-def shop(tmp_path: Path) -> Iterator[Shop]:
-    transform = Shop(tmp_path)
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> KeptTransform[Shop]:
+    """The first day is built, and the second one's rows have come."""
+    transform = Shop(tmp_path_factory.mktemp("shop"))
     transform.prepare()
     transform.rows_come(DAYS[0])
     assert transform.run(execution_time=FIRST).success
     transform.rows_come(DAYS[1])
+    return KeptTransform(transform)
+
+
+@pytest.fixture
+def shop(built: KeptTransform[Shop]) -> Iterator[Shop]:
+    transform = built.restore()
     yield transform
     transform.close()
 
@@ -183,7 +191,9 @@ def test_a_run_of_everything_is_red_and_no_row_is_lost(
     (shop.folder / "hides").rename(shop.folder / "away") if reason is not_installed else None
     shop.dbt.write(DBT)
     shop.prepare()
-    assert shop.run(execution_time=SECOND).success
+    shop.load_anew()
+    again = shop.run(execution_time=SECOND)
+    assert again.success, again.text[-3000:]
     assert shop.rows_by_day() == dict.fromkeys(DAYS, 12)
 
 

@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from tests.support.dbt_projects import DbtProject
+from tests.support.kept_folders import KeptTransform
 from tests.support.sqlmesh_projects import Database, Project
 from tests.support.stories import Story
 from tests.support.transforms import Transform, python_asset
@@ -28,21 +29,28 @@ SQLMESH = {
 }
 
 
-@pytest.fixture
-def transform(tmp_path: Path) -> Iterator[Transform]:
-    database = Database.in_file(tmp_path / "w.duckdb")
-    DbtProject(tmp_path / "d", database, DBT)
+@pytest.fixture(scope="module")
+def planned(tmp_path_factory: pytest.TempPathFactory) -> KeptTransform[Transform]:
+    folder = tmp_path_factory.mktemp("artifacts")
+    database = Database.in_file(folder / "w.duckdb")
+    DbtProject(folder / "d", database, DBT)
     dbt = {"framework": "dbt", "path": "d", "profiles_dir": "d"}
-    project = Project(tmp_path / "p", database, SQLMESH)
+    project = Project(folder / "p", database, SQLMESH)
     # The first plan, of all: later runs build what the environment has.
     database.execute("CREATE TABLE main.items AS SELECT 1 AS id")
     project.plan_natively(datetime.fromisoformat(NOW))
     database.execute("DROP TABLE main.items")
     report = python_asset("report", ("w", "marts", "own"))
-    made = Transform(tmp_path, [project], code=report, further={"d": dbt}, plan="never")
+    made = Transform(folder, [project], code=report, further={"d": dbt}, plan="never")
     made.prepare()
-    yield made
-    made.close()
+    return KeptTransform(made)
+
+
+@pytest.fixture
+def transform(planned: KeptTransform[Transform]) -> Iterator[Transform]:
+    found = planned.restore()
+    yield found
+    found.close()
 
 
 def failed_alone(run: Story) -> str:
