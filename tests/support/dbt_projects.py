@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from textwrap import dedent
@@ -18,7 +19,6 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from dagster_transform.config import DbtProject as DbtConfig
-from tests.support.forked import DBT, forks_of
 
 if TYPE_CHECKING:
     from dagster_transform.graph import Graph, GraphFile
@@ -116,11 +116,13 @@ class DbtProject:
 
     def dbt(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run a dbt command in the project's folder; its artifacts go to `target`."""
-        done = forks_of(*DBT).run(
-            ["-c", _CLI, "--no-use-colors", *arguments],
+        done = subprocess.run(
+            [sys.executable, "-c", _CLI, "--no-use-colors", *arguments],
             cwd=self.folder,
-            environment={**os.environ, "DBT_SEND_ANONYMOUS_USAGE_STATS": "false"},
-            timeout=200,
+            capture_output=True,
+            text=True,
+            check=False,
+            env={**os.environ, "DBT_SEND_ANONYMOUS_USAGE_STATS": "false"},
         )
         assert not check or done.returncode == 0, done.stdout + done.stderr
         return done

@@ -15,7 +15,6 @@ from dagster._grpc.types import ExecuteRunArgs
 
 from dagster_transform.graph import Graph, read_graph_file
 from tests.support.dbt_projects import DbtProject
-from tests.support.forked import DAGSTER, forks_of
 from tests.support.sqlmesh_projects import Database, Project
 from tests.support.stories import Story
 from tests.support.transforms import Transform
@@ -114,8 +113,11 @@ class Located:
         return self.transform.story(run.run_id)
 
     def _python(self, *arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-        environment = self.transform.environment()
-        return forks_of(*DAGSTER).run(arguments, cwd=cwd, environment=environment, timeout=120)
+        return subprocess.run(
+            [sys.executable, *arguments],
+            cwd=cwd, env=self.transform.environment(), capture_output=True, text=True,
+            timeout=120, check=False,
+        )  # fmt: skip
 
 
 def _transform(

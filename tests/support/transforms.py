@@ -30,7 +30,6 @@ from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from dagster._core.workspace.context import WorkspaceProcessContext
 from dagster._core.workspace.load_target import PythonFileTarget
 
-from tests.support.forked import DAGSTER, forks_of
 from tests.support.sqlmesh_projects import Project
 from tests.support.stories import Story
 
@@ -341,13 +340,15 @@ class Transform:
     def command(
         self, *arguments: str, timeout: float = 90, **variables: str
     ) -> subprocess.CompletedProcess[str]:
-        """Run `python -m ...` in the folder, in a process that has Dagster imported; returns what
-        it printed."""
-        return forks_of(*DAGSTER).run(
-            ["-m", *arguments],
+        """Run `python -m ...` in the folder, and return what it printed."""
+        return subprocess.run(
+            [sys.executable, "-m", *arguments],
             cwd=self.folder,
-            environment=self.environment(**variables),
+            env=self.environment(**variables),
+            capture_output=True,
+            text=True,
             timeout=timeout,
+            check=False,
         )
 
     def materialize(self, select: str, **options: Any) -> Story:

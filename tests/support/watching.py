@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Sequence
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -20,7 +22,6 @@ from dagster_transform.dagster.translation.translator import TransformTranslator
 from dagster_transform.dagster.watching.artifacts import Artifacts
 from dagster_transform.dagster.watching.environment import EnvironmentWatch
 from dagster_transform.dagster.watching.sensors import stamp_of
-from tests.support.forked import DAGSTER, forks_of
 from tests.support.sqlmesh_projects import Database, Project
 from tests.support.transforms import LOCATION, Transform
 
@@ -53,9 +54,10 @@ def watched(folder: Path, database: Database, **settings: Any) -> Transform:
 def shell(project: Project, *arguments: str) -> tuple[float, float]:
     """A command of sqlmesh as people type it; when it began and ended, in seconds since 1970."""
     began = datetime.now(timezone.utc).timestamp()
-    done = forks_of(*DAGSTER).run(
-        ["-c", _SQLMESH, *arguments], cwd=project.folder, environment=os.environ, timeout=200
-    )
+    done = subprocess.run(
+        [sys.executable, "-c", _SQLMESH, *arguments],
+        cwd=project.folder, capture_output=True, text=True, check=False, env=dict(os.environ),
+    )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     return began, datetime.now(timezone.utc).timestamp()
 
