@@ -18,9 +18,9 @@ import dagster as dg
 from sqlalchemy import Engine
 from sqlalchemy.pool import NullPool, QueuePool
 
-_KEPT = 5
-"""Connections, at most: storing a materialisation looks at another table meanwhile, in Dagster 1.11
-at several."""
+_KEPT = 2
+"""Connections: storing a materialisation looks at another table meanwhile. Each run under way has
+so many. Dagster before 1.13 leaves some to the garbage collector: there it is a few more."""
 
 
 def keep_connections(instance: dg.DagsterInstance) -> None:

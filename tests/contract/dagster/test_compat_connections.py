@@ -19,8 +19,9 @@ from tests.support.processes import fork
 
 pytestmark = pytest.mark.postgres
 RUN = "8d7c0a5e-7d0b-4c5e-8d5b-3f0f4b6a2f10"
-AT_ONCE = 5
-"""Connections that storing one event takes: two, in Dagster 1.11 five."""
+MANY = 8
+"""So many connections are not made for the events of `both`; before 1.13 Dagster leaves some to the
+garbage collector. How many are made with the Dagster of the lock: `test_events_of_runs`."""
 MATERIALIZED = dg.DagsterEventType.ASSET_MATERIALIZATION
 
 
@@ -87,7 +88,7 @@ def test_what_is_stored_makes_no_connection(
     connects.clear()
     for each in [*events, *events]:
         instance.event_log_storage.store_event(each)
-    assert 1 <= len(connects) < AT_ONCE, "one has read what was there before"
+    assert 1 <= len(connects) < MANY < len(events), "one has read what was there before"
     assert len(instance.all_logs(events[0].run_id)) == before + 2 * len(events)
 
 
@@ -105,7 +106,7 @@ def test_a_connection_that_the_server_has_closed_is_made_anew(
     before = len(instance.all_logs(events[0].run_id))
     for each in events:
         instance.event_log_storage.store_event(each)
-    assert 1 <= len(connects) <= AT_ONCE
+    assert 1 <= len(connects) < MANY
     assert len(instance.all_logs(events[0].run_id)) == before + len(events)
 
 
@@ -122,7 +123,7 @@ def test_a_fork_has_connections_of_its_own(
         for each in events:
             instance.event_log_storage.store_event(each)
         assert mine not in {connection.info.backend_pid for connection in connects}
-        assert 2 <= len(connects) <= AT_ONCE, "as many as there are at once: none is the parent's"
+        assert 2 <= len(connects) < MANY, "as many as there are at once: none is the parent's"
 
     before = len(instance.all_logs(events[0].run_id))
     assert fork(store_there).wait() == 0
