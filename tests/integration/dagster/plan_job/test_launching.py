@@ -47,7 +47,10 @@ def test_a_cancelled_application_tells_what_became_of_everything(planned: Transf
         _wait(lambda: planned.story(run_id).status.name == "CANCELED")
     story = planned.story(run_id)
     assert story.observed["slow"] == ["cancelled"]
-    assert story.materialized == []
+    # What a shell has planned before is told, and nothing else.
+    assert story.materialized == ["a", "b", "c", "words"]
+    told = [story.materialization(name).metadata for name in story.materialized]
+    assert {metadata["dagster_transform/outcome"].value for metadata in told} == {"synced"}
     assert project.environment().plan_id == plan_id  # and nobody holds the file
 
 
