@@ -46,7 +46,10 @@ def test_models_that_the_code_location_has_not_loaded_are_applied_and_told(
     planned.projects[0].model("mart.new", "kind FULL\n---\nSELECT n FROM mart.b")
     story = apply(planned)
     assert story.success
-    assert sorted(story.materialized) == ["a", "b", "new"]
+    assert sorted(story.materialized) == ["a", "b", "c", "new", "words"]
+    outcomes = {n: story.materialization(n).metadata for n in ("c", "words")}
+    synced = {n for n, m in outcomes.items() if m["dagster_transform/outcome"].value == "synced"}
+    assert synced == {"c", "words"}  # a shell has planned them before
     graph = read_graph_file(planned.graph_path()).graph
     assert "mart.new" in {node.name for node in graph.nodes.values()}
     assert [k for k in planned.repository().asset_graph.get_all_asset_keys() if "new" in k.path]
