@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from bench.stored import last_run
+
 
 class Evaluation(NamedTuple):
     """A check that ran."""
@@ -29,10 +31,7 @@ def evaluations_of_run(home: Path, began: float, output: str) -> dict[Any, Evalu
 
     found: dict[Any, Evaluation] = {}
     with dg.DagsterInstance.from_config(str(home)) as instance:
-        records = instance.get_run_records(limit=1)
-        if not records or records[0].create_timestamp.timestamp() < began:
-            raise RuntimeError(f"There was no run:\n{output}")
-        run_id = records[0].dagster_run.run_id
+        run_id = last_run(instance, began, output).run_id
         kind = dg.DagsterEventType.ASSET_CHECK_EVALUATION
         for entry in instance.all_logs(run_id, of_type=kind):
             event = entry.get_dagster_event().asset_check_evaluation_data

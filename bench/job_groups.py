@@ -11,13 +11,12 @@ import statistics
 import subprocess
 import sys
 import time
-from datetime import datetime, timezone
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from bench.measure import machine, versions
+from bench.measure import begun
 from bench.project import ROOT, environment
 
 NAME = "job-groups"
@@ -34,12 +33,7 @@ def run(runs: int, console: Console) -> dict[str, Any]:
     """Measure all, each graph in a process of its own, print a table, and give what is to be
     written to a file."""
     found: dict[str, Any] = {
-        "benchmark": NAME,
-        "about": ABOUT,
-        "began": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "trial": "",
-        "machine": machine(),
-        "versions": versions(),
+        **begun(NAME, ABOUT),
         "graphs": [],
     }
     for shape in _SHAPES:

@@ -6,14 +6,13 @@ import os
 import statistics
 import tempfile
 from dataclasses import replace
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from bench.measure import machine, versions
+from bench.measure import begun
 from bench.postgres import start_server
 
 NAME = "live-100"
@@ -37,12 +36,7 @@ def run(runs: int, console: Console) -> dict[str, Any]:
     from tests.support.sqlmesh_projects import Database
 
     found: dict[str, Any] = {
-        "benchmark": NAME,
-        "about": ABOUT,
-        "began": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "trial": "",
-        "machine": machine(),
-        "versions": versions(),
+        **begun(NAME, ABOUT),
         "models": MODELS,
         "seconds": {},
     }

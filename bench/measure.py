@@ -121,6 +121,18 @@ class Result:
         return found
 
 
+def begun(name: str, about: str) -> dict[str, Any]:
+    """What is written of a benchmark that measures itself, as it begins."""
+    return {
+        "benchmark": name,
+        "about": about,
+        "began": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "trial": "",
+        "machine": machine(),
+        "versions": versions(),
+    }
+
+
 def measure(result: Result, count: int, console: Console) -> None:
     """Run all sides in turns, once to warm up and then `count` times."""
     result.began = datetime.now(timezone.utc).isoformat(timespec="seconds")

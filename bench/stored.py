@@ -77,11 +77,12 @@ def count(entries: Iterable[Any]) -> Stored:
     return Stored(dict(events.most_common()), len(keys), passed, len(results) - passed)
 
 
-def last_run(instance: Any, began: float) -> Any:
-    """The record of the last run. Raises RuntimeError where there is none since `began`."""
+def last_run(instance: Any, began: float, output: str = "") -> Any:
+    """The last run. Raises RuntimeError, with what its process said, where there is none since
+    `began`."""
     records = instance.get_run_records(limit=1)
     if not records or records[0].create_timestamp.timestamp() < began:
-        raise RuntimeError("There was no run.")
+        raise RuntimeError(f"There was no run:\n{output}")
     return records[0].dagster_run
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import statistics
 import tempfile
-from datetime import datetime, timezone
 from pathlib import Path
 from time import process_time
 from typing import Any
@@ -13,7 +12,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from bench.measure import machine, versions
+from bench.measure import begun
 
 NAME = "ticks"
 ABOUT = "CPU of a tick and of a look of the sensor: 1,000 nodes, 50 runs under way"
@@ -29,12 +28,7 @@ def run(runs: int, console: Console) -> dict[str, Any]:
     from tests.support.many_nodes import looked, situation, ticked
 
     found: dict[str, Any] = {
-        "benchmark": NAME,
-        "about": ABOUT,
-        "began": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "trial": "",
-        "machine": machine(),
-        "versions": versions(),
+        **begun(NAME, ABOUT),
         "seconds": {},
     }
     with tempfile.TemporaryDirectory() as folder:
