@@ -170,20 +170,20 @@ class Child:
             fields["message"] = f"{self._termination.reason}: {fields['message']}"
         self._nodes.remove(node)
         good = fields["status"] == "success" and not node.cancelled
-        measured_follows = good and self._measurements.wants(self._build, node.node)
+        measure = self._measurements.of(self._build, node.token, node.node) if good else None
         self._say(
             Result(
                 node.token,
                 cancelled=node.cancelled,
                 made=node.made,
                 transient=is_transient(node.error),
-                measured_follows=measured_follows,
+                measured_follows=measure is not None,
                 unwritable=_compat.unwritable(node.error) is not None,
                 **fields,
             )
         )
-        if measured_follows:
-            self._measurements.begin(self._build, node.token, node.node)
+        if measure is not None:
+            measure()
 
     def _sample(self, node: NodeInProgress, fields: dict[str, Any]) -> None:
         """Read some of the rows that a test has found wrong."""

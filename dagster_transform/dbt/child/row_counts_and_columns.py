@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Collection, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -55,22 +55,30 @@ class Measurements:
         self._say = say
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="measure")
         self._under_way: dict[int, str] = {}  # by token: the name of its connection
+        self._waiting: dict[int, Future[None]] = {}  # by token, until it has ended
         self._closed = False
         self._changed = threading.Condition()
         # By relation. Whoever reads one is built after it, and no relation is built twice in a run.
         self._columns: dict[str, dict[str, str]] = {}
 
-    def wants(self, build: Any, node: UniqueId) -> bool:
-        """Whether there is something to find out of a node that was built."""
-        if not self._wanted or self._closed or not _compat_database.is_relation(build, node):
-            return False
-        return "columns" in self._wanted or self._counts(build, node) or self._follows(build, node)
+    def of(self, build: Any, token: int, node: UniqueId) -> Callable[[], None] | None:
+        """What begins to find out what is wanted of a node that was built; None: nothing is.
 
-    def begin(self, build: Any, token: int, node: UniqueId) -> None:
-        """Find out what is wanted of a node, and return at once."""
+        From here on `drain` waits for it. The run hears that the node is built before it can hear
+        what was found out, and may then have the database closed at once: whoever began only then
+        would open it again, where another process has it by now.
+        """
+        if not self._wanted or not _compat_database.is_relation(build, node):
+            return None
+        if not (
+            "columns" in self._wanted or self._counts(build, node) or self._follows(build, node)
+        ):
+            return None
         with self._changed:
+            if self._closed:
+                return None
             self._under_way[token] = _connection_name(node)
-        self._pool.submit(self._measure, build, token, node)
+        return lambda: self._begin(build, token, node)
 
     def drain(self, patience: float) -> bool:
         """Wait until nothing is asked of the database; False after `patience` seconds."""
@@ -86,7 +94,23 @@ class Measurements:
         """Say nothing any more, and begin nothing."""
         with self._changed:
             self._closed = True
-        self._pool.shutdown(wait=False, cancel_futures=True)
+            for token, future in list(self._waiting.items()):
+                if future.cancel():
+                    self._ended(token)
+        self._pool.shutdown(wait=False)
+
+    def _begin(self, build: Any, token: int, node: UniqueId) -> None:
+        with self._changed:
+            if self._closed:
+                self._ended(token)
+            else:
+                self._waiting[token] = self._pool.submit(self._measure, build, token, node)
+
+    def _ended(self, token: int) -> None:
+        """Nothing is asked of the database for a node; `_changed` is held."""
+        del self._under_way[token]
+        self._waiting.pop(token, None)
+        self._changed.notify_all()
 
     def _counts(self, build: Any, node: UniqueId) -> bool:
         return "row_counts" in self._wanted and not _compat_database.is_view(build, node)
@@ -105,8 +129,7 @@ class Measurements:
             asked.problems.append(_said(error))
         with self._changed:
             # From here on nothing is asked: who wants to close the database need not wait.
-            del self._under_way[token]
-            self._changed.notify_all()
+            self._ended(token)
         try:
             measured = _followed(measured, asked)
         except BaseException as error:  # noqa: BLE001 - as above

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import threading
+from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -125,3 +127,37 @@ def test_what_dbt_never_came_to_says_why_it_ends() -> None:
     [result] = heard.news
     assert isinstance(result, Result)
     assert result.message == "dbt's process was told to end (SIGTERM): cut"
+
+
+class Manifest:
+    """What is asked of dbt's manifest before something is asked of the database."""
+
+    def expect(self, node: str) -> SimpleNamespace:
+        return SimpleNamespace(resource_type="model", relation_name=node, config=SimpleNamespace())
+
+
+def test_who_closes_the_database_when_a_node_is_built_waits_for_its_rows_and_columns() -> None:
+    """The counting would open it again, where another process has it by then."""
+    open_questions: list[bool] = []
+
+    def hear(news: News) -> None:
+        if isinstance(news, Result):
+            open_questions.append(not child._measurements.drain(0))
+
+    child = Child(replace(BEGIN, measures=("columns",)), io.BytesIO(), hear)
+    child._build = SimpleNamespace(manifest=Manifest())
+    child.finish(child._nodes.add(Start(1, "a")), {"status": "success"})
+    assert open_questions == [True]
+    assert child._measurements.drain(5), "there is no database: it was soon told"
+
+
+def test_nobody_waits_for_rows_and_columns_that_a_closing_invocation_never_began_to_read() -> None:
+    news: list[News] = []
+    child = Child(replace(BEGIN, measures=("columns",)), io.BytesIO(), news.append)
+    begin = child._measurements.of(SimpleNamespace(manifest=Manifest()), 1, "a")
+    assert begin is not None
+    child._measurements.close()
+    begin()
+    assert child._measurements.drain(0)
+    assert child._measurements.of(SimpleNamespace(manifest=Manifest()), 2, "b") is None
+    assert news == []
