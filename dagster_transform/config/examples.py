@@ -115,6 +115,7 @@ webserver: http://localhost:3000
 claims_url: postgresql://me:${PASSWORD:-}@db.example/dagster
 claims_lease: 60
 claims_heartbeat: 15
+keep_event_log_open: false
 """
 
 _VARIABLE = re.compile(r"\$\{[^}]*\}")

@@ -122,6 +122,9 @@ class TransformConfig(Model):
             DAGSTER_TRANSFORM_CLAIMS_URL, else beside Dagster's own storage.
         claims_lease: Seconds after which a claim that nobody renews ends.
         claims_heartbeat: Seconds between two renewals; at most a quarter of the lease.
+        keep_event_log_open: Whether a run keeps Dagster's event log open: its SQLite files, or two
+            connections to its database server. Storing an event takes a fraction of the time then.
+            False: each statement opens and closes it, as Dagster has it.
     """
 
     # More than twelve attributes: the keys of the file, flat as people write them.
@@ -139,6 +142,7 @@ class TransformConfig(Model):
     claims_url: OptionalUrl = None
     claims_lease: Seconds = 60.0
     claims_heartbeat: Seconds = 15.0
+    keep_event_log_open: bool = True
     _file: Path = PrivateAttr(default=Path(CONFIG_FILE))
     _document: ConfigDocument | None = PrivateAttr(default=None)
 

@@ -20,6 +20,7 @@ from dagster_transform.walk.ready import ReadyUnits
 from dagster_transform.walk.retries import Attempts, retry_delay
 from dagster_transform.walk.room import Room
 from dagster_transform.walk.times import WalkTimes
+from dagster_transform.walk.untold import Untold
 
 _CANCEL_POLL = 0.1
 """Seconds between two cancels of one unit: a statement that began in between must end too."""
@@ -87,7 +88,7 @@ class Walk:
         self._attempts: dict[UnitId, Attempts] = {}
         self._awaited: set[UnitId] = set()  # units that have ended and of which facts follow
         self._stop: _Stop | None = None
-        self._events: deque[Event] = deque()
+        self._untold = Untold(self._inbox.now)
         for unit_id, missing in self._missing.items():
             if not missing:
                 self._make_ready(unit_id)
@@ -95,10 +96,10 @@ class Walk:
     def events(self) -> Iterator[Event]:
         """Do it all, yielding what happens as it happens, until nothing is to be done any more."""
         while True:
-            if self._stop is None:
+            if self._stop is None and not self._untold.is_behind:
                 self._start_what_can()
-            if self._events:
-                yield self._events.popleft()
+            if self._untold:
+                yield from self._untold.next()
                 # Storing an event takes Dagster longer than many a node: go on in between.
                 self._take_reports()
             elif self._running or self._ready.waiting or self._awaited:
@@ -106,8 +107,7 @@ class Walk:
             else:
                 break
         self._give_up_the_rest("its project run could not start it")
-        while self._events:
-            yield self._events.popleft()
+        yield from self._untold.all()
 
     def cancel(self, reason: str = "the run was cancelled") -> list[Event]:
         """Start nothing any more, end what runs, and say what became of everything.
@@ -120,8 +120,7 @@ class Walk:
             self._wait()
         self._awaited.clear()
         self._give_up_the_rest(reason)
-        events, self._events = list(self._events), deque()
-        return events
+        return list(self._untold.all())
 
     # -- starting -------------------------------------------------------------------------------
 
@@ -144,7 +143,7 @@ class Walk:
         attempts = self._attempts.setdefault(unit.id, Attempts())
         attempts.count += 1
         self._running[unit.id] = _Running(unit)
-        self._events.append(Started(unit, attempts.count))
+        self._untold.add(Started(unit, attempts.count))
         self._workers[unit.project].start(unit, self._inbox.put)
 
     # -- ending ---------------------------------------------------------------------------------
@@ -195,10 +194,10 @@ class Walk:
         elif isinstance(message, Facts):
             if message.unit in self._awaited:
                 self._awaited.discard(message.unit)
-                self._events.append(Learned(self._run_plan.units[message.unit], message))
+                self._untold.add(Learned(self._run_plan.units[message.unit], message))
         elif isinstance(message, Progress):
             if running is not None:
-                self._events.append(Progressed(running.unit, message))
+                self._untold.add(Progressed(running.unit, message))
         elif running is not None:
             self._end(running, message)
 
@@ -217,7 +216,7 @@ class Walk:
         if delay is not None:
             self._ready.rest(unit.id, self._inbox.now() + delay)
             attempts.failure = report
-            self._events.append(Retrying(unit, report, delay))
+            self._untold.add(Retrying(unit, report, delay))
             return
         outcome = report.outcome
         if outcome is Outcome.BUILT and unit.promotion is not None:
@@ -241,7 +240,7 @@ class Walk:
             self.finished[end.unit.id] = end
             self.times.finished(end.unit.id)
             self._gate.finish(end.unit)
-            self._events.append(end)
+            self._untold.add(end)
             self._early -= not end.unit.last
             for dependent in self._dependents[end.unit.id]:
                 unit = self._run_plan.units[dependent]

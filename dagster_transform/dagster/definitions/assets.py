@@ -72,7 +72,8 @@ def multi_asset(
         from dagster_transform.dagster._compat_connections import keep_connections
         from dagster_transform.dagster.execution.run import run_transform
 
-        keep_connections(context.instance)
+        if transform.config.keep_event_log_open:
+            keep_connections(context.instance)
         yield from run_transform(context, transform, context.resources.transform)
 
     read = {each: key for each, key in translation.inputs.items() if key not in not_there}

@@ -107,13 +107,13 @@ def definitions_of(
         assets += [_not_in_files(project, shown) for project in shown.loaded.not_in_files]
         if shown.transform.graph.nodes:
             assets.append(multi_asset(name, shown.made, shown.transform, shown.not_there))
-    if begins:
+    if begins and config.keep_event_log_open:
         # Not with this module: it brings SQLAlchemy, which loading definitions does without.
         from dagster_transform.dagster._compat_events import store_events_faster
 
         store_events_faster()
-        if spare is None:  # else it may be all about dbt
-            sqlmesh.import_early()
+    if begins and spare is None:  # else it may be all about dbt
+        sqlmesh.import_early()
     chosen = transform_executor() if executor is True else executor or None
     jobs: list[Any] = [
         job

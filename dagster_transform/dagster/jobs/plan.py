@@ -100,8 +100,8 @@ def build_plan_job(
         from dagster_transform.dagster._compat_connections import keep_connections
         from dagster_transform.dagster.jobs.planning import Planning
 
-        keep_connections(context.instance)
-
+        if config.keep_event_log_open:
+            keep_connections(context.instance)
         planning = Planning(op, project, settings, config, translator)
         asked = PlanConfig(**context.op_config)
         yield from planning.run(context, asked, context.resources.transform)

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from dagster_transform.planning import Outcome, Unit, UnitKind
-from dagster_transform.walk import Finished, Report, Started
+from dagster_transform.walk import Event, Finished, Report, Started
 from tests.support.fake_project_run import (
     NEVER,
     NothingWillHappen,
@@ -144,8 +144,9 @@ def test_the_walk_goes_on_while_what_it_tells_is_being_stored() -> None:
     walk = Rehearsal(*units)
     for event in walk.walk.events():
         walk.note(event)
-        walk.inbox.let_time_pass(1)  # Dagster's database is slow
-    assert walk.times["a:1"] == (1, 2)
+        walk.inbox.let_time_pass(0.13)  # Dagster's database is slow
+    began, _ = walk.times["a:1"]
+    assert 1 <= began < 1.13, "with the next event, and not when all were stored"
     assert walk.order[-1] == "a:1"
 
 
@@ -255,3 +256,28 @@ def test_no_more_checks_than_the_limit_run_at_once_over_all_projects() -> None:
     walk = Rehearsal(*units, build("a:x"), max_concurrent_checks=3).run()
     assert walk.most_at_once(UnitKind.CHECK) == 3
     assert walk.times["a:x"] == (0, 1)
+
+
+# -- whoever stores events takes longer than the builds --------------------------------------------
+
+
+class SlowTeller(Rehearsal):
+    """Each event takes a third of a second to store; builds go on meanwhile."""
+
+    def note(self, event: Event) -> None:
+        self.inbox.let_time_pass(1 / 3)
+        super().note(event)
+
+
+def test_what_is_built_is_told_soon_though_storing_takes_longer_than_building() -> None:
+    layers = [[f"a:{layer}.{n}" for n in range(8)] for layer in range(8)]
+    above = [(), *layers]
+    units = [build(id, *before) for ids, before in zip(layers, above, strict=False) for id in ids]
+    quick = {unit.id: Script(0.05) for unit in units}
+    walk = SlowTeller(*units, scripts=quick, capacity=4).run()
+    told = {e.unit.id: time for time, e in walk.told if isinstance(e, Finished)}
+    ended = {ran.unit.id: ran.end for ran in walk.ran}
+    lags = [told[id] - (ended[id] or 0) for id in told]
+    # One second, and what comes of the units that were started in it: 4 starts, 4 ends.
+    assert max(lags) < 1 + 8 / 3 + 0.1
+    assert walk.inbox.now() == pytest.approx(len(walk.told) / 3, rel=0.03), "no time is lost by it"
