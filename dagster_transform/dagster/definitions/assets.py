@@ -69,10 +69,11 @@ def multi_asset(
 
     def transform_op(context):  # type: ignore[no-untyped-def]  # Dagster reads the annotation
         # Here, because what only a run needs takes as long to import as the graph file to read.
-        from dagster_transform.dagster._compat_connections import keep_connections
         from dagster_transform.dagster.execution.run import run_transform
 
         if transform.config.keep_event_log_open:
+            from dagster_transform.dagster._compat_connections import keep_connections
+
             keep_connections(context.instance)
         yield from run_transform(context, transform, context.resources.transform)
 

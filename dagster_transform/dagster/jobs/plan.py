@@ -97,10 +97,11 @@ def build_plan_job(
     )
     def plan_op(context):  # type: ignore[no-untyped-def]  # Dagster reads the annotation
         # Here, because what only a run needs takes as long to import as definitions to load.
-        from dagster_transform.dagster._compat_connections import keep_connections
         from dagster_transform.dagster.jobs.planning import Planning
 
         if config.keep_event_log_open:
+            from dagster_transform.dagster._compat_connections import keep_connections
+
             keep_connections(context.instance)
         planning = Planning(op, project, settings, config, translator)
         asked = PlanConfig(**context.op_config)

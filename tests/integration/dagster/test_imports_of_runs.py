@@ -46,6 +46,10 @@ NOT_OF_A_RUN = (
 )
 
 
+STORAGE = {f"{OURS}dagster._compat_events", f"{OURS}dagster._compat_connections"}
+"""What keeps Dagster's storage open."""
+
+
 def imported(transform: Transform) -> Iterator[str]:
     """Modules of a run's process when it ends."""
     transform.prepare()
@@ -66,6 +70,7 @@ def test_a_run_of_dbt_imports_neither_framework(tmp_path: Path, database: Databa
     )
     found = set(imported(transform))
     assert "dagster_transform.dbt.runs.project_run" in found
+    assert found >= STORAGE
     tops = {name.partition(".")[0] for name in found}
     assert not tops & {"dbt", "sqlmesh", "sqlglot", "pandas", "numpy", "duckdb"}
     assert not {name for name in found if name.startswith(NOT_OF_A_RUN)}
@@ -80,3 +85,16 @@ def test_a_run_of_sqlmesh_imports_no_dbt(tmp_path: Path, database: Database) -> 
     assert "dbt" not in {name.partition(".")[0] for name in found}
     assert not {name for name in found if name.startswith(NOT_OF_A_RUN)}
     assert sum(name.startswith(OURS) for name in found) <= 245
+
+
+def test_dagsters_storage_is_left_alone_where_the_config_says_so(
+    tmp_path: Path, database: Database
+) -> None:
+    DbtProject(tmp_path / "d", database, {"models/m.sql": "select 1 as n"})
+    transform = Transform(
+        tmp_path,
+        [],
+        settings={"keep_event_log_open": False},
+        further={"d": {"framework": "dbt", "path": "d", "profiles_dir": "d"}},
+    )
+    assert not STORAGE & set(imported(transform))
