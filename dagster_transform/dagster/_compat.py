@@ -247,6 +247,37 @@ def last_materialized(
     }
 
 
+def last_materializing_runs(
+    instance: dg.DagsterInstance, keys: Sequence[dg.AssetKey]
+) -> dict[dg.AssetKey, str | None]:
+    """The run that has last materialised each asset, by id: None where none has, but a sensor, say,
+    has reported it. A query for 500 assets."""
+    return {
+        record.asset_entry.asset_key: record.asset_entry.last_materialization_record.run_id or None
+        for record in asset_records(instance, keys)
+        if record.asset_entry.last_materialization_record is not None
+    }
+
+
+def runs_left_open(instance: dg.DagsterInstance, run_ids: Collection[str]) -> set[str]:
+    """Of runs those of which a step has begun and not ended: they are under way, or were killed,
+    which Dagster need not know. Those that are not known any more too. A query, and one for each
+    run that has not succeeded."""
+    if not run_ids:
+        return set()
+    filters = dg.RunsFilter(run_ids=list(run_ids))
+    runs = {run.run_id: run for run in instance.get_runs(filters)}
+    return {
+        run_id
+        for run_id in run_ids
+        if (run := runs.get(run_id)) is None
+        or (
+            not run.is_success
+            and any(step.end_time is None for step in instance.get_run_step_stats(run_id))
+        )
+    }
+
+
 def last_metadata(
     instance: dg.DagsterInstance, keys: Sequence[dg.AssetKey]
 ) -> dict[dg.AssetKey, Mapping[str, dg.MetadataValue[Any]]]:

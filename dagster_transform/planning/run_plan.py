@@ -66,8 +66,8 @@ def plan_run(
 
     Returns:
         The plan. A check that belongs to the build of a node that is built has no unit of its own;
-        the checks of a selected node that is not built are left out with their node; checks
-        selected without their node run alone.
+        the checks of a selected node that is not built are left out with their node, but where that
+        was built unjudged; checks selected without their node run alone.
 
     Raises:
         KeyError: A selected id is not in the graph.
@@ -106,7 +106,12 @@ def units_of(
         elif check.target in build:
             if not check.runs_in_build:
                 judging.append(check)
-        elif graph.is_node(check.target) and check.target in chosen and check.needs_target:
+        elif (
+            graph.is_node(check.target)
+            and check.target in chosen
+            and check.needs_target
+            and not readiness.get(check.target, Readiness()).unjudged
+        ):
             why = left_out[check.target]
             ended = why.outcome is Outcome.FAILED  # the node has; the check could not be run
             outcome = Outcome.BLOCKED if ended else why.outcome

@@ -87,6 +87,8 @@ class Readiness:
             was built before (by a plan that failed, or for another environment).
         built_at: For a node that is not built now: when what readers see was last built, aware;
             None: never, or nobody knows.
+        unjudged: For an `up_to_date` node: whether its selected checks are run all the same, since
+            none of them was when it was built.
     """
 
     outcome: Outcome | None = None
@@ -95,6 +97,7 @@ class Readiness:
     step: PromotionId | None = None
     shown: bool = False
     built_at: datetime | None = None
+    unjudged: bool = False
 
 
 @dataclass(frozen=True, slots=True)

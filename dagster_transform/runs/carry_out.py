@@ -20,7 +20,7 @@ from dagster_transform.runs.ports import EventSink, RunLog, RunRecords
 from dagster_transform.runs.rounds import Selection, below
 from dagster_transform.runs.settling import Settling
 from dagster_transform.runs.summary import RunSummary, summarise
-from dagster_transform.runs.syncing import synced
+from dagster_transform.runs.syncing import synced, unjudged
 from dagster_transform.runs.times import RunTimes
 from dagster_transform.walk import Walk
 
@@ -81,6 +81,7 @@ def carry_out(
     completed = False
     try:
         readiness = _look(selection, participants, claims)
+        readiness.update(unjudged(graph, selection.checks, readiness, ports.records))
         above = checks_above(graph, readiness, selection.checks, require_passing)
         if above:
             asked = {check.id for checks in above.values() for check in checks}

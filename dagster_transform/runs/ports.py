@@ -34,6 +34,10 @@ class RunRecords(Protocol):
         """When nodes were built, as was last stored, in seconds since 1970 (UTC); those of which
         nothing is stored are not in it."""
 
+    def left_unjudged(self, nodes: Collection[NodeId], /) -> Collection[NodeId]:
+        """Of nodes whose build is stored, those that whoever built them may not have come to judge:
+        its run was killed or is not done yet, or it was no run."""
+
     def last_results(self, checks: Collection[CheckId], /) -> Mapping[CheckId, LastResult]:
         """The latest results of checks; those that have none are not in it."""
 

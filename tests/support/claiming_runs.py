@@ -111,6 +111,9 @@ class Runs:
     def last_built(self, nodes: Collection[str], /) -> dict[str, float]:
         return {}
 
+    def left_unjudged(self, nodes: Collection[str], /) -> Collection[str]:
+        return ()
+
     def other(self, *units: Unit, name: str = "other") -> RunClaims:
         """Another run, which has the tables of these units."""
         claims = self.run(name)

@@ -48,6 +48,9 @@ class NoRecords:
     def last_built(self, nodes: Collection[NodeId], /) -> Mapping[NodeId, float]:
         return {}
 
+    def left_unjudged(self, nodes: Collection[NodeId], /) -> Collection[NodeId]:
+        return ()
+
 
 @dataclass
 class Done:

@@ -9,7 +9,12 @@ from typing import Any
 import dagster as dg
 
 from dagster_transform.claims import RunId
-from dagster_transform.dagster._compat import last_evaluations, last_materialized
+from dagster_transform.dagster._compat import (
+    last_evaluations,
+    last_materialized,
+    last_materializing_runs,
+    runs_left_open,
+)
 from dagster_transform.dagster.translation.keys import Keys
 from dagster_transform.dagster.translation.metadata import CODE_VERSION
 from dagster_transform.graph import CheckId, NodeId
@@ -38,6 +43,13 @@ class InstanceRecords:
         """When assets were last materialised; one query."""
         known = last_materialized(self._instance, [self._keys[node] for node in nodes])
         return {node: known[self._keys[node]] for node in nodes if self._keys[node] in known}
+
+    def left_unjudged(self, nodes: Collection[NodeId], /) -> Collection[NodeId]:
+        """Those that were last materialised without a run, or by one that was killed, or is not
+        done yet; a query for 500 nodes, one for the runs, and one for each that did not succeed."""
+        runs = last_materializing_runs(self._instance, [self._keys[node] for node in nodes])
+        left = {None, *runs_left_open(self._instance, {run for run in runs.values() if run})}
+        return [n for n in nodes if self._keys[n] in runs and runs[self._keys[n]] in left]
 
     def last_results(self, checks: Collection[CheckId], /) -> Mapping[CheckId, LastResult]:
         """The latest evaluations: a query for many, two more for each that is planned again."""

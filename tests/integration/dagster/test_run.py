@@ -136,6 +136,20 @@ def test_a_later_run_is_live_and_lets_python_assets_go_on_from_what_is_up_to_dat
     assert metadata["dagster/row_count"].value == 15
 
 
+def test_what_was_built_outside_of_dagster_is_judged_once_by_the_first_run_that_knows_of_it(
+    transform: Transform,
+) -> None:
+    """Nobody else would until it is built again; so it goes with what a killed run had built."""
+    assert transform.run(execution_time=SAME_DAY).success
+    transform.projects[0].run_natively(NEXT_DAY)
+    run = transform.run(execution_time=NEXT_DAY, ignore_cron=False)
+    assert run.success
+    assert run.started == []
+    assert run.materialization("a").metadata[OUTCOME].value == "synced"
+    assert run.checks == {"a:not_null": True, "a:small": False, "b:number_of_rows": True}
+    assert transform.run(execution_time=NEXT_DAY, ignore_cron=False).checks == {}
+
+
 # -- exactly what was selected ---------------------------------------------------------------------
 
 

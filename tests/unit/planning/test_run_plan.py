@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from dagster_transform.planning import (
@@ -188,6 +190,17 @@ def test_the_checks_of_a_node_that_is_not_built_are_left_out_with_it() -> None:
     result = plan(checked, "*", "*", readiness={"a:1": DONE})
     assert result.left_out["a:1:ok"].outcome is Outcome.UP_TO_DATE
     assert after(result) == {"a:2": set(), "a:2:ok": {"a:2"}}
+
+
+def test_what_was_built_before_and_not_judged_then_is_judged_now() -> None:
+    checked = graph(
+        node("a:1"), node("a:2", "a:1"), check("a:1"), check("a:1", "in", in_build=True)
+    )
+    unjudged = replace(DONE, unjudged=True)
+    result = plan(checked, "*", "*", readiness={"a:1": unjudged})
+    assert after(result) == {"a:1:ok": set(), "a:1:in": set(), "a:2": {"a:1:ok", "a:1:in"}}
+    assert result.left_out.keys() == {"a:1"}
+    assert "a:1:ok" not in plan(checked, "*", "", readiness={"a:1": unjudged}).units
 
 
 def test_a_check_waits_for_everything_that_it_reads_and_that_is_built() -> None:
