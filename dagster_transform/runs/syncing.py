@@ -64,14 +64,13 @@ def unjudged(
     built = {
         node: ready.built_at
         for node, ready in readiness.items()
-        if node in judging
-        and ready.outcome is Outcome.UP_TO_DATE
-        and ready.promotion is None
-        and ready.built_at is not None
+        if node in judging and ready.outcome is Outcome.UP_TO_DATE and ready.built_at is not None
     }
     if not built:
         return {}
     known = records.last_built(list(built))
+    # An environment that shows for the first time what another one has built judges none of it.
+    built = {n: at for n, at in built.items() if n in known or readiness[n].promotion is None}
     found = set(_later(built, known))
     left = records.left_unjudged(sorted(built.keys() - found))
     results = records.last_results([check for node in left for check in judging[node]])

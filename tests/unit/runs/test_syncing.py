@@ -135,11 +135,18 @@ def test_what_was_told_is_judged_where_its_run_did_not_come_to_it() -> None:
         Readiness(),  # it is built, and judged then
         Readiness(Outcome.UP_TO_DATE, "because"),  # it never was
         Readiness(Outcome.WAITING, "because", built_at=BUILT),  # it is half done
-        Readiness(
-            Outcome.UP_TO_DATE, "because", PromotionId("p:promotion of prod"), built_at=BUILT
-        ),  # readers don't see it yet
     ],
 )
 def test_nothing_else_is_judged_because_nobody_has_told_it(ready: Readiness) -> None:
     assert to_judge(ready) == 0
     assert to_judge(ready, AFTER, left=True) == 0
+
+
+def test_what_a_promotion_shows_is_judged_where_it_was_built_later_than_its_environment_knows() -> (
+    None
+):
+    shown = replace(DONE, promotion=PromotionId("p:promotion of prod"), shown=True)
+    assert to_judge(shown, BEFORE) == 1, "a killed plan of this environment has built it"
+    assert to_judge(shown, AFTER) == 0
+    assert to_judge(shown, AFTER, left=True) == 1
+    assert to_judge(shown) == 0, "another environment may have, and all of it would be judged"
