@@ -29,6 +29,7 @@ from bench import (
     one_of_beside,
     run_all,
     ticks,
+    warm_one_of,
 )
 from bench.measure import Result, measure, show, write
 from bench.project import ROOT, prepare
@@ -39,7 +40,9 @@ BENCHMARKS = {module.NAME: module for module in (load, load_job_groups, one_of)}
 OWN_PROJECT: dict[str, Any] = {
     bench.NAME: bench
     for bench in (
+        warm_one_of.SQLMESH,
         dbt_one_of,
+        warm_one_of.DBT,
         dbt_300,
         audits_200,
         dbt_tests_200.SLOW,

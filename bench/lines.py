@@ -98,7 +98,11 @@ LINES = (
          _wall(1.0), THOUSAND),
     Line("one due SQLMesh model of 1,000", "`sqlmesh run --select-model`", "one-of-1000",
          _wall(0.4), THOUSAND),
+    Line("one due SQLMesh model of 1,000, launched with `warm: true`",
+         "`sqlmesh run --select-model`", "warm-one-of-1000", _wall(0.2), THOUSAND),
     Line("one dbt model of 1,000", "`dbt run --select`", "dbt-one-of-1000", _wall(0.7), THOUSAND),
+    Line("one dbt model of 1,000, launched with `warm: true`", "`dbt run --select`",
+         "warm-dbt-one-of-1000", _wall(0.3), THOUSAND),
     Line("one dbt test of 1,000", "`dbt test --select`", "dbt-test-one-of-1000", _wall(0.7),
          THOUSAND),
     Line(f"{_FIRST}, DuckDB, the plan job", _PLAN, "first-plan-100", _FIRST_PLAN, HUNDRED),
@@ -123,6 +127,14 @@ LINES = (
          (Target(50, "slots, sqlite, times", at_least=True),)),
     Line("slots, 8 processes contending, PostgreSQL", _POOLS, "claims",
          (Target(30, "slots, postgres, times", at_least=True),)),
+    *(
+        Line(f"100 models, from a build's commit to its event: {framework} on {database}", "",
+             "live-100", (Target(2, f"{name}, s"),))
+        for framework, database, name in (
+            ("SQLMesh", "DuckDB", "sqlmesh, duckdb"), ("dbt", "DuckDB", "dbt, duckdb"),
+            ("SQLMesh", "PostgreSQL", "sqlmesh, postgres"), ("dbt", "PostgreSQL", "dbt, postgres"),
+        )
+    ),
     Line("job groups of 100,000 nodes", "", "job-groups", (Target(2, "100,000 nodes, s"),)),
     Line("a look of the sensor: 1,000 nodes, 50 runs under way", "", "ticks",
          (Target(0.2, "sensor, CPU s"),)),

@@ -116,6 +116,7 @@ claims_url: postgresql://me:${PASSWORD:-}@db.example/dagster
 claims_lease: 60
 claims_heartbeat: 15
 keep_event_log_open: false
+warm: true
 """
 
 _VARIABLE = re.compile(r"\$\{[^}]*\}")

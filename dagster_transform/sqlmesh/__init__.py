@@ -42,6 +42,7 @@ __all__ = [
     "end_backends",
     "finish_run",
     "import_early",
+    "import_now",
     "make_project_run",
     "project_shared_resources",
     "propose_plan",
@@ -99,6 +100,16 @@ def project_shared_resources(
         return shared_resources_of(context, settings, alone=alone)
 
 
+def import_now() -> None:
+    """Import SQLMesh, and what opening a project and a run of it import besides.
+
+    Raises:
+        SqlmeshMissingError: It can't be imported.
+    """
+    _import_sqlmesh()
+    import_module(f"{__name__}.runs.project_run")
+
+
 def import_early() -> None:
     """Import SQLMesh, and what opening a project imports besides, on a thread of its own; whoever
     needs it next waits for that, or hears what went wrong.
@@ -109,8 +120,7 @@ def import_early() -> None:
 
     def load() -> None:
         with suppress(Exception):
-            _import_sqlmesh()
-            import_module(f"{__name__}.runs.project_run")
+            import_now()
 
     threading.Thread(target=load, name="import-sqlmesh", daemon=True).start()
 

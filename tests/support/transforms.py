@@ -22,7 +22,6 @@ from typing import Any
 import dagster as dg
 import yaml
 from dagster._core.definitions.reconstruct import ReconstructableRepository
-from dagster._core.definitions.selector import JobSubsetSelector
 from dagster._core.execution.api import execute_run
 from dagster._core.execution.plan.resume_retry import ReexecutionStrategy
 from dagster._core.test_utils import in_process_test_workspace
@@ -30,10 +29,10 @@ from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from dagster._core.workspace.context import WorkspaceProcessContext
 from dagster._core.workspace.load_target import PythonFileTarget
 
+from tests.support.launching import ASSET_JOB, create_run, remote_job
 from tests.support.sqlmesh_projects import Project
 from tests.support.stories import Story
 
-ASSET_JOB = "__ASSET_JOB"
 LOCATION = "transform_under_test"
 
 DEFINITIONS = """
@@ -208,7 +207,7 @@ class Transform:
                 request_context=context,
                 parent_run=parent_run,
                 code_location=location,
-                remote_job=self._remote_job(context, None, None),
+                remote_job=remote_job(context, None, None),
                 strategy=ReexecutionStrategy.FROM_ASSET_FAILURE,
                 use_parent_run_tags=True,
             )
@@ -274,20 +273,6 @@ class Transform:
         with in_process_test_workspace(self.instance, origin) as context:
             yield context
 
-    def _remote_job(self, context: Any, assets: Any, checks: Any, job_name: str = ASSET_JOB) -> Any:
-        location = context.get_code_location(context.code_location_names[0])
-        (repository,) = location.get_repositories().values()
-        return location.get_job(
-            JobSubsetSelector(
-                location_name=location.name,
-                repository_name=repository.name,
-                job_name=job_name,
-                op_selection=None,
-                asset_selection=assets,
-                asset_check_selection=checks,
-            )
-        )
-
     def _create(
         self,
         context: Any,
@@ -299,36 +284,17 @@ class Transform:
         job_name: str = ASSET_JOB,
         ops: Mapping[str, Any] | None = None,
     ) -> dg.DagsterRun:
-        asset_keys = None if assets is None else {self.key(name) for name in assets}
-        check_keys = None if checks is None else {self.check_key(name) for name in checks}
-        job = self._remote_job(context, asset_keys, check_keys, job_name)
-        location = context.get_code_location(context.code_location_names[0])
-        (repository,) = location.get_repositories().values()
         config: dict[str, Any] = {"ops": dict(ops)} if ops else {}
         if options:
             config["resources"] = {"transform": {"config": options}}
-        plan = location.get_execution_plan(
-            job, config, step_keys_to_execute=None, known_state=None, instance=self.instance
-        )
-        return self.instance.create_run(
+        return create_run(
+            self.instance,
+            context,
+            None if assets is None else {self.key(name) for name in assets},
+            None if checks is None else {self.check_key(name) for name in checks},
             job_name=job_name,
-            run_id=None,
-            run_config=config,
-            resolved_op_selection=job.resolved_op_selection,
-            step_keys_to_execute=plan.execution_plan_snapshot.step_keys_to_execute,
-            op_selection=None,
-            status=dg.DagsterRunStatus.NOT_STARTED,
-            root_run_id=None,
-            parent_run_id=None,
-            tags={**job.tags, **(tags or {})},
-            job_snapshot=job.job_snapshot,
-            execution_plan_snapshot=plan.execution_plan_snapshot,
-            parent_job_snapshot=job.parent_job_snapshot,
-            remote_job_origin=job.get_remote_origin(),
-            job_code_origin=job.get_python_origin(),
-            asset_selection=asset_keys,
-            asset_check_selection=check_keys,
-            asset_graph=repository.asset_graph,
+            config=config,
+            tags=tags,
         )
 
     # -- commands -------------------------------------------------------------------------------

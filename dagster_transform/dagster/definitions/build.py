@@ -22,6 +22,7 @@ from dagster_transform.dagster.jobs.pause import pause_jobs
 from dagster_transform.dagster.schedules.janitor import janitor_schedules
 from dagster_transform.dagster.translation.inner_names import op_name
 from dagster_transform.dagster.translation.translator import TransformTranslator
+from dagster_transform.dagster.warm import start_runs_warm
 from dagster_transform.dagster.watching.sensors import watching_sensors
 from dagster_transform.errors import TransformError
 from dagster_transform.process.collector import kept
@@ -107,6 +108,8 @@ def definitions_of(
         assets += [_not_in_files(project, shown) for project in shown.loaded.not_in_files]
         if shown.transform.graph.nodes:
             assets.append(multi_asset(name, shown.made, shown.transform, shown.not_there))
+    if config.warm and not begins:
+        start_runs_warm(config)
     if begins and config.keep_event_log_open:
         # Not with this module: it brings SQLAlchemy, which loading definitions does without.
         from dagster_transform.dagster._compat_events import store_events_faster

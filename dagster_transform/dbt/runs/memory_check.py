@@ -8,6 +8,7 @@ from pathlib import Path
 from time import monotonic, sleep
 
 from dagster_transform.dbt.errors import DbtError
+from dagster_transform.process.memory import memory_in_use
 
 _POLL = 0.5
 _CGROUPS = Path("/sys/fs/cgroup")
@@ -54,13 +55,6 @@ def _kill_counts() -> list[Path]:
             elif "memory" in controllers.split(","):
                 places.append(_CGROUPS / "memory" / group.strip("/") / "memory.oom_control")
     return [*places, Path("/proc/vmstat")]
-
-
-def memory_in_use() -> float:
-    """The share of the machine's memory that is not available, from 0 to 1."""
-    import psutil  # type: ignore[import-untyped]
-
-    return float(psutil.virtual_memory().percent) / 100
 
 
 def wait_for_memory(

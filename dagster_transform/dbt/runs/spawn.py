@@ -20,11 +20,9 @@ from tempfile import TemporaryFile
 from typing import IO
 
 from dagster_transform.dbt.command_line import child_environment
-from dagster_transform.dbt.runs.memory_check import memory_in_use
+from dagster_transform.process.memory import HIGH, memory_in_use
 
 _MODULE = "dagster_transform.dbt.child"
-_MEMORY = 0.8
-"""Share of the machine's memory in use from which on nothing is started ahead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +100,7 @@ def spare_process(parsed: Path) -> SpareProcess | None:
         parsed: partial_parse.msgpack of a project; where it is missing, nothing is started.
     """
     with suppress(OSError):
-        if os.access(parsed, os.R_OK) and memory_in_use() < _MEMORY:
+        if os.access(parsed, os.R_OK) and memory_in_use() < HIGH:
             return SpareProcess(parsed)
     return None
 

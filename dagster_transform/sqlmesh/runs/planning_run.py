@@ -277,10 +277,12 @@ def _why_not(staged: StagedPlan, evaluation: Evaluation, snapshot: Any, held: st
     promotion, empty = staged.promotion, why_empty(snapshot, evaluation)
     if empty:
         return Readiness(Outcome.WAITING, held or empty, promotion=promotion)
+    stamp = built_at(snapshot, evaluation)  # a run that was killed may not have told it
     if snapshot.version != staged.versions.get(snapshot.name):
         reason = "its table was built before"
-        return Readiness(Outcome.UP_TO_DATE, reason, promotion=promotion, shown=True)
-    stamp = built_at(snapshot, evaluation)  # a run that was killed may not have told it
+        return Readiness(
+            Outcome.UP_TO_DATE, reason, promotion=promotion, shown=True, built_at=stamp
+        )
     if held:
         return Readiness(Outcome.WAITING, held, promotion=promotion, built_at=stamp)
     reason = "the plan builds nothing for it"

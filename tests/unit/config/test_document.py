@@ -90,7 +90,7 @@ def test_all_errors_of_a_file_come_at_once_in_its_order() -> None:
             "transform.yaml:16:1: more: unknown key; known keys: projects, max_concurrent_models, "
             "check_concurrency, check_jobs, job_groups, alerts, "
             "freshness_grace, tags, connections, artifacts, webserver, claims_url, claims_lease, "
-            "claims_heartbeat, keep_event_log_open"
+            "claims_heartbeat, keep_event_log_open, warm"
         ),
     ]
 
@@ -197,7 +197,7 @@ MARTS = "projects:\n  marts:\n    framework: sqlmesh\n    path: marts\n"
                     "5:1: root: unknown key; known keys: projects, max_concurrent_models, "
                     "check_concurrency, check_jobs, job_groups, alerts, "
                     "freshness_grace, tags, connections, artifacts, webserver, claims_url, "
-                    "claims_lease, claims_heartbeat, keep_event_log_open"
+                    "claims_lease, claims_heartbeat, keep_event_log_open, warm"
                 )
             ],
         ),
