@@ -29,7 +29,7 @@ from bench import (
     one_of_beside,
     run_all,
     ticks,
-    warm_one_of,
+    warm,
 )
 from bench.measure import Result, measure, show, write
 from bench.project import ROOT, prepare
@@ -40,11 +40,12 @@ BENCHMARKS = {module.NAME: module for module in (load, load_job_groups, one_of)}
 OWN_PROJECT: dict[str, Any] = {
     bench.NAME: bench
     for bench in (
-        warm_one_of.SQLMESH,
+        warm.SQLMESH,
         dbt_one_of,
-        warm_one_of.DBT,
+        warm.DBT,
         dbt_300,
         audits_200,
+        warm.AUDITS,
         dbt_tests_200.SLOW,
         dbt_tests_200.INSTANT,
         dbt_test_one_of,

@@ -17,17 +17,8 @@ import psutil  # type: ignore[import-untyped]
 from dagster._core.workspace.context import WorkspaceProcessContext
 from dagster._core.workspace.load_target import PythonFileTarget
 
-from tests.support.launching import create_run
+from tests.support.launching import ASSET_JOB, create_run
 
-DEFINITIONS = """\
-from pathlib import Path
-
-from dagster_transform import build_transform_definitions
-from dagster_transform.config import load_config
-
-config = load_config(Path(__file__).parent)
-defs = build_transform_definitions(config.model_copy(update={"warm": True}))
-"""
 _AT_REST = 0.05
 """CPU seconds, of half a second, below which nothing is imported any more."""
 
@@ -35,7 +26,9 @@ _AT_REST = 0.05
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("file", help="of the definitions")
-    parser.add_argument("asset", help="the key, with slashes")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--asset", help="the key, with slashes")
+    what.add_argument("--job", help="the name")
     parser.add_argument("--config-json", default="{}")
     given = parser.parse_args()
     target = PythonFileTarget(given.file, "defs", str(Path.cwd()), "warm")
@@ -46,8 +39,9 @@ def main() -> int:
         _wait_until_warm()
         context = process.create_request_context()
         began, spent = time.time(), _cpu()
-        key = dg.AssetKey(given.asset.split("/"))
-        run = create_run(instance, context, {key}, config=json.loads(given.config_json))
+        assets = {dg.AssetKey(given.asset.split("/"))} if given.asset else None
+        job, config = given.job or ASSET_JOB, json.loads(given.config_json)
+        run = create_run(instance, context, assets, job_name=job, config=config)
         instance.launch_run(run.run_id, context)
         while not (found := instance.get_run_by_id(run.run_id)) or not found.is_finished:
             time.sleep(0.02)

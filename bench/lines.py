@@ -119,6 +119,8 @@ LINES = (
     Line("300 dbt models, PostgreSQL, 8 threads: while models are built", "`dbt run`", "dbt-300",
          (Target(0.65), Target(1.2, "cpu")), 300),
     Line("200 audits of 0.5 s, 8 workers", "`sqlmesh audit`", "audits-200", _wall(0.133)),
+    Line("200 audits of 0.5 s, 8 workers, launched with `warm: true`", "`sqlmesh audit`",
+         "warm-audits-200", _wall(0.133)),
     Line("1,000 claims in one call, SQLite", "", "claims",
          (Target(0.010, "1,000 claims in one call, sqlite, s"),)),
     Line("1,000 claims in one call, PostgreSQL", "", "claims",

@@ -1,5 +1,5 @@
-"""warm-one-of-1000, warm-dbt-one-of-1000: one model of a thousand in a run that a code server with
-`warm: true` starts."""
+"""warm-one-of-1000, warm-dbt-one-of-1000, warm-audits-200: what other benchmarks do in a process of
+its own, in a run that a code server with `warm: true` starts."""
 
 from __future__ import annotations
 
@@ -11,11 +11,17 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from bench import dbt_one_of, launch, one_of
+from bench import audits_200, dbt_one_of, one_of
 from bench.measure import Result
 from bench.project import ROOT, prepare
 
 _FILE = "definitions_warm.py"
+_COLD = "build_transform_definitions(Path(__file__).parent)"
+_IMPORT = "from dagster_transform.config import load_config"
+_WARM = (
+    "build_transform_definitions("
+    'load_config(Path(__file__).parent).model_copy(update={"warm": True}))'
+)
 
 
 @dataclass(frozen=True)
@@ -25,14 +31,12 @@ class Warm:
     Attributes:
         cold: The benchmark of the same in a process of its own.
         prepared: Makes its project.
-        asset: The key of the model, with slashes.
-        options: Of the launch.
+        launched: Of that project: what is launched, as arguments of `bench.launch`.
     """
 
     cold: ModuleType
     prepared: Callable[[Path, int, Callable[[str], None]], Any]
-    asset: Callable[[Any], str]
-    options: Sequence[str] = ()
+    launched: Callable[[Any], Sequence[str]]
 
     @property
     def NAME(self) -> str:  # noqa: N802 - as a module has it
@@ -46,8 +50,8 @@ class Warm:
         """A run that is launched, against the native command."""
         cold = self.cold.compare(project)
         ours, theirs = cold.sides
-        (ours.cwd / _FILE).write_text(launch.DEFINITIONS, encoding="utf-8")
-        command = [sys.executable, "-m", "bench.launch", _FILE, self.asset(project), *self.options]
+        _write_definitions(ours.cwd)
+        command = [sys.executable, "-m", "bench.launch", _FILE, *self.launched(project)]
 
         def verify(began: float, output: str) -> dict[str, Any]:
             measured = next(line for line in output.splitlines() if line.startswith('{"wall"'))
@@ -63,5 +67,20 @@ class Warm:
         return Result(self.NAME, self.ABOUT, [warm, theirs], cold.facts)
 
 
-SQLMESH = Warm(one_of, prepare, one_of.key_of, ["--config-json", json.dumps(one_of.IGNORE_NO_CRON)])
-DBT = Warm(dbt_one_of, dbt_one_of.prepared, lambda project: str(project.model))
+def _write_definitions(folder: Path) -> None:
+    """The same definitions, of the same config but for `warm`."""
+    text = (folder / "definitions.py").read_text(encoding="utf-8")
+    if text.count(_COLD) != 1:
+        raise RuntimeError(f"{folder}/definitions.py has no {_COLD}")
+    text = text.replace(_COLD, _WARM)
+    (folder / _FILE).write_text(f"{_IMPORT}\n{text}", encoding="utf-8")
+
+
+def _sqlmesh(project: Any) -> list[str]:
+    options = json.dumps(one_of.IGNORE_NO_CRON)
+    return ["--asset", one_of.key_of(project), "--config-json", options]
+
+
+SQLMESH = Warm(one_of, prepare, _sqlmesh)
+DBT = Warm(dbt_one_of, dbt_one_of.prepared, lambda project: ["--asset", str(project.model)])
+AUDITS = Warm(audits_200, audits_200.prepared, lambda _: ["--job", "checks"])
