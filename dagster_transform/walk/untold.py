@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dagster_transform.walk.events import Event
 
 _BEHIND = 1.0
-"""Seconds that what has just happened may have to wait for its turn."""
+"""Seconds that what has just happened may have to wait until it is stored."""
 _LATEST = 8
 """Events from which is taken how long storing one takes."""
 
@@ -45,7 +45,7 @@ class Untold:
 
     @property
     def is_behind(self) -> bool:
-        """Whether an event of this moment would be stored too late.
+        """Whether an event of this moment would be stored long after it.
 
         Nothing should start then: builds would run ahead of what is known of them, a UI show what
         was so long ago, and a kill leave much to be found out. It costs no time, for by then it is
