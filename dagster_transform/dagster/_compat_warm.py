@@ -14,6 +14,7 @@ import multiprocessing
 import sys
 from collections.abc import Sequence
 from multiprocessing import forkserver
+from types import FrameType
 from typing import Any
 
 PACKAGES = (
@@ -49,10 +50,10 @@ def _code_server() -> Any:
     module = sys.modules.get("dagster._grpc.server")
     if module is None:
         return None
-    frame = sys._getframe()
+    frame: FrameType | None = sys._getframe()
     while frame is not None:
         found = frame.f_locals.get("self")
         if isinstance(found, module.DagsterApiServer):
             return found
-        frame = frame.f_back  # type: ignore[assignment]
+        frame = frame.f_back
     return None
