@@ -261,20 +261,15 @@ def last_materializing_runs(
 
 def runs_left_open(instance: dg.DagsterInstance, run_ids: Collection[str]) -> set[str]:
     """Of runs those of which a step has begun and not ended: they are under way, or were killed,
-    which Dagster need not know. Those that are not known any more too. A query, and one for each
-    run that has not succeeded."""
+    which Dagster need not know. A query, and one for each run that has not succeeded."""
     if not run_ids:
         return set()
-    filters = dg.RunsFilter(run_ids=list(run_ids))
-    runs = {run.run_id: run for run in instance.get_runs(filters)}
+    runs = instance.get_runs(dg.RunsFilter(run_ids=list(run_ids)))
     return {
-        run_id
-        for run_id in run_ids
-        if (run := runs.get(run_id)) is None
-        or (
-            not run.is_success
-            and any(step.end_time is None for step in instance.get_run_step_stats(run_id))
-        )
+        run.run_id
+        for run in runs
+        if not run.is_success
+        and any(step.end_time is None for step in instance.get_run_step_stats(run.run_id))
     }
 
 

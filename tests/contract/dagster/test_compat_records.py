@@ -67,5 +67,6 @@ def test_a_run_that_was_killed_has_left_a_step_open(how: str, tmp_path: Path) ->
         assert found.get(dg.AssetKey("seen")) is None
         left = _compat.runs_left_open(instance, [run.run_id])
         assert left == ({run.run_id} if how == "kill" else set())
-        assert _compat.runs_left_open(instance, ["unknown"]) == {"unknown"}
+        # People delete runs that have long ended.
+        assert _compat.runs_left_open(instance, ["unknown"]) == set()
         assert _compat.runs_left_open(instance, []) == set()
