@@ -22,7 +22,6 @@ from dagster_transform.dagster.jobs.pause import pause_jobs
 from dagster_transform.dagster.schedules.janitor import janitor_schedules
 from dagster_transform.dagster.translation.inner_names import op_name
 from dagster_transform.dagster.translation.translator import TransformTranslator
-from dagster_transform.dagster.warm import start_runs_warm
 from dagster_transform.dagster.watching.sensors import watching_sensors
 from dagster_transform.errors import TransformError
 from dagster_transform.process.collector import kept
@@ -109,6 +108,8 @@ def definitions_of(
         if shown.transform.graph.nodes:
             assets.append(multi_asset(name, shown.made, shown.transform, shown.not_there))
     if config.warm and not begins:
+        from dagster_transform.dagster.warm import start_runs_warm
+
         start_runs_warm(config)
     if begins and config.keep_event_log_open:
         # Not with this module: it brings SQLAlchemy, which loading definitions does without.

@@ -74,7 +74,7 @@ def test_a_run_of_dbt_imports_neither_framework(tmp_path: Path, database: Databa
     tops = {name.partition(".")[0] for name in found}
     assert not tops & {"dbt", "sqlmesh", "sqlglot", "pandas", "numpy", "duckdb"}
     assert not {name for name in found if name.startswith(NOT_OF_A_RUN)}
-    assert sum(name.startswith(OURS) for name in found) <= 210
+    assert sum(name.startswith(OURS) for name in found) <= 211
 
 
 def test_a_run_of_sqlmesh_imports_no_dbt(tmp_path: Path, database: Database) -> None:

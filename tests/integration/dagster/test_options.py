@@ -315,7 +315,9 @@ def test_what_a_run_has_built_itself_is_not_synced(transform: Transform) -> None
     assert again.materialized == []
 
 
-def test_what_a_run_of_another_instance_has_built_is_told_once(transform: Transform) -> None:
+def test_what_a_run_of_another_instance_has_built_is_told_and_judged_once(
+    transform: Transform,
+) -> None:
     """Two Dagster instances on one warehouse: the second finds the work done, and says so once."""
     options = {"execution_time": NEXT_DAY, "ignore_cron": False}
     home = transform.home
@@ -327,12 +329,13 @@ def test_what_a_run_of_another_instance_has_built_is_told_once(transform: Transf
     assert second.success
     assert second.started == []
     assert outcomes(second) == {"a": "synced", "b": "synced"}
-    assert second.checks == {}
+    assert second.checks == {"a:not_null": True, "a:small": False, "b:not_null": True}
     third = transform.run(["mart.a", "mart.b"], **options)
-    assert (third.started, third.materialized) == ([], [])
+    assert (third.started, third.materialized, third.checks) == ([], [], {})
     transform.close()
     transform.home = home
-    assert transform.run(["mart.a", "mart.b"], **options).materialized == []
+    last = transform.run(["mart.a", "mart.b"], **options)
+    assert (last.materialized, last.checks) == ([], {}), "it has judged what it has built"
 
 
 def _only_settings(_: str, names: list[str]) -> set[str]:
