@@ -3,9 +3,9 @@
 dbt and SQLMesh models that read each other, with audits and tests; every second run is a plan. A
 run is killed (SIGKILL) at some time, some milliseconds after some event was stored, or after the
 database has committed some build. Then the next run of the same comes. After it, every build that
-the database has counted is told in Dagster, nothing is told that it has not counted, no result is
-told of a check that did not run, rows and intervals are those that they should be, and nothing is
-claimed. Printed is how often a check was lost: its build was recorded, and the run killed before.
+the database has counted is told in Dagster and judged by all of its checks, nothing is told that it
+has not counted, no result is told of a check that did not run, rows and intervals are those that
+they should be, and nothing is claimed.
 """
 
 from __future__ import annotations
@@ -81,23 +81,23 @@ def test_what_killed_runs_have_built_is_told(
             kill.untold = untold(killed.builds(), killed.told)
             kills.append(kill)
             killed.finish(**options)
+            unjudged = not_judged(killed.builds(), killed.told, checks)
             wrong = [
+                *(f"not judged: {check}" for check in sorted(unjudged)),
                 *lies(killed.builds(), killed.told, killed.asked),
                 *_wrong_rows(killed),
                 *(f"claimed: {each}" for each in held(transform)),
             ]
-            kill.not_judged = not_judged(killed.builds(), killed.told, checks)
             with capsys.disabled():
                 print(f"  {kill}" if kill.in_time else f"  too late: {kill}", flush=True)
             assert not wrong, f"seed {SEED}, {kill}:\n" + "\n".join(wrong)
     finally:
         transform.close()
     hit = sum(bool(kill.untold) for kill in kills)
-    lost = sum(bool(kill.not_judged) for kill in kills)
     with capsys.disabled():
         print(
-            f"{count} kills; {hit} of them between a build and its event; after {lost} the next "
-            "run did not judge all that the killed one had built"
+            f"{count} kills; {hit} of them between a build and its event; after each the next run "
+            "told and judged all that the killed one had built"
         )
     assert hit >= count / 10
 

@@ -48,13 +48,12 @@ class Kill:
     builds: int = 0
     told: int = 0
     untold: set[str] = field(default_factory=set)
-    not_judged: set[str] = field(default_factory=set)
 
     def __str__(self) -> str:
         kind = "a plan" if self.plans else "a run"
         return (
             f"{kind} {self.run[:8]} killed {self.how}: {self.builds} builds, {self.told} events, "
-            f"{len(self.untold)} built and not told then; {len(self.not_judged)} checks lost"
+            f"{len(self.untold)} built and not told then"
         )
 
 
