@@ -45,7 +45,8 @@ def launch(transform: Transform, process: WorkspaceProcessContext) -> Story:
     context = process.create_request_context()
     run = create_run(transform.instance, context)
     transform.instance.launch_run(run.run_id, context)
-    until(lambda: transform.story(run.run_id).status.name in ("SUCCESS", "FAILURE"), "its end")
+    ends = ("SUCCESS", "FAILURE")
+    until(lambda: transform.story(run.run_id).status.name in ends, "its end", 120)
     return transform.story(run.run_id)
 
 
