@@ -14,10 +14,8 @@ from pathlib import Path
 
 import dagster as dg
 import psutil  # type: ignore[import-untyped]
-from dagster._core.workspace.context import WorkspaceProcessContext
-from dagster._core.workspace.load_target import PythonFileTarget
 
-from tests.support.launching import ASSET_JOB, create_run
+from tests.support.launching import ASSET_JOB, code_server, create_run
 
 _AT_REST = 0.05
 """CPU seconds, of half a second, below which nothing is imported any more."""
@@ -31,10 +29,9 @@ def main() -> int:
     what.add_argument("--job", help="the name")
     parser.add_argument("--config-json", default="{}")
     given = parser.parse_args()
-    target = PythonFileTarget(given.file, "defs", str(Path.cwd()), "warm")
     with (
         dg.DagsterInstance.get() as instance,
-        WorkspaceProcessContext(instance, target) as process,
+        code_server(instance, Path(given.file), Path.cwd()) as process,
     ):
         _wait_until_warm()
         context = process.create_request_context()

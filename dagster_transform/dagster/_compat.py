@@ -240,11 +240,7 @@ def last_materialized(
 ) -> dict[dg.AssetKey, float]:
     """When Dagster last heard that assets were materialised, in seconds since 1970; a query for 500
     assets."""
-    return {
-        record.asset_entry.asset_key: record.asset_entry.last_materialization_record.timestamp
-        for record in asset_records(instance, keys)
-        if record.asset_entry.last_materialization_record is not None
-    }
+    return {key: record.timestamp for key, record in _last_materializations(instance, keys)}
 
 
 def last_materializing_runs(
@@ -252,11 +248,16 @@ def last_materializing_runs(
 ) -> dict[dg.AssetKey, str | None]:
     """The run that has last materialised each asset, by id: None where none has, but a sensor, say,
     has reported it. A query for 500 assets."""
-    return {
-        record.asset_entry.asset_key: record.asset_entry.last_materialization_record.run_id or None
-        for record in asset_records(instance, keys)
-        if record.asset_entry.last_materialization_record is not None
-    }
+    return {key: record.run_id or None for key, record in _last_materializations(instance, keys)}
+
+
+def _last_materializations(
+    instance: dg.DagsterInstance, keys: Sequence[dg.AssetKey]
+) -> Iterator[tuple[dg.AssetKey, dg.EventLogRecord]]:
+    for record in asset_records(instance, keys):
+        last = record.asset_entry.last_materialization_record
+        if last is not None:
+            yield record.asset_entry.asset_key, last
 
 
 def runs_left_open(instance: dg.DagsterInstance, run_ids: Collection[str]) -> set[str]:

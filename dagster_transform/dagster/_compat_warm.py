@@ -17,12 +17,8 @@ from multiprocessing import forkserver
 from types import FrameType
 from typing import Any
 
-PACKAGES = (
-    "dagster._grpc.impl",
-    "dagster._core.execution.api",
-    "dagster._core.storage.captured_log_manager",
-)
-"""What the process of a run needs of Dagster, which `import dagster` does not bring."""
+BEGINS_RUNS = "dagster._grpc.impl"
+"""The module with whose function the process of a run begins."""
 
 
 def start_runs_with_forkserver(preload: Sequence[str]) -> bool:

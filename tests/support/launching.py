@@ -1,14 +1,39 @@
-"""Runs as the UI creates them: of a job of a code location, with a selection."""
+"""Code servers, and runs as the UI creates them: of a job of a code location, with a selection."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
 from dagster._core.definitions.selector import JobSubsetSelector
+from dagster._core.workspace.context import WorkspaceProcessContext
+from dagster._core.workspace.load_target import PythonFileTarget
 
 ASSET_JOB = "__ASSET_JOB"
+
+
+@contextmanager
+def code_server(
+    instance: dg.DagsterInstance, file: Path, folder: Path, location: str = "here"
+) -> Iterator[WorkspaceProcessContext]:
+    """A code server as the webserver has it, a process of its own; in the end it is over.
+
+    Args:
+        instance: Whose launcher begins runs there.
+        file: The definitions, as `defs`.
+        folder: Its working directory.
+        location: The name of the code location.
+    """
+    target = PythonFileTarget(str(file), "defs", str(folder), location)
+    with WorkspaceProcessContext(instance, target) as process:
+        try:
+            yield process
+        finally:
+            process._grpc_server_registry.shutdown_all_processes()
+            process._grpc_server_registry.wait_for_processes()
 
 
 def remote_job(

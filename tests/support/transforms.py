@@ -26,10 +26,8 @@ from dagster._core.execution.api import execute_run
 from dagster._core.execution.plan.resume_retry import ReexecutionStrategy
 from dagster._core.test_utils import in_process_test_workspace
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
-from dagster._core.workspace.context import WorkspaceProcessContext
-from dagster._core.workspace.load_target import PythonFileTarget
 
-from tests.support.launching import ASSET_JOB, create_run, remote_job
+from tests.support.launching import ASSET_JOB, code_server, create_run, remote_job
 from tests.support.sqlmesh_projects import Project
 from tests.support.stories import Story
 
@@ -207,7 +205,7 @@ class Transform:
                 request_context=context,
                 parent_run=parent_run,
                 code_location=location,
-                remote_job=remote_job(context, None, None),
+                remote_job=remote_job(context),
                 strategy=ReexecutionStrategy.FROM_ASSET_FAILURE,
                 use_parent_run_tags=True,
             )
@@ -226,8 +224,7 @@ class Transform:
 
         `self.instance.run_launcher.terminate` ends it as the UI does. Yields the run's id.
         """
-        target = PythonFileTarget(str(self.module), "defs", str(self.folder), LOCATION)
-        with WorkspaceProcessContext(self.instance, target) as process:
+        with code_server(self.instance, self.module, self.folder, LOCATION) as process:
             context = process.create_request_context()
             run = self._create(context, assets, None, None, options, job_name=job, ops=ops)
             self.instance.launch_run(run.run_id, context)
@@ -235,8 +232,6 @@ class Transform:
                 yield run.run_id
             finally:
                 self._end(run.run_id)
-                process._grpc_server_registry.shutdown_all_processes()
-                process._grpc_server_registry.wait_for_processes()
 
     def _end(self, run_id: str) -> None:
         """Kill the process of a run that has not ended: its code server would wait for it."""

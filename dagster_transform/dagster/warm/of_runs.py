@@ -8,10 +8,10 @@ import gc
 from contextlib import suppress
 from importlib import import_module
 
-from dagster_transform.dagster._compat_warm import PACKAGES
+from dagster_transform.dagster._compat_warm import BEGINS_RUNS
 
 for name in (
-    *PACKAGES,
+    BEGINS_RUNS,
     "dagster_transform.dagster._compat_connections",
     "dagster_transform.dagster._compat_events",
     "dagster_transform.dagster.definitions.build",

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,9 @@ import dagster as dg
 import psutil
 import pytest
 from dagster._core.workspace.context import WorkspaceProcessContext
-from dagster._core.workspace.load_target import PythonFileTarget
 
 from dagster_transform.dagster import _compat_warm
-from tests.support.launching import create_run
+from tests.support import launching
 from tests.support.processes import alive
 from tests.support.waiting import until
 
@@ -68,7 +68,7 @@ class Server:
 
     def launch(self, asset: str) -> str:
         context = self.process.create_request_context()
-        run = create_run(self.instance, context, {dg.AssetKey(asset)})
+        run = launching.create_run(self.instance, context, {dg.AssetKey(asset)})
         self.instance.launch_run(run.run_id, context)
         return run.run_id
 
@@ -95,16 +95,11 @@ class Server:
 def code_server(folder: Path) -> Iterator[Server]:
     (folder / "definitions.py").write_text(DEFINITIONS, encoding="utf-8")
     (folder / "dagster.yaml").write_text("telemetry: {enabled: false}\n", encoding="utf-8")
-    target = PythonFileTarget(str(folder / "definitions.py"), "defs", str(folder), "here")
     with (
         dg.DagsterInstance.from_config(str(folder)) as instance,
-        WorkspaceProcessContext(instance, target) as process,
+        launching.code_server(instance, folder / "definitions.py", folder) as process,
     ):
-        try:
-            yield Server(folder, instance, process)
-        finally:
-            process._grpc_server_registry.shutdown_all_processes()
-            process._grpc_server_registry.wait_for_processes()
+        yield Server(folder, instance, process)
 
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no fork")
@@ -152,6 +147,11 @@ def test_the_warm_process_is_made_anew_where_it_was_killed(tmp_path: Path) -> No
         until(lambda: not alive(parent), "it to be gone")
         assert server.wait(server.launch("quick")) is dg.DagsterRunStatus.SUCCESS
         assert server.told()[1] != parent
+
+
+def test_the_function_that_begins_a_run_is_where_it_was() -> None:
+    """What can't be imported ahead is left out without a word."""
+    assert callable(import_module(_compat_warm.BEGINS_RUNS).start_run_in_subprocess)
 
 
 def test_outside_of_a_code_server_nothing_is_started() -> None:

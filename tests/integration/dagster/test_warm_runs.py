@@ -10,10 +10,9 @@ from typing import Any
 
 import pytest
 from dagster._core.workspace.context import WorkspaceProcessContext
-from dagster._core.workspace.load_target import PythonFileTarget
 
 from tests.support.dbt_projects import DbtProject
-from tests.support.launching import create_run
+from tests.support.launching import code_server, create_run
 from tests.support.sqlmesh_projects import Database, Project
 from tests.support.stories import Story
 from tests.support.transforms import LOCATION, Transform
@@ -68,14 +67,11 @@ def test_a_warm_run_is_as_a_cold_one_and_reads_the_files_as_they_are(tmp_path: P
             folder, [project], code=WORDS, settings={"warm": warm}, further=further, plan="auto"
         )
         transform.prepare()
-        target = PythonFileTarget(str(transform.module), "defs", str(folder), LOCATION)
-        with WorkspaceProcessContext(transform.instance, target) as process:
+        with code_server(transform.instance, transform.module, folder, LOCATION) as process:
             first = launch(transform, process)
             project.model("mart.a", MODELS["mart.a"].replace("1", "41"))
             transform.prepare()
             second = launch(transform, process)
-            process._grpc_server_registry.shutdown_all_processes()
-            process._grpc_server_registry.wait_for_processes()
         (known,) = [json.loads(line.partition("known before: ")[2]) for line in lines(second)]
         assert known == (["sqlmesh", "pandas"] if warm else [])
         assert database.rows("SELECT n FROM main.on_b") == [(42,)]
