@@ -126,7 +126,8 @@ class TransformConfig(Model):
             connections to its database server. Storing an event takes a fraction of the time then.
             False: each statement opens and closes it, as Dagster has it.
         warm: Whether a code server keeps a process that has imported Dagster and SQLMesh, of which
-            its runs are forks: each begins seconds earlier. It takes some 250 MB.
+            its runs are forks, and one that has imported dbt and read its projects, of which their
+            dbt processes are: each run begins seconds earlier. Each takes some 250 MB.
     """
 
     # More than twelve attributes: the keys of the file, flat as people write them.

@@ -41,6 +41,11 @@ def start_runs_with_forkserver(preload: Sequence[str]) -> bool:
     return True
 
 
+def is_code_server() -> bool:
+    """Whether definitions are loading in a code server."""
+    return _code_server() is not None
+
+
 def _code_server() -> Any:
     """The code server whose loading of definitions has led here; None: there is none."""
     module = sys.modules.get("dagster._grpc.server")

@@ -55,6 +55,7 @@ __all__ = [
     "make_project_run",
     "read_project",
     "spare_process",
+    "start_warm_process",
 ]
 
 
@@ -74,6 +75,19 @@ def spare_process(artifacts: Path) -> SpareProcess | None:
     from dagster_transform.dbt.runs.spawn import spare_process as spare
 
     return spare(artifacts / "partial_parse.msgpack")
+
+
+def start_warm_process(artifacts: Collection[Path]) -> bool:
+    """Start the process of which the dbt processes of this code server's runs are forks; see
+    `warm.start_warm_process`.
+
+    Args:
+        artifacts: The folders where `prepare` keeps the artifacts of the projects.
+    """
+    from dagster_transform.dbt.runs.spawn import environment
+    from dagster_transform.dbt.runs.warm import start_warm_process as start
+
+    return start([folder / "partial_parse.msgpack" for folder in artifacts], environment())
 
 
 def make_project_run(name: str, graph: Graph, settings: DbtSettings, log: Logger) -> DbtProjectRun:

@@ -148,6 +148,10 @@ def picture(page: Page, tmp_path: Path) -> Callable[..., None]:
         if not (folder := os.environ.get("SCREENSHOTS")):
             return
         page.wait_for_timeout(500)  # what fades in has come
+        # Here, and not in a test: the page draws its rows anew while it loads, and a row that is
+        # replaced in that moment fails the call, though it says nothing of what is shown.
+        if things:
+            things[-1].scroll_into_view_if_needed()
         clip = _around([box for thing in things if (box := thing.bounding_box())], around)
         file = tmp_path / f"{name}.png"
         page.screenshot(path=file, clip=clip)

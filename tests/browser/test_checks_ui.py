@@ -84,7 +84,7 @@ def test_the_asset_of_checks_that_run_apart(days: Shown, page: Page, picture: Pi
     (failed,) = [run for run in runs(days, "web_checks") if not run.is_success]
     expect(metadata).to_contain_text(failed.run_id)
     said = metadata.get_by_role("row").filter(has_text="dagster_transform/")
-    said.last.scroll_into_view_if_needed()
+    expect(said.last).to_be_visible()
     picture("checks-metadata", *said.all()[-3:])
 
     page.goto(days.asset_url(VISITS, "checks") + "&checkDetail=few")

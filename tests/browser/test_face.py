@@ -135,7 +135,6 @@ def test_the_page_of_an_asset(face: Face, page: Page, picture: Picture) -> None:
     canvas = page.locator("canvas")
     expect(canvas.nth(2)).to_be_visible()
     plot = page.get_by_text("dagster/row_count", exact=True)
-    plot.scroll_into_view_if_needed()
     picture("ui-plots", plot, canvas.nth(1), canvas.nth(2))
 
 

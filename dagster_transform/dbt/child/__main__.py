@@ -9,7 +9,7 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 
-from dagster_transform.dbt.child import _compat_build
+from dagster_transform.dbt.child import _compat_warm
 from dagster_transform.dbt.child.build import Child
 from dagster_transform.dbt.protocol import Begin, Ended, News, ProtocolError, decode_order, encode
 
@@ -36,7 +36,7 @@ def main(parsed: Path | None = None) -> None:
     gc.disable()
     if parsed is not None:
         with suppress(Exception):
-            _compat_build.warm(parsed.read_bytes())
+            _compat_warm.read_ahead(parsed.read_bytes())
     try:
         line = orders.readline()
         if not line:

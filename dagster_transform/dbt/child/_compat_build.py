@@ -70,34 +70,6 @@ class BuildHost(Protocol[NodeT]):
         """Hear that dbt can't begin a node."""
 
 
-def warm(parsed: bytes) -> None:
-    """Do ahead what every build does first, whatever its options: import, validators, parsed files.
-
-    Args:
-        parsed: Content of partial_parse.msgpack. A project that is loaded from the same content
-            takes what was made of it here.
-
-    Raises:
-        Exception: Whatever dbt raises; it will say so again when the build is begun.
-    """
-    for name in ("dbt.cli.main", "dbt.task.build"):
-        _module(name)
-    manifests, parser = _module("dbt.contracts.graph.manifest"), _module("dbt.parser.manifest")
-    read = manifests.Manifest.from_msgpack
-    made = [read(parsed, decoder=parser.extended_mashumuro_decoder)]
-
-    def from_msgpack(content: bytes, *args: Any, **kwargs: Any) -> Any:
-        return made.pop() if made and content == parsed else read(content, *args, **kwargs)
-
-    manifests.Manifest.from_msgpack = from_msgpack
-    plugin = _module(f"dbt.adapters.{made[0].metadata.adapter_type}").Plugin
-    project = _module("dbt.contracts.project")
-    validated = (project.Project, project.ProjectFlags, project.PackageConfig,
-                 project.Configuration, plugin.credentials)  # fmt: skip
-    for kind in validated:
-        kind.json_schema()
-
-
 def replace_build(host: BuildHost[Any]) -> None:
     """Make `dbt build` in this process a build whose nodes come from `host`."""
     module = _module("dbt.task.build")

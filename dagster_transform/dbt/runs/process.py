@@ -123,10 +123,12 @@ class DbtProcess:
         self._on_over(why)
         self._over.set()
 
-    def _why(self, status: int) -> str:
-        """Why a process has ended that has not said `Ended`."""
+    def _why(self, status: int | None) -> str:
+        """Why a process has ended that has not said `Ended`; of a fork it may not be known."""
         if self._killed:
             return f"this run has killed dbt's process: {self._killed}"
+        if status is None:
+            return "dbt's process was killed, and so was the warm process that it was a fork of"
         if status < 0:
             name = signal.Signals(-status).name
             if name == "SIGKILL" and self._kills_before.have_come():

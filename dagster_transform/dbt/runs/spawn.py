@@ -20,6 +20,8 @@ from tempfile import TemporaryFile
 from typing import IO
 
 from dagster_transform.dbt.command_line import child_environment
+from dagster_transform.dbt.fork_requests import WARM_PROCESS
+from dagster_transform.dbt.runs.warm import ForkedProcess, fork_of_warm_process
 from dagster_transform.process.memory import HIGH, memory_in_use
 
 _MODULE = "dagster_transform.dbt.child"
@@ -35,7 +37,7 @@ class SpawnedProcess:
         environment: Its environment.
     """
 
-    process: subprocess.Popen[bytes]
+    process: subprocess.Popen[bytes] | ForkedProcess
     errors: IO[bytes]
     environment: Mapping[str, str]
 
@@ -126,6 +128,7 @@ def environment() -> dict[str, str]:
     """
     root = str(Path(__file__).parents[3])
     found = child_environment()
+    found.pop(WARM_PROCESS, None)  # dbt has no need of it
     if root in (*site.getsitepackages(), site.getusersitepackages()):
         return found
     paths = [path for path in found.get("PYTHONPATH", "").split(os.pathsep) if path]
@@ -133,10 +136,11 @@ def environment() -> dict[str, str]:
 
 
 def _spawn(
-    folder: Path, errors: IO[bytes], environment: Mapping[str, str], *arguments: str
+    folder: Path, errors: IO[bytes], environment: Mapping[str, str], parsed: str = ""
 ) -> SpawnedProcess:
-    process = subprocess.Popen(
-        [sys.executable, "-m", _MODULE, *arguments],
+    """A fork of the code server's warm process where there is one, or a process of its own."""
+    process = fork_of_warm_process(folder, errors, environment, parsed) or subprocess.Popen(
+        [sys.executable, "-m", _MODULE, *([parsed] if parsed else [])],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=errors,

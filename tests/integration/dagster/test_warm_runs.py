@@ -19,9 +19,11 @@ from tests.support.transforms import LOCATION, Transform
 from tests.support.waiting import until
 
 WORDS = """
-import json, sys
+import json, os, sys
 
 KNOWN = [name for name in ("sqlmesh", "dbt", "pandas") if name in sys.modules]
+if os.path.exists(os.environ.get("DAGSTER_TRANSFORM_WARM_DBT", "")):
+    KNOWN.append("a warm dbt process")
 
 @dg.asset(deps=[["b"], ["on_b"]])
 def last(context):
@@ -73,7 +75,7 @@ def test_a_warm_run_is_as_a_cold_one_and_reads_the_files_as_they_are(tmp_path: P
             transform.prepare()
             second = launch(transform, process)
         (known,) = [json.loads(line.partition("known before: ")[2]) for line in lines(second)]
-        assert known == (["sqlmesh", "pandas"] if warm else [])
+        assert known == (["sqlmesh", "pandas", "a warm dbt process"] if warm else [])
         assert database.rows("SELECT n FROM main.on_b") == [(42,)]
         assert first.pid != second.pid != os.getpid()
         found.append((told(first), told(second)))
@@ -93,6 +95,7 @@ def test_nothing_is_kept_warm_where_memory_is_short(monkeypatch: pytest.MonkeyPa
     from dagster_transform.dagster import _compat_warm, warm
 
     asked: list[Any] = []
+    monkeypatch.setattr(_compat_warm, "is_code_server", lambda: True)
     monkeypatch.setattr(_compat_warm, "start_runs_with_forkserver", lambda m: asked.append(m) or 1)
     config = TransformConfig(projects={"p": {"framework": "sqlmesh", "path": "p"}}, warm=True)
     monkeypatch.setattr(warm, "memory_in_use", lambda: 0.81)
