@@ -76,10 +76,18 @@ def _make_methods(manifest: Any) -> None:
 
 
 def end_threads() -> None:
-    """End what importing an adapter has begun and a fork would lack: DuckDB has a default
-    connection from its import on, with threads. It makes a new one for whoever asks for it."""
-    if (duckdb := sys.modules.get("duckdb")) is not None:
+    """End what importing an adapter has begun and a fork would lack: since 1.4, DuckDB has a default
+    connection from its import on, with threads. It makes a new one for whoever asks for it; before
+    1.3 it does not."""
+    if has_threads() and (duckdb := sys.modules.get("duckdb")) is not None:
         duckdb.close()
+
+
+def has_threads() -> bool:
+    """Whether there are others than the main thread, of Python or not."""
+    import psutil  # type: ignore[import-untyped]
+
+    return bool(psutil.Process().num_threads() > 1)
 
 
 def forget() -> None:

@@ -190,9 +190,7 @@ def _identity(file: Path) -> tuple[int, ...]:
 def _may_fork() -> bool:
     """Whether there is memory, and nothing that was imported has begun threads: a fork would lack
     them."""
-    import psutil  # type: ignore[import-untyped]
-
-    return bool(psutil.Process().num_threads() == 1) and memory_in_use() < HIGH
+    return not _compat_warm.has_threads() and memory_in_use() < HIGH
 
 
 if __name__ == "__main__":

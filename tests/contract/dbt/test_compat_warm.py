@@ -8,7 +8,10 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
+
+from packaging.version import Version
 
 from tests.support.dbt_projects import DbtProject
 from tests.support.sqlmesh_projects import Database
@@ -32,7 +35,8 @@ from dbt.parser import manifest
 decode = {"decoder": manifest.extended_mashumuro_decoder}
 ahead = list(_compat_warm._made.values())
 alone = resource_tracker._resource_tracker._fd is None
-before = psutil.Process().num_threads()
+_compat_warm._made[b"of another project"] = object()
+before = _compat_warm.has_threads()
 _compat_warm.end_threads()
 found = {
     "read": len(ahead),
@@ -41,7 +45,7 @@ found = {
     "equal": Manifest.from_msgpack(parsed, **decode).nodes.keys() == ahead[0].nodes.keys(),
     "has a lock like any other": type(ahead[0]._lock).__module__,
     "and none that processes share, before": alone,
-    "threads": (before > 1, psutil.Process().num_threads()),
+    "threads": (before, psutil.Process().num_threads()),
 }
 import duckdb
 found["default connection"] = duckdb.sql("select 1").fetchall()
@@ -66,7 +70,7 @@ def test_a_project_that_was_read_ahead_is_what_dbt_takes(tmp_path: Path) -> None
         "equal": True,
         "has a lock like any other": "multiprocessing.synchronize",
         "and none that processes share, before": True,
-        "threads": [True, 1],
+        "threads": [Version(version("duckdb")) >= Version("1.4"), 1],
         "default connection": [[1]],
         "forgotten": True,
     }

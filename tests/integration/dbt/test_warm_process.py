@@ -170,9 +170,13 @@ def test_a_fork_that_is_killed_after_the_warm_process(
     project: DbtProject, warm_process: Warm
 ) -> None:
     run = DbtRun(project, ["slow"]).open()
+    other = dbt.spare_process(project.artifacts)  # which must not keep what tells the run
+    assert other is not None
+    assert {run.pid, other.pid} == set(warm_process.forks)
     warm_process.process.kill()
     warm_process.process.wait()
     assert "and so was the warm process" in reason_of_killed(run)
+    other.dismiss()
 
 
 def test_it_ends_with_its_code_server_and_waits_for_its_forks(
