@@ -76,9 +76,11 @@ def _make_methods(manifest: Any) -> None:
 
 
 def end_threads() -> None:
-    """End what importing an adapter has begun and a fork would lack: since 1.4, DuckDB has a default
-    connection from its import on, with threads. It makes a new one for whoever asks for it; before
-    1.3 it does not."""
+    """End what importing an adapter has begun and a fork would lack.
+
+    Since 1.4, DuckDB has a default connection from its import on, with threads. It makes a new one
+    for whoever asks for it; before 1.3 it does not.
+    """
     if has_threads() and (duckdb := sys.modules.get("duckdb")) is not None:
         duckdb.close()
 
