@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import namedtuple
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import cache
+from operator import itemgetter
 from typing import Any, TypeVar
 
 from sqlalchemy import (
@@ -26,7 +28,6 @@ from dagster_transform.claims.errors import StoreBusyError, StoreError, StoreUnr
 from dagster_transform.claims.store.schema import VERSION, create_or_upgrade, current_version
 
 T = TypeVar("T")
-_INSERTS: dict[tuple[str, ...], Callable[[Database], Executable]] = {}
 
 
 class _Statement:
@@ -43,6 +44,12 @@ class _Statement:
         found = {**self._fixed, **values}
         return found if self._order is None else tuple(found[name] for name in self._order)
 
+    def many(self, rows: Iterable[Mapping[str, object]]) -> Iterable[Any]:
+        """The parameters of each row."""
+        if self._fixed or self._order is None or len(self._order) < 2:
+            return map(self.parameters, rows)
+        return map(itemgetter(*self._order), rows)
+
     def rows(self, cursor: Any) -> list[Any]:
         if self._names is None:
             names = [column[0] for column in cursor.description]
@@ -50,7 +57,8 @@ class _Statement:
         return [self._names(*row) for row in cursor.fetchall()]
 
 
-def _inserting(table: Table, columns: Sequence[str]) -> Callable[[Database], Executable]:
+@cache
+def _inserting(table: Table, columns: tuple[str, ...]) -> Callable[[Database], Executable]:
     def build(_database: Database) -> Executable:
         return insert(table).values({name: bindparam(name) for name in columns})
 
@@ -124,22 +132,33 @@ class Database(ABC):
         Returns:
             Its rows, with the names of the columns; of columns with one name, the first has it.
         """
-        found = self._statements.get(statement)
+        found = self._statement(statement)
+        with self._cursor(connection, found) as cursor:
+            cursor.execute(found.sql, found.parameters(values))
+            return found.rows(cursor) if cursor.description else []
+
+    def _statement(self, build: Callable[[Database], Executable]) -> _Statement:
+        """What a function builds, compiled once."""
+        found = self._statements.get(build)
         if found is None:
-            compiled = statement(self).compile(dialect=self.engine.dialect)  # type: ignore[attr-defined]
-            found = self._statements[statement] = _Statement(compiled)
+            compiled = build(self).compile(dialect=self.engine.dialect)  # type: ignore[attr-defined]
+            found = self._statements[build] = _Statement(compiled)
+        return found
+
+    @contextmanager
+    def _cursor(self, connection: Connection, statement: _Statement) -> Iterator[Any]:
+        """The driver's cursor, whose errors are raised as SQLAlchemy's."""
         raw = connection.connection
         cursor = raw.cursor()
         try:
-            cursor.execute(found.sql, found.parameters(values))
-            return found.rows(cursor) if cursor.description else []
+            yield cursor
         except self._dbapi.Error as error:
             is_lost = self.engine.dialect.is_disconnect(error, raw.driver_connection, cursor)
             if is_lost:
                 self.engine.dispose(close=False)  # others of the pool are as old
                 connection.invalidate(error)
             raise DBAPIError.instance(
-                found.sql, None, error, self._dbapi.Error, connection_invalidated=is_lost
+                statement.sql, None, error, self._dbapi.Error, connection_invalidated=is_lost
             ) from error
         finally:
             cursor.close()
@@ -148,11 +167,10 @@ class Database(ABC):
         self, connection: Connection, table: Table, rows: Sequence[Mapping[str, object]]
     ) -> None:
         """Insert rows that have all the same columns."""
-        if len(rows) > 1:  # SQLAlchemy knows how each driver takes many at once
-            connection.execute(insert(table), rows)
-        elif rows:
-            build = _INSERTS.setdefault((table.name, *rows[0]), _inserting(table, list(rows[0])))
-            self.run(connection, build, rows[0])
+        if rows:
+            found = self._statement(_inserting(table, tuple(rows[0])))
+            with self._cursor(connection, found) as cursor:
+                cursor.executemany(found.sql, found.many(rows))
 
     def transact(self, work: Callable[[Connection], T], *, read_only: bool = False) -> T:
         """Do `work` in one transaction; once more where the connection has been lost.

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 from sqlalchemy import (
@@ -11,13 +12,17 @@ from sqlalchemy import (
     BindParameter,
     ColumnElement,
     Connection,
+    Executable,
     Table,
     Text,
     any_,
+    bindparam,
     cast,
     create_engine,
     event,
+    func,
     literal,
+    select,
     text,
 )
 from sqlalchemy.dialects.postgresql import insert
@@ -52,12 +57,32 @@ class PostgresDatabase(Database):
     def insert(self, table: Table) -> Any:  # noqa: D102
         return insert(table)
 
+    def add(  # noqa: D102
+        self, connection: Connection, table: Table, rows: Sequence[Mapping[str, object]]
+    ) -> None:
+        if len(rows) < 2:
+            super().add(connection, table, rows)
+            return
+        columns = {name: [row[name] for row in rows] for name in rows[0]}
+        self.run(connection, _inserting_many(table, tuple(columns)), columns)
+
     def lock_schema(self, connection: Connection) -> None:  # noqa: D102
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _SCHEMA_LOCK})
 
     def is_busy(self, error: DBAPIError) -> bool:  # noqa: D102
         code = getattr(error.orig, "pgcode", None) or getattr(error.orig, "sqlstate", None)
         return code in _BUSY
+
+
+@cache
+def _inserting_many(table: Table, columns: tuple[str, ...]) -> Callable[[Database], Executable]:
+    """Rows as one array for each column: a fraction of the text that lists of values would be."""
+
+    def build(_database: Database) -> Executable:
+        arrays = (cast(bindparam(name), ARRAY(table.c[name].type)) for name in columns)
+        return insert(table).from_select(columns, select(*map(func.unnest, arrays)))
+
+    return build
 
 
 def postgres_database(url: URL, timing: Timing) -> Database:
