@@ -10,6 +10,10 @@ from typing import Any
 
 from dagster_transform.config import DbtProject
 
+WARM_PROCESS = "DAGSTER_TRANSFORM_WARM_DBT"
+"""The variable that says where the socket of the warm dbt process is, for the runs of the code
+server that has set it."""
+
 
 def global_arguments(log_folder: Path, parsed: Path | None = None) -> list[str]:
     """What comes before every dbt command of ours: no colours, no log file of its own.
@@ -47,4 +51,6 @@ def project_arguments(project: DbtProject, variables: Mapping[str, Any] | None =
 def child_environment() -> dict[str, str]:
     """The environment of a dbt process: this one, but dbt reports nothing of its use unless the
     user has set that it may."""
-    return {"DBT_SEND_ANONYMOUS_USAGE_STATS": "false", **os.environ}
+    found = {"DBT_SEND_ANONYMOUS_USAGE_STATS": "false", **os.environ}
+    found.pop(WARM_PROCESS, None)
+    return found

@@ -12,9 +12,6 @@ import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
-WARM_PROCESS = "DAGSTER_TRANSFORM_WARM_DBT"
-"""The variable that says where the socket is, for the runs of the code server that set it."""
-
 NO_FORK = 0
 """Instead of a process id: a fork can't have the environment that it is to have."""
 

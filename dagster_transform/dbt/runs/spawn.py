@@ -17,12 +17,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
-from dagster_transform.dbt.command_line import child_environment
-from dagster_transform.dbt.fork_requests import WARM_PROCESS
-from dagster_transform.dbt.runs.warm import ForkedProcess, fork_of_warm_process
+from dagster_transform.dbt.command_line import WARM_PROCESS, child_environment
 from dagster_transform.process.memory import HIGH, memory_in_use
+
+if TYPE_CHECKING:
+    from dagster_transform.dbt.runs.warm import ForkedProcess
 
 _MODULE = "dagster_transform.dbt.child"
 
@@ -128,7 +129,6 @@ def environment() -> dict[str, str]:
     """
     root = str(Path(__file__).parents[3])
     found = child_environment()
-    found.pop(WARM_PROCESS, None)  # dbt has no need of it
     if root in (*site.getsitepackages(), site.getusersitepackages()):
         return found
     paths = [path for path in found.get("PYTHONPATH", "").split(os.pathsep) if path]
@@ -139,7 +139,12 @@ def _spawn(
     folder: Path, errors: IO[bytes], environment: Mapping[str, str], parsed: str = ""
 ) -> SpawnedProcess:
     """A fork of the code server's warm process where there is one, or a process of its own."""
-    process = fork_of_warm_process(folder, errors, environment, parsed) or subprocess.Popen(
+    if os.environ.get(WARM_PROCESS):
+        from dagster_transform.dbt.runs.warm import fork_of_warm_process
+
+        if fork := fork_of_warm_process(folder, errors, environment, parsed):
+            return SpawnedProcess(fork, errors, environment)
+    process = subprocess.Popen(
         [sys.executable, "-m", _MODULE, *([parsed] if parsed else [])],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

@@ -14,12 +14,8 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import IO
 
-from dagster_transform.dbt.fork_requests import (
-    NO_FORK,
-    WARM_PROCESS,
-    ForkRequest,
-    receive_number,
-)
+from dagster_transform.dbt.command_line import WARM_PROCESS
+from dagster_transform.dbt.fork_requests import NO_FORK, ForkRequest, receive_number
 
 _MODULE = "dagster_transform.dbt.child.warm"
 _PATIENCE = 2.0

@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from dagster_transform import dbt
-from dagster_transform.dbt.fork_requests import WARM_PROCESS
+from dagster_transform.dbt.command_line import WARM_PROCESS
 from dagster_transform.dbt.runs import warm
 from dagster_transform.planning import Outcome
 from tests.support.dbt_projects import DbtProject
