@@ -128,7 +128,7 @@ class DbtProcess:
         if self._killed:
             return f"this run has killed dbt's process: {self._killed}"
         if status is None:
-            return "dbt's process was killed, and so was the warm process that it was a fork of"
+            return "dbt's process has ended, and the warm one that it was a fork of can't say how"
         if status < 0:
             name = signal.Signals(-status).name
             if name == "SIGKILL" and self._kills_before.have_come():

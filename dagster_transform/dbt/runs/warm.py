@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -21,6 +23,8 @@ _MODULE = "dagster_transform.dbt.child.warm"
 _PATIENCE = 2.0
 """Seconds in which a fork has to be there: a new process takes about as long."""
 _POLL = 0.05
+_LOOK = 1.0
+"""Seconds between two looks whether a fork is there, of which the warm process says nothing."""
 
 _kept: list[subprocess.Popen[bytes]] = []
 """It ends when what it has as standard input is closed: with this process."""
@@ -97,19 +101,24 @@ class ForkedProcess:
         with self._lock:
             if self._status is None and self._connection.fileno() >= 0:
                 try:
-                    self._status = receive_number(self._connection, wait=wait)
+                    while wait and not select.select([self._connection], [], [], _LOOK)[0]:
+                        if not self._runs():
+                            break  # the warm process, which would say how, does nothing
+                    self._status = receive_number(self._connection, wait=False)
                 except OSError:  # the warm process was killed: it is a child of another's now
-                    while wait and self._is_there():
-                        threading.Event().wait(_POLL)
+                    while wait and self._runs():
+                        time.sleep(_POLL)
                 if wait:
                     self._connection.close()
             return self._status
 
-    def _is_there(self) -> bool:
-        with suppress(OSError):
-            os.kill(self.pid, 0)
-            return True
-        return False
+    def _runs(self) -> bool:
+        import psutil  # type: ignore[import-untyped]
+
+        try:
+            return bool(psutil.Process(self.pid).status() != psutil.STATUS_ZOMBIE)
+        except psutil.NoSuchProcess:
+            return False
 
 
 def fork_of_warm_process(

@@ -175,8 +175,21 @@ def test_a_fork_that_is_killed_after_the_warm_process(
     assert {run.pid, other.pid} == set(warm_process.forks)
     warm_process.process.kill()
     warm_process.process.wait()
-    assert "and so was the warm process" in reason_of_killed(run)
+    assert "the warm one that it was a fork of can't say how" in reason_of_killed(run)
     other.dismiss()
+
+
+def test_a_run_ends_where_the_warm_process_does_nothing(
+    project: DbtProject, warm_process: Warm
+) -> None:
+    run = DbtRun(project, ["one"])
+    assert run.pid in warm_process.forks
+    os.kill(warm_process.process.pid, signal.SIGSTOP)
+    try:
+        run.go()
+        assert run.told() == {"one": "built"}
+    finally:
+        os.kill(warm_process.process.pid, signal.SIGCONT)
 
 
 def test_it_ends_with_its_code_server_and_waits_for_its_forks(
