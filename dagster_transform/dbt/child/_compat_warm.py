@@ -48,31 +48,40 @@ def read_ahead(parsed: bytes) -> None:
     if not _read:  # not before: the first call makes the method, and puts it in its place
         _read.append(manifests.Manifest.from_msgpack)
         manifests.Manifest.from_msgpack = _take
-    _make_methods(manifest)
+    for kind in _validated(manifest):
+        kind.json_schema()
+
+
+def make_methods() -> None:
+    """Have the methods made, for the projects that are read, that mashumaro makes at their first
+    call: of what a build reads from a project's files, and of what it says of its nodes. A process
+    that has only one build to do makes no more of them than it needs."""
+    selection = importlib.import_module("dbt.contracts.selection")
+    for manifest in _made.values():
+        relation = _plugin(manifest).adapter.Relation
+        for kind in (*_validated(manifest), selection.SelectorFile, relation):
+            with suppress(Exception):  # it misses what each of them has
+                kind.from_dict({})
+        first: dict[type, Any] = {}
+        for known in (manifest.nodes, manifest.sources, manifest.unit_tests, manifest.macros):
+            for each in known.values():
+                first.setdefault(type(each), each)
+        for each in first.values():
+            each.to_dict(omit_none=False)
     # dbt asks, for a warning that it may never give, in which module each caller is. What that
     # finds out of all modules is kept.
     inspect.stack()
 
 
-def _make_methods(manifest: Any) -> None:
-    """Have the methods made that mashumaro makes at their first call: of what a build reads from
-    the files of a project, and of what it says of a project's nodes."""
-    plugin = importlib.import_module(f"dbt.adapters.{manifest.metadata.adapter_type}").Plugin
+def _validated(manifest: Any) -> tuple[Any, ...]:
+    """What a build validates that it reads from a project's files."""
     project = importlib.import_module("dbt.contracts.project")
-    selection = importlib.import_module("dbt.contracts.selection")
-    validated = (project.Project, project.ProjectFlags, project.PackageConfig,
-                 project.Configuration, plugin.credentials)  # fmt: skip
-    for kind in validated:
-        kind.json_schema()
-    for kind in (*validated, selection.SelectorFile, plugin.adapter.Relation):
-        with suppress(Exception):  # it misses what each of them has
-            kind.from_dict({})
-    first: dict[type, Any] = {}
-    for known in (manifest.nodes, manifest.sources, manifest.unit_tests, manifest.macros):
-        for each in known.values():
-            first.setdefault(type(each), each)
-    for each in first.values():
-        each.to_dict(omit_none=False)
+    return (project.Project, project.ProjectFlags, project.PackageConfig, project.Configuration,
+            _plugin(manifest).credentials)  # fmt: skip
+
+
+def _plugin(manifest: Any) -> Any:
+    return importlib.import_module(f"dbt.adapters.{manifest.metadata.adapter_type}").Plugin
 
 
 def end_threads() -> None:

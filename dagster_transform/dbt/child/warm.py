@@ -70,8 +70,10 @@ class ParsedProjects:
         with suppress(Exception):
             _compat_warm.import_dbt()
             for file in self._files:
-                with suppress(OSError):
+                with suppress(Exception):
                     _compat_warm.read_ahead(file.read_bytes())
+            with suppress(Exception):
+                _compat_warm.make_methods()
             _compat_warm.end_threads()
         # Forks share what is never looked at again.
         gc.freeze()

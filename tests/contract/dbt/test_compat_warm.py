@@ -28,6 +28,7 @@ parsed = Path(sys.argv[1]).read_bytes()
 _compat_warm.import_dbt()
 _compat_warm.read_ahead(parsed)
 _compat_warm.read_ahead(parsed)
+_compat_warm.make_methods()
 
 from dbt.contracts.graph.manifest import Manifest
 from dbt.parser import manifest
