@@ -68,23 +68,15 @@ def send_number(connection: socket.socket, number: int) -> None:
     connection.sendall(b"%d\n" % number)
 
 
-def receive_number(connection: socket.socket, *, wait: bool = True) -> int | None:
-    """A process id or an exit status; None: there is none yet.
-
-    Args:
-        connection: Where from.
-        wait: Whether to wait for it.
+def receive_number(connection: socket.socket) -> int:
+    """The process id or exit status that is sent; waits for it.
 
     Raises:
         OSError: The other side has ended.
     """
     line = b""
     while not line.endswith(b"\n"):
-        try:
-            more = connection.recv(1, 0 if wait or line else socket.MSG_DONTWAIT)
-        except BlockingIOError:
-            return None
-        if not more:
+        if not (more := connection.recv(1)):
             raise ConnectionError("The other side has ended.")
         line += more
     return int(line)

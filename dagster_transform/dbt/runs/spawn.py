@@ -139,10 +139,10 @@ def _spawn(
     folder: Path, errors: IO[bytes], environment: Mapping[str, str], parsed: str = ""
 ) -> SpawnedProcess:
     """A fork of the code server's warm process where there is one, or a process of its own."""
-    if os.environ.get(WARM_PROCESS):
+    if address := os.environ.get(WARM_PROCESS):
         from dagster_transform.dbt.runs.warm import fork_of_warm_process
 
-        if fork := fork_of_warm_process(folder, errors, environment, parsed):
+        if fork := fork_of_warm_process(address, folder, errors, environment, parsed):
             return SpawnedProcess(fork, errors, environment)
     process = subprocess.Popen(
         [sys.executable, "-m", _MODULE, *([parsed] if parsed else [])],

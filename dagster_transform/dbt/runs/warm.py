@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import select
 import signal
 import socket
 import subprocess
@@ -12,6 +11,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
+from multiprocessing.connection import wait as ready
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import IO
@@ -101,10 +101,11 @@ class ForkedProcess:
         with self._lock:
             if self._status is None and self._connection.fileno() >= 0:
                 try:
-                    while wait and not select.select([self._connection], [], [], _LOOK)[0]:
-                        if not self._runs():
-                            break  # the warm process, which would say how, does nothing
-                    self._status = receive_number(self._connection, wait=False)
+                    while not (said := ready([self._connection], _LOOK if wait else 0)):
+                        if not wait or not self._runs():
+                            break  # or the warm process, which would say how, does nothing
+                    if said:
+                        self._status = receive_number(self._connection)
                 except OSError:  # the warm process was killed: it is a child of another's now
                     while wait and self._runs():
                         time.sleep(_POLL)
@@ -122,19 +123,17 @@ class ForkedProcess:
 
 
 def fork_of_warm_process(
-    folder: Path, errors: IO[bytes], environment: Mapping[str, str], parsed: str = ""
+    address: str, folder: Path, errors: IO[bytes], environment: Mapping[str, str], parsed: str = ""
 ) -> ForkedProcess | None:
     """A fork of the warm dbt process; None: there is none to be had.
 
     Args:
+        address: The warm process's socket.
         folder: Its working directory.
         errors: For its standard error.
         environment: Its environment.
         parsed: partial_parse.msgpack of a project, to read before the first order; or "".
     """
-    address = os.environ.get(WARM_PROCESS)
-    if not address:
-        return None
     with ExitStack() as unless_it_is_there, ExitStack() as of_the_fork:
         try:
             if os.stat(address).st_uid != os.getuid():
@@ -153,7 +152,7 @@ def fork_of_warm_process(
             pid = receive_number(connection)
         except (OSError, ValueError):
             return None
-        if pid is None or pid == NO_FORK:
+        if pid == NO_FORK:
             return None
         connection.settimeout(None)
         unless_it_is_there.pop_all()
